@@ -1,0 +1,286 @@
+//! The folder protocol between an agent and a trainer: file names, the order that goes in, the
+//! lines that come out. Public and versioned: a program in any language that follows it can be a
+//! trainer (`docs/protocol.md`). Types only; the agent and the trainer do the reading and writing.
+//!
+//! ```text
+//! attempts/<trial>-<attempt>/
+//!   order.json     what to train, written by the agent before the trainer starts (write, rename)
+//!   events.jsonl   one `Line` of JSON each, appended by the trainer; the agent tails it
+//!   alive          locked (flock, exclusive) by the trainer for as long as it lives
+//!   log.txt        stdout and stderr of the trainer
+//!   ckpt/          last-<epoch>.safetensors, best-<epoch>.safetensors; written as tmp, fsynced, renamed
+//! ```
+//! Stop: SIGTERM to the process group; the trainer ends the step, writes `stopped` and leaves.
+//! How it ended is the last line; `alive` free and no final line means a crash.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Lease;
+use crate::num::Num;
+use crate::recipe::Recipe;
+
+/// Version of this protocol. A trainer refuses an order of another version.
+pub const PROTOCOL: u32 = 1;
+/// The order, inside the attempt folder.
+pub const ORDER_FILE: &str = "order.json";
+/// The trainer's lines, inside the attempt folder.
+pub const EVENTS_FILE: &str = "events.jsonl";
+/// The file whose lock says that the trainer lives.
+pub const ALIVE_FILE: &str = "alive";
+/// stdout and stderr of the trainer.
+pub const LOG_FILE: &str = "log.txt";
+/// Folder of checkpoints inside the attempt folder.
+pub const CHECKPOINT_DIR: &str = "ckpt";
+
+/// What one trainer process has to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderFile {
+    /// [`PROTOCOL`] of the writer.
+    pub protocol: u32,
+    /// The trials to train; never empty, one entry today.
+    pub work: Vec<Work>,
+    /// `cpu` or `cuda:<index>` (the index counts inside `CUDA_VISIBLE_DEVICES`).
+    pub device: String,
+    /// Threads this process may use, at least 1.
+    pub threads: u32,
+    /// Folders in which data set names are looked up, in order. A data set path must lie in one of them.
+    pub data_roots: Vec<PathBuf>,
+    /// Folder for decoded images, shared by every trainer of this host.
+    pub cache_dir: PathBuf,
+    /// File that the agent keeps locked while it lives.
+    pub agent_lock: PathBuf,
+    /// A trainer that finds `agent_lock` free for so long checkpoints and leaves, seconds.
+    pub orphan_limit_s: u64,
+}
+
+/// One lease inside an order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Work {
+    /// Which attempt of which trial.
+    pub lease: Lease,
+    /// What to train.
+    pub recipe: Recipe,
+    /// Where to go on, if an earlier attempt left a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+}
+
+/// A verified checkpoint to start from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// The safetensors file, local to this host and readable.
+    pub file: PathBuf,
+    /// The last epoch it contains; training goes on with the next one.
+    pub epoch: u32,
+}
+
+/// One line of `events.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Index into [`OrderFile::work`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub work: u32,
+    /// What happened.
+    #[serde(rename = "event")]
+    pub body: Body,
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// What a trainer says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Body {
+    /// First line: the order was understood and the data are there.
+    Started(Started),
+    /// An epoch ended. These are the numbers decisions are made from.
+    Epoch(EpochMetrics),
+    /// Something to look at, never to decide from.
+    Step(StepMetrics),
+    /// A checkpoint is complete on disk.
+    Checkpoint(CheckpointLine),
+    /// Final: trained to the end, or stopped early by its own recipe.
+    Done(Done),
+    /// Final: left because it was asked to, or because its agent was gone too long.
+    Stopped(Stopped),
+    /// Final: cannot go on.
+    Failed(Failed),
+}
+
+impl Body {
+    /// Whether no line may follow this one for its work item.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Stopped(_) | Self::Failed(_))
+    }
+}
+
+/// Contents of [`Body::Started`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Started {
+    /// [`PROTOCOL`] of the trainer.
+    pub protocol: u32,
+    /// Name and version of the trainer, for provenance.
+    pub build: String,
+    /// Images to train on.
+    pub train_images: u64,
+    /// Images to validate on.
+    pub val_images: u64,
+    /// Number of classes.
+    pub classes: u32,
+    /// Number of trainable parameters.
+    pub parameters: u64,
+    /// Digest of the decoded data set: content and preparation.
+    pub data: String,
+}
+
+/// The numbers of one epoch of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochMetrics {
+    /// 1, 2, 3, ... without a gap inside one attempt.
+    pub seq: u64,
+    /// The epoch that ended, from 1.
+    pub epoch: u32,
+    /// Mean training loss over the epoch's images, cross entropy in nats.
+    pub train_loss: Num,
+    /// Share of training images classified right during the epoch, 0 to 1.
+    pub train_accuracy: Num,
+    /// Mean validation loss, cross entropy in nats.
+    pub val_loss: Num,
+    /// Share of validation images classified right, 0 to 1.
+    pub val_accuracy: Num,
+    /// Learning rate of the epoch's first step.
+    pub lr: Num,
+    /// Training throughput.
+    pub images_per_s: Num,
+    /// Wall time of the epoch with validation.
+    pub seconds: Num,
+}
+
+/// A number inside an epoch, for curves only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepMetrics {
+    /// Optimizer steps so far, from 1.
+    pub step: u64,
+    /// Training loss of that step.
+    pub loss: Num,
+}
+
+/// Which checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckpointKind {
+    /// The newest: where a next attempt goes on.
+    Last,
+    /// The best validation accuracy so far.
+    Best,
+}
+
+/// Contents of [`Body::Checkpoint`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointLine {
+    /// Newest or best.
+    pub kind: CheckpointKind,
+    /// The epoch it was taken after.
+    pub epoch: u32,
+    /// Epoch lines with `seq` up to this one are contained in it.
+    pub seq: u64,
+    /// File name inside `ckpt/`.
+    pub file: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+}
+
+/// Contents of [`Body::Done`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Done {
+    /// Number of epoch lines this attempt wrote; the end is accepted only when all of them are.
+    pub final_seq: u64,
+    /// Whether the recipe's patience ended it before the last epoch.
+    pub early: bool,
+    /// SHA-256 over names, shapes and bytes of the final weights: equal runs have equal hashes.
+    pub weights: String,
+}
+
+/// Contents of [`Body::Stopped`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// Number of epoch lines this attempt wrote.
+    pub final_seq: u64,
+    /// Why it left.
+    pub why: StopCause,
+}
+
+/// Why a trainer left before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// SIGTERM.
+    Asked,
+    /// No agent for longer than the order's limit.
+    Orphaned,
+}
+
+/// Contents of [`Body::Failed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Number of epoch lines this attempt wrote.
+    pub final_seq: u64,
+    /// What kind of failure: decides about a retry. Never derived from the message.
+    pub class: FailureClass,
+    /// A stable word for scripts, e.g. `bad_image`, `dataset_unknown`, `nan_loss`.
+    pub reason: String,
+    /// What happened and what to do, for people.
+    pub message: String,
+}
+
+/// Kinds of failure and with them the retry rule, see `core::retry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The recipe cannot work. Never retried.
+    Recipe,
+    /// The data set cannot be used. Never retried.
+    Data,
+    /// The loss is no longer finite. An outcome, never retried.
+    Diverged,
+    /// Device or host memory is not enough.
+    OutOfMemory,
+    /// The accelerator failed. Not charged to the trial.
+    Device,
+    /// The host failed: disk full, cache unreadable, trainer missing. Not charged to the trial.
+    Host,
+    /// The trainer died without a word.
+    Crash,
+}
+
+impl FailureClass {
+    /// The word used in JSON and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipe => "recipe",
+            Self::Data => "data",
+            Self::Diverged => "diverged",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Device => "device",
+            Self::Host => "host",
+            Self::Crash => "crash",
+        }
+    }
+}

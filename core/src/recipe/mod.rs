@@ -1,0 +1,315 @@
+//! A recipe: everything one trial trains, typed and checked. Pure values; the trainer builds from them.
+//! Paths of these fields (`lr`, `optimizer.sgd.momentum`, ...) are what a sweep file can vary.
+
+pub mod augment;
+pub mod model;
+pub mod optim;
+mod tagged;
+
+use serde::{Deserialize, Serialize};
+
+pub use augment::{Augment, Augmentation};
+pub use model::Model;
+pub use optim::{Optimizer, Schedule};
+
+/// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
+/// recipe holds all of them, so that a later change of a default changes no submitted sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A name the agents know, or an absolute path inside one of their data roots.
+    pub dataset: String,
+    /// The network.
+    #[serde(default)]
+    pub model: Model,
+    /// Side of the square images that enter the network, pixels.
+    #[serde(default = "defaults::image_size")]
+    pub image_size: u32,
+    /// Passes over the training images.
+    #[serde(default = "defaults::epochs")]
+    pub epochs: u32,
+    /// Images a step; the last, smaller batch of an epoch is used too.
+    #[serde(default = "defaults::batch_size")]
+    pub batch_size: u32,
+    /// Learning rate at the start of the schedule.
+    #[serde(default = "defaults::lr")]
+    pub lr: f64,
+    /// Probability of zeroing an activation before the last linear layer(s), 0 to below 1.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Random changes to training images: a built-in name, a variant of the file, or a list of steps.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Update rule.
+    #[serde(default)]
+    pub optimizer: Optimizer,
+    /// How the learning rate moves.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Stop when validation stops getting better; off unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stop: Option<EarlyStop>,
+    /// How images are read and split.
+    #[serde(default)]
+    pub data: DataOptions,
+    /// Seed of initial weights, shuffling, augmentation and dropout.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Patience: stop after so many epochs in a row without a better value, and restore the best state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStop {
+    /// Epochs in a row without improvement.
+    pub patience: u32,
+    /// What is watched.
+    #[serde(default)]
+    pub metric: Watched,
+    /// An improvement must be larger than this.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// A validation number that early stopping can watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watched {
+    /// Higher is better.
+    #[default]
+    ValAccuracy,
+    /// Lower is better.
+    ValLoss,
+}
+
+/// How images are read and split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataOptions {
+    /// Share of each class kept for validation when the data set has no validation folder, above 0 and below 1.
+    #[serde(default = "defaults::val_fraction")]
+    pub val_fraction: f64,
+    /// Seed of that split. One split for all trials unless it is varied on purpose.
+    #[serde(default)]
+    pub split_seed: u64,
+    /// How many unreadable images may be left out, with a warning each; 0 means the first one fails the trial.
+    #[serde(default)]
+    pub skip_bad: u32,
+    /// Channel means subtracted after scaling to 0..1.
+    #[serde(default = "defaults::mean")]
+    pub mean: [f64; 3],
+    /// Channel deviations divided by.
+    #[serde(default = "defaults::std")]
+    pub std: [f64; 3],
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            val_fraction: defaults::val_fraction(),
+            split_seed: 0,
+            skip_bad: 0,
+            mean: defaults::mean(),
+            std: defaults::std(),
+        }
+    }
+}
+
+/// The documented defaults (`docs/spec.md` is checked against them).
+mod defaults {
+    pub(super) fn image_size() -> u32 {
+        64
+    }
+    pub(super) fn epochs() -> u32 {
+        10
+    }
+    pub(super) fn batch_size() -> u32 {
+        32
+    }
+    pub(super) fn lr() -> f64 {
+        1e-3
+    }
+    pub(super) fn val_fraction() -> f64 {
+        0.2
+    }
+    /// Means of ImageNet's training images, the usual constants of torchvision.
+    pub(super) fn mean() -> [f64; 3] {
+        [0.485, 0.456, 0.406]
+    }
+    /// Deviations of ImageNet's training images.
+    pub(super) fn std() -> [f64; 3] {
+        [0.229, 0.224, 0.225]
+    }
+}
+
+/// A value outside its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} = {value}: must be {allowed}")]
+pub struct OutOfRange {
+    /// Dotted path of the field.
+    pub path: String,
+    /// What was given.
+    pub value: String,
+    /// What would be right, in words.
+    pub allowed: String,
+}
+
+/// Collects the fields of a recipe that are out of bounds.
+#[derive(Debug, Default)]
+pub struct Bounds(Vec<OutOfRange>);
+
+impl Bounds {
+    /// Notes `path` as wrong unless `ok`.
+    pub fn require(
+        &mut self,
+        ok: bool,
+        path: impl Into<String>,
+        value: impl ToString,
+        allowed: impl Into<String>,
+    ) {
+        if !ok {
+            self.0.push(OutOfRange {
+                path: path.into(),
+                value: value.to_string(),
+                allowed: allowed.into(),
+            });
+        }
+    }
+}
+
+impl Recipe {
+    /// Every bound that holds whatever the data set is. An empty list means the recipe can be tried.
+    pub fn check(&self) -> Vec<OutOfRange> {
+        let mut bounds = Bounds::default();
+        let b = &mut bounds;
+        b.require(
+            !self.dataset.is_empty(),
+            "dataset",
+            "\"\"",
+            "the name of a data set or an absolute path",
+        );
+        b.require(
+            (8..=1024).contains(&self.image_size),
+            "image_size",
+            self.image_size,
+            "8 to 1024 pixels",
+        );
+        b.require(
+            (1..=100_000).contains(&self.epochs),
+            "epochs",
+            self.epochs,
+            "1 to 100,000",
+        );
+        b.require(
+            (1..=65_536).contains(&self.batch_size),
+            "batch_size",
+            self.batch_size,
+            "1 to 65,536",
+        );
+        b.require(
+            self.lr.is_finite() && self.lr > 0.0,
+            "lr",
+            self.lr,
+            "a finite number above 0",
+        );
+        b.require(
+            (0.0..1.0).contains(&self.dropout),
+            "dropout",
+            self.dropout,
+            "at least 0 and below 1",
+        );
+        // TOML integers are signed 64 bit: a larger seed could not be written back.
+        b.require(
+            i64::try_from(self.seed).is_ok(),
+            "seed",
+            self.seed,
+            "0 to 2^63 - 1",
+        );
+        if let Some(stop) = &self.early_stop {
+            b.require(
+                stop.patience >= 1,
+                "early_stop.patience",
+                stop.patience,
+                "at least 1 epoch",
+            );
+            let ok = stop.min_delta.is_finite() && stop.min_delta >= 0.0;
+            b.require(
+                ok,
+                "early_stop.min_delta",
+                stop.min_delta,
+                "a finite number, at least 0",
+            );
+        }
+        let fraction = self.data.val_fraction;
+        b.require(
+            fraction > 0.0 && fraction < 1.0,
+            "data.val_fraction",
+            fraction,
+            "above 0 and below 1",
+        );
+        b.require(
+            i64::try_from(self.data.split_seed).is_ok(),
+            "data.split_seed",
+            self.data.split_seed,
+            "0 to 2^63 - 1",
+        );
+        for channel in self.data.mean {
+            b.require(
+                channel.is_finite(),
+                "data.mean",
+                channel,
+                "three finite numbers",
+            );
+        }
+        for channel in self.data.std {
+            b.require(
+                channel.is_finite() && channel > 0.0,
+                "data.std",
+                channel,
+                "three finite numbers above 0",
+            );
+        }
+        self.model.check(self.image_size, b);
+        self.augmentation.check(self.image_size, b);
+        self.optimizer.check(b);
+        self.schedule.check(self.epochs, b);
+        bounds.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal() -> Recipe {
+        serde_json::from_str(r#"{"dataset":"x"}"#).unwrap()
+    }
+
+    #[test]
+    fn defaults_are_valid_and_round_trip() {
+        let recipe = minimal();
+        assert_eq!(recipe.check(), []);
+        let text = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&text).unwrap(), recipe);
+    }
+
+    #[test]
+    fn short_names_and_tables_mean_the_same() {
+        let short: Recipe =
+            serde_json::from_str(r#"{"dataset":"x","model":"resnet18","optimizer":"adam"}"#)
+                .unwrap();
+        let long: Recipe = serde_json::from_str(
+            r#"{"dataset":"x","model":{"resnet18":{}},"optimizer":{"adam":{}}}"#,
+        )
+        .unwrap();
+        assert_eq!(short, long);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let mut recipe = minimal();
+        (recipe.epochs, recipe.lr, recipe.dropout, recipe.batch_size) = (0, f64::NAN, 1.0, 0);
+        let paths: Vec<_> = recipe.check().into_iter().map(|wrong| wrong.path).collect();
+        assert_eq!(paths, ["epochs", "batch_size", "lr", "dropout"]);
+    }
+}
