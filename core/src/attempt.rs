@@ -77,6 +77,10 @@ pub struct Resume {
     pub file: PathBuf,
     /// The last epoch it contains; training goes on with the next one.
     pub epoch: u32,
+    /// The best checkpoint so far, if that is another file: needed to restore the best state at
+    /// the end of a run with patience, and kept as the best until a better epoch comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<PathBuf>,
 }
 
 /// One line of `events.jsonl`.

@@ -1,5 +1,34 @@
-//! The pure core of the sweep orchestrator.
+//! `sweep-core`: the pure heart of the sweep orchestrator. It decides everything and touches
+//! nothing: no clock, no I/O, no threads, no randomness of its own.
+//!
+//! Reading order: [`recipe`] (what one trial trains), `spec` (the sweep file), [`plan`] (the ordered,
+//! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
+//! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
+//! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), and
+//! [`attempt`], the folder protocol between an agent and a trainer.
+//!
+//! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
+//! *Trial*: one point with one seed. *Attempt*: one try to run a trial, counted from 1. *Lease*: trial +
+//! attempt, the right to run it. *Slot*: the place on an agent where one trainer runs. *Order*: what
+//! a slot should run. *Journal*: the durable list of events.
+//!
+//! Invariants, checked by [`audit`] on any journal: a trial has at most one live lease and a slot at
+//! most one trial; attempts count 1, 2, 3, ...; nothing is accepted under a lease that is over;
+//! epoch reports are contiguous; a checkpoint never comes before its epochs; a trial ends once.
+
 pub mod attempt;
+pub mod audit;
+pub mod command;
+pub mod decide;
+pub mod event;
 pub mod id;
+pub mod nearest;
 pub mod num;
+pub mod orders;
+pub mod plan;
 pub mod recipe;
+pub mod report;
+pub mod retry;
+pub mod schedule;
+pub mod state;
+pub mod time;

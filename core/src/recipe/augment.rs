@@ -81,6 +81,9 @@ impl<'de> Deserialize<'de> for Augment {
     }
 }
 
+/// Names of all steps as they are written in a sweep file.
+pub const STEP_NAMES: &[&str] = &["flip", "crop", "resized-crop"];
+
 /// Names that need no definition in the file.
 pub const BUILT_IN: &[&str] = &["none", "flip", "crop", "flip-crop", "resized-crop"];
 

@@ -4,6 +4,7 @@
 pub mod augment;
 pub mod model;
 pub mod optim;
+mod section;
 mod tagged;
 
 use serde::{Deserialize, Serialize};

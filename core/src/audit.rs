@@ -1,0 +1,317 @@
+//! The oracle: was this history legal? It reads events only and shares no code with the state, so
+//! that it cannot repeat the state's mistakes. Every test ends with it, and `sweepctl audit` runs it
+//! on a user's journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::attempt::CheckpointKind;
+use crate::event::Event;
+use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::plan::Plan;
+
+/// The verdict on one sweep, or on a whole journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// Events read.
+    pub events: u64,
+    /// Trials planned: points x seeds.
+    pub planned: u64,
+    /// Trials that ran to a result exactly once.
+    pub completed: u64,
+    /// Trials that failed for good.
+    pub failed: u64,
+    /// Trials ended by a user.
+    pub cancelled: u64,
+    /// Trials that are not over yet.
+    pub open: u64,
+    /// Attempts granted.
+    pub attempts: u64,
+    /// Epoch reports accepted.
+    pub epochs: u64,
+    /// Checkpoints kept.
+    pub checkpoints: u64,
+    /// Everything that must never happen; empty for a legal history.
+    pub violations: Vec<Violation>,
+}
+
+impl Audit {
+    /// No rule was broken.
+    pub fn is_legal(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// Legal, over, and every trial ran to a result exactly once.
+    pub fn is_exactly_once(&self) -> bool {
+        self.is_legal() && self.completed == self.planned
+    }
+}
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Number of the event in the journal, from 1.
+    pub event: u64,
+    /// The rule, e.g. `lease_overlap`.
+    pub rule: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+/// Reads a journal event by event.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    read: u64,
+    sweeps: BTreeMap<SweepId, SweepBook>,
+    trials: BTreeMap<TrialId, Book>,
+    slots: BTreeMap<(AgentId, u32), Lease>,
+    violations: Vec<(Option<SweepId>, Violation)>,
+}
+
+#[derive(Debug)]
+struct SweepBook {
+    trials: Vec<TrialId>,
+}
+
+/// What is known about one trial.
+#[derive(Debug)]
+struct Book {
+    sweep: SweepId,
+    attempts: u32,
+    live: Option<Live>,
+    end: Option<End>,
+    completions: u32,
+    last_checkpoint: u32,
+    epochs: u64,
+    checkpoints: u64,
+}
+
+#[derive(Debug)]
+struct Live {
+    slot: (AgentId, u32),
+    seq: u64,
+    epoch: u32,
+    cancelled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl Auditor {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the next event of the journal.
+    pub fn read(&mut self, event: &Event) {
+        self.read += 1;
+        match event {
+            Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
+            Event::AgentJoined(_) | Event::RetryDue { .. } => {}
+            Event::LeaseGranted { lease, agent, slot, resume_epoch } => {
+                self.granted(*lease, (*agent, *slot), *resume_epoch);
+            }
+            Event::EpochReported { lease, metrics } => {
+                self.live(*lease, "epoch", |book, live| {
+                    let expected = (live.seq + 1, live.epoch + 1);
+                    (live.seq, live.epoch) = (metrics.seq, metrics.epoch);
+                    book.epochs += 1;
+                    let seen = (metrics.seq, metrics.epoch);
+                    let text = || format!("{lease}: (seq, epoch) {seen:?}, expected {expected:?}");
+                    (seen != expected).then(|| ("epoch_gap", text()))
+                });
+            }
+            Event::CheckpointKept { lease, checkpoint } => {
+                self.live(*lease, "checkpoint", |book, live| {
+                    book.checkpoints += 1;
+                    if checkpoint.kind == CheckpointKind::Last {
+                        book.last_checkpoint = checkpoint.epoch;
+                    }
+                    let early = checkpoint.seq > live.seq || checkpoint.epoch > live.epoch;
+                    let text = || format!("{lease}: epoch {} kept before its report", checkpoint.epoch);
+                    early.then(|| ("checkpoint_early", text()))
+                });
+            }
+            Event::TrialCompleted { lease, final_seq, .. } => {
+                let missing = self.live(*lease, "completion", |book, live| {
+                    book.completions += 1;
+                    let text = || format!("{lease}: ended at seq {final_seq}, {} accepted", live.seq);
+                    (*final_seq != live.seq).then(|| ("reports_missing", text()))
+                });
+                if missing {
+                    self.end(*lease, |_| Some(End::Completed));
+                }
+            }
+            Event::AttemptFailed { lease, retry_at, .. } => {
+                if self.live(*lease, "failure", |_, _| None) {
+                    self.end(*lease, |cancelled| match retry_at {
+                        _ if cancelled => Some(End::Cancelled),
+                        Some(_) => None,
+                        None => Some(End::Failed),
+                    });
+                }
+            }
+            Event::LeaseLost { lease, .. } => {
+                if self.live(*lease, "loss", |_, _| None) {
+                    self.end(*lease, |cancelled| cancelled.then_some(End::Cancelled));
+                }
+            }
+            Event::SweepCancelled { sweep, .. } => {
+                for trial in self.sweeps.get(sweep).map(|book| book.trials.clone()).unwrap_or_default() {
+                    self.cancelled(trial);
+                }
+            }
+            Event::TrialCancelled { trial, .. } => self.cancelled(*trial),
+            Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled),
+        }
+    }
+
+    /// The verdict on one sweep; `None` if the journal does not have it.
+    pub fn sweep(&self, sweep: SweepId) -> Option<Audit> {
+        let book = self.sweeps.get(&sweep)?;
+        Some(self.verdict(book.trials.iter(), |of| of.is_none_or(|of| of == sweep)))
+    }
+
+    /// The verdict on everything read.
+    pub fn all(&self) -> Audit {
+        self.verdict(self.sweeps.values().flat_map(|book| &book.trials), |_| true)
+    }
+
+    fn verdict<'a>(&self, trials: impl Iterator<Item = &'a TrialId>, of: impl Fn(Option<SweepId>) -> bool) -> Audit {
+        let mut audit = Audit { events: self.read, ..Audit::default() };
+        for book in trials.filter_map(|trial| self.trials.get(trial)) {
+            audit.planned += 1;
+            audit.attempts += u64::from(book.attempts);
+            audit.epochs += book.epochs;
+            audit.checkpoints += book.checkpoints;
+            match book.end {
+                Some(End::Completed) => audit.completed += 1,
+                Some(End::Failed) => audit.failed += 1,
+                Some(End::Cancelled) => audit.cancelled += 1,
+                None => audit.open += 1,
+            }
+        }
+        audit.violations =
+            self.violations.iter().filter(|(sweep, _)| of(*sweep)).map(|(_, violation)| violation.clone()).collect();
+        audit
+    }
+
+    fn violation(&mut self, sweep: Option<SweepId>, rule: &'static str, what: String) {
+        self.violations.push((sweep, Violation { event: self.read, rule, what }));
+    }
+
+    fn submitted(&mut self, sweep: SweepId, plan: &Arc<Plan>) {
+        if self.sweeps.contains_key(&sweep) {
+            return self.violation(Some(sweep), "submitted_twice", sweep.to_string());
+        }
+        let mut texts = BTreeSet::new();
+        let mut trials = Vec::with_capacity(plan.order.len());
+        for index in 0..plan.order.len() as u32 {
+            let text = plan.point_text(plan.trial(index));
+            let trial = TrialId::derive(sweep, &text);
+            if !texts.insert(text) || self.trials.contains_key(&trial) {
+                self.violation(Some(sweep), "planned_twice", format!("trial {index} of the plan"));
+                continue;
+            }
+            let (attempts, last_checkpoint, epochs, checkpoints) = (0, 0, 0, 0);
+            let book =
+                Book { sweep, attempts, live: None, end: None, completions: 0, last_checkpoint, epochs, checkpoints };
+            self.trials.insert(trial, book);
+            trials.push(trial);
+        }
+        if texts.len() as u64 != u64::from(plan.points) * plan.seeds.len() as u64 {
+            let what = format!("{} trials for {} points x {} seeds", texts.len(), plan.points, plan.seeds.len());
+            self.violation(Some(sweep), "plan_incomplete", what);
+        }
+        self.sweeps.insert(sweep, SweepBook { trials });
+    }
+
+    fn granted(&mut self, lease: Lease, slot: (AgentId, u32), resume_epoch: u32) {
+        let Some(book) = self.trials.get_mut(&lease.trial) else {
+            return self.violation(None, "trial_unknown", lease.to_string());
+        };
+        let mut wrong = Vec::new();
+        if book.live.is_some() {
+            wrong.push(("lease_overlap", format!("{lease} granted while attempt {} is live", book.attempts)));
+        }
+        if book.end.is_some() {
+            wrong.push(("granted_after_end", lease.to_string()));
+        }
+        if lease.attempt != book.attempts + 1 {
+            wrong.push(("attempt_number", format!("{lease} after attempt {}", book.attempts)));
+        }
+        if resume_epoch != book.last_checkpoint {
+            let what = format!("{lease} goes on from epoch {resume_epoch}, checkpoint is {}", book.last_checkpoint);
+            wrong.push(("resume_point", what));
+        }
+        if let Some(other) = self.slots.get(&slot) {
+            wrong.push(("slot_shared", format!("{lease} and {other} on slot {} of {}", slot.1, slot.0)));
+        }
+        book.attempts = lease.attempt;
+        book.live = Some(Live { slot, seq: 0, epoch: resume_epoch, cancelled: false });
+        let sweep = book.sweep;
+        self.slots.insert(slot, lease);
+        for (rule, what) in wrong {
+            self.violation(Some(sweep), rule, what);
+        }
+    }
+
+    /// Runs `check` on the live attempt of `lease`; false (and a violation) when the lease is over.
+    fn live(
+        &mut self,
+        lease: Lease,
+        what: &str,
+        check: impl FnOnce(&mut Book, &mut Live) -> Option<(&'static str, String)>,
+    ) -> bool {
+        let Some(book) = self.trials.get_mut(&lease.trial) else {
+            self.violation(None, "trial_unknown", lease.to_string());
+            return false;
+        };
+        let sweep = book.sweep;
+        let live = book.live.take_if(|_| book.attempts == lease.attempt);
+        let Some(mut live) = live else {
+            self.violation(Some(sweep), "late_effect", format!("{what} accepted for {lease}, whose lease is over"));
+            return false;
+        };
+        let wrong = check(book, &mut live);
+        book.live = Some(live);
+        if let Some((rule, what)) = wrong {
+            self.violation(Some(sweep), rule, what);
+        }
+        true
+    }
+
+    fn end(&mut self, lease: Lease, end: impl FnOnce(bool) -> Option<End>) {
+        let Some(book) = self.trials.get_mut(&lease.trial) else { return };
+        let Some(live) = book.live.take() else { return };
+        self.slots.remove(&live.slot);
+        book.end = end(live.cancelled);
+        let (sweep, completions) = (book.sweep, book.completions);
+        if completions > 1 {
+            self.violation(Some(sweep), "completed_twice", lease.to_string());
+        }
+    }
+
+    fn cancelled(&mut self, trial: TrialId) {
+        let Some(book) = self.trials.get_mut(&trial) else { return };
+        match (&mut book.live, book.end) {
+            (Some(live), _) => live.cancelled = true,
+            (None, None) => book.end = Some(End::Cancelled),
+            (None, Some(_)) => {}
+        }
+    }
+
+    fn retried(&mut self, sweep: SweepId, cancelled: bool) {
+        for trial in self.sweeps.get(&sweep).map(|book| book.trials.as_slice()).unwrap_or_default() {
+            let Some(book) = self.trials.get_mut(trial) else { continue };
+            book.end.take_if(|end| *end == End::Failed || (cancelled && *end == End::Cancelled));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Agents: hello, heartbeat, and what happens when one is silent for too long.
+
+use super::{Core, LEASE_TIME, Seen, Step};
+use crate::command::{Reject, Reply, Verdict};
+use crate::event::{AgentFacts, Event, LossCause};
+use crate::id::{AgentId, Lease};
+
+/// The agent says what it is and what it holds. A lease that this coordinator believes in and the
+/// agent does not is lost; an attempt that the agent holds gets exactly one verdict.
+pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease]) -> Reply {
+    let id = facts.agent;
+    step.core.seen.insert(id, Seen { at: step.now, called: true });
+    let known = step.core.state.agents.get(&id);
+    let leases: Vec<(u32, Lease)> = known
+        .map(|agent| (0u32..).zip(&agent.slots).filter_map(|(slot, lease)| lease.map(|lease| (slot, lease))).collect())
+        .unwrap_or_default();
+    // The same process that only lost its connection knows all of its orders, but a grant may have
+    // been decided while its hello was on the way: such a lease is offered again, not lost.
+    let restarted = known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
+    for (slot, lease) in leases {
+        if slot as usize >= facts.slots.len() {
+            step.emit(Event::LeaseLost { lease, cause: LossCause::SlotGone });
+        } else if restarted && !held.contains(&lease) {
+            step.emit(Event::LeaseLost { lease, cause: LossCause::Forgotten });
+        }
+    }
+    if step.core.state.agents.get(&id).is_none_or(|agent| agent.facts != facts) {
+        step.emit(Event::AgentJoined(facts));
+    }
+    Reply::Welcome(held.iter().map(|lease| verdict(step.core, id, *lease)).collect())
+}
+
+fn verdict(core: &Core, agent: AgentId, lease: Lease) -> Verdict {
+    match core.state.leased(lease) {
+        Some((_, leased)) if leased.agent == agent => Verdict::Continue { acked_seq: leased.acked_seq },
+        Some(_) => Verdict::Fenced,
+        None if core.state.find(lease.trial).is_some() => Verdict::Fenced,
+        None => Verdict::Unknown,
+    }
+}
+
+pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId) -> Reply {
+    match step.core.seen.get_mut(&agent) {
+        // An agent that this coordinator only knows from its journal must say what it holds first.
+        Some(seen) if seen.called => {
+            seen.at = seen.at.max(step.now);
+            Reply::Noted
+        }
+        _ => Reply::Rejected(Reject::AgentUnknown(agent)),
+    }
+}
+
+/// Takes the leases of silent agents back, but only when a reachable agent could use the trials:
+/// with nobody to take over, training on is better than starting again.
+pub(super) fn expire(step: &mut Step<'_>) {
+    let core = &step.core;
+    let now = step.now;
+    let silent: Vec<AgentId> =
+        core.seen.iter().filter(|(_, seen)| now - seen.at > LEASE_TIME).map(|(agent, _)| *agent).collect();
+    for agent in silent {
+        let Some(known) = step.core.state.agents.get(&agent) else { continue };
+        for lease in known.slots.iter().flatten().copied().collect::<Vec<_>>() {
+            if can_move(step.core, lease, step) {
+                step.emit(Event::LeaseLost { lease, cause: LossCause::Expired });
+            }
+        }
+    }
+}
+
+fn can_move(core: &Core, lease: Lease, step: &Step<'_>) -> bool {
+    let Some((at, leased)) = core.state.leased(lease) else { return false };
+    // A cancelled trial needs no other host to end.
+    let dataset = core.state.sweep_of(at).dataset(at.index);
+    leased.cancelled
+        || (core.state.agents.iter())
+            .any(|(id, agent)| *id != leased.agent && core.is_reachable(*id, step.now) && agent.can_use(dataset))
+}

@@ -1,0 +1,111 @@
+//! Commands in, events out. [`Core`] is the state plus what is not durable (when each agent was last
+//! heard); every decision is made here or in what is called from here, and every event is applied
+//! in one place.
+
+mod agents;
+mod report;
+mod sweeps;
+
+use std::collections::BTreeMap;
+
+use crate::command::{Command, Reply};
+use crate::event::Event;
+use crate::id::AgentId;
+use crate::schedule;
+use crate::state::State;
+use crate::time::{Span, Timestamp};
+
+/// How long an agent may be silent before others may take its trials.
+pub const LEASE_TIME: Span = Span::seconds(60);
+/// How long an agent may be silent and still be given work.
+pub const REACHABLE: Span = Span::seconds(15);
+
+/// The decider.
+#[derive(Clone, Debug)]
+pub struct Core {
+    state: State,
+    seen: BTreeMap<AgentId, Seen>,
+}
+
+/// When an agent was last heard. Not durable: after a restart every agent has a full lease time to call in.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Timestamp,
+    /// It has called since this coordinator started.
+    called: bool,
+}
+
+/// The events of one command or of one [`Core::settle`], each applied as it is emitted, so that the
+/// next decision sees it.
+struct Step<'a> {
+    core: &'a mut Core,
+    now: Timestamp,
+    out: &'a mut Vec<Event>,
+}
+
+impl Step<'_> {
+    fn emit(&mut self, event: Event) {
+        self.core.state.apply(&event, self.now);
+        self.out.push(event);
+    }
+}
+
+impl Core {
+    /// Starts with a recovered state.
+    pub fn new(state: State, now: Timestamp) -> Self {
+        let seen = state.agents.keys().map(|agent| (*agent, Seen { at: now, called: false })).collect();
+        Self { state, seen }
+    }
+
+    /// The state after everything handled so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Handles one command; its events are appended to `out` in order and applied. Call
+    /// [`Core::settle`] after the last command of a batch.
+    pub fn handle(&mut self, command: Command, now: Timestamp, out: &mut Vec<Event>) -> Reply {
+        let mut step = Step { core: self, now, out };
+        match command {
+            Command::Submit(submit) => sweeps::submit(&mut step, submit),
+            Command::CancelSweep { sweep, user } => sweeps::cancel_sweep(&mut step, sweep, user),
+            Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
+            Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
+            Command::Hello { facts, held } => agents::hello(&mut step, facts, &held),
+            Command::Heartbeat { agent } => agents::heartbeat(&mut step, agent),
+            Command::Report { agent, effects } => report::report(&mut step, agent, effects),
+        }
+    }
+
+    /// What follows from the passing of time and from the commands before: leases of silent agents
+    /// are taken back, retries become due, free slots get trials.
+    pub fn settle(&mut self, now: Timestamp, out: &mut Vec<Event>) {
+        let mut step = Step { core: self, now, out };
+        agents::expire(&mut step);
+        let due: Vec<_> = step.core.state.due(now).collect();
+        for trial in due {
+            step.emit(Event::RetryDue { trial });
+        }
+        while let Some(grant) = schedule::next(&step.core.state, |agent| step.core.is_reachable(agent, now)) {
+            step.emit(grant);
+        }
+    }
+
+    /// Whether an agent has called lately and may be given work.
+    pub fn is_reachable(&self, agent: AgentId, now: Timestamp) -> bool {
+        self.seen.get(&agent).is_some_and(|seen| seen.called && now - seen.at <= REACHABLE)
+    }
+
+    /// When an agent was last heard by this coordinator.
+    pub fn last_seen(&self, agent: AgentId) -> Option<Timestamp> {
+        self.seen.get(&agent).filter(|seen| seen.called).map(|seen| seen.at)
+    }
+
+    /// The coordinator itself stood still for `gap` (suspended, or waiting for disk space): nobody
+    /// could call in, so nobody is blamed.
+    pub fn excuse(&mut self, gap: Span) {
+        for seen in self.seen.values_mut() {
+            seen.at = seen.at + gap;
+        }
+    }
+}

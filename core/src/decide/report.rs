@@ -1,0 +1,84 @@
+//! What agents report about attempts. Every effect is checked against the live lease in the same
+//! step that makes its event, so nothing late, doubled or out of order ever gets in.
+
+use super::Step;
+use crate::attempt::EpochMetrics;
+use crate::command::{Effect, EffectKind, EffectResult, Ending, Reject, Reply};
+use crate::event::{Checkpoint, Event, Failure, LossCause};
+use crate::id::{AgentId, Lease};
+use crate::retry;
+use crate::state::trial::Leased;
+
+pub(super) fn report(step: &mut Step<'_>, agent: AgentId, effects: Vec<Effect>) -> Reply {
+    // An agent that this coordinator has not met since its start must say what it holds first.
+    if !matches!(super::agents::heartbeat(step, agent), Reply::Noted) {
+        return Reply::Rejected(Reject::AgentUnknown(agent));
+    }
+    Reply::Effects(effects.into_iter().map(|effect| one(step, agent, effect)).collect())
+}
+
+fn one(step: &mut Step<'_>, agent: AgentId, effect: Effect) -> EffectResult {
+    let lease = effect.lease;
+    let acked_seq = match step.core.state.leased(lease) {
+        Some((_, Leased { agent: holder, acked_seq, .. })) if *holder == agent => *acked_seq,
+        _ => return EffectResult::Fenced,
+    };
+    match effect.what {
+        EffectKind::Metrics(records) => metrics(step, lease, records, acked_seq),
+        EffectKind::Checkpoint(checkpoint) => keep(step, lease, checkpoint, acked_seq),
+        EffectKind::Ended { final_seq, .. } if final_seq != acked_seq => EffectResult::Gap { acked_seq },
+        EffectKind::Ended { final_seq, how } => {
+            end(step, lease, final_seq, how);
+            EffectResult::Accepted { acked_seq }
+        }
+    }
+}
+
+fn metrics(step: &mut Step<'_>, lease: Lease, records: Vec<EpochMetrics>, mut acked_seq: u64) -> EffectResult {
+    for metrics in records {
+        if metrics.seq <= acked_seq {
+            continue;
+        }
+        if metrics.seq != acked_seq + 1 {
+            return EffectResult::Gap { acked_seq };
+        }
+        acked_seq = metrics.seq;
+        step.emit(Event::EpochReported { lease, metrics });
+    }
+    EffectResult::Accepted { acked_seq }
+}
+
+/// A checkpoint ahead of its metrics would leave a hole in the curve if the host died now.
+fn keep(step: &mut Step<'_>, lease: Lease, checkpoint: Checkpoint, acked_seq: u64) -> EffectResult {
+    if checkpoint.seq > acked_seq {
+        return EffectResult::Gap { acked_seq };
+    }
+    let progress = step.core.state.leased(lease).and_then(|(at, _)| step.core.state.trial(at).progress.as_ref());
+    let kept = progress.is_some_and(|progress| {
+        let last = progress.last_checkpoint.as_ref().map(|kept| &kept.checkpoint);
+        last == Some(&checkpoint) || progress.best_checkpoint.as_ref() == Some(&checkpoint)
+    });
+    if !kept {
+        step.emit(Event::CheckpointKept { lease, checkpoint });
+    }
+    EffectResult::Accepted { acked_seq }
+}
+
+fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
+    let event = match how {
+        Ending::Done { early, weights } => Event::TrialCompleted { lease, final_seq, early, weights },
+        Ending::Stopped => Event::LeaseLost { lease, cause: LossCause::Stopped },
+        Ending::Failed(failure) => failed(step, lease, failure),
+    };
+    step.emit(event);
+}
+
+fn failed(step: &Step<'_>, lease: Lease, failure: Failure) -> Event {
+    let state = &step.core.state;
+    let pause = state.leased(lease).and_then(|(at, _)| {
+        let trial = state.trial(at);
+        let most = state.sweep_of(at).max_retries();
+        retry::pause(failure.class, trial.own_failures, trial.failures, most)
+    });
+    Event::AttemptFailed { lease, failure, retry_at: pause.map(|pause| step.now + pause) }
+}

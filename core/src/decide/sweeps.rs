@@ -1,0 +1,115 @@
+//! What users ask: submit, cancel, retry.
+
+use std::collections::BTreeSet;
+
+use super::Step;
+use crate::command::{Reject, Reply, Submit};
+use crate::event::Event;
+use crate::id::{SweepId, TrialId};
+use crate::nearest::nearest;
+use crate::plan::{Plan, at};
+use crate::state::State;
+use crate::state::agent::Known;
+use crate::state::trial::Phase;
+
+/// The same spec again is answered with the sweep that it made; another spec under a taken name
+/// gets the name with a number.
+pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
+    let state = &step.core.state;
+    if let Some(sweep) = state.sweep(submit.sweep) {
+        return Reply::Submitted { sweep: sweep.id, name: sweep.name.clone(), existing: true };
+    }
+    if !submit.queue_anyway
+        && let Err(reject) = fits_data(state, &submit.plan)
+    {
+        return Reply::Rejected(reject);
+    }
+    let wanted = submit.plan.name.clone();
+    let mut numbered = (2u64..).map(|number| format!("{wanted}-{number}"));
+    let mut name = wanted.clone();
+    while state.sweep_named(&name).is_some() {
+        name = numbered.next().expect("there are more numbers than sweeps");
+    }
+    let (sweep, user, plan) = (submit.sweep, submit.user, submit.plan);
+    step.emit(Event::SweepSubmitted { sweep, name: name.clone(), user, plan });
+    Reply::Submitted { sweep, name, existing: false }
+}
+
+/// Refuses what no agent could run, before any device is used. Without agents there is nothing to
+/// compare with: they may still come.
+fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
+    if state.agents.is_empty() {
+        return Ok(());
+    }
+    for dataset in values(plan, "dataset").iter().filter_map(|value| value.as_str()) {
+        let seen: Vec<Known<'_>> = state.agents.values().filter_map(|agent| agent.dataset(dataset)).collect();
+        if seen.is_empty() {
+            let known: BTreeSet<String> = (state.agents.values())
+                .flat_map(|agent| agent.facts.datasets.iter().map(|facts| facts.name.clone()))
+                .collect();
+            let nearest = nearest(dataset, known.iter().map(String::as_str)).map(str::to_owned);
+            return Err(Reject::DatasetUnknown { name: dataset.to_owned(), known: known.into_iter().collect(), nearest });
+        }
+        let usable = |known: &Known<'_>| !matches!(known, Known::Seen(facts) if facts.problem.is_some());
+        if !seen.iter().any(usable)
+            && let Some(Known::Seen(facts)) = seen.first()
+        {
+            let problem = facts.problem.clone().unwrap_or_default();
+            return Err(Reject::DatasetBroken { name: dataset.to_owned(), problem });
+        }
+        let images = |known: &Known<'_>| match known {
+            Known::Seen(facts) => facts.train_images,
+            Known::Unseen => u64::MAX,
+        };
+        let images = seen.iter().filter(|known| usable(known)).map(images).max().unwrap_or(u64::MAX);
+        for batch_size in values(plan, "batch_size").iter().filter_map(|value| value.as_u64()) {
+            if batch_size > images {
+                return Err(Reject::BatchTooLarge { batch_size, images, dataset: dataset.to_owned() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The values that a top-level field takes in a plan: those of its column that are used, and the base's.
+fn values<'a>(plan: &'a Plan, field: &str) -> Vec<&'a serde_json::Value> {
+    let column = plan.columns.iter().position(|column| column.path == field);
+    let Some(column) = column else { return at(&plan.base, field).into_iter().collect() };
+    let used: BTreeSet<u32> = (0..plan.points).map(|point| plan.row(point)[column]).collect();
+    let value = |cell: u32| plan.columns[column].values.get(cell as usize).or_else(|| at(&plan.base, field));
+    used.into_iter().filter_map(value).collect()
+}
+
+pub(super) fn cancel_sweep(step: &mut Step<'_>, sweep: SweepId, user: String) -> Reply {
+    let Some(known) = step.core.state.sweep(sweep) else { return Reply::Rejected(Reject::SweepUnknown(sweep)) };
+    let open = known.trials.iter().filter(|trial| can_cancel(&trial.phase)).count() as u32;
+    if open > 0 {
+        step.emit(Event::SweepCancelled { sweep, user });
+    }
+    Reply::Changed(open)
+}
+
+pub(super) fn cancel_trial(step: &mut Step<'_>, trial: TrialId, user: String) -> Reply {
+    let Some(at) = step.core.state.find(trial) else { return Reply::Rejected(Reject::TrialUnknown(trial)) };
+    let open = can_cancel(&step.core.state.trial(at).phase);
+    if open {
+        step.emit(Event::TrialCancelled { trial, user });
+    }
+    Reply::Changed(u32::from(open))
+}
+
+fn can_cancel(phase: &Phase) -> bool {
+    match phase {
+        Phase::Leased(leased) => !leased.cancelled,
+        other => !other.is_terminal(),
+    }
+}
+
+pub(super) fn retry(step: &mut Step<'_>, sweep: SweepId, user: String, cancelled: bool) -> Reply {
+    let Some(known) = step.core.state.sweep(sweep) else { return Reply::Rejected(Reject::SweepUnknown(sweep)) };
+    let count = known.counts.failed + if cancelled { known.counts.cancelled } else { 0 };
+    if count > 0 {
+        step.emit(Event::SweepRetried { sweep, user, cancelled });
+    }
+    Reply::Changed(count)
+}

@@ -1,0 +1,209 @@
+//! Everything that ever happened. The journal is a list of these and the state is nothing but their
+//! fold. Written as JSON; a field may be added with a default, never renamed or removed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
+use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+
+/// Version of the event format, kept in the journal's header.
+pub const EVENT_VERSION: u32 = 1;
+
+/// One fact. Everything about a running trial carries its lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A user submitted a sweep; all its trials wait from now on.
+    SweepSubmitted {
+        /// Derived from the spec, see [`SweepId::derive`].
+        sweep: SweepId,
+        /// The unique name it goes by.
+        name: String,
+        /// Who submitted it.
+        user: String,
+        /// Every trial, immutable from here on.
+        #[serde(with = "shared_plan")]
+        plan: Arc<Plan>,
+    },
+    /// An agent process started, or came back with other slots or data.
+    AgentJoined(AgentFacts),
+    /// A trial was given to a slot.
+    LeaseGranted {
+        /// Trial and attempt; the attempt is one more than the trial's last.
+        lease: Lease,
+        /// Who runs it.
+        agent: AgentId,
+        /// Which of the agent's slots.
+        slot: u32,
+        /// The epoch of the checkpoint it goes on from; 0 means from the beginning.
+        resume_epoch: u32,
+    },
+    /// An epoch's numbers were accepted.
+    EpochReported {
+        /// Under which lease.
+        lease: Lease,
+        /// The numbers; `seq` follows the last accepted one without a gap.
+        metrics: EpochMetrics,
+    },
+    /// A checkpoint is in the blob store and belongs to the trial.
+    CheckpointKept {
+        /// Under which lease.
+        lease: Lease,
+        /// What it is.
+        checkpoint: Checkpoint,
+    },
+    /// The trial is finished.
+    TrialCompleted {
+        /// Under which lease.
+        lease: Lease,
+        /// Number of epoch reports of this attempt; all of them are in the journal.
+        final_seq: u64,
+        /// Ended by the recipe's patience.
+        early: bool,
+        /// Hash of the final weights.
+        weights: String,
+    },
+    /// An attempt ended in a failure.
+    AttemptFailed {
+        /// Under which lease.
+        lease: Lease,
+        /// What kind.
+        failure: Failure,
+        /// When it is tried again; `None` means that the trial has failed for good.
+        retry_at: Option<Timestamp>,
+    },
+    /// The coordinator took a lease back, or the agent ended it without a fault of the trial.
+    LeaseLost {
+        /// Which.
+        lease: Lease,
+        /// Why.
+        cause: LossCause,
+    },
+    /// A trial's backoff is over; it waits again.
+    RetryDue {
+        /// Which.
+        trial: TrialId,
+    },
+    /// A user cancelled a sweep. Waiting trials end at once, running ones when their agent says so.
+    SweepCancelled {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+    },
+    /// A user cancelled one trial.
+    TrialCancelled {
+        /// Which.
+        trial: TrialId,
+        /// Who asked.
+        user: String,
+    },
+    /// A user asked to run the failed (and, if said so, the cancelled) trials of a sweep again.
+    SweepRetried {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+        /// Cancelled trials too.
+        cancelled: bool,
+    },
+}
+
+/// What an agent says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentFacts {
+    /// Its lasting id.
+    pub agent: AgentId,
+    /// Host name.
+    pub host: String,
+    /// Changes with every start of the agent process.
+    pub incarnation: u64,
+    /// One entry per slot: what it is, e.g. `cpu (1 thread)` or `NVIDIA H200`.
+    pub slots: Vec<String>,
+    /// Data sets found under its roots.
+    #[serde(default)]
+    pub datasets: Vec<DatasetFacts>,
+    /// Its data roots; a data set given as a path must lie in one of them.
+    #[serde(default)]
+    pub data_roots: Vec<String>,
+    /// Runs any recipe without data: a pretend agent of a benchmark or a simulation.
+    #[serde(default)]
+    pub any_dataset: bool,
+}
+
+/// One data set of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetFacts {
+    /// The folder's name: what a sweep file calls it.
+    pub name: String,
+    /// Number of classes.
+    pub classes: u32,
+    /// Images to train on (before a validation split, if there is no validation folder).
+    pub train_images: u64,
+    /// Images to validate on; 0 when they are split off.
+    pub val_images: u64,
+    /// Why it cannot be used, e.g. `dataset_empty: train/cat has no images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A checkpoint in the blob store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Newest or best.
+    pub kind: CheckpointKind,
+    /// The epoch it was taken after.
+    pub epoch: u32,
+    /// Epoch reports of this attempt up to here are contained in it.
+    pub seq: u64,
+    /// SHA-256 of the file: its name in the blob store.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// Decides about a retry.
+    pub class: FailureClass,
+    /// A stable word for scripts.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Why a lease ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// The agent was silent for longer than the lease time and another host can take over.
+    Expired,
+    /// The agent came back without this attempt.
+    Forgotten,
+    /// The trainer left because it was asked to, or because its agent was gone.
+    Stopped,
+    /// The slot no longer exists.
+    SlotGone,
+}
+
+/// A shared plan is written as the plan.
+mod shared_plan {
+    use super::{Arc, Deserialize, Plan, Serialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, serializer: S) -> Result<S::Ok, S::Error> {
+        plan.as_ref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Plan>, D::Error> {
+        Plan::deserialize(deserializer).map(Arc::new)
+    }
+}

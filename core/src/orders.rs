@@ -1,0 +1,55 @@
+//! Orders are a projection: what an agent should run follows from the state. Nothing is queued, so
+//! a lost message costs a round trip and nothing else.
+
+use crate::event::Checkpoint;
+use crate::id::{AgentId, Lease};
+use crate::plan::RecipeError;
+use crate::recipe::Recipe;
+use crate::state::{State, TrialRef};
+
+/// One lease that an agent should be running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Trial and attempt.
+    pub lease: Lease,
+    /// On which slot.
+    pub slot: u32,
+    /// Where the trial is kept.
+    pub at: TrialRef,
+}
+
+/// Everything `agent` should be running, by slot. Cancelled trials are left out: what an agent runs
+/// and does not find here, it stops.
+pub fn orders(state: &State, agent: AgentId) -> Vec<Wanted> {
+    let Some(agent) = state.agents.get(&agent) else { return Vec::new() };
+    let wanted = |(slot, lease): (u32, &Option<Lease>)| {
+        let lease = (*lease)?;
+        let (at, leased) = state.leased(lease)?;
+        (!leased.cancelled).then_some(Wanted { lease, slot, at })
+    };
+    (0u32..).zip(&agent.slots).filter_map(wanted).collect()
+}
+
+/// What a lease trains and where it goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// What to train.
+    pub recipe: Recipe,
+    /// The newest checkpoint, if there is one.
+    pub resume: Option<Checkpoint>,
+    /// The best checkpoint, if it is another one.
+    pub best: Option<Checkpoint>,
+}
+
+/// The order behind a wanted lease.
+///
+/// # Errors
+/// When the plan is damaged; `expand` makes none that are.
+pub fn order(state: &State, at: TrialRef) -> Result<Order, RecipeError> {
+    let recipe = state.sweep_of(at).plan.recipe(at.index)?;
+    let progress = state.trial(at).progress.as_ref();
+    let resume = progress.and_then(|progress| progress.last_checkpoint.as_ref()).map(|kept| kept.checkpoint.clone());
+    let best = progress.and_then(|progress| progress.best_checkpoint.clone());
+    let best = best.filter(|best| resume.as_ref().is_some_and(|resume| resume.sha256 != best.sha256));
+    Ok(Order { recipe, resume, best })
+}

@@ -1,0 +1,210 @@
+//! The plan: the ordered, immutable list of trials that a sweep file stands for. `expand` makes it
+//! from a validated spec; the coordinator journals it, so that no later release changes a
+//! submitted sweep.
+//!
+//! A plan is a *base recipe*, *columns* (the dotted paths that vary, with their values) and
+//! *points* (one cell per column). 100,000 points are 100,000 short rows of integers, not
+//! 100,000 recipes; [`Plan::recipe`] puts one together when it is needed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{SweepId, TrialId};
+use crate::recipe::Recipe;
+
+/// A cell that keeps the base recipe's value.
+pub const BASE: u32 = u32::MAX;
+
+/// All trials of a sweep, in the order in which they are started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Name from the file; made unique by the coordinator when it is taken.
+    pub name: String,
+    /// The recipe before any column is applied, canonical and with every default filled in.
+    pub base: Value,
+    /// What varies.
+    pub columns: Vec<Column>,
+    /// Rows of `columns.len()` cells each: index into [`Column::values`], or [`BASE`]. Row-major.
+    pub cells: Vec<u32>,
+    /// Number of points: `cells.len() / columns.len()`, or 1 when nothing varies.
+    pub points: u32,
+    /// The seeds; every point runs once with each of them.
+    pub seeds: Vec<u64>,
+    /// Order of trials: indices into points x seeds (`point * seeds.len() + seed_index`), a permutation.
+    pub order: Vec<u32>,
+    /// The point that the others are compared with, if the design has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<u32>,
+    /// What the sweep asks of the scheduler.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// One path that varies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Dotted path inside the recipe, e.g. `lr` or `optimizer.sgd.momentum`.
+    pub path: String,
+    /// The distinct values, as they are put into the recipe.
+    pub values: Vec<Value>,
+    /// How each value is shown: the text of the file, e.g. `0.001` or the name of an augmentation.
+    pub labels: Vec<String>,
+}
+
+/// What a sweep asks of the scheduler.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// At most so many trials at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+    /// How often a trial may be tried again after a failure that is its own (crash, out of memory). Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
+}
+
+/// One entry of a plan: which point with which seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedTrial {
+    /// Index of the point.
+    pub point: u32,
+    /// Index into [`Plan::seeds`].
+    pub seed: u32,
+}
+
+/// A point that does not make a recipe; cannot happen for a plan made by `expand`.
+#[derive(Debug, thiserror::Error)]
+#[error("trial {index} of the plan does not make a recipe")]
+pub struct RecipeError {
+    /// Position in the plan.
+    pub index: u32,
+    /// What serde found.
+    #[source]
+    pub source: serde_json::Error,
+}
+
+impl Plan {
+    /// Number of trials: points x seeds.
+    pub fn len(&self) -> u32 {
+        self.order.len() as u32
+    }
+
+    /// Whether there is nothing to run; never true for a plan made by `expand`.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The trial at `index` of the starting order, `index < len()`.
+    pub fn trial(&self, index: u32) -> PlannedTrial {
+        let flat = self.order[index as usize];
+        let seeds = self.seeds.len() as u32;
+        PlannedTrial { point: flat / seeds, seed: flat % seeds }
+    }
+
+    /// The cells of a point.
+    pub fn row(&self, point: u32) -> &[u32] {
+        let width = self.columns.len();
+        &self.cells[point as usize * width..(point as usize + 1) * width]
+    }
+
+    /// Canonical text of a point with a seed, e.g. `batch_size=32;lr=0.001;seed=0`: columns sorted by
+    /// path, values as JSON, cells that keep the base left out. Trial ids are derived from it.
+    pub fn point_text(&self, trial: PlannedTrial) -> String {
+        let mut parts: Vec<(&str, &Value)> = (self.columns.iter().zip(self.row(trial.point)))
+            .filter(|(_, cell)| **cell != BASE)
+            .map(|(column, cell)| (column.path.as_str(), &column.values[*cell as usize]))
+            .collect();
+        parts.sort_by_key(|(path, _)| *path);
+        let mut text = String::new();
+        for (path, value) in parts {
+            text.push_str(path);
+            text.push('=');
+            text.push_str(&value.to_string());
+            text.push(';');
+        }
+        text.push_str("seed=");
+        text.push_str(&self.seeds[trial.seed as usize].to_string());
+        text
+    }
+
+    /// The id of the trial at `index` when the plan runs as `sweep`.
+    pub fn trial_id(&self, sweep: SweepId, index: u32) -> TrialId {
+        TrialId::derive(sweep, &self.point_text(self.trial(index)))
+    }
+
+    /// How a point is shown, column by column in the order of the file: `(path, label)`. Cells that
+    /// keep the base show the base's value.
+    pub fn labels(&self, point: u32) -> Vec<(&str, String)> {
+        (self.columns.iter().zip(self.row(point)))
+            .map(|(column, cell)| {
+                let label = match column.labels.get(*cell as usize) {
+                    Some(label) => label.clone(),
+                    None => at(&self.base, &column.path).map_or_else(|| "-".to_owned(), label_of),
+                };
+                (column.path.as_str(), label)
+            })
+            .collect()
+    }
+
+    /// The recipe of the trial at `index`.
+    ///
+    /// # Errors
+    /// When the base and the cells do not make a recipe, which `expand` rules out.
+    pub fn recipe(&self, index: u32) -> Result<Recipe, RecipeError> {
+        let trial = self.trial(index);
+        let mut value = self.base.clone();
+        for (column, cell) in self.columns.iter().zip(self.row(trial.point)) {
+            if let Some(new) = column.values.get(*cell as usize) {
+                put(&mut value, &column.path, new.clone());
+            }
+        }
+        put(&mut value, "seed", Value::from(self.seeds[trial.seed as usize]));
+        serde_json::from_value(value).map_err(|source| RecipeError { index, source })
+    }
+}
+
+/// The value at a dotted path.
+pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, key| value.get(key))
+}
+
+/// Sets a dotted path, making tables on the way. A name (`"adam"`) on the way becomes the table it
+/// is short for; the table of another variant (`sgd` under `optimizer` when `optimizer.adam.beta1` is
+/// set) is replaced, because an enum has one variant.
+pub fn put(value: &mut Value, path: &str, new: Value) {
+    let Some((key, rest)) = path.split_once('.') else {
+        if let Value::Object(table) = value {
+            table.insert(path.to_owned(), new);
+        }
+        return;
+    };
+    let Value::Object(table) = value else { return };
+    let inner = table.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()));
+    if let Value::String(name) = inner {
+        let name = std::mem::take(name);
+        *inner = Value::Object([(name, Value::Object(serde_json::Map::new()))].into_iter().collect());
+    }
+    let variant = rest.split('.').next().unwrap_or(rest);
+    if is_enum(key)
+        && let Value::Object(inner) = inner
+    {
+        inner.retain(|name, _| name == variant);
+    }
+    put(inner, rest, new);
+}
+
+/// Recipe fields whose table names one variant.
+fn is_enum(key: &str) -> bool {
+    matches!(key, "model" | "optimizer" | "schedule")
+}
+
+/// A value as people write it.
+pub fn label_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(table) if table.len() == 1 => table.keys().next().cloned().unwrap_or_default(),
+        other => other.to_string(),
+    }
+}

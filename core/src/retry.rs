@@ -1,0 +1,55 @@
+//! What follows a failure: try again and when, or give up. The host's and the device's faults
+//! never count against a trial; a trial that keeps failing without progress is given up.
+
+use crate::attempt::FailureClass;
+use crate::time::Span;
+
+/// First pause after a failure; doubled for each further one in a row.
+const FIRST_PAUSE: Span = Span::seconds(1);
+/// Longest pause.
+const LONGEST_PAUSE: Span = Span::seconds(300);
+
+/// Whether a failure is charged to the trial.
+pub fn is_own(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Device | FailureClass::Host => false,
+        FailureClass::Recipe
+        | FailureClass::Data
+        | FailureClass::Diverged
+        | FailureClass::OutOfMemory
+        | FailureClass::Crash => true,
+    }
+}
+
+/// The pause before the next attempt, or `None` to give up. `own_failures` and `failures` count the
+/// failures in a row before this one, without a new checkpoint between them.
+pub fn pause(class: FailureClass, own_failures: u16, failures: u16, max_retries: u32) -> Option<Span> {
+    let again = match class {
+        // The same input gives the same result.
+        FailureClass::Recipe | FailureClass::Data | FailureClass::Diverged => false,
+        FailureClass::OutOfMemory => max_retries >= 1 && own_failures == 0,
+        FailureClass::Crash => u32::from(own_failures) < max_retries,
+        FailureClass::Device | FailureClass::Host => true,
+    };
+    let doubled = FIRST_PAUSE.0.saturating_mul(1 << failures.min(20));
+    again.then_some(Span(doubled.min(LONGEST_PAUSE.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules() {
+        let check = |class, own, all, expected: Option<i64>| {
+            assert_eq!(pause(class, own, all, 3), expected.map(Span::seconds), "{class:?} {own} {all}");
+        };
+        check(FailureClass::Recipe, 0, 0, None);
+        check(FailureClass::Diverged, 0, 0, None);
+        check(FailureClass::Crash, 0, 0, Some(1));
+        check(FailureClass::Crash, 2, 2, Some(4));
+        check(FailureClass::Crash, 3, 3, None);
+        check(FailureClass::OutOfMemory, 1, 1, None);
+        check(FailureClass::Host, 3, 60, Some(300));
+    }
+}

@@ -1,0 +1,76 @@
+//! One agent: its slots, what runs on them, which data sets it has.
+
+use std::path::Path;
+
+use crate::event::{AgentFacts, DatasetFacts};
+use crate::id::Lease;
+
+/// An agent as last heard of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// What it said.
+    pub facts: AgentFacts,
+    /// What runs on each slot.
+    pub slots: Vec<Option<Lease>>,
+    /// Slots without a lease.
+    pub free: u32,
+}
+
+impl Agent {
+    pub(super) fn new(facts: AgentFacts) -> Self {
+        let slots = vec![None; facts.slots.len()];
+        let free = slots.len() as u32;
+        Self { facts, slots, free }
+    }
+
+    /// What it knows about a data set given by name or path. `None`: it does not have it.
+    pub fn dataset(&self, dataset: &str) -> Option<Known<'_>> {
+        if self.facts.any_dataset {
+            return Some(Known::Unseen);
+        }
+        if dataset.starts_with('/') {
+            let path = Path::new(dataset);
+            let under = self.facts.data_roots.iter().find_map(|root| path.strip_prefix(root).ok())?;
+            let name = under.to_str()?;
+            return Some(self.facts.datasets.iter().find(|facts| facts.name == name).map_or(Known::Unseen, Known::Seen));
+        }
+        self.facts.datasets.iter().find(|facts| facts.name == dataset).map(Known::Seen)
+    }
+
+    /// Whether it can train on a data set, as far as it knows.
+    pub fn can_use(&self, dataset: &str) -> bool {
+        match self.dataset(dataset) {
+            Some(Known::Seen(facts)) => facts.problem.is_none(),
+            Some(Known::Unseen) => true,
+            None => false,
+        }
+    }
+
+    /// The free slot with the lowest number.
+    pub fn free_slot(&self) -> Option<u32> {
+        self.slots.iter().position(Option::is_none).map(|slot| slot as u32)
+    }
+
+    pub(super) fn occupy(&mut self, slot: u32, lease: Lease) {
+        self.slots[slot as usize] = Some(lease);
+        self.free -= 1;
+    }
+
+    pub(super) fn release(&mut self, slot: u32, lease: Lease) {
+        if let Some(held) = self.slots.get_mut(slot as usize)
+            && *held == Some(lease)
+        {
+            *held = None;
+            self.free += 1;
+        }
+    }
+}
+
+/// What an agent knows about a data set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Known<'a> {
+    /// It has looked at it.
+    Seen(&'a DatasetFacts),
+    /// It lies inside a data root, or needs no data.
+    Unseen,
+}

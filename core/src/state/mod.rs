@@ -1,0 +1,341 @@
+//! The state: the fold of the events and nothing else. [`State::apply`] is the only mutation; it is
+//! total (an event that makes no sense changes nothing) and it keeps the indexes that make
+//! decisions independent of the number of trials.
+
+pub mod agent;
+pub mod sweep;
+pub mod trial;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::event::{AgentFacts, Event};
+use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+
+use agent::Agent;
+use sweep::Sweep;
+use trial::{Leased, Phase, Trial};
+
+/// Where a trial is kept: index of its sweep, index in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrialRef {
+    /// Index into [`State::sweeps`].
+    pub sweep: u32,
+    /// Index into the sweep's plan.
+    pub index: u32,
+}
+
+/// Everything the coordinator knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Sweeps in order of submission.
+    pub sweeps: Vec<Sweep>,
+    /// Agents by id.
+    pub agents: BTreeMap<AgentId, Agent>,
+    by_id: BTreeMap<SweepId, u32>,
+    names: BTreeMap<String, u32>,
+    trials: BTreeMap<TrialId, TrialRef>,
+    /// Sweeps that may start a trial, by number of running trials, then by age.
+    ready: BTreeSet<(u32, u32)>,
+    backoff: BTreeSet<(Timestamp, TrialRef)>,
+}
+
+impl State {
+    /// Folds one event in.
+    pub fn apply(&mut self, event: &Event, now: Timestamp) {
+        match event {
+            Event::SweepSubmitted { sweep, name, user, plan } => self.submitted(*sweep, name, user, plan, now),
+            Event::AgentJoined(facts) => self.joined(facts),
+            Event::LeaseGranted { lease, agent, slot, .. } => self.granted(*lease, *agent, *slot, now),
+            Event::EpochReported { lease, metrics } => {
+                self.live(*lease, |trial, leased| {
+                    leased.acked_seq = metrics.seq;
+                    trial.progress_mut().report(metrics);
+                });
+            }
+            Event::CheckpointKept { lease, checkpoint } => {
+                self.live(*lease, |trial, _| {
+                    trial.progress_mut().keep(checkpoint);
+                    // Progress was made: an earlier failure is no longer part of a series.
+                    (trial.own_failures, trial.failures) = (0, 0);
+                });
+            }
+            Event::TrialCompleted { lease, early, weights, .. } => {
+                if let Some(at) = self.end_lease(*lease, now) {
+                    self.trial_mut(at).progress_mut().weights = Some(weights.clone());
+                    self.set_phase(at, Phase::Completed { early: *early }, now);
+                }
+            }
+            Event::AttemptFailed { lease, failure, retry_at } => {
+                let cancelled = self.is_cancelled(*lease);
+                if let Some(at) = self.end_lease(*lease, now) {
+                    let trial = self.trial_mut(at);
+                    trial.failures = trial.failures.saturating_add(1);
+                    if crate::retry::is_own(failure.class) {
+                        trial.own_failures = trial.own_failures.saturating_add(1);
+                    }
+                    trial.failure = Some(Box::new(failure.clone()));
+                    let phase = match retry_at {
+                        _ if cancelled => Phase::Cancelled,
+                        Some(until) => Phase::Backoff { until: *until },
+                        None => Phase::Failed,
+                    };
+                    self.set_phase(at, phase, now);
+                }
+            }
+            Event::LeaseLost { lease, .. } => {
+                let cancelled = self.is_cancelled(*lease);
+                if let Some(at) = self.end_lease(*lease, now) {
+                    self.set_phase(at, if cancelled { Phase::Cancelled } else { Phase::Waiting }, now);
+                }
+            }
+            Event::RetryDue { trial } => {
+                if let Some(at) = self.find(*trial)
+                    && matches!(self.trial(at).phase, Phase::Backoff { .. })
+                {
+                    self.set_phase(at, Phase::Waiting, now);
+                }
+            }
+            Event::SweepCancelled { sweep, .. } => self.cancel_sweep(*sweep, now),
+            Event::TrialCancelled { trial, .. } => {
+                if let Some(at) = self.find(*trial) {
+                    self.cancel(at, now);
+                }
+            }
+            Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
+        }
+    }
+
+    /// The sweep with this id.
+    pub fn sweep(&self, id: SweepId) -> Option<&Sweep> {
+        self.by_id.get(&id).map(|index| &self.sweeps[*index as usize])
+    }
+
+    /// The sweep with this name.
+    pub fn sweep_named(&self, name: &str) -> Option<&Sweep> {
+        self.names.get(name).map(|index| &self.sweeps[*index as usize])
+    }
+
+    /// Where a trial is kept.
+    pub fn find(&self, trial: TrialId) -> Option<TrialRef> {
+        self.trials.get(&trial).copied()
+    }
+
+    /// The trials whose ids lie between two ids, both included: a prefix look-up.
+    pub fn trials_between(&self, low: TrialId, high: TrialId) -> impl Iterator<Item = (TrialId, TrialRef)> + '_ {
+        self.trials.range(low..=high).map(|(id, at)| (*id, *at))
+    }
+
+    /// A trial's state.
+    pub fn trial(&self, at: TrialRef) -> &Trial {
+        &self.sweeps[at.sweep as usize].trials[at.index as usize]
+    }
+
+    /// A trial's id.
+    pub fn trial_id(&self, at: TrialRef) -> TrialId {
+        self.sweeps[at.sweep as usize].ids[at.index as usize]
+    }
+
+    /// The sweep a trial belongs to.
+    pub fn sweep_of(&self, at: TrialRef) -> &Sweep {
+        &self.sweeps[at.sweep as usize]
+    }
+
+    /// The trial of a lease, if the lease is alive.
+    pub fn leased(&self, lease: Lease) -> Option<(TrialRef, &Leased)> {
+        let at = self.find(lease.trial)?;
+        let trial = self.trial(at);
+        (trial.attempt == lease.attempt).then(|| trial.leased()).flatten().map(|leased| (at, leased))
+    }
+
+    /// Sweeps that may start a trial: `(running trials, index)`, fewest running first, then oldest.
+    pub fn ready(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.ready.iter().copied()
+    }
+
+    /// Trials whose backoff ends at or before `now`.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = TrialId> + '_ {
+        self.backoff.iter().take_while(move |(until, _)| *until <= now).map(|(_, at)| self.trial_id(*at))
+    }
+
+    /// When the next backoff ends.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.backoff.first().map(|(until, _)| *until)
+    }
+
+    /// Recomputes every index and count. For tests: `Err` names the first that is wrong.
+    ///
+    /// # Errors
+    /// The name of the index that differs from a recount.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let mut other = self.clone();
+        (other.ready, other.backoff) = (BTreeSet::new(), BTreeSet::new());
+        for (number, sweep) in (0u32..).zip(&self.sweeps) {
+            if sweep.count_waiting() != sweep.waiting {
+                return Err("waiting");
+            }
+            let mut counts = sweep::Counts::default();
+            for (index, trial) in (0u32..).zip(&sweep.trials) {
+                match &trial.phase {
+                    Phase::Waiting => counts.waiting += 1,
+                    Phase::Leased(leased) => {
+                        counts.running += 1;
+                        let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt };
+                        let slots = self.agents.get(&leased.agent).map(|agent| &agent.slots);
+                        if slots.and_then(|slots| slots.get(leased.slot as usize)) != Some(&Some(lease)) {
+                            return Err("slots");
+                        }
+                    }
+                    Phase::Backoff { until } => {
+                        counts.backoff += 1;
+                        other.backoff.insert((*until, TrialRef { sweep: number, index }));
+                    }
+                    Phase::Completed { .. } => counts.completed += 1,
+                    Phase::Failed => counts.failed += 1,
+                    Phase::Cancelled => counts.cancelled += 1,
+                }
+            }
+            if counts != sweep.counts {
+                return Err("counts");
+            }
+            if sweep.may_start() {
+                other.ready.insert((counts.running, number));
+            }
+        }
+        if other.ready != self.ready {
+            return Err("ready");
+        }
+        if other.backoff != self.backoff {
+            return Err("backoff");
+        }
+        let used = |agent: &Agent| agent.slots.iter().flatten().count() as u32;
+        if self.agents.values().any(|agent| agent.free + used(agent) != agent.slots.len() as u32) {
+            return Err("free");
+        }
+        let leases = self.sweeps.iter().map(|sweep| sweep.counts.running).sum::<u32>();
+        if self.agents.values().map(used).sum::<u32>() != leases {
+            return Err("leases");
+        }
+        Ok(())
+    }
+
+    fn submitted(&mut self, id: SweepId, name: &str, user: &str, plan: &Arc<Plan>, now: Timestamp) {
+        if self.by_id.contains_key(&id) {
+            return;
+        }
+        let number = self.sweeps.len() as u32;
+        let sweep = Sweep::new(id, name.to_owned(), user.to_owned(), plan.clone(), now);
+        for (index, trial) in (0u32..).zip(&sweep.ids) {
+            self.trials.insert(*trial, TrialRef { sweep: number, index });
+        }
+        self.by_id.insert(id, number);
+        self.names.insert(name.to_owned(), number);
+        if sweep.may_start() {
+            self.ready.insert((0, number));
+        }
+        self.sweeps.push(sweep);
+    }
+
+    /// Leases on slots that still exist stay; the decision to take others back came before as its own event.
+    fn joined(&mut self, facts: &AgentFacts) {
+        let held = self.agents.remove(&facts.agent).map(|agent| agent.slots).unwrap_or_default();
+        let mut agent = Agent::new(facts.clone());
+        for (slot, lease) in (0u32..).zip(held) {
+            if let Some(lease) = lease
+                && (slot as usize) < agent.slots.len()
+            {
+                agent.occupy(slot, lease);
+            }
+        }
+        self.agents.insert(facts.agent, agent);
+    }
+
+    fn granted(&mut self, lease: Lease, agent: AgentId, slot: u32, now: Timestamp) {
+        let Some(at) = self.find(lease.trial) else { return };
+        let Some(host) = self.agents.get_mut(&agent) else { return };
+        if self.sweeps[at.sweep as usize].trials[at.index as usize].phase != Phase::Waiting
+            || host.slots.get(slot as usize) != Some(&None)
+        {
+            return;
+        }
+        host.occupy(slot, lease);
+        let trial = self.trial_mut(at);
+        trial.attempt = lease.attempt;
+        let progress = trial.progress_mut();
+        progress.rewind();
+        progress.started.get_or_insert(now);
+        let leased = Leased { agent, slot, since: now, acked_seq: 0, cancelled: false };
+        self.set_phase(at, Phase::Leased(Box::new(leased)), now);
+    }
+
+    /// Gives the slot back and books the time. The caller sets the next phase at once.
+    fn end_lease(&mut self, lease: Lease, now: Timestamp) -> Option<TrialRef> {
+        let (at, leased) = self.leased(lease)?;
+        let (agent, slot, spent) = (leased.agent, leased.slot, now - leased.since);
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.release(slot, lease);
+        }
+        self.trial_mut(at).progress_mut().spent += spent.0;
+        Some(at)
+    }
+
+    fn is_cancelled(&self, lease: Lease) -> bool {
+        self.leased(lease).is_some_and(|(_, leased)| leased.cancelled)
+    }
+
+    fn live(&mut self, lease: Lease, change: impl FnOnce(&mut Trial, &mut Leased)) {
+        let Some((at, _)) = self.leased(lease) else { return };
+        let trial = self.trial_mut(at);
+        let Phase::Leased(mut leased) = std::mem::replace(&mut trial.phase, Phase::Waiting) else { return };
+        change(trial, &mut leased);
+        trial.phase = Phase::Leased(leased);
+    }
+
+    fn cancel_sweep(&mut self, id: SweepId, now: Timestamp) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        for index in 0..self.sweeps[number as usize].trials.len() as u32 {
+            self.cancel(TrialRef { sweep: number, index }, now);
+        }
+    }
+
+    fn cancel(&mut self, at: TrialRef, now: Timestamp) {
+        match &mut self.trial_mut(at).phase {
+            Phase::Waiting | Phase::Backoff { .. } => self.set_phase(at, Phase::Cancelled, now),
+            Phase::Leased(leased) => leased.cancelled = true,
+            Phase::Completed { .. } | Phase::Failed | Phase::Cancelled => {}
+        }
+    }
+
+    fn retried(&mut self, id: SweepId, cancelled: bool, now: Timestamp) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        for index in 0..self.sweeps[number as usize].trials.len() as u32 {
+            let at = TrialRef { sweep: number, index };
+            let trial = self.trial_mut(at);
+            if trial.phase == Phase::Failed || (cancelled && trial.phase == Phase::Cancelled) {
+                (trial.own_failures, trial.failures) = (0, 0);
+                self.set_phase(at, Phase::Waiting, now);
+            }
+        }
+    }
+
+    fn trial_mut(&mut self, at: TrialRef) -> &mut Trial {
+        &mut self.sweeps[at.sweep as usize].trials[at.index as usize]
+    }
+
+    fn set_phase(&mut self, at: TrialRef, phase: Phase, now: Timestamp) {
+        let sweep = &mut self.sweeps[at.sweep as usize];
+        if let Phase::Backoff { until } = sweep.trials[at.index as usize].phase {
+            self.backoff.remove(&(until, at));
+        }
+        if let Phase::Backoff { until } = phase {
+            self.backoff.insert((until, at));
+        }
+        self.ready.remove(&(sweep.counts.running, at.sweep));
+        sweep.set_phase(at.index, phase, now);
+        if sweep.may_start() {
+            self.ready.insert((sweep.counts.running, at.sweep));
+        }
+    }
+}

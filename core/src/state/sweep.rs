@@ -1,0 +1,171 @@
+//! One sweep: its plan, its trials, which of them wait.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::id::{SweepId, TrialId};
+use crate::plan::{BASE, Plan, at};
+use crate::state::trial::{Phase, Trial};
+use crate::time::Timestamp;
+
+/// A submitted sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sweep {
+    /// Its id.
+    pub id: SweepId,
+    /// Its unique name.
+    pub name: String,
+    /// Who submitted it.
+    pub user: String,
+    /// When.
+    pub submitted: Timestamp,
+    /// When the last trial ended, while all are ended.
+    pub ended: Option<Timestamp>,
+    /// What to run.
+    pub plan: Arc<Plan>,
+    /// Ids in plan order.
+    pub ids: Vec<TrialId>,
+    /// States in plan order.
+    pub trials: Vec<Trial>,
+    /// How many trials are in each phase.
+    pub counts: Counts,
+    /// Waiting trials (plan indices), one set per data set, so that the next one is found without a scan.
+    pub waiting: Vec<BTreeSet<u32>>,
+    /// The data set of each set in `waiting`.
+    pub datasets: Vec<String>,
+}
+
+/// Number of trials per phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Ready to run.
+    pub waiting: u32,
+    /// Granted to a slot.
+    pub running: u32,
+    /// Waiting for a retry.
+    pub backoff: u32,
+    /// Finished with a result.
+    pub completed: u32,
+    /// Failed for good.
+    pub failed: u32,
+    /// Ended by a user.
+    pub cancelled: u32,
+}
+
+impl Counts {
+    fn of(&mut self, phase: &Phase) -> &mut u32 {
+        match phase {
+            Phase::Waiting => &mut self.waiting,
+            Phase::Leased(_) => &mut self.running,
+            Phase::Backoff { .. } => &mut self.backoff,
+            Phase::Completed { .. } => &mut self.completed,
+            Phase::Failed => &mut self.failed,
+            Phase::Cancelled => &mut self.cancelled,
+        }
+    }
+
+    /// Trials that are over.
+    pub fn ended(&self) -> u32 {
+        self.completed + self.failed + self.cancelled
+    }
+}
+
+impl Sweep {
+    pub(super) fn new(id: SweepId, name: String, user: String, plan: Arc<Plan>, now: Timestamp) -> Self {
+        let count = plan.len();
+        let ids = (0..count).map(|index| plan.trial_id(id, index)).collect();
+        let mut sweep = Self {
+            id,
+            name,
+            user,
+            submitted: now,
+            ended: None,
+            ids,
+            trials: vec![Trial::new(); count as usize],
+            counts: Counts { waiting: count, ..Counts::default() },
+            waiting: Vec::new(),
+            datasets: datasets(&plan),
+            plan,
+        };
+        sweep.waiting = sweep.count_waiting();
+        sweep
+    }
+
+    /// `waiting` computed from scratch.
+    pub(super) fn count_waiting(&self) -> Vec<BTreeSet<u32>> {
+        let mut waiting = vec![BTreeSet::new(); self.datasets.len()];
+        for (index, trial) in (0u32..).zip(&self.trials) {
+            if trial.phase == Phase::Waiting {
+                waiting[self.group(index)].insert(index);
+            }
+        }
+        waiting
+    }
+
+    /// Which entry of `waiting` a trial belongs to.
+    fn group(&self, index: u32) -> usize {
+        let Some(column) = self.plan.columns.iter().position(|column| column.path == "dataset") else { return 0 };
+        match self.plan.row(self.plan.trial(index).point)[column] {
+            BASE => 0,
+            cell => cell as usize + 1,
+        }
+    }
+
+    /// The data set a trial needs.
+    pub fn dataset(&self, index: u32) -> &str {
+        &self.datasets[self.group(index)]
+    }
+
+    /// Moves a trial to another phase and keeps counts and waiting sets right.
+    pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) {
+        let group = self.group(index);
+        let trial = &mut self.trials[index as usize];
+        *self.counts.of(&trial.phase) -= 1;
+        *self.counts.of(&phase) += 1;
+        if trial.phase == Phase::Waiting {
+            self.waiting[group].remove(&index);
+        }
+        if phase == Phase::Waiting {
+            self.waiting[group].insert(index);
+        }
+        if phase.is_terminal() {
+            trial.progress_mut().ended = Some(now);
+        } else if let Some(progress) = &mut trial.progress {
+            progress.ended = None;
+        }
+        trial.phase = phase;
+        let over = self.counts.ended() as usize == self.trials.len();
+        self.ended = over.then_some(self.ended.unwrap_or(now));
+    }
+
+    /// Whether another trial may start now.
+    pub fn may_start(&self) -> bool {
+        self.counts.waiting > 0 && self.plan.limits.max_parallel.is_none_or(|most| self.counts.running < most)
+    }
+
+    /// How often a trial may fail by itself in a row.
+    pub fn max_retries(&self) -> u32 {
+        self.plan.limits.max_retries.unwrap_or(3)
+    }
+
+    /// The word for the sweep as a whole.
+    pub fn status(&self) -> &'static str {
+        let counts = &self.counts;
+        match () {
+            () if counts.ended() as usize == self.trials.len() && counts.failed > 0 => "failed",
+            () if counts.ended() as usize == self.trials.len() && counts.cancelled > 0 => "cancelled",
+            () if counts.ended() as usize == self.trials.len() => "completed",
+            () if counts.running > 0 => "running",
+            () => "waiting",
+        }
+    }
+}
+
+/// The base recipe's data set, then those of a `dataset` column in the column's order.
+fn datasets(plan: &Plan) -> Vec<String> {
+    let base = at(&plan.base, "dataset").and_then(|value| value.as_str()).unwrap_or_default();
+    let column = plan.columns.iter().find(|column| column.path == "dataset");
+    let varied = column.map(|column| column.values.as_slice()).unwrap_or_default();
+    let varied = varied.iter().map(|value| value.as_str().unwrap_or_default().to_owned());
+    std::iter::once(base.to_owned()).chain(varied).collect()
+}

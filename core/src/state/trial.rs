@@ -1,0 +1,172 @@
+//! One trial: its phase, its progress, its checkpoints.
+
+use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::event::{Checkpoint, Failure};
+use crate::id::{AgentId, Attempt};
+use crate::time::Timestamp;
+
+/// Where a trial stands. Terminal phases change only when a user asks for a retry.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Ready to run.
+    Waiting,
+    /// Granted to a slot.
+    Leased(Box<Leased>),
+    /// Failed; waits before it is tried again.
+    Backoff {
+        /// When it is ready.
+        until: Timestamp,
+    },
+    /// Finished, with a result.
+    Completed {
+        /// By patience, before the last epoch.
+        early: bool,
+    },
+    /// Failed for good.
+    Failed,
+    /// Ended by a user.
+    Cancelled,
+}
+
+impl Phase {
+    /// The word used in tables and JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Leased(_) => "running",
+            Self::Backoff { .. } => "backoff",
+            Self::Completed { .. } => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A live lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leased {
+    /// Who runs it.
+    pub agent: AgentId,
+    /// On which of its slots.
+    pub slot: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Epoch reports accepted so far in this attempt.
+    pub acked_seq: u64,
+    /// A user wants it to end: the order is withdrawn.
+    pub cancelled: bool,
+}
+
+/// A trial's whole state, small because there may be 100,000.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Where it stands.
+    pub phase: Phase,
+    /// How often it was granted.
+    pub attempt: Attempt,
+    /// Failures in a row that were its own, without a new checkpoint between them.
+    pub own_failures: u16,
+    /// Failures in a row of any kind, for the length of the backoff.
+    pub failures: u16,
+    /// Numbers and checkpoints, once there are any.
+    pub progress: Option<Box<Progress>>,
+    /// The latest failure.
+    pub failure: Option<Box<Failure>>,
+}
+
+/// What a trial has reached along its visible curve.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// The newest epoch.
+    pub last: Option<EpochMetrics>,
+    /// The epoch with the highest validation accuracy; the earliest of equals.
+    pub best: Option<EpochMetrics>,
+    /// Where a next attempt goes on.
+    pub last_checkpoint: Option<Kept>,
+    /// The best state.
+    pub best_checkpoint: Option<Checkpoint>,
+    /// Time under lease of ended attempts, microseconds.
+    pub spent: i64,
+    /// Hash of the final weights.
+    pub weights: Option<String>,
+    /// When the first attempt started.
+    pub started: Option<Timestamp>,
+    /// When the trial ended.
+    pub ended: Option<Timestamp>,
+}
+
+/// A checkpoint with the progress that belongs to it, so that a new attempt starts from both.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The blob.
+    pub checkpoint: Checkpoint,
+    /// The newest epoch when it was kept.
+    pub last: Option<EpochMetrics>,
+    /// The best epoch when it was kept.
+    pub best: Option<EpochMetrics>,
+}
+
+impl Trial {
+    pub(super) fn new() -> Self {
+        Self { phase: Phase::Waiting, attempt: 0, own_failures: 0, failures: 0, progress: None, failure: None }
+    }
+
+    pub(super) fn progress_mut(&mut self) -> &mut Progress {
+        self.progress.get_or_insert_default()
+    }
+
+    /// The epoch a next attempt would go on from; 0 means from the beginning.
+    pub fn resume_epoch(&self) -> u32 {
+        let kept = self.progress.as_ref().and_then(|progress| progress.last_checkpoint.as_ref());
+        kept.map_or(0, |kept| kept.checkpoint.epoch)
+    }
+
+    /// The live lease, if there is one.
+    pub fn leased(&self) -> Option<&Leased> {
+        match &self.phase {
+            Phase::Leased(leased) => Some(leased),
+            _ => None,
+        }
+    }
+}
+
+impl Progress {
+    /// A new attempt repeats what came after the last checkpoint: forget it until it comes again.
+    pub(super) fn rewind(&mut self) {
+        let kept = self.last_checkpoint.as_ref();
+        self.last = kept.and_then(|kept| kept.last.clone());
+        self.best = kept.and_then(|kept| kept.best.clone());
+        let best_epoch = self.best.as_ref().map_or(0, |best| best.epoch);
+        self.best_checkpoint.take_if(|checkpoint| checkpoint.epoch > best_epoch);
+    }
+
+    pub(super) fn report(&mut self, metrics: &EpochMetrics) {
+        let better = match &self.best {
+            None => true,
+            // NaN is never better, and anything is better than NaN.
+            Some(best) => {
+                metrics.val_accuracy.0 > best.val_accuracy.0
+                    || (best.val_accuracy.0.is_nan() && !metrics.val_accuracy.0.is_nan())
+            }
+        };
+        if better {
+            self.best = Some(metrics.clone());
+        }
+        self.last = Some(metrics.clone());
+    }
+
+    pub(super) fn keep(&mut self, checkpoint: &Checkpoint) {
+        match checkpoint.kind {
+            CheckpointKind::Best => self.best_checkpoint = Some(checkpoint.clone()),
+            CheckpointKind::Last => {
+                let (last, best) = (self.last.clone(), self.best.clone());
+                self.last_checkpoint = Some(Kept { checkpoint: checkpoint.clone(), last, best });
+            }
+        }
+    }
+}
