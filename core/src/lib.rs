@@ -1,7 +1,7 @@
 //! `sweep-core`: the pure heart of the sweep orchestrator. It decides everything and touches
 //! nothing: no clock, no I/O, no threads, no randomness of its own.
 //!
-//! Reading order: [`recipe`] (what one trial trains), `spec` (the sweep file), [`plan`] (the ordered,
+//! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
 //! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), and
@@ -30,5 +30,6 @@ pub mod recipe;
 pub mod report;
 pub mod retry;
 pub mod schedule;
+pub mod spec;
 pub mod state;
 pub mod time;

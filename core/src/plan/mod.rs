@@ -6,11 +6,32 @@
 //! *points* (one cell per column). 100,000 points are 100,000 short rows of integers, not
 //! 100,000 recipes; [`Plan::recipe`] puts one together when it is needed.
 
+mod axis;
+mod expand;
+mod order;
+mod point;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{SweepId, TrialId};
 use crate::recipe::Recipe;
+use crate::spec::{self, Spec, SpecError};
+
+pub use expand::expand;
+
+/// Most trials (points x seeds) in one plan; counted before anything is expanded.
+pub const MAX_TRIALS: u32 = 100_000;
+
+/// Reads a sweep file and expands it: what every program that is handed a file calls.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn plan_text(text: &[u8]) -> Result<(Plan, Spec), Vec<SpecError>> {
+    let spec = spec::parse(text)?;
+    let plan = expand(&spec)?;
+    Ok((plan, spec))
+}
 
 /// A cell that keeps the base recipe's value.
 pub const BASE: u32 = u32::MAX;
@@ -100,7 +121,10 @@ impl Plan {
     pub fn trial(&self, index: u32) -> PlannedTrial {
         let flat = self.order[index as usize];
         let seeds = self.seeds.len() as u32;
-        PlannedTrial { point: flat / seeds, seed: flat % seeds }
+        PlannedTrial {
+            point: flat / seeds,
+            seed: flat % seeds,
+        }
     }
 
     /// The cells of a point.
@@ -160,7 +184,11 @@ impl Plan {
                 put(&mut value, &column.path, new.clone());
             }
         }
-        put(&mut value, "seed", Value::from(self.seeds[trial.seed as usize]));
+        put(
+            &mut value,
+            "seed",
+            Value::from(self.seeds[trial.seed as usize]),
+        );
         serde_json::from_value(value).map_err(|source| RecipeError { index, source })
     }
 }
@@ -181,10 +209,16 @@ pub fn put(value: &mut Value, path: &str, new: Value) {
         return;
     };
     let Value::Object(table) = value else { return };
-    let inner = table.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let inner = table
+        .entry(key)
+        .or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Value::String(name) = inner {
         let name = std::mem::take(name);
-        *inner = Value::Object([(name, Value::Object(serde_json::Map::new()))].into_iter().collect());
+        *inner = Value::Object(
+            [(name, Value::Object(serde_json::Map::new()))]
+                .into_iter()
+                .collect(),
+        );
     }
     let variant = rest.split('.').next().unwrap_or(rest);
     if is_enum(key)
@@ -204,7 +238,9 @@ fn is_enum(key: &str) -> bool {
 pub fn label_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Object(table) if table.len() == 1 => table.keys().next().cloned().unwrap_or_default(),
+        Value::Object(table) if table.len() == 1 => {
+            table.keys().next().cloned().unwrap_or_default()
+        }
         other => other.to_string(),
     }
 }

@@ -1,0 +1,342 @@
+//! Rows of cells from a spec: the product, one factor at a time, seeded draws, and the points
+//! written by hand. Whether a row makes a recipe is left to `point`, its turn to `order`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use serde_json::{Number, Value};
+
+use crate::spec::{Axis, Choice, Design, Draw, Errors, Group, Reason, Row, Spec, Values, conflict};
+
+use super::{BASE, Column};
+
+/// A column that still learns values.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) column: Column,
+    /// Where each value stands in the file; empty for drawn and default values.
+    pub(super) spans: Vec<Option<Range<usize>>>,
+    by_text: BTreeMap<String, u32>,
+    /// Another column can decide what this one says, so a cell may have to stay [`BASE`].
+    pub(super) overlaps: bool,
+}
+
+impl Draft {
+    /// The cell of a value, which is added if it is new.
+    pub(super) fn cell(&mut self, value: &Value, label: &str, span: Option<&Range<usize>>) -> u32 {
+        let next = self.column.values.len() as u32;
+        let cell = *self.by_text.entry(value.to_string()).or_insert(next);
+        if cell == next {
+            self.column.values.push(value.clone());
+            self.column.labels.push(label.to_owned());
+            self.spans.push(span.cloned());
+        }
+        cell
+    }
+
+    fn choice(&mut self, choice: &Choice) -> u32 {
+        self.cell(&choice.value, &choice.label, Some(&choice.span))
+    }
+
+    /// The cell of a value that is already known.
+    pub(super) fn find(&self, value: &Value) -> Option<u32> {
+        self.by_text.get(&value.to_string()).copied()
+    }
+}
+
+/// All rows of a spec before checks.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) columns: Vec<Draft>,
+    /// Row-major, `columns.len()` cells a row.
+    pub(super) cells: Vec<u32>,
+    /// How many rows there are; those from `designed` on are written by hand.
+    pub(super) count: usize,
+    pub(super) designed: usize,
+    /// Values per group in file order, in the product and in the ablation.
+    pub(super) lengths: Vec<usize>,
+}
+
+impl Rows {
+    pub(super) fn row(&self, row: usize) -> &[u32] {
+        let width = self.columns.len();
+        &self.cells[row * width..(row + 1) * width]
+    }
+}
+
+/// For each step of a group: the cells that it sets.
+type Steps = Vec<Vec<(usize, u32)>>;
+
+/// Makes the rows. What cannot be drawn is noted in `errors`.
+pub(super) fn rows(spec: &Spec, base: &Value, errors: &mut Errors<'_>) -> Rows {
+    let mut columns = columns(spec);
+    let width = columns.len();
+    let mut cells = Vec::new();
+    let mut lengths = Vec::new();
+    let mut count = 0;
+    if let Design::Random { samples, seed } = spec.design {
+        cells = draw(spec, &mut columns, samples, seed, errors);
+        count = samples as usize;
+    } else if !spec.groups.is_empty() || spec.points.is_empty() {
+        let groups: Vec<Steps> = (spec.groups.iter())
+            .map(|group| steps(group, &mut columns))
+            .collect();
+        lengths = groups.iter().map(Vec::len).collect();
+        match spec.design {
+            Design::Ablation => {
+                let groups: Vec<Steps> = (groups.into_iter())
+                    .map(|steps| without_base(steps, &columns, base))
+                    .collect();
+                lengths = groups.iter().map(Vec::len).collect();
+                cells.resize(width, BASE);
+                count = 1;
+                for step in groups.iter().flatten() {
+                    let start = cells.len();
+                    cells.resize(start + width, BASE);
+                    for (column, cell) in step {
+                        cells[start + column] = *cell;
+                    }
+                    count += 1;
+                }
+            }
+            _ => {
+                count = lengths.iter().product();
+                cells.reserve(count * width);
+                for index in 0..count {
+                    let start = cells.len();
+                    cells.resize(start + width, BASE);
+                    let mut rest = index;
+                    // The last group turns fastest.
+                    for steps in groups.iter().rev() {
+                        for (column, cell) in &steps[rest % steps.len()] {
+                            cells[start + column] = *cell;
+                        }
+                        rest /= steps.len();
+                    }
+                }
+            }
+        }
+    }
+    let designed = count;
+    for point in &spec.points {
+        let start = cells.len();
+        cells.resize(start + width, BASE);
+        for setting in &point.settings {
+            if let Some(at) = position(&columns, &setting.path) {
+                cells[start + at] = columns[at].choice(&setting.choice);
+            }
+        }
+        count += 1;
+    }
+    Rows {
+        columns,
+        cells,
+        count,
+        designed,
+        lengths,
+    }
+}
+
+/// One column for each path, in the order of the file.
+fn columns(spec: &Spec) -> Vec<Draft> {
+    let axes = (spec.groups.iter().flat_map(|group| &group.axes))
+        .map(|axis| (axis.span.start, axis.path.as_str()));
+    let points = (spec.points.iter().flat_map(|point| &point.settings))
+        .map(|setting| (setting.choice.span.start, setting.path.as_str()));
+    let mut places: Vec<(usize, &str)> = axes.chain(points).collect();
+    places.sort_unstable();
+    let mut seen = BTreeSet::new();
+    places.retain(|(_, path)| seen.insert(*path));
+    let overlaps = |path: &str| (seen.iter()).any(|other| *other != path && conflict(other, path));
+    (places.iter())
+        .map(|(_, path)| Draft {
+            column: Column {
+                path: (*path).to_owned(),
+                values: Vec::new(),
+                labels: Vec::new(),
+            },
+            spans: Vec::new(),
+            by_text: BTreeMap::new(),
+            overlaps: overlaps(path),
+        })
+        .collect()
+}
+
+fn position(columns: &[Draft], path: &str) -> Option<usize> {
+    (columns.iter()).position(|draft| draft.column.path == path)
+}
+
+fn steps(group: &Group, columns: &mut [Draft]) -> Steps {
+    let mut steps: Steps = Vec::new();
+    for axis in &group.axes {
+        let (Some(at), Values::List(choices)) = (position(columns, &axis.path), &axis.values)
+        else {
+            continue;
+        };
+        steps.resize(choices.len().max(steps.len()), Vec::new());
+        for (step, choice) in steps.iter_mut().zip(choices) {
+            step.push((at, columns[at].choice(choice)));
+        }
+    }
+    steps
+}
+
+/// The steps of a group that change something.
+fn without_base(steps: Steps, columns: &[Draft], base: &Value) -> Steps {
+    let same = |&(at, cell): &(usize, u32)| {
+        let column = &columns[at].column;
+        super::at(base, &column.path) == Some(&column.values[cell as usize])
+    };
+    (steps.into_iter())
+        .filter(|step| !step.iter().all(same))
+        .collect()
+}
+
+/// Distinct rows drawn from the groups. The draw of an axis depends on the sample seed, its own
+/// path and the number of the sample, so that another axis does not change it.
+fn draw(
+    spec: &Spec,
+    columns: &mut [Draft],
+    samples: u32,
+    seed: u64,
+    errors: &mut Errors<'_>,
+) -> Vec<u32> {
+    let space =
+        (spec.groups.iter()).try_fold(1u128, |all, group| all.checked_mul(size(&group.axes[0])?));
+    if let Some(space) = space
+        && space < u128::from(samples)
+    {
+        let what = format!("{samples} samples of a space of {space} points");
+        let hint = "draw fewer, or use a grid for all of them";
+        errors.push(Reason::SamplesTooMany, "samples", None, what, hint);
+        return vec![BASE; samples as usize * columns.len()];
+    }
+    let places: Vec<Vec<usize>> = (spec.groups.iter())
+        .map(|group| {
+            let place = |axis: &Axis| position(columns, &axis.path);
+            group.axes.iter().filter_map(place).collect()
+        })
+        .collect();
+    let streams: Vec<u64> = (spec.groups.iter())
+        .map(|group| {
+            let path = group.axes.iter().map(|axis| axis.path.as_str()).min();
+            mix(seed
+                ^ mix(path
+                    .unwrap_or_default()
+                    .bytes()
+                    .fold(0, |hash, byte| mix(hash ^ u64::from(byte)))))
+        })
+        .collect();
+    let width = columns.len();
+    let mut cells: Vec<u32> = Vec::with_capacity(samples as usize * width);
+    let mut seen: BTreeSet<Vec<u32>> = BTreeSet::new();
+    // Enough to collect every point of a space that is only just large enough.
+    let mut tries = 200_000 + 20 * u64::from(samples);
+    for sample in 0..u64::from(samples) {
+        for attempt in 0u64.. {
+            if tries == 0 {
+                let found = seen.len();
+                let what = format!("only {found} of {samples} distinct points were found");
+                let hint = "draw fewer, or exclude less";
+                errors.push(Reason::SamplesTooMany, "samples", None, what, hint);
+                cells.resize(samples as usize * width, BASE);
+                return cells;
+            }
+            tries -= 1;
+            let mut row = vec![BASE; width];
+            for ((group, places), stream) in spec.groups.iter().zip(&places).zip(&streams) {
+                let random = mix(mix(stream ^ mix(sample)) ^ attempt);
+                pick(group, places, columns, random, &mut row);
+            }
+            let out = |exclude: &Row| matches(exclude, columns, &row);
+            if !seen.contains(&row) && !spec.excludes.iter().any(out) {
+                cells.extend(&row);
+                seen.insert(row);
+                break;
+            }
+        }
+    }
+    cells
+}
+
+/// Whether a row has all values of an exclusion.
+fn matches(exclude: &Row, columns: &[Draft], row: &[u32]) -> bool {
+    (exclude.settings.iter()).all(|setting| {
+        let Some(at) = position(columns, &setting.path) else {
+            return false;
+        };
+        let value = columns[at].column.values.get(row[at] as usize);
+        value == Some(&setting.choice.value)
+    })
+}
+
+/// How many values an axis has; nothing when it has no end of them.
+fn size(axis: &Axis) -> Option<u128> {
+    match &axis.values {
+        Values::List(choices) => Some(choices.len() as u128),
+        Values::Drawn(Draw::Int { low, high, .. }) => Some(u128::from(high - low) + 1),
+        Values::Drawn(_) => None,
+    }
+}
+
+fn pick(group: &Group, places: &[usize], columns: &mut [Draft], random: u64, row: &mut [u32]) {
+    for (axis, at) in group.axes.iter().zip(places) {
+        row[*at] = match &axis.values {
+            // Linked axes see the same number and have the same length, so they move together.
+            Values::List(choices) => {
+                columns[*at].choice(&choices[below(random, choices.len() as u64) as usize])
+            }
+            Values::Drawn(draw) => {
+                let value = drawn(*draw, random);
+                columns[*at].cell(&value, &value.to_string(), None)
+            }
+        };
+    }
+}
+
+fn drawn(draw: Draw, random: u64) -> Value {
+    // 53 bits: every float of [0, 1) with that spacing.
+    let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
+    let float = |value: f64| Number::from_f64(value).map_or(Value::Null, Value::Number);
+    match draw {
+        Draw::Uniform { low, high } => float(rounded(low + (high - low) * unit).clamp(low, high)),
+        Draw::LogUniform { low, high } => {
+            let (from, to) = (low.ln(), high.ln());
+            float(rounded((from + (to - from) * unit).exp()).clamp(low, high))
+        }
+        Draw::Int {
+            low,
+            high,
+            float: wide,
+        } => {
+            let value = match (high - low).checked_add(1) {
+                Some(count) => low + below(random, count),
+                None => random,
+            };
+            if wide {
+                float(value as f64)
+            } else {
+                Value::from(value)
+            }
+        }
+    }
+}
+
+/// Six significant digits: a value that people can read out and type, and the same on every
+/// machine whatever the last bit of its logarithm is.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
+/// A number below `count` from 64 random bits.
+fn below(random: u64, count: u64) -> u64 {
+    ((u128::from(random) * u128::from(count)) >> 64) as u64
+}
+
+/// One step of splitmix64 (Steele, Lea & Flood 2014).
+fn mix(value: u64) -> u64 {
+    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

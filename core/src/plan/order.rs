@@ -1,0 +1,145 @@
+//! Which trial starts when. Baseline first, with up to [`LEAD_SEEDS`] seeds, so that the noise between
+//! seeds is known early; then the points written by hand; then the design in an order that spreads
+//! over it; all with the first seed, then all with the second, and so on.
+//!
+//! The spread of a product is a lattice: point `b + k * g mod n`, where `b` is the baseline and `g`
+//! has no factor in common with `n`, so every point comes exactly once. Of several `g` near the golden
+//! section of `n` the one is taken whose beginnings cover values, and pairs of values, most evenly.
+
+/// So many seeds of the baseline lead.
+const LEAD_SEEDS: usize = 5;
+/// How many strides are compared.
+const STRIDES: usize = 48;
+/// Longest beginning that is looked at.
+const BEGINNING: usize = 256;
+
+/// All trials (`point * seeds + seed`) in their order. `points` is the order of the points; its first
+/// one leads if `lead`.
+pub(super) fn trials(points: &[u32], seeds: usize, lead: bool) -> Vec<u32> {
+    let leading = if lead { seeds.min(LEAD_SEEDS) } else { 0 };
+    let trial = |point: u32, seed: usize| point * seeds as u32 + seed as u32;
+    let mut order = Vec::with_capacity(points.len() * seeds);
+    let first = points.first().copied().unwrap_or_default();
+    order.extend((0..leading).map(|seed| trial(first, seed)));
+    for seed in 0..seeds {
+        let led = usize::from(seed < leading);
+        order.extend(points[led..].iter().map(|point| trial(*point, seed)));
+    }
+    order
+}
+
+/// Every index of a product in a spreading order that starts at `start`. `lengths` are the factors,
+/// the last one turning fastest.
+pub(super) fn spread(lengths: &[usize], start: usize) -> Vec<usize> {
+    let count: usize = lengths.iter().product();
+    let stride = stride(lengths, count);
+    let mut index = start;
+    (0..count)
+        .map(|_| {
+            let now = index;
+            index = (index + stride) % count;
+            now
+        })
+        .collect()
+}
+
+fn stride(lengths: &[usize], count: usize) -> usize {
+    let golden = (count as f64 * 0.618_033_988_749_894_9) as usize;
+    let near = (0..count).flat_map(|away| [golden.checked_add(away), golden.checked_sub(away)]);
+    (near.flatten())
+        .filter(|stride| (1..count).contains(stride) && gcd(*stride, count) == 1)
+        .take(STRIDES)
+        .map(|stride| (unevenness(lengths, count, stride), stride))
+        .min()
+        .map_or(1, |(_, stride)| stride)
+}
+
+/// How far the beginnings of a lattice are from covering every value, and every pair of values of
+/// two factors, as evenly as possible. Smaller is better.
+fn unevenness(lengths: &[usize], count: usize, stride: usize) -> usize {
+    let varied: Vec<usize> = (0..lengths.len()).filter(|at| lengths[*at] > 1).collect();
+    let mut single: Vec<Vec<usize>> = varied.iter().map(|at| vec![0; lengths[*at]]).collect();
+    let pairs: Vec<(usize, usize)> = (0..varied.len())
+        .flat_map(|a| (0..a).map(move |b| (a, b)))
+        .filter(|(a, b)| lengths[varied[*a]] * lengths[varied[*b]] <= BEGINNING)
+        .collect();
+    let mut double: Vec<Vec<bool>> = (pairs.iter())
+        .map(|(a, b)| vec![false; lengths[varied[*a]] * lengths[varied[*b]]])
+        .collect();
+    let mut missing_pairs: usize = double.iter().map(Vec::len).sum();
+    let mut score = 0;
+    let mut index = 0;
+    for step in 1..=count.min(BEGINNING) {
+        let mut rest = index;
+        let mut at = vec![0; lengths.len()];
+        for (at, length) in at.iter_mut().zip(lengths).rev() {
+            *at = rest % length;
+            rest /= length;
+        }
+        for (counts, axis) in single.iter_mut().zip(&varied) {
+            counts[at[*axis]] += 1;
+        }
+        for (seen, (a, b)) in double.iter_mut().zip(&pairs) {
+            let (a, b) = (varied[*a], varied[*b]);
+            let seen = &mut seen[at[a] * lengths[b] + at[b]];
+            missing_pairs -= usize::from(!*seen);
+            *seen = true;
+        }
+        for counts in &single {
+            let most = counts.iter().max().copied().unwrap_or_default();
+            let least = counts.iter().min().copied().unwrap_or_default();
+            score += 4 * (most - least).saturating_sub(1) * BEGINNING / step;
+        }
+        score += missing_pairs;
+        index = (index + stride) % count;
+    }
+    score
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_visits_every_index_once_and_starts_where_it_is_told() {
+        for lengths in [
+            vec![],
+            vec![1],
+            vec![7],
+            vec![2, 2, 2, 2],
+            vec![3, 2, 2],
+            vec![10, 10, 10],
+        ] {
+            let count: usize = lengths.iter().product();
+            let order = spread(&lengths, count / 2);
+            assert_eq!(order[0], count / 2);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..count).collect::<Vec<_>>(), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_spread_shows_every_value() {
+        // 3 x 2 x 2: after three points every learning rate was seen, after four every value.
+        let order = spread(&[3, 2, 2], 0);
+        let seen = |count: usize, of: fn(usize) -> usize| {
+            let values: std::collections::BTreeSet<_> =
+                order[..count].iter().map(|at| of(*at)).collect();
+            values.len()
+        };
+        assert_eq!(seen(3, |at| at / 4), 3);
+        assert_eq!(seen(4, |at| at / 2 % 2), 2);
+        assert_eq!(seen(4, |at| at % 2), 2);
+    }
+
+    #[test]
+    fn seeds_come_in_rounds_after_the_baseline() {
+        assert_eq!(trials(&[1, 0, 2], 2, true), [2, 3, 0, 4, 1, 5]);
+        assert_eq!(trials(&[1, 0, 2], 2, false), [2, 0, 4, 3, 1, 5]);
+    }
+}

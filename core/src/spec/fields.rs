@@ -1,0 +1,386 @@
+//! The keys at the top of the file: name, design, seeds, limits, named augmentations, and the recipe
+//! fields that all points share. What varies is read by `axes`.
+
+use crate::plan::{Limits, MAX_TRIALS};
+use crate::recipe::augment::BUILT_IN;
+
+use super::error::{Reason, SpecError};
+use super::schema::conflict;
+use super::tree::{Entry, Item, Node};
+use super::value::{Reader, clip};
+use super::{Design, MAX_SEEDS, Setting, Spec, is_name, suggest};
+
+/// The keys of a sweep file that are not recipe fields.
+pub const TOP_LEVEL: &[&str] = &[
+    "version",
+    "name",
+    "description",
+    "design",
+    "samples",
+    "sample_seed",
+    "seeds",
+    "max_parallel",
+    "max_retries",
+    "augmentations",
+    "grid",
+    "zip",
+    "point",
+    "exclude",
+];
+
+/// How often a trial is tried again when the file does not say.
+const DEFAULT_RETRIES: u32 = 3;
+/// Most tries that a file may ask for.
+const MAX_RETRIES: u64 = 100;
+/// Longest description, bytes.
+const MAX_DESCRIPTION: usize = 4096;
+
+/// A value below a table, with the dotted path to it.
+pub(super) struct Leaf<'n> {
+    pub(super) path: String,
+    pub(super) key: String,
+    pub(super) span: &'n std::ops::Range<usize>,
+    pub(super) node: &'n Node,
+}
+
+/// Reads the whole file.
+pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecError>> {
+    let mut reader = Reader::new(text);
+    let get = |key: &str| (entries.iter()).find(|entry| entry.key == key);
+    reader.version(get("version"));
+    if let Some(entry) = get("augmentations") {
+        reader.augmentations(&entry.node);
+    }
+    let design = reader.design(get("design"), get("samples"), get("sample_seed"));
+    let name = reader.name(get("name"));
+    let description = reader.description(get("description"));
+    let seeds = reader.seeds(get("seeds"));
+    let mut limit = |key, low, high| reader.whole(get(key), low, high);
+    let limits = Limits {
+        max_parallel: limit("max_parallel", 1, u64::from(MAX_TRIALS)),
+        max_retries: limit("max_retries", 0, MAX_RETRIES).or(Some(DEFAULT_RETRIES)),
+    };
+    let base = reader.base(&entries);
+    let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
+    let spec = Spec {
+        name,
+        description,
+        base,
+        groups,
+        points,
+        excludes,
+        seeds,
+        design,
+        limits,
+        source: text.to_owned(),
+    };
+    if reader.errors.is_empty() {
+        Ok(spec)
+    } else {
+        Err(reader.errors.into_list())
+    }
+}
+
+impl Reader<'_> {
+    fn version(&mut self, entry: Option<&Entry>) {
+        if let Some(entry) = entry
+            && !matches!(entry.node.item, Item::Int(1))
+        {
+            let span = Some(&entry.node.span);
+            let what = "this release reads version 1 of the format";
+            (self.errors).push(
+                Reason::ValueOutOfRange,
+                "version",
+                span,
+                what,
+                "version = 1",
+            );
+        }
+    }
+
+    fn name(&mut self, entry: Option<&Entry>) -> String {
+        let grammar = "a letter or digit, then up to 63 of letters, digits, `.`, `_`, `-`";
+        let Some(entry) = entry else {
+            let hint = "add a line like `name = \"first-sweep\"` at the top";
+            (self.errors).push(
+                Reason::MissingField,
+                "name",
+                None,
+                "the sweep needs a name",
+                hint,
+            );
+            return String::new();
+        };
+        match &entry.node.item {
+            Item::Text(name) if is_name(name) => return name.clone(),
+            Item::Text(name) => {
+                let what = format!("\"{}\" is not a name", clip(name).escape_debug());
+                let span = Some(&entry.node.span);
+                (self.errors).push(Reason::NameInvalid, "name", span, what, grammar);
+            }
+            _ => self.wrong_type("name", &entry.node, "a string", ""),
+        }
+        String::new()
+    }
+
+    fn description(&mut self, entry: Option<&Entry>) -> Option<String> {
+        let entry = entry?;
+        match &entry.node.item {
+            Item::Text(text) if text.len() <= MAX_DESCRIPTION => return Some(text.clone()),
+            Item::Text(text) => {
+                let what = format!("{} bytes long, the limit is {MAX_DESCRIPTION}", text.len());
+                let span = Some(&entry.node.span);
+                (self.errors).push(Reason::ValueOutOfRange, "description", span, what, "");
+            }
+            _ => self.wrong_type("description", &entry.node, "a string", ""),
+        }
+        None
+    }
+
+    /// A whole number from `low` to `high`.
+    fn whole(&mut self, entry: Option<&Entry>, low: u64, high: u64) -> Option<u32> {
+        let entry = entry?;
+        let value = self.int(&entry.key, &entry.node)?;
+        if !(low..=high).contains(&value) {
+            let what = format!("{value} is not allowed: must be {low} to {high}");
+            let span = Some(&entry.node.span);
+            (self.errors).push(Reason::ValueOutOfRange, &entry.key, span, what, "");
+            return None;
+        }
+        u32::try_from(value).ok()
+    }
+
+    fn design(
+        &mut self,
+        design: Option<&Entry>,
+        samples: Option<&Entry>,
+        sample_seed: Option<&Entry>,
+    ) -> Design {
+        let names = ["grid", "ablation", "random"];
+        let name = match design.map(|entry| &entry.node.item) {
+            None => "grid",
+            Some(Item::Text(name)) => name,
+            Some(_) => "",
+        };
+        if let Some(entry) = design
+            && !names.contains(&name)
+        {
+            match &entry.node.item {
+                Item::Text(_) => {
+                    let what = format!("no design is called `{}`", clip(name));
+                    let hint = suggest::hint(name, names);
+                    let span = Some(&entry.node.span);
+                    (self.errors).push(Reason::VariantUnknown, "design", span, what, hint);
+                }
+                _ => self.wrong_type("design", &entry.node, "a string", ""),
+            }
+        }
+        let count = self.whole(samples, 1, u64::from(MAX_TRIALS));
+        let seed = sample_seed.and_then(|entry| self.int("sample_seed", &entry.node));
+        if name == "random" {
+            if samples.is_none() {
+                let span = design.map(|entry| &entry.span);
+                let what = "a random design needs a number of samples";
+                let hint = "add a line like `samples = 20`";
+                (self.errors).push(Reason::MissingField, "samples", span, what, hint);
+            }
+            return Design::Random {
+                samples: count.unwrap_or(1),
+                seed: seed.unwrap_or(0),
+            };
+        }
+        for entry in [samples, sample_seed].into_iter().flatten() {
+            let what = "only a random design has this";
+            let hint = "add `design = \"random\"`, or remove the line";
+            (self.errors).push(
+                Reason::UnknownField,
+                &entry.key,
+                Some(&entry.span),
+                what,
+                hint,
+            );
+        }
+        match name {
+            "ablation" => Design::Ablation,
+            _ => Design::Grid,
+        }
+    }
+
+    fn seeds(&mut self, entry: Option<&Entry>) -> Vec<u64> {
+        let Some(entry) = entry else { return vec![0] };
+        let span = Some(&entry.node.span);
+        let Item::Array(items) = &entry.node.item else {
+            let many = self.whole(Some(entry), 1, MAX_SEEDS as u64).unwrap_or(1);
+            return (0..u64::from(many)).collect();
+        };
+        if items.is_empty() {
+            let what = "the list is empty";
+            (self.errors).push(
+                Reason::EmptyAxis,
+                "seeds",
+                span,
+                what,
+                "seeds = 3 gives 0, 1, 2",
+            );
+        }
+        if items.len() > MAX_SEEDS {
+            let what = format!("{} seeds, the limit is {MAX_SEEDS}", items.len());
+            (self.errors).push(Reason::ChoiceTooLarge, "seeds", span, what, "");
+            return vec![0];
+        }
+        let mut seen = std::collections::BTreeMap::new();
+        let mut seeds = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            let key = format!("seeds[{at}]");
+            let Some(seed) = self.int(&key, item) else {
+                continue;
+            };
+            if let Some(first) = seen.insert(seed, at) {
+                let what = format!("{seed} is already seeds[{first}]");
+                (self.errors).push(Reason::DuplicateChoice, key, Some(&item.span), what, "");
+            }
+            seeds.push(seed);
+        }
+        seeds
+    }
+
+    fn augmentations(&mut self, node: &Node) {
+        let Item::Table(entries) = &node.item else {
+            self.wrong_type("augmentations", node, "a table of named lists of steps", "");
+            return;
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let key = format!("augmentations.{}", entry.key);
+            if BUILT_IN.contains(&entry.key.as_str()) || !is_name(&entry.key) {
+                let what = match is_name(&entry.key) {
+                    true => "this name is built in",
+                    false => "not a name",
+                };
+                let hint = "choose another name: letters, digits, `.`, `_`, `-`";
+                (self.errors).push(Reason::NameInvalid, key, Some(&entry.span), what, hint);
+                continue;
+            }
+            if !matches!(entry.node.item, Item::Array(_)) {
+                self.wrong_type(&key, &entry.node, "a list of steps", "");
+                continue;
+            }
+            if let Some(choice) = self.resolve("augmentation", &key, &entry.node) {
+                found.push((entry.key.clone(), choice.value));
+            }
+        }
+        self.variants.extend(found);
+    }
+
+    /// The recipe fields at the top of the file.
+    fn base(&mut self, entries: &[Entry]) -> Vec<Setting> {
+        let mut leaves = Vec::new();
+        for entry in entries {
+            if TOP_LEVEL.contains(&entry.key.as_str()) {
+                continue;
+            }
+            if entry.key == "seed" {
+                self.seed_given("seed", &entry.span);
+                continue;
+            }
+            let known =
+                self.schema.fields().any(|field| field == entry.key) || entry.key.contains('.');
+            if !known {
+                let names = TOP_LEVEL.iter().copied();
+                let paths = self.schema.paths().iter().map(String::as_str);
+                let near = suggest::nearest(&entry.key, names.chain(paths));
+                let hint = near.map_or_else(String::new, |name| format!("did you mean `{name}`?"));
+                let what = "no such field";
+                let span = Some(&entry.span);
+                (self.errors).push(Reason::UnknownField, clip(&entry.key), span, what, hint);
+                continue;
+            }
+            flatten("", "", std::slice::from_ref(entry), &|_| false, &mut leaves);
+        }
+        self.settings(leaves)
+    }
+
+    /// Single values of several paths, which must not overlap.
+    pub(super) fn settings(&mut self, leaves: Vec<Leaf<'_>>) -> Vec<Setting> {
+        let mut settings: Vec<Setting> = Vec::new();
+        for leaf in leaves {
+            if !self.known(&leaf.path, &leaf.key, leaf.span) {
+                continue;
+            }
+            if let Some(other) = (settings.iter()).find(|other| conflict(&other.path, &leaf.path)) {
+                let what = format!("cannot be set together with `{}`", other.path);
+                let hint = "one of them decides what the other says";
+                (self.errors).push(Reason::AxisConflict, &leaf.key, Some(leaf.span), what, hint);
+                continue;
+            }
+            if let Some(choice) = self.resolve(&leaf.path, &leaf.key, leaf.node) {
+                let Leaf { path, key, .. } = leaf;
+                settings.push(Setting { path, key, choice });
+            }
+        }
+        settings
+    }
+
+    fn seed_given(&mut self, key: &str, span: &std::ops::Range<usize>) {
+        let what = "seeds are not set one by one";
+        let hint = "use `seeds = [11, 22]` or `seeds = 3` at the top of the file";
+        (self.errors).push(Reason::UnknownField, key, Some(span), what, hint);
+    }
+
+    /// Whether a path exists; says what is near when it does not.
+    pub(super) fn known(&mut self, path: &str, key: &str, span: &std::ops::Range<usize>) -> bool {
+        let segments: Vec<&str> = path.split('.').collect();
+        let Err(stray) = self.schema.find(&segments) else {
+            return true;
+        };
+        if path == "seed" || path == "seeds" {
+            self.seed_given(key, span);
+            return false;
+        }
+        let wrong = segments[stray.segment];
+        let hint = if TOP_LEVEL.contains(&segments[0]) {
+            let key = segments[0];
+            format!("`{key}` belongs at the top of the file, above the first [table]")
+        } else {
+            let paths = self.schema.paths().iter().map(String::as_str);
+            match suggest::nearest(path, paths) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => suggest::hint(wrong, stray.names.iter().map(String::as_str)),
+            }
+        };
+        let what = match stray.reason {
+            Reason::UnknownField => "no such field".to_owned(),
+            _ => format!("no {} is called `{}`", segments[0], clip(wrong)),
+        };
+        (self.errors).push(stray.reason, clip(key), Some(span), what, hint);
+        false
+    }
+}
+
+/// The values below tables, with dotted paths. Tables for which `stop` holds are values.
+pub(super) fn flatten<'n>(
+    path: &str,
+    key: &str,
+    entries: &'n [Entry],
+    stop: &impl Fn(&[Entry]) -> bool,
+    out: &mut Vec<Leaf<'n>>,
+) {
+    let join = |prefix: &str, name: &str| match prefix {
+        "" => name.to_owned(),
+        _ => format!("{prefix}.{name}"),
+    };
+    for entry in entries {
+        let (path, key) = (join(path, &entry.key), join(key, &entry.key));
+        match &entry.node.item {
+            Item::Table(inner) if !inner.is_empty() && !stop(inner) => {
+                flatten(&path, &key, inner, stop, out);
+            }
+            _ => out.push(Leaf {
+                path,
+                key,
+                span: &entry.span,
+                node: &entry.node,
+            }),
+        }
+    }
+}
