@@ -1,5 +1,9 @@
 //! `sweep-proto`: the wire, and the only place where it meets the domain. Generated types live in
-//! [`v1`]; everything else of the workspace speaks `sweep-core`'s types.
+//! [`v1`]; everything else of the workspace speaks `sweep-core`'s types, [`convert`] goes between
+//! the two, and [`status`] says how a refusal travels.
+
+pub mod convert;
+pub mod status;
 
 /// Generated from `sweep/v1/*.proto`; the field docs live there.
 #[expect(missing_docs, clippy::all, reason = "generated code")]

@@ -1,0 +1,99 @@
+//! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
+
+use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::event::Checkpoint;
+use sweep_core::num::Num;
+
+use super::{ConvertError, ConvertReason};
+use crate::v1;
+
+impl From<&EpochMetrics> for v1::EpochMetrics {
+    fn from(metrics: &EpochMetrics) -> Self {
+        Self {
+            seq: metrics.seq,
+            epoch: metrics.epoch,
+            train_loss: metrics.train_loss.0,
+            train_accuracy: metrics.train_accuracy.0,
+            val_loss: metrics.val_loss.0,
+            val_accuracy: metrics.val_accuracy.0,
+            lr: metrics.lr.0,
+            images_per_s: metrics.images_per_s.0,
+            seconds: metrics.seconds.0,
+        }
+    }
+}
+
+impl From<&v1::EpochMetrics> for EpochMetrics {
+    fn from(metrics: &v1::EpochMetrics) -> Self {
+        Self {
+            seq: metrics.seq,
+            epoch: metrics.epoch,
+            train_loss: Num(metrics.train_loss),
+            train_accuracy: Num(metrics.train_accuracy),
+            val_loss: Num(metrics.val_loss),
+            val_accuracy: Num(metrics.val_accuracy),
+            lr: Num(metrics.lr),
+            images_per_s: Num(metrics.images_per_s),
+            seconds: Num(metrics.seconds),
+        }
+    }
+}
+
+impl From<CheckpointKind> for v1::CheckpointKind {
+    fn from(kind: CheckpointKind) -> Self {
+        match kind {
+            CheckpointKind::Last => Self::Last,
+            CheckpointKind::Best => Self::Best,
+        }
+    }
+}
+
+impl From<&Checkpoint> for v1::Checkpoint {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self {
+            kind: v1::CheckpointKind::from(checkpoint.kind).into(),
+            epoch: checkpoint.epoch,
+            seq: checkpoint.seq,
+            sha256: checkpoint.sha256.clone(),
+            bytes: checkpoint.bytes,
+        }
+    }
+}
+
+impl TryFrom<&v1::Checkpoint> for Checkpoint {
+    type Error = ConvertError;
+    fn try_from(checkpoint: &v1::Checkpoint) -> Result<Self, ConvertError> {
+        let kind = match checkpoint.kind() {
+            v1::CheckpointKind::Last => CheckpointKind::Last,
+            v1::CheckpointKind::Best => CheckpointKind::Best,
+            v1::CheckpointKind::Unspecified => {
+                return Err(ConvertError::new(
+                    "checkpoint.kind",
+                    ConvertReason::UnknownValue,
+                ));
+            }
+        };
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if checkpoint.sha256.len() != 64 || !checkpoint.sha256.bytes().all(digit) {
+            return Err(ConvertError::new(
+                "checkpoint.sha256",
+                ConvertReason::NotADigest,
+            ));
+        }
+        Ok(Self {
+            kind,
+            epoch: checkpoint.epoch,
+            seq: checkpoint.seq,
+            sha256: checkpoint.sha256.clone(),
+            bytes: checkpoint.bytes,
+        })
+    }
+}
+
+/// A checkpoint that may be absent.
+///
+/// # Errors
+/// When it is there and wrong.
+pub fn checkpoint(checkpoint: Option<&v1::Checkpoint>) -> Result<Option<Checkpoint>, ConvertError> {
+    checkpoint.map(Checkpoint::try_from).transpose()
+}

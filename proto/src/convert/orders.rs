@@ -1,0 +1,97 @@
+//! Orders: what an agent should be running.
+
+use sweep_core::id::Lease;
+use sweep_core::orders::Order;
+
+use super::{ConvertError, ConvertReason, checkpoint, lease, leases, to_leases};
+use crate::v1;
+
+/// Everything an agent should be running, and the bodies of what it did not know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orders {
+    /// Grows with every change; a lower one than seen before is out of date.
+    pub revision: u64,
+    /// Everything it should be running.
+    pub leases: Vec<Lease>,
+    /// What to run for those leases that it did not list as known.
+    pub bodies: Vec<PlacedOrder>,
+}
+
+/// What to run for a lease, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedOrder {
+    /// Trial and attempt.
+    pub lease: Lease,
+    /// On which slot.
+    pub slot: u32,
+    /// The recipe and where to go on.
+    pub order: Order,
+}
+
+/// The orders of a reply. Every reply carries some, if only an empty list.
+///
+/// # Errors
+/// When they are missing or wrong.
+pub fn orders(orders: Option<&v1::Orders>) -> Result<Orders, ConvertError> {
+    orders.ok_or(ConvertError::missing("orders"))?.try_into()
+}
+
+impl From<&Orders> for v1::Orders {
+    fn from(orders: &Orders) -> Self {
+        Self {
+            revision: orders.revision,
+            leases: to_leases(&orders.leases),
+            bodies: orders.bodies.iter().map(v1::Order::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<&v1::Orders> for Orders {
+    type Error = ConvertError;
+    fn try_from(orders: &v1::Orders) -> Result<Self, ConvertError> {
+        Ok(Self {
+            revision: orders.revision,
+            leases: leases(&orders.leases)?,
+            bodies: orders
+                .bodies
+                .iter()
+                .map(PlacedOrder::try_from)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&PlacedOrder> for v1::Order {
+    fn from(placed: &PlacedOrder) -> Self {
+        let order = &placed.order;
+        Self {
+            lease: Some(placed.lease.into()),
+            slot: placed.slot,
+            recipe_json: serde_json::to_string(&order.recipe)
+                .expect("a recipe has string keys only"),
+            resume: order.resume.as_ref().map(v1::Checkpoint::from),
+            best: order.best.as_ref().map(v1::Checkpoint::from),
+        }
+    }
+}
+
+impl TryFrom<&v1::Order> for PlacedOrder {
+    type Error = ConvertError;
+    fn try_from(order: &v1::Order) -> Result<Self, ConvertError> {
+        let recipe = serde_json::from_str(&order.recipe_json)
+            .map_err(|_| ConvertError::new("order.recipe_json", ConvertReason::NotARecipe))?;
+        let (resume, best) = (
+            checkpoint(order.resume.as_ref())?,
+            checkpoint(order.best.as_ref())?,
+        );
+        Ok(Self {
+            lease: lease(order.lease.as_ref())?,
+            slot: order.slot,
+            order: Order {
+                recipe,
+                resume,
+                best,
+            },
+        })
+    }
+}
