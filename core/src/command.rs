@@ -42,10 +42,13 @@ pub enum Command {
         /// Attempts whose folders it has, running or ended but not yet acknowledged.
         held: Vec<Lease>,
     },
-    /// An agent is alive. Changes nothing durable.
+    /// An agent is alive. Changes nothing durable, except that a lease which it should know
+    /// and does not is over.
     Heartbeat {
         /// Who.
         agent: AgentId,
+        /// The leases it knows: running, or ended and not yet acknowledged.
+        known: Vec<Lease>,
     },
     /// What happened to attempts of an agent, in order.
     Report {

@@ -4,6 +4,7 @@ use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
 use crate::event::{AgentFacts, Event, LossCause};
 use crate::id::{AgentId, Lease};
+use crate::state::trial::Leased;
 
 /// The agent says what it is and what it holds. A lease that this coordinator believes in and the
 /// agent does not is lost; an attempt that the agent holds gets exactly one verdict.
@@ -39,14 +40,38 @@ fn verdict(core: &Core, agent: AgentId, lease: Lease) -> Verdict {
     }
 }
 
-pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId) -> Reply {
+/// A lease that the agent does not know although it should is over: a withdrawn order that never
+/// arrived will never be reported as ended, and an attempt that has reported before was lost by the
+/// agent. A fresh order that is still on its way is left alone.
+pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease]) -> Reply {
+    if !called(step, agent) {
+        return Reply::Rejected(Reject::AgentUnknown(agent));
+    }
+    let state = &step.core.state;
+    let slots = state.agents.get(&agent).map(|agent| agent.slots.as_slice()).unwrap_or_default();
+    let over = |lease: &Lease| {
+        let (_, leased) = state.leased(*lease).filter(|_| !known.contains(lease))?;
+        match leased {
+            Leased { cancelled: true, .. } => Some((*lease, LossCause::Stopped)),
+            Leased { acked_seq: 1.., .. } => Some((*lease, LossCause::Forgotten)),
+            _ => None,
+        }
+    };
+    for (lease, cause) in slots.iter().flatten().filter_map(over).collect::<Vec<_>>() {
+        step.emit(Event::LeaseLost { lease, cause });
+    }
+    Reply::Noted
+}
+
+/// Notes that an agent called. False for one that has not said hello to this coordinator: it must
+/// say what it holds first.
+pub(super) fn called(step: &mut Step<'_>, agent: AgentId) -> bool {
     match step.core.seen.get_mut(&agent) {
-        // An agent that this coordinator only knows from its journal must say what it holds first.
         Some(seen) if seen.called => {
             seen.at = seen.at.max(step.now);
-            Reply::Noted
+            true
         }
-        _ => Reply::Rejected(Reject::AgentUnknown(agent)),
+        _ => false,
     }
 }
 

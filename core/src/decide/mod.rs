@@ -72,7 +72,7 @@ impl Core {
             Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
             Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
             Command::Hello { facts, held } => agents::hello(&mut step, facts, &held),
-            Command::Heartbeat { agent } => agents::heartbeat(&mut step, agent),
+            Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),
             Command::Report { agent, effects } => report::report(&mut step, agent, effects),
         }
     }

@@ -10,8 +10,7 @@ use crate::retry;
 use crate::state::trial::Leased;
 
 pub(super) fn report(step: &mut Step<'_>, agent: AgentId, effects: Vec<Effect>) -> Reply {
-    // An agent that this coordinator has not met since its start must say what it holds first.
-    if !matches!(super::agents::heartbeat(step, agent), Reply::Noted) {
+    if !super::agents::called(step, agent) {
         return Reply::Rejected(Reject::AgentUnknown(agent));
     }
     Reply::Effects(effects.into_iter().map(|effect| one(step, agent, effect)).collect())
