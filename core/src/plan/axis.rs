@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde_json::{Number, Value};
 
-use crate::spec::{Axis, Choice, Design, Draw, Errors, Group, Reason, Row, Spec, Values, conflict};
+use crate::spec::{Axis, Choice, Design, Draw, Errors, Group, Reason, Spec, Values, conflict};
 
 use super::{BASE, Column};
 
@@ -211,31 +211,23 @@ fn draw(
         errors.push(Reason::SamplesTooMany, "samples", None, what, hint);
         return vec![BASE; samples as usize * columns.len()];
     }
-    let places: Vec<Vec<usize>> = (spec.groups.iter())
-        .map(|group| {
-            let place = |axis: &Axis| position(columns, &axis.path);
-            group.axes.iter().filter_map(place).collect()
-        })
-        .collect();
     let streams: Vec<u64> = (spec.groups.iter())
         .map(|group| {
             let path = group.axes.iter().map(|axis| axis.path.as_str()).min();
-            mix(seed
-                ^ mix(path
-                    .unwrap_or_default()
-                    .bytes()
-                    .fold(0, |hash, byte| mix(hash ^ u64::from(byte)))))
+            let bytes = path.unwrap_or_default().bytes();
+            let hash = bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+            mix(seed ^ mix(hash))
         })
         .collect();
     let width = columns.len();
     let mut cells: Vec<u32> = Vec::with_capacity(samples as usize * width);
-    let mut seen: BTreeSet<Vec<u32>> = BTreeSet::new();
+    let mut seen: BTreeSet<Vec<u64>> = BTreeSet::new();
     // Enough to collect every point of a space that is only just large enough.
     let mut tries = 200_000 + 20 * u64::from(samples);
     for sample in 0..u64::from(samples) {
         for attempt in 0u64.. {
             if tries == 0 {
-                let found = seen.len();
+                let found = cells.len() / width.max(1);
                 let what = format!("only {found} of {samples} distinct points were found");
                 let hint = "draw fewer, or exclude less";
                 errors.push(Reason::SamplesTooMany, "samples", None, what, hint);
@@ -243,15 +235,23 @@ fn draw(
                 return cells;
             }
             tries -= 1;
-            let mut row = vec![BASE; width];
-            for ((group, places), stream) in spec.groups.iter().zip(&places).zip(&streams) {
-                let random = mix(mix(stream ^ mix(sample)) ^ attempt);
-                pick(group, places, columns, random, &mut row);
-            }
-            let out = |exclude: &Row| matches(exclude, columns, &row);
-            if !seen.contains(&row) && !spec.excludes.iter().any(out) {
-                cells.extend(&row);
-                seen.insert(row);
+            // Linked axes share a number and have the same length, so they move together.
+            let drawn: Vec<u64> = (spec.groups.iter().zip(&streams))
+                .map(|(group, stream)| {
+                    let random = mix(mix(stream ^ mix(sample)) ^ attempt);
+                    draw_one(&group.axes[0], random)
+                })
+                .collect();
+            if seen.insert(drawn.clone()) && !excluded(spec, &drawn) {
+                let start = cells.len();
+                cells.resize(start + width, BASE);
+                for (group, drawn) in spec.groups.iter().zip(&drawn) {
+                    for axis in &group.axes {
+                        if let Some(at) = position(columns, &axis.path) {
+                            cells[start + at] = learn(&mut columns[at], axis, *drawn);
+                        }
+                    }
+                }
                 break;
             }
         }
@@ -259,14 +259,17 @@ fn draw(
     cells
 }
 
-/// Whether a row has all values of an exclusion.
-fn matches(exclude: &Row, columns: &[Draft], row: &[u32]) -> bool {
-    (exclude.settings.iter()).all(|setting| {
-        let Some(at) = position(columns, &setting.path) else {
-            return false;
-        };
-        let value = columns[at].column.values.get(row[at] as usize);
-        value == Some(&setting.choice.value)
+/// Whether drawn values have all values of an exclusion.
+fn excluded(spec: &Spec, drawn: &[u64]) -> bool {
+    let value = |path: &str| {
+        (spec.groups.iter().zip(drawn))
+            .flat_map(|(group, drawn)| group.axes.iter().map(move |axis| (axis, drawn)))
+            .find(|(axis, _)| axis.path == path)
+            .map(|(axis, drawn)| value_of(axis, *drawn))
+    };
+    (spec.excludes.iter()).any(|exclude| {
+        let mut settings = exclude.settings.iter();
+        settings.all(|setting| value(&setting.path).as_ref() == Some(&setting.choice.value))
     })
 }
 
@@ -279,45 +282,46 @@ fn size(axis: &Axis) -> Option<u128> {
     }
 }
 
-fn pick(group: &Group, places: &[usize], columns: &mut [Draft], random: u64, row: &mut [u32]) {
-    for (axis, at) in group.axes.iter().zip(places) {
-        row[*at] = match &axis.values {
-            // Linked axes see the same number and have the same length, so they move together.
-            Values::List(choices) => {
-                columns[*at].choice(&choices[below(random, choices.len() as u64) as usize])
-            }
-            Values::Drawn(draw) => {
-                let value = drawn(*draw, random);
-                columns[*at].cell(&value, &value.to_string(), None)
-            }
-        };
+/// A value as a number: the index in a list, the whole number, or the bits of the float.
+fn draw_one(axis: &Axis, random: u64) -> u64 {
+    // 53 bits: every float of [0, 1) with that spacing.
+    let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
+    match &axis.values {
+        Values::List(choices) => below(random, choices.len() as u64),
+        Values::Drawn(Draw::Uniform { low, high }) => rounded(low + (high - low) * unit)
+            .clamp(*low, *high)
+            .to_bits(),
+        Values::Drawn(Draw::LogUniform { low, high }) => {
+            let (from, to) = (low.ln(), high.ln());
+            rounded((from + (to - from) * unit).exp())
+                .clamp(*low, *high)
+                .to_bits()
+        }
+        Values::Drawn(Draw::Int { low, high, .. }) => match (high - low).checked_add(1) {
+            Some(count) => low + below(random, count),
+            None => random,
+        },
     }
 }
 
-fn drawn(draw: Draw, random: u64) -> Value {
-    // 53 bits: every float of [0, 1) with that spacing.
-    let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
+/// The value behind such a number.
+fn value_of(axis: &Axis, drawn: u64) -> Value {
     let float = |value: f64| Number::from_f64(value).map_or(Value::Null, Value::Number);
-    match draw {
-        Draw::Uniform { low, high } => float(rounded(low + (high - low) * unit).clamp(low, high)),
-        Draw::LogUniform { low, high } => {
-            let (from, to) = (low.ln(), high.ln());
-            float(rounded((from + (to - from) * unit).exp()).clamp(low, high))
-        }
-        Draw::Int {
-            low,
-            high,
-            float: wide,
-        } => {
-            let value = match (high - low).checked_add(1) {
-                Some(count) => low + below(random, count),
-                None => random,
-            };
-            if wide {
-                float(value as f64)
-            } else {
-                Value::from(value)
-            }
+    match &axis.values {
+        Values::List(choices) => choices[drawn as usize].value.clone(),
+        Values::Drawn(Draw::Int { float: false, .. }) => Value::from(drawn),
+        Values::Drawn(Draw::Int { float: true, .. }) => float(drawn as f64),
+        Values::Drawn(_) => float(f64::from_bits(drawn)),
+    }
+}
+
+/// The cell of such a number.
+fn learn(draft: &mut Draft, axis: &Axis, drawn: u64) -> u32 {
+    match &axis.values {
+        Values::List(choices) => draft.choice(&choices[drawn as usize]),
+        Values::Drawn(_) => {
+            let value = value_of(axis, drawn);
+            draft.cell(&value, &value.to_string(), None)
         }
     }
 }

@@ -356,11 +356,12 @@ fn design_order(spec: &Spec, rows: &Rows, number: &[u32], base: &Value) -> Vec<u
                 });
                 same.count()
             };
+            let kept = |index: usize| number[row_of(index)] != u32::MAX;
             let start = (0..rows.designed)
-                .filter(|index| number[row_of(*index)] != u32::MAX)
+                .filter(|index| kept(*index))
                 .max_by_key(|index| (alike(row_of(*index)), std::cmp::Reverse(*index)))
                 .unwrap_or_default();
-            (order::spread(&lengths, start).into_iter())
+            (order::spread(&lengths, start, kept).into_iter())
                 .map(row_of)
                 .collect()
         }

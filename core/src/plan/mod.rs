@@ -158,18 +158,61 @@ impl Plan {
         TrialId::derive(sweep, &self.point_text(self.trial(index)))
     }
 
+    /// The ids of all trials in their order, much faster than one by one.
+    pub fn trial_ids(&self, sweep: SweepId) -> Vec<TrialId> {
+        let mut columns: Vec<usize> = (0..self.columns.len()).collect();
+        columns.sort_by_key(|at| self.columns[*at].path.as_str());
+        let parts: Vec<Vec<String>> = (columns.iter().map(|at| &self.columns[*at]))
+            .map(|column| {
+                let part = |value: &Value| format!("{}={value};", column.path);
+                column.values.iter().map(part).collect()
+            })
+            .collect();
+        let seeds: Vec<String> = (self.seeds.iter().map(|seed| format!("seed={seed}"))).collect();
+        let mut text = String::new();
+        (0..self.len())
+            .map(|index| {
+                let trial = self.trial(index);
+                let row = self.row(trial.point);
+                text.clear();
+                for (at, parts) in columns.iter().zip(&parts) {
+                    if let Some(part) = parts.get(row[*at] as usize) {
+                        text.push_str(part);
+                    }
+                }
+                text.push_str(&seeds[trial.seed as usize]);
+                TrialId::derive(sweep, &text)
+            })
+            .collect()
+    }
+
     /// How a point is shown, column by column in the order of the file: `(path, label)`. Cells that
-    /// keep the base show the base's value.
+    /// keep the base show the value that the point has there, or `-` when it has none.
     pub fn labels(&self, point: u32) -> Vec<(&str, String)> {
-        (self.columns.iter().zip(self.row(point)))
+        let row = self.row(point);
+        let whole = row.contains(&BASE).then(|| self.point_value(point));
+        (self.columns.iter().zip(row))
             .map(|(column, cell)| {
-                let label = match column.labels.get(*cell as usize) {
-                    Some(label) => label.clone(),
-                    None => at(&self.base, &column.path).map_or_else(|| "-".to_owned(), label_of),
+                let label = match (column.labels.get(*cell as usize), &whole) {
+                    (Some(label), _) => label.clone(),
+                    (None, whole) => (whole.as_ref())
+                        .and_then(|whole| at(whole, &column.path))
+                        .map_or_else(|| "-".to_owned(), label_of),
                 };
                 (column.path.as_str(), label)
             })
             .collect()
+    }
+
+    /// The base with the cells of a point.
+    fn point_value(&self, point: u32) -> Value {
+        let mut value = self.base.clone();
+        for (column, cell) in self.columns.iter().zip(self.row(point)) {
+            if let Some(new) = column.values.get(*cell as usize) {
+                put(&mut value, &column.path, new.clone());
+            }
+        }
+        value
     }
 
     /// The recipe of the trial at `index`.
@@ -178,17 +221,9 @@ impl Plan {
     /// When the base and the cells do not make a recipe, which `expand` rules out.
     pub fn recipe(&self, index: u32) -> Result<Recipe, RecipeError> {
         let trial = self.trial(index);
-        let mut value = self.base.clone();
-        for (column, cell) in self.columns.iter().zip(self.row(trial.point)) {
-            if let Some(new) = column.values.get(*cell as usize) {
-                put(&mut value, &column.path, new.clone());
-            }
-        }
-        put(
-            &mut value,
-            "seed",
-            Value::from(self.seeds[trial.seed as usize]),
-        );
+        let mut value = self.point_value(trial.point);
+        let seed = Value::from(self.seeds[trial.seed as usize]);
+        put(&mut value, "seed", seed);
         serde_json::from_value(value).map_err(|source| RecipeError { index, source })
     }
 }

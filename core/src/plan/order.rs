@@ -2,9 +2,10 @@
 //! seeds is known early; then the points written by hand; then the design in an order that spreads
 //! over it; all with the first seed, then all with the second, and so on.
 //!
-//! The spread of a product is a lattice: point `b + k * g mod n`, where `b` is the baseline and `g`
-//! has no factor in common with `n`, so every point comes exactly once. Of several `g` near the golden
-//! section of `n` the one is taken whose beginnings cover values, and pairs of values, most evenly.
+//! A small design is spread greedily: next comes the point whose values, then pairs of values, were
+//! started least often so far. A large one is a lattice: point `b + k * g mod n`, where `b` is the baseline
+//! and `g` has no factor in common with `n`, so every point comes exactly once; of several `g` near the
+//! golden section of `n` the one is taken whose beginnings cover values and pairs most evenly.
 
 /// So many seeds of the baseline lead.
 const LEAD_SEEDS: usize = 5;
@@ -28,10 +29,66 @@ pub(super) fn trials(points: &[u32], seeds: usize, lead: bool) -> Vec<u32> {
     order
 }
 
-/// Every index of a product in a spreading order that starts at `start`. `lengths` are the factors,
-/// the last one turning fastest.
-pub(super) fn spread(lengths: &[usize], start: usize) -> Vec<usize> {
+/// Largest product that is spread greedily, which takes quadratic time.
+const GREEDY: usize = 400;
+
+/// Every index of a product for which `kept` holds, in a spreading order that starts at `start`.
+/// `lengths` are the factors, the last one turning fastest.
+pub(super) fn spread(lengths: &[usize], start: usize, kept: impl Fn(usize) -> bool) -> Vec<usize> {
     let count: usize = lengths.iter().product();
+    let mut order = lattice(lengths, count, start);
+    order.retain(|index| kept(*index));
+    if count <= GREEDY {
+        order = greedy(lengths, order);
+    }
+    order
+}
+
+/// The coordinates of an index of a product.
+fn coordinates(lengths: &[usize], index: usize) -> Vec<usize> {
+    let mut at = vec![0; lengths.len()];
+    let mut rest = index;
+    for (at, length) in at.iter_mut().zip(lengths).rev() {
+        *at = rest % length;
+        rest /= length;
+    }
+    at
+}
+
+/// The first index, then always the one whose values were used least; `order` decides between equals.
+fn greedy(lengths: &[usize], order: Vec<usize>) -> Vec<usize> {
+    let mut left: Vec<(usize, Vec<usize>)> = (order.into_iter())
+        .map(|index| (index, coordinates(lengths, index)))
+        .collect();
+    let axes = lengths.len();
+    let widest = lengths.iter().max().copied().unwrap_or_default();
+    let mut single = vec![0; axes * widest];
+    let mut double = vec![0; axes * axes * widest * widest];
+    let pair =
+        |a: usize, b: usize, at: &[usize]| ((a * axes + b) * widest + at[a]) * widest + at[b];
+    let mut spread = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let cost = |at: &[usize]| {
+            // A value of a long axis is due more rarely than one of a short axis.
+            let values = (0..axes).map(|a| single[a * widest + at[a]] * lengths[a]);
+            let pairs = (0..axes).flat_map(|a| (0..a).map(move |b| (a, b)));
+            let pairs = pairs.map(|(a, b)| double[pair(a, b, at)] * lengths[a] * lengths[b]);
+            (values.sum::<usize>(), pairs.sum::<usize>())
+        };
+        let best = (0..left.len()).min_by_key(|place| (cost(&left[*place].1), *place));
+        let (index, at) = left.remove(best.unwrap_or_default());
+        for a in 0..axes {
+            single[a * widest + at[a]] += 1;
+            for b in 0..a {
+                double[pair(a, b, &at)] += 1;
+            }
+        }
+        spread.push(index);
+    }
+    spread
+}
+
+fn lattice(lengths: &[usize], count: usize, start: usize) -> Vec<usize> {
     let stride = stride(lengths, count);
     let mut index = start;
     (0..count)
@@ -70,12 +127,7 @@ fn unevenness(lengths: &[usize], count: usize, stride: usize) -> usize {
     let mut score = 0;
     let mut index = 0;
     for step in 1..=count.min(BEGINNING) {
-        let mut rest = index;
-        let mut at = vec![0; lengths.len()];
-        for (at, length) in at.iter_mut().zip(lengths).rev() {
-            *at = rest % length;
-            rest /= length;
-        }
+        let at = coordinates(lengths, index);
         for (counts, axis) in single.iter_mut().zip(&varied) {
             counts[at[*axis]] += 1;
         }
@@ -115,7 +167,7 @@ mod tests {
             vec![10, 10, 10],
         ] {
             let count: usize = lengths.iter().product();
-            let order = spread(&lengths, count / 2);
+            let order = spread(&lengths, count / 2, |_| true);
             assert_eq!(order[0], count / 2);
             let mut sorted = order.clone();
             sorted.sort_unstable();
@@ -126,7 +178,7 @@ mod tests {
     #[test]
     fn the_beginning_of_a_spread_shows_every_value() {
         // 3 x 2 x 2: after three points every learning rate was seen, after four every value.
-        let order = spread(&[3, 2, 2], 0);
+        let order = spread(&[3, 2, 2], 0, |_| true);
         let seen = |count: usize, of: fn(usize) -> usize| {
             let values: std::collections::BTreeSet<_> =
                 order[..count].iter().map(|at| of(*at)).collect();

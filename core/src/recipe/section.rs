@@ -1,6 +1,8 @@
 //! Recipes put together from their top-level fields, so that 100,000 points can be checked without
 //! reading 100,000 recipes.
 
+use serde_json::Value;
+
 use super::Recipe;
 
 impl Recipe {
@@ -40,6 +42,28 @@ impl Recipe {
         }
         true
     }
+
+    /// The top-level field `name` as canonical JSON; null for one that is off, nothing if there is no
+    /// such field.
+    pub fn field(&self, name: &str) -> Option<Value> {
+        let value = match name {
+            "dataset" => serde_json::to_value(&self.dataset),
+            "model" => serde_json::to_value(&self.model),
+            "image_size" => serde_json::to_value(self.image_size),
+            "epochs" => serde_json::to_value(self.epochs),
+            "batch_size" => serde_json::to_value(self.batch_size),
+            "lr" => serde_json::to_value(self.lr),
+            "dropout" => serde_json::to_value(self.dropout),
+            "augmentation" => serde_json::to_value(&self.augmentation),
+            "optimizer" => serde_json::to_value(&self.optimizer),
+            "schedule" => serde_json::to_value(&self.schedule),
+            "early_stop" => serde_json::to_value(&self.early_stop),
+            "data" => serde_json::to_value(&self.data),
+            "seed" => serde_json::to_value(self.seed),
+            _ => return None,
+        };
+        Some(value.expect("the fields of a recipe are plain JSON"))
+    }
 }
 
 #[cfg(test)]
@@ -60,6 +84,7 @@ mod tests {
             let before = recipe.clone();
             assert!(recipe.adopt(name, &other), "{name}");
             assert_ne!(recipe, before, "{name}");
+            assert_eq!(recipe.field(name).as_ref(), fields.get(name), "{name}");
         }
         assert_eq!(recipe, other);
         assert!(!recipe.adopt("nothing", &other));

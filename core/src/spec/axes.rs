@@ -3,19 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::Value;
-
 use crate::plan::MAX_TRIALS;
 
 use super::error::Reason;
 use super::fields::{Leaf, flatten};
-use super::schema::{Shape, conflict};
+use super::ranges::is_range;
+use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::Reader;
-use super::{Axis, Choice, Design, Draw, Group, MAX_AXES, MAX_CHOICES, Row, Values, suggest};
-
-/// Ways to draw a value.
-const DRAWS: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
+use super::{Axis, Choice, Design, Group, MAX_AXES, MAX_CHOICES, Row, Values, suggest};
 
 impl Reader<'_> {
     /// Reads everything that varies and refuses what is too large before looking at single values.
@@ -71,10 +67,8 @@ impl Reader<'_> {
             self.wrong_type(key, node, "a table", "");
             return Vec::new();
         };
-        let drawn =
-            |entries: &[Entry]| (entries.iter()).any(|entry| DRAWS.contains(&entry.key.as_str()));
         let mut leaves = Vec::new();
-        flatten("", key, entries, &drawn, &mut leaves);
+        flatten("", key, entries, &is_range, &mut leaves);
         for leaf in &mut leaves {
             leaf.path = leaf.key[key.len() + 1..].to_owned();
         }
@@ -243,9 +237,7 @@ impl Reader<'_> {
     fn values(&mut self, leaf: &Leaf<'_>, design: Design, linked: bool) -> Option<Values> {
         match &leaf.node.item {
             Item::Array(items) => self.list(leaf, items, linked).map(Values::List),
-            Item::Table(entries)
-                if (entries.iter()).any(|entry| DRAWS.contains(&entry.key.as_str())) =>
-            {
+            Item::Table(entries) if is_range(entries) => {
                 if linked || !matches!(design, Design::Random { .. }) {
                     let what = "a range outside a random design";
                     let hint = match linked {
@@ -266,7 +258,12 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, leaf: &Leaf<'_>, items: &[Node], linked: bool) -> Option<Vec<Choice>> {
+    pub(super) fn list(
+        &mut self,
+        leaf: &Leaf<'_>,
+        items: &[Node],
+        linked: bool,
+    ) -> Option<Vec<Choice>> {
         if items.is_empty() {
             self.empty(&leaf.key, &leaf.node.span);
             return None;
@@ -289,115 +286,6 @@ impl Reader<'_> {
             choices.push(choice);
         }
         (self.errors.len() == before).then_some(choices)
-    }
-
-    /// `{ uniform = [lo, hi] }` and its kin.
-    fn range(&mut self, leaf: &Leaf<'_>, entries: &[Entry]) -> Option<Values> {
-        let key = &leaf.key;
-        let [entry] = entries else {
-            let what = "expected exactly one of uniform, log_uniform, int, choice";
-            let span = Some(&leaf.node.span);
-            (self.errors).push(Reason::RangeInvalid, key, span, what, "");
-            return None;
-        };
-        let Item::Array(items) = &entry.node.item else {
-            self.wrong_type(key, &entry.node, "a list", "");
-            return None;
-        };
-        if entry.key == "choice" {
-            let inner = Leaf {
-                path: leaf.path.clone(),
-                key: format!("{key}.choice"),
-                span: &entry.span,
-                node: &entry.node,
-            };
-            if items.len() > MAX_CHOICES {
-                let what = format!("{} values, the limit is {MAX_CHOICES}", items.len());
-                let span = Some(&entry.node.span);
-                (self.errors).push(Reason::ChoiceTooLarge, inner.key, span, what, "");
-                return None;
-            }
-            return self.list(&inner, items, false).map(Values::List);
-        }
-        let segments: Vec<&str> = leaf.path.split('.').collect();
-        let float = match self.schema.find(&segments) {
-            Ok(Shape::Float) => true,
-            Ok(Shape::Int) => false,
-            _ => {
-                let what = "only numbers have ranges";
-                let hint = "use { choice = [...] } or a list";
-                (self.errors).push(Reason::RangeInvalid, key, Some(&entry.span), what, hint);
-                return None;
-            }
-        };
-        if !float && entry.key != "int" {
-            let what = format!("`{}` takes whole numbers", leaf.path);
-            let hint = "use { int = [low, high] }";
-            (self.errors).push(Reason::RangeInvalid, key, Some(&entry.span), what, hint);
-            return None;
-        }
-        let [low, high] = items.as_slice() else {
-            let what = format!("expected [low, high], found {} values", items.len());
-            let span = Some(&entry.node.span);
-            (self.errors).push(Reason::RangeInvalid, key, span, what, "");
-            return None;
-        };
-        self.bounds(leaf, entry, low, high, float)
-            .map(Values::Drawn)
-    }
-
-    fn bounds(
-        &mut self,
-        leaf: &Leaf<'_>,
-        entry: &Entry,
-        low: &Node,
-        high: &Node,
-        float: bool,
-    ) -> Option<Draw> {
-        let span = Some(&entry.node.span);
-        let key = format!("{}.{}", leaf.key, entry.key);
-        for node in [low, high] {
-            let infinite = matches!(node.item, Item::Float(value) if !value.is_finite());
-            let whole = matches!(node.item, Item::Int(_)) || entry.key != "int";
-            if infinite || !whole {
-                let what = match infinite {
-                    true => "the ends of a range must be finite",
-                    false => "the ends of an int range must be whole numbers",
-                };
-                (self.errors).push(Reason::RangeInvalid, key, Some(&node.span), what, "");
-                return None;
-            }
-        }
-        let low = self.resolve(&leaf.path, &format!("{key}[0]"), low);
-        let high = self.resolve(&leaf.path, &format!("{key}[1]"), high);
-        let (low, high) = (low?.value, high?.value);
-        let (from, to) = (low.as_f64()?, high.as_f64()?);
-        if from >= to {
-            let what = format!("low {low} is not below high {high}");
-            (self.errors).push(Reason::RangeInvalid, key, span, what, "[low, high]");
-            return None;
-        }
-        if entry.key == "log_uniform" && from <= 0.0 {
-            let what = "the low end of a logarithmic range must be above 0";
-            (self.errors).push(Reason::RangeInvalid, key, span, what, "");
-            return None;
-        }
-        let whole = |value: &Value| value.as_u64().or_else(|| value.as_f64().map(|v| v as u64));
-        match entry.key.as_str() {
-            "uniform" => Some(Draw::Uniform {
-                low: from,
-                high: to,
-            }),
-            "log_uniform" => Some(Draw::LogUniform {
-                low: from,
-                high: to,
-            }),
-            _ => Some(Draw::Int {
-                low: whole(&low)?,
-                high: whole(&high)?,
-                float,
-            }),
-        }
     }
 
     fn rows(&mut self, tables: Vec<(usize, &Node)>, what: &str) -> Vec<Row> {

@@ -52,7 +52,9 @@ impl Spec {
         if let (Value::Object(base), Value::Object(given)) = (&mut base, given) {
             base.remove("dataset");
             for (name, value) in given {
-                let whole = section(&name, &value).map(|recipe| canonical_section(&recipe, &name));
+                let whole = section(&name, &value)
+                    .ok()
+                    .and_then(|recipe| recipe.field(&name));
                 base.insert(name, whole.unwrap_or(value));
             }
         }
@@ -65,12 +67,6 @@ pub(crate) fn section(name: &str, value: &Value) -> Result<Recipe, serde_json::E
     let mut whole = json!({"dataset": "x"});
     whole[name] = value.clone();
     serde_json::from_value(whole)
-}
-
-/// One top-level field as the recipe's types write it.
-pub(crate) fn canonical_section(recipe: &Recipe, name: &str) -> Value {
-    let mut whole = serde_json::to_value(recipe).expect("a recipe is plain JSON");
-    whole[name].take()
 }
 
 /// Every default, except that `dataset` has none.

@@ -8,6 +8,7 @@ mod axes;
 mod canonical;
 mod error;
 mod fields;
+mod ranges;
 mod schema;
 mod suggest;
 mod tree;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use crate::plan::Limits;
 
-pub(crate) use canonical::{canonical_section, section};
+pub(crate) use canonical::section;
 pub(crate) use error::Errors;
 pub use error::{MAX_ERRORS, Reason, SpecError};
 pub use fields::TOP_LEVEL;
