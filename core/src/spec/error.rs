@@ -142,7 +142,7 @@ impl<'a> Errors<'a> {
         what: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if self.list.len() >= MAX_ERRORS {
+        if self.is_full() {
             self.dropped += 1;
             return;
         }
@@ -178,6 +178,11 @@ impl<'a> Errors<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether further errors are only counted, so that looking for hints is wasted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MAX_ERRORS
     }
 
     /// How many errors there are so far.

@@ -5,6 +5,7 @@ use crate::plan::{Limits, MAX_TRIALS};
 use crate::recipe::augment::BUILT_IN;
 
 use super::error::{Reason, SpecError};
+use super::ranges::DRAWS;
 use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::{Reader, clip};
@@ -288,7 +289,9 @@ impl Reader<'_> {
             if !known {
                 let names = TOP_LEVEL.iter().copied();
                 let paths = self.schema.paths().iter().map(String::as_str);
-                let near = suggest::nearest(&entry.key, names.chain(paths));
+                let full = self.errors.is_full();
+                let near = (!full).then(|| suggest::nearest(&entry.key, names.chain(paths)));
+                let near = near.flatten();
                 let hint = near.map_or_else(String::new, |name| format!("did you mean `{name}`?"));
                 let what = "no such field";
                 let span = Some(&entry.span);
@@ -338,15 +341,22 @@ impl Reader<'_> {
             return false;
         }
         let wrong = segments[stray.segment];
-        let hint = if TOP_LEVEL.contains(&segments[0]) {
+        let names = stray.names.iter().map(String::as_str);
+        let paths = self.schema.paths().iter().map(String::as_str);
+        let hint = if self.errors.is_full() {
+            String::new()
+        } else if TOP_LEVEL.contains(&segments[0]) {
             let key = segments[0];
             format!("`{key}` belongs at the top of the file, above the first [table]")
+        } else if stray.reason != Reason::UnknownField {
+            suggest::hint(wrong, names)
+        } else if let Some(near) = suggest::nearest(path, paths) {
+            format!("did you mean `{near}`?")
+        } else if stray.names.is_empty() {
+            // Below a single value: perhaps a range.
+            suggest::hint(wrong, DRAWS)
         } else {
-            let paths = self.schema.paths().iter().map(String::as_str);
-            match suggest::nearest(path, paths) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => suggest::hint(wrong, stray.names.iter().map(String::as_str)),
-            }
+            suggest::hint(wrong, names)
         };
         let what = match stray.reason {
             Reason::UnknownField => "no such field".to_owned(),

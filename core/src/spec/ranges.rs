@@ -11,7 +11,7 @@ use super::value::Reader;
 use super::{Draw, MAX_CHOICES, Values};
 
 /// Ways to draw a value.
-const DRAWS: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
+pub(super) const DRAWS: [&str; 4] = ["uniform", "log_uniform", "int", "choice"];
 
 /// Whether a table is a range and not a table of axes.
 pub(super) fn is_range(entries: &[Entry]) -> bool {

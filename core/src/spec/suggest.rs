@@ -39,16 +39,17 @@ pub(super) fn nearest<'a>(
         .filter_map(|name| {
             let tail = last(name).unwrap_or_default();
             let tail_of_wrong = last(&wrong).unwrap_or_default();
-            let distance = if alias == Some(name) || alias == Some(tail.as_str()) {
-                0
-            } else {
-                strsim::damerau_levenshtein(&wrong, name).min(
-                    // Another place is worse than a slip of the finger, better than nothing.
-                    strsim::damerau_levenshtein(&tail_of_wrong, &tail) + usize::from(tail != name),
-                )
+            if alias == Some(name) || alias == Some(tail.as_str()) {
+                return Some((0, name.len(), name));
+            }
+            let near = |a: &str, b: &str| {
+                let distance = strsim::damerau_levenshtein(a, b);
+                (distance <= (a.len() / 3).max(1)).then_some(distance)
             };
-            let allowed = (wrong.len() / 3).max(1) + usize::from(tail != name);
-            (distance <= allowed).then_some((distance, name.len(), name))
+            // Another place is worse than a slip of the finger, better than nothing.
+            let elsewhere = near(&tail_of_wrong, &tail).map(|distance| distance + 1);
+            let distance = near(&wrong, name).into_iter().chain(elsewhere).min()?;
+            Some((distance, name.len(), name))
         })
         .min()
         .map(|(_, _, name)| name)
