@@ -1,1 +1,27 @@
-//! x
+//! The trainer: one attempt folder in, lines and checkpoints out. The only crate that links
+//! libtorch; it has no network, no async and no credentials.
+//!
+//! Reading order: [`run`] is the training loop, an ordinary function over ordinary values. [`link`]
+//! is its tie to the attempt folder (lock, lines, SIGTERM, watchdog). [`data`] finds, decodes and
+//! caches images, [`augment`] changes them, [`model`] and [`optim`] are the networks and update
+//! rules, [`checkpoint`] writes and reads safetensors files. `docs/protocol.md` describes the folder.
+
+pub mod augment;
+pub mod checkpoint;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod inspect;
+pub mod link;
+pub mod log;
+pub mod logits;
+pub mod metric;
+pub mod model;
+pub mod optim;
+pub mod room;
+pub mod run;
+pub mod seed;
+pub mod trial;
+
+pub use error::TrainError;
+pub use run::run;

@@ -1,0 +1,385 @@
+//! Decoded images in one memory-mapped file, shared by every trainer of a host: built once even
+//! when several start together, found by a key over the files' names, lengths and times, and never
+//! trusted unless every checksum in it is right.
+//!
+//! ```text
+//! 0    magic "SWEEPIMG"   8 bytes        all numbers little endian
+//! 8    version u32, reserved u32
+//! 16   images u64, list of bad images: offset u64, length u64, file length u64
+//! 48   SHA-256 over bytes 0..48, the index and the list of bad images
+//! 80   index: per image offset u64, width u32, height u32, first 16 bytes of the SHA-256 of its pixels
+//! ...  pixels, RGB, row by row
+//! ...  bad images: JSON [[index, cause], ...]
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use fast_image_resize::Resizer;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::decode::{BadImage, Form, Pixels, decode, prepare};
+use super::listing::Entry;
+use super::mapped::Mapped;
+use crate::error::TrainError;
+use crate::link::Stop;
+use crate::log::say;
+use crate::room::wait_for_room;
+
+const MAGIC: &[u8; 8] = b"SWEEPIMG";
+const VERSION: u32 = 1;
+const HEAD: usize = 80;
+const SLOT: usize = 32;
+/// Images decoded between two looks at the stop flag.
+const CHUNK: usize = 256;
+
+/// Borrowed RGB pixels of one image.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'a> {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `3 * width * height` bytes, row by row.
+    pub rgb: &'a [u8],
+}
+
+/// An open cache file whose checksums were right.
+#[derive(Debug)]
+pub struct Cache {
+    map: Mapped,
+    slots: Vec<Slot>,
+    bad: Vec<(u32, String)>,
+    built: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    offset: u64,
+    width: u32,
+    height: u32,
+    digest: [u8; 16],
+}
+
+impl Slot {
+    const BAD: Self = Self {
+        offset: 0,
+        width: 0,
+        height: 0,
+        digest: [0; 16],
+    };
+
+    fn bytes(&self) -> u64 {
+        3 * u64::from(self.width) * u64::from(self.height)
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.width.to_le_bytes());
+        out.extend_from_slice(&self.height.to_le_bytes());
+        out.extend_from_slice(&self.digest);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            offset: u64_at(bytes, 0)?,
+            width: u32_at(bytes, 8)?,
+            height: u32_at(bytes, 12)?,
+            digest: bytes.get(16..SLOT)?.try_into().ok()?,
+        })
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+impl Cache {
+    /// Opens the cache of `entries` (files below `root`) in `form`, building it in `folder` if it is
+    /// missing, torn, or made from other files. Others that ask at the same time wait for one builder.
+    pub fn open_or_build(
+        folder: &Path,
+        root: &Path,
+        entries: &[&Entry],
+        form: Form,
+        stop: &Stop,
+    ) -> Result<Self, TrainError> {
+        let trouble = |what, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| TrainError::Cache { what, path, source }
+        };
+        fs::create_dir_all(folder).map_err(trouble("create the folder of", folder))?;
+        let stem = stem(root, form);
+        let path = folder.join(format!("{stem}-{}.images", key(root, entries, form)));
+        if let Some(cache) = Self::open(&path, entries.len()) {
+            return Ok(cache);
+        }
+        let lock_path = folder.join(format!("{stem}.lock"));
+        let lock = File::create(&lock_path).map_err(trouble("lock", &lock_path))?;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => stop.pause(Duration::from_millis(20))?,
+                Err(TryLockError::Error(error)) => {
+                    // Some network file systems: the rename still keeps readers safe.
+                    say(format_args!("cannot lock {}: {error}", lock_path.display()));
+                    break;
+                }
+            }
+        }
+        if let Some(cache) = Self::open(&path, entries.len()) {
+            return Ok(cache);
+        }
+        say(format_args!(
+            "decoding {} images into {}",
+            entries.len(),
+            path.display()
+        ));
+        let temporary = folder.join(format!("{stem}.tmp"));
+        wait_for_room(
+            &path,
+            stop,
+            || {
+                let result = build(&temporary, root, entries, form, stop)
+                    .and_then(|()| fs::rename(&temporary, &path))
+                    .and_then(|()| File::open(folder)?.sync_all());
+                if result.is_err() {
+                    fs::remove_file(&temporary).ok();
+                }
+                result
+            },
+            |source| interrupted_or(stop, trouble("write", &path)(source)),
+        )?;
+        forget_older(folder, &stem, &path);
+        let mut cache = Self::open(&path, entries.len()).ok_or_else(|| {
+            trouble("read back", &path)(io::Error::from(io::ErrorKind::InvalidData))
+        })?;
+        cache.built = true;
+        Ok(cache)
+    }
+
+    /// Maps and verifies; anything odd makes it absent.
+    fn open(path: &Path, images: usize) -> Option<Self> {
+        let map = Mapped::new(&File::open(path).ok()?).ok()?;
+        let cache = Self::parse(map, images);
+        if cache.is_none() {
+            say(format_args!("{} is damaged, not used", path.display()));
+        }
+        cache
+    }
+
+    fn parse(map: Mapped, images: usize) -> Option<Self> {
+        if map.get(..8)? != MAGIC
+            || u32_at(&map, 8)? != VERSION
+            || u64_at(&map, 16)? != images as u64
+            || u64_at(&map, 40)? != map.len() as u64
+        {
+            return None;
+        }
+        let index = map.get(HEAD..HEAD.checked_add(images.checked_mul(SLOT)?)?)?;
+        let bad_at = usize::try_from(u64_at(&map, 24)?).ok()?;
+        let bad_length = usize::try_from(u64_at(&map, 32)?).ok()?;
+        let bad = map.get(bad_at..bad_at.checked_add(bad_length)?)?;
+        let head = seal(map.get(..48)?, index, bad);
+        if map.get(48..HEAD)? != head.as_slice() {
+            return None;
+        }
+        let bad = serde_json::from_slice(bad).ok()?;
+        let slots: Vec<Slot> = index.chunks(SLOT).map(Slot::read).collect::<Option<_>>()?;
+        let cache = Self {
+            map,
+            slots,
+            bad,
+            built: false,
+        };
+        let whole = (0..images).into_par_iter().all(|image| {
+            let slot = &cache.slots[image];
+            slot.width == 0
+                || cache
+                    .pixels(slot)
+                    .is_some_and(|rgb| digest(rgb) == slot.digest)
+        });
+        whole.then_some(cache)
+    }
+
+    fn pixels(&self, slot: &Slot) -> Option<&[u8]> {
+        let start = usize::try_from(slot.offset).ok()?;
+        let end = start.checked_add(usize::try_from(slot.bytes()).ok()?)?;
+        self.map.get(start..end)
+    }
+
+    /// The image at `index`, or `None` if it could not be decoded.
+    pub fn picture(&self, index: usize) -> Option<Picture<'_>> {
+        let slot = self.slots.get(index).filter(|slot| slot.width > 0)?;
+        Some(Picture {
+            width: slot.width as usize,
+            height: slot.height as usize,
+            rgb: self.pixels(slot)?,
+        })
+    }
+
+    /// Digest of the pixels at `index`; zeros for an image that could not be decoded.
+    pub fn digest(&self, index: usize) -> [u8; 16] {
+        self.slots.get(index).map_or([0; 16], |slot| slot.digest)
+    }
+
+    /// Images that could not be decoded, with the cause, in order.
+    pub fn bad(&self) -> &[(u32, String)] {
+        &self.bad
+    }
+
+    /// Whether this call built the file.
+    pub fn was_built(&self) -> bool {
+        self.built
+    }
+}
+
+fn interrupted_or(stop: &Stop, otherwise: TrainError) -> TrainError {
+    match stop.cause() {
+        Some(_) => TrainError::Stopped,
+        None => otherwise,
+    }
+}
+
+fn digest(rgb: &[u8]) -> [u8; 16] {
+    let full = Sha256::digest(rgb);
+    let mut short = [0; 16];
+    short.copy_from_slice(&full[..16]);
+    short
+}
+
+fn seal(head: &[u8], index: &[u8], bad: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(head);
+    hash.update(index);
+    hash.update(bad);
+    hash.finalize().into()
+}
+
+/// Name of a data set folder and form, for people and for finding older files of the same.
+fn stem(root: &Path, form: Form) -> String {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(safe).take(40).collect();
+    let place = hex(&Sha256::digest(root.as_os_str().as_bytes())[..4]);
+    format!("{name}-{place}-{}", form.label())
+}
+
+fn key(root: &Path, entries: &[&Entry], form: Form) -> String {
+    let mut hash = Sha256::new();
+    hash.update(VERSION.to_le_bytes());
+    hash.update(form.label());
+    hash.update(root.as_os_str().as_bytes());
+    for entry in entries {
+        let name = entry.file.as_os_str().as_bytes();
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update(entry.bytes.to_le_bytes());
+        hash.update(entry.changed_ns.to_le_bytes());
+    }
+    hex(&hash.finalize()[..8])
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn build(
+    temporary: &Path,
+    root: &Path,
+    entries: &[&Entry],
+    form: Form,
+    stop: &Stop,
+) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(temporary)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut offset = HEAD + entries.len() * SLOT;
+    io::copy(&mut io::Read::take(io::repeat(0), offset as u64), &mut out)?;
+    let mut index = Vec::with_capacity(entries.len() * SLOT);
+    let mut bad = Vec::new();
+    for (number, chunk) in entries.chunks(CHUNK).enumerate() {
+        if stop.cause().is_some() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let decoded: Vec<Result<(Pixels, [u8; 16]), BadImage>> = chunk
+            .par_iter()
+            .map_init(Resizer::new, |resizer, entry| {
+                let pixels = prepare(decode(&root.join(&entry.file))?, form, resizer);
+                let digest = digest(&pixels.rgb);
+                Ok((pixels, digest))
+            })
+            .collect();
+        for (place, result) in decoded.into_iter().enumerate() {
+            match result {
+                Ok((pixels, digest)) => {
+                    let slot = Slot {
+                        offset: offset as u64,
+                        width: pixels.width,
+                        height: pixels.height,
+                        digest,
+                    };
+                    slot.write(&mut index);
+                    out.write_all(&pixels.rgb)?;
+                    offset += pixels.rgb.len();
+                }
+                Err(cause) => {
+                    Slot::BAD.write(&mut index);
+                    bad.push(((number * CHUNK + place) as u32, cause.to_string()));
+                }
+            }
+        }
+    }
+    let bad = serde_json::to_vec(&bad)?;
+    out.write_all(&bad)?;
+    let mut head = Vec::with_capacity(HEAD);
+    head.extend_from_slice(MAGIC);
+    head.extend_from_slice(&VERSION.to_le_bytes());
+    head.extend_from_slice(&0u32.to_le_bytes());
+    for number in [entries.len(), offset, bad.len(), offset + bad.len()] {
+        head.extend_from_slice(&(number as u64).to_le_bytes());
+    }
+    let sum = seal(&head, &index, &bad);
+    head.extend_from_slice(&sum);
+    let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&head)?;
+    file.write_all(&index)?;
+    file.sync_all()
+}
+
+/// Removes caches of the same folder and form made from files that have changed since. A trainer
+/// that still maps one keeps it until it ends.
+fn forget_older(folder: &Path, stem: &str, keep: &Path) {
+    let Ok(items) = fs::read_dir(folder) else {
+        return;
+    };
+    for path in items.flatten().map(|item| item.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let same = name
+            .strip_prefix(stem)
+            .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".images"))
+            .is_some_and(|key| key.len() == 16);
+        if same && path != keep {
+            fs::remove_file(&path).ok();
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Everything that can end a trial early, with its failure class and the stable reason word that
+//! goes into the `failed` line. Messages say what was attempted, on what, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use sweep_core::attempt::FailureClass;
+use sweep_core::recipe::OutOfRange;
+use tch::TchError;
+
+/// Why a trial cannot go on (or, for [`TrainError::Stopped`], was asked not to).
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Not a failure: SIGTERM, or no agent.
+    #[error("asked to stop")]
+    Stopped,
+    /// The order is not one this trainer can carry out.
+    #[error("order.json: {0}")]
+    Order(#[source] OrderError),
+    /// A field of the recipe is out of bounds.
+    #[error("{}", list(.0))]
+    OutOfRange(Vec<OutOfRange>),
+    /// More images a step than there are.
+    #[error(
+        "batch_size = {batch_size}: the data set has {train_images} training images; make the batch smaller or the data set larger"
+    )]
+    BatchTooLarge {
+        /// Of the recipe.
+        batch_size: u32,
+        /// After the split, without unreadable ones.
+        train_images: usize,
+    },
+    /// No such data set in the data roots.
+    #[error("dataset {name:?} is not in the data roots of this host ({roots:?})")]
+    DatasetUnknown {
+        /// As written in the recipe.
+        name: String,
+        /// Where it was looked up.
+        roots: Vec<PathBuf>,
+    },
+    /// A path that leaves the data roots, or is neither a file nor a folder.
+    #[error("{path:?} {why}")]
+    PathNotRegular {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No images where there must be some.
+    #[error("{folder:?} {why}")]
+    DatasetEmpty {
+        /// The class folder or data set folder.
+        folder: PathBuf,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// The label file and the images do not agree, or folders of classes do not.
+    #[error("{path:?}: {what}")]
+    LabelsMismatch {
+        /// The label file or folder.
+        path: PathBuf,
+        /// The first disagreement.
+        what: LabelTrouble,
+    },
+    /// Images that cannot be decoded, more than the recipe lets pass.
+    #[error(
+        "{bad} unreadable image(s), data.skip_bad = {allowed} allows that many; first: {first}"
+    )]
+    BadImages {
+        /// How many.
+        bad: usize,
+        /// `data.skip_bad`.
+        allowed: u32,
+        /// The first few with their causes.
+        first: String,
+    },
+    /// A folder of the data set could not be read.
+    #[error("cannot read {path:?}: {source}")]
+    DataRead {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The cache of decoded images could not be read or written.
+    #[error("cannot {what} the image cache {path:?}: {source}")]
+    Cache {
+        /// read, write, lock ...
+        what: &'static str,
+        /// The cache file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A checkpoint could not be written.
+    #[error("cannot write the checkpoint {path:?}: {source}")]
+    CheckpointWrite {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// No room for longer than the trainer is willing to wait.
+    #[error("no room on the disk of {path:?} for {waited_s} s: free some space and retry")]
+    DiskFull {
+        /// What was to be written.
+        path: PathBuf,
+        /// How long the trainer waited.
+        waited_s: u64,
+    },
+    /// A checkpoint to resume from cannot be used.
+    #[error("cannot resume from {path:?}: {what}")]
+    WeightsInvalid {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        what: String,
+    },
+    /// The attempt folder itself cannot be written.
+    #[error("cannot write events: {0}")]
+    Emit(#[source] io::Error),
+    /// A device that this host or build does not have.
+    #[error("device {device:?}: {why}")]
+    DeviceUnavailable {
+        /// As the order names it.
+        device: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// Threads for decoding could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The loss is no longer finite.
+    #[error("the loss is no longer a finite number in epoch {epoch}: try a smaller learning rate")]
+    Diverged {
+        /// The epoch.
+        epoch: u32,
+    },
+    /// libtorch reported an error.
+    #[error("libtorch: {}", first_line(&.0.to_string()))]
+    Torch(#[from] TchError),
+    /// A panic, caught at the top of the trial.
+    #[error("unexpected: {}", first_line(.0))]
+    Panic(String),
+}
+
+/// What is wrong with an order.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// Not readable.
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// Not an order.
+    #[error("{0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Another version of the protocol.
+    #[error("protocol {theirs}, this trainer speaks {ours}: use agent and trainer of one release")]
+    Version {
+        /// Of the order.
+        theirs: u64,
+        /// [`sweep_core::attempt::PROTOCOL`].
+        ours: u32,
+    },
+    /// Not exactly one trial.
+    #[error("{0} work items, this trainer takes exactly one")]
+    Work(usize),
+    /// No threads.
+    #[error("threads = 0")]
+    NoThreads,
+}
+
+/// A disagreement between labels and images.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelTrouble {
+    /// A line that is not `file<TAB>class...`.
+    #[error("line {0} is not <file><TAB><class>")]
+    Line(usize),
+    /// An image without a label.
+    #[error("image {0:?} has no label")]
+    Unlabelled(PathBuf),
+    /// A class that the training images do not have.
+    #[error("class {0:?} has no training images")]
+    UnknownClass(String),
+    /// A listed class without a folder.
+    #[error("class {0:?} is listed, but has no folder")]
+    MissingClass(String),
+    /// A name that is not UTF-8.
+    #[error("{0:?} is not UTF-8")]
+    NotUtf8(PathBuf),
+}
+
+fn list(wrong: &[OutOfRange]) -> String {
+    let words: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl TrainError {
+    /// The retry class.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Order(_) | Self::OutOfRange(_) | Self::BatchTooLarge { .. } => {
+                FailureClass::Recipe
+            }
+            Self::DatasetUnknown { .. }
+            | Self::PathNotRegular { .. }
+            | Self::DatasetEmpty { .. }
+            | Self::LabelsMismatch { .. }
+            | Self::BadImages { .. } => FailureClass::Data,
+            Self::DataRead { .. }
+            | Self::Cache { .. }
+            | Self::CheckpointWrite { .. }
+            | Self::DiskFull { .. }
+            | Self::WeightsInvalid { .. }
+            | Self::Emit(_)
+            | Self::Threads(_) => FailureClass::Host,
+            Self::DeviceUnavailable { .. } => FailureClass::Device,
+            Self::Diverged { .. } => FailureClass::Diverged,
+            Self::Torch(error) => torch_trouble(&error.to_string()).0,
+            Self::Panic(text) => torch_trouble(text).0,
+            Self::Stopped => FailureClass::Crash,
+        }
+    }
+
+    /// The stable word for scripts (`failures.md` names most of them).
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Order(OrderError::Version { .. }) => "version_skew",
+            Self::Order(_) => "order_invalid",
+            Self::OutOfRange(_) | Self::BatchTooLarge { .. } => "value_out_of_range",
+            Self::DatasetUnknown { .. } => "dataset_unknown",
+            Self::PathNotRegular { .. } => "path_not_regular",
+            Self::DatasetEmpty { .. } => "dataset_empty",
+            Self::LabelsMismatch { .. } => "labels_mismatch",
+            Self::BadImages { .. } => "bad_image",
+            Self::DataRead { .. } => "data_unreadable",
+            Self::Cache { .. } => "cache_unusable",
+            Self::CheckpointWrite { .. } => "checkpoint_unwritable",
+            Self::DiskFull { .. } => "disk_full",
+            Self::WeightsInvalid { .. } => "weights_invalid",
+            Self::Emit(_) => "events_unwritable",
+            Self::Threads(_) => "threads_unavailable",
+            Self::DeviceUnavailable { .. } => "device_unavailable",
+            Self::Diverged { .. } => "nan_loss",
+            Self::Torch(error) => torch_trouble(&error.to_string()).1,
+            Self::Panic(text) => torch_trouble(text).1,
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// libtorch's errors reach Rust as text only, so this one place has to read it. The phrases are
+/// those of c10's CPU allocator, the CUDA caching allocator and the CUDA/cuDNN/cuBLAS checks.
+fn torch_trouble(text: &str) -> (FailureClass, &'static str) {
+    const MEMORY: [&str; 3] = [
+        "out of memory",
+        "can't allocate memory",
+        "CUDNN_STATUS_ALLOC_FAILED",
+    ];
+    const DEVICE: [&str; 4] = ["CUDA error", "cuDNN error", "CUBLAS_STATUS", "CUDA driver"];
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&MEMORY) {
+        (FailureClass::OutOfMemory, "out_of_memory")
+    } else if has(&DEVICE) {
+        (FailureClass::Device, "device_error")
+    } else {
+        (FailureClass::Crash, "unexpected")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn torch_errors_are_told_apart() {
+        let class = |text: &str| TrainError::Torch(TchError::Torch(text.into())).class();
+        assert_eq!(
+            class("CUDA out of memory. Tried to allocate 2.00 GiB"),
+            FailureClass::OutOfMemory
+        );
+        assert_eq!(
+            class("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+            FailureClass::OutOfMemory
+        );
+        assert_eq!(
+            class("CUDA error: an illegal memory access was encountered"),
+            FailureClass::Device
+        );
+        assert_eq!(class("shape mismatch"), FailureClass::Crash);
+    }
+}

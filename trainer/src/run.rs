@@ -1,0 +1,181 @@
+//! The training loop: an ordinary function over ordinary values, callable without a process. How
+//! images, networks, updates and files work is left to their modules.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sweep_core::attempt::{
+    Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started,
+    StepMetrics, StopCause, Stopped, Work,
+};
+
+use crate::data;
+use crate::device;
+use crate::error::{OrderError, TrainError};
+use crate::link::Stop;
+use crate::metric::Mean;
+use crate::trial::Trial;
+
+/// Step lines are at least so far apart.
+const STEP_LINES: Duration = Duration::from_millis(500);
+
+/// Takes lines as they come; returns an error when they cannot be kept.
+pub type Emit<'a> = dyn FnMut(Body) -> Result<(), TrainError> + 'a;
+
+/// Trains the one trial of `order` in `folder` and returns its final line, which the caller emits
+/// after all others. Everything unexpected becomes a `failed` line, panics included.
+pub fn run(order: &OrderFile, folder: &Path, emit: &mut Emit<'_>, stop: &Stop) -> Body {
+    let mut seq = 0;
+    let trial = || train(order, folder, emit, stop, &mut seq);
+    // A panic leaves nothing behind that is used again: the trial's values die with it.
+    let result = catch_unwind(AssertUnwindSafe(trial))
+        .unwrap_or_else(|payload| Err(TrainError::Panic(panic_text(payload.as_ref()))));
+    match result {
+        Ok(done) => Body::Done(done),
+        Err(error) => last_line(&error, seq, stop),
+    }
+}
+
+/// The final line for an error after `final_seq` epoch lines.
+pub fn last_line(error: &TrainError, final_seq: u64, stop: &Stop) -> Body {
+    match error {
+        TrainError::Stopped => Body::Stopped(Stopped {
+            final_seq,
+            why: stop.cause().unwrap_or(StopCause::Asked),
+        }),
+        error => Body::Failed(Failed {
+            final_seq,
+            class: error.class(),
+            reason: error.reason().to_owned(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    (payload.downcast_ref::<String>().cloned())
+        .or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// Name and version, for provenance.
+pub fn build_name() -> String {
+    format!("sweep-trainer {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn check(order: &OrderFile) -> Result<&Work, TrainError> {
+    let [work] = order.work.as_slice() else {
+        return Err(TrainError::Order(OrderError::Work(order.work.len())));
+    };
+    if order.threads == 0 {
+        return Err(TrainError::Order(OrderError::NoThreads));
+    }
+    let wrong = work.recipe.check();
+    if !wrong.is_empty() {
+        return Err(TrainError::OutOfRange(wrong));
+    }
+    Ok(work)
+}
+
+fn train(
+    order: &OrderFile,
+    folder: &Path,
+    emit: &mut Emit<'_>,
+    stop: &Stop,
+    seq: &mut u64,
+) -> Result<Done, TrainError> {
+    let work = check(order)?;
+    let recipe = &work.recipe;
+    let device = device::parse(&order.device)?;
+    device::use_threads(order.threads);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(order.threads as usize)
+        .build()?;
+    let open = || data::open(recipe, &order.data_roots, &order.cache_dir, stop);
+    let dataset = pool.install(open)?;
+    drop(pool);
+
+    let helper = order.threads > 1 || device.is_cuda();
+    let mut trial = Trial::new(
+        recipe,
+        &dataset,
+        device,
+        helper,
+        &folder.join(CHECKPOINT_DIR),
+    )?;
+    if let Some(resume) = &work.resume {
+        trial.resume(resume)?;
+    }
+    emit(Body::Started(Started {
+        protocol: PROTOCOL,
+        build: build_name(),
+        train_images: dataset.train.len() as u64,
+        val_images: dataset.val.len() as u64,
+        classes: dataset.classes.len() as u32,
+        parameters: trial.parameters(),
+        data: dataset.digest.clone(),
+    }))?;
+
+    let mut told = None::<Instant>;
+    while !trial.is_over() {
+        let began = Instant::now();
+        let epoch = trial.epoch() + 1;
+        let lr = (recipe.schedule).lr_at(recipe.lr, epoch - 1, recipe.epochs);
+        let train = trial.train_epoch(lr, stop, |step, loss| {
+            // Reading the loss waits for the device: only now and then.
+            if told.is_some_and(|at| at.elapsed() < STEP_LINES) {
+                return Ok(true);
+            }
+            told = Some(Instant::now());
+            let loss = loss.double_value(&[]);
+            let step = Body::Step(StepMetrics {
+                step,
+                loss: loss.into(),
+            });
+            emit(step)?;
+            Ok(loss.is_finite())
+        })?;
+        let training = began.elapsed().as_secs_f64();
+        let val = if train.is_finite() {
+            trial.evaluate(stop)?
+        } else {
+            Mean::NONE
+        };
+        *seq += 1;
+        emit(Body::Epoch(EpochMetrics {
+            seq: *seq,
+            epoch,
+            train_loss: train.loss.into(),
+            train_accuracy: train.accuracy.into(),
+            val_loss: val.loss.into(),
+            val_accuracy: val.accuracy.into(),
+            lr: lr.into(),
+            images_per_s: (dataset.train.len() as f64 / training).into(),
+            seconds: began.elapsed().as_secs_f64().into(),
+        }))?;
+        if !train.is_finite() || !val.is_finite() {
+            return Err(TrainError::Diverged { epoch });
+        }
+        let is_best = trial.note(&val);
+        // Best first: whoever resumes from this epoch's `last` may rely on an earlier `best`.
+        if is_best {
+            emit(Body::Checkpoint(trial.save(
+                CheckpointKind::Best,
+                *seq,
+                stop,
+            )?))?;
+        }
+        emit(Body::Checkpoint(trial.save(
+            CheckpointKind::Last,
+            *seq,
+            stop,
+        )?))?;
+    }
+    Ok(Done {
+        final_seq: *seq,
+        early: trial.ended_early(),
+        weights: trial.finish()?,
+    })
+}
