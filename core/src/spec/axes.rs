@@ -50,9 +50,13 @@ impl Reader<'_> {
             return Default::default();
         }
         let groups = self.groups(groups, design);
-        let points = self.rows(points, "point");
-        let excludes = self.rows(excludes, "exclude");
-        self.excludes_name_axes(&excludes, &groups);
+        // A table that is one value of an axis is read as such, not as several paths below it.
+        let axes: Vec<&str> = (groups.iter().flat_map(|group| &group.axes))
+            .map(|axis| axis.path.as_str())
+            .collect();
+        let points = self.rows(points, "point", &axes);
+        let excludes = self.rows(excludes, "exclude", &axes);
+        self.excludes_name_axes(&excludes, &axes);
         if groups.is_empty() && matches!(design, Design::Random { .. }) && self.errors.is_empty() {
             let what = "there is nothing to draw";
             let hint = "add a [grid] with ranges such as `lr = { log_uniform = [1e-4, 1e-1] }`";
@@ -68,10 +72,8 @@ impl Reader<'_> {
             return Vec::new();
         };
         let mut leaves = Vec::new();
-        flatten("", key, entries, &is_range, &mut leaves);
-        for leaf in &mut leaves {
-            leaf.path = leaf.key[key.len() + 1..].to_owned();
-        }
+        let range = |_: &str, entries: &[Entry]| is_range(entries);
+        flatten("", key, entries, &range, &mut leaves);
         leaves
     }
 
@@ -288,7 +290,7 @@ impl Reader<'_> {
         (self.errors.len() == before).then_some(choices)
     }
 
-    fn rows(&mut self, tables: Vec<(usize, &Node)>, what: &str) -> Vec<Row> {
+    fn rows(&mut self, tables: Vec<(usize, &Node)>, what: &str, axes: &[&str]) -> Vec<Row> {
         let mut rows = Vec::new();
         for (at, node) in tables {
             let key = format!("{what}[{at}]");
@@ -301,10 +303,8 @@ impl Reader<'_> {
                 continue;
             }
             let mut leaves = Vec::new();
-            flatten("", &key, entries, &|_| false, &mut leaves);
-            for leaf in &mut leaves {
-                leaf.path = leaf.key[key.len() + 1..].to_owned();
-            }
+            let axis = |path: &str, _: &[Entry]| axes.contains(&path);
+            flatten("", &key, entries, &axis, &mut leaves);
             let settings = self.settings(leaves);
             let span = node.span.clone();
             rows.push(Row {
@@ -316,10 +316,7 @@ impl Reader<'_> {
         rows
     }
 
-    fn excludes_name_axes(&mut self, excludes: &[Row], groups: &[Group]) {
-        let axes: Vec<&str> = (groups.iter().flat_map(|group| &group.axes))
-            .map(|axis| axis.path.as_str())
-            .collect();
+    fn excludes_name_axes(&mut self, excludes: &[Row], axes: &[&str]) {
         for setting in excludes.iter().flat_map(|row| &row.settings) {
             if !axes.contains(&setting.path.as_str()) && self.errors.is_empty() {
                 let what = "this does not vary, so excluding it makes no sense";

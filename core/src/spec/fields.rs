@@ -298,7 +298,13 @@ impl Reader<'_> {
                 (self.errors).push(Reason::UnknownField, clip(&entry.key), span, what, hint);
                 continue;
             }
-            flatten("", "", std::slice::from_ref(entry), &|_| false, &mut leaves);
+            flatten(
+                "",
+                "",
+                std::slice::from_ref(entry),
+                &|_, _| false,
+                &mut leaves,
+            );
         }
         self.settings(leaves)
     }
@@ -372,7 +378,7 @@ pub(super) fn flatten<'n>(
     path: &str,
     key: &str,
     entries: &'n [Entry],
-    stop: &impl Fn(&[Entry]) -> bool,
+    stop: &impl Fn(&str, &[Entry]) -> bool,
     out: &mut Vec<Leaf<'n>>,
 ) {
     let join = |prefix: &str, name: &str| match prefix {
@@ -382,7 +388,7 @@ pub(super) fn flatten<'n>(
     for entry in entries {
         let (path, key) = (join(path, &entry.key), join(key, &entry.key));
         match &entry.node.item {
-            Item::Table(inner) if !inner.is_empty() && !stop(inner) => {
+            Item::Table(inner) if !inner.is_empty() && !stop(&path, inner) => {
                 flatten(&path, &key, inner, stop, out);
             }
             _ => out.push(Leaf {
