@@ -278,6 +278,8 @@ impl World {
 
     /// With healthy agents everything comes to an end.
     fn drain(&mut self) {
+        self.incarnation += 1;
+        (0..3).for_each(|number| self.hello(number, 2));
         for _ in 0..200 {
             for number in 0..3 {
                 if self.core.last_seen(agent_id(number)).is_none() {
@@ -328,7 +330,7 @@ fn audit(journal: &[(Timestamp, Event)]) -> sweep_core::audit::Audit {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_is_legal_and_comes_to_an_end(ops in ops()) {

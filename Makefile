@@ -1,0 +1,43 @@
+# `make demo` sets everything up and runs a real sweep; `make test` runs everything that must hold.
+# Needs a Rust toolchain, python3 with pip, make and gcc. Everything else is fetched by the
+# scripts here into folders of the project: .deps (libtorch), target (builds), .demo (the demo's state).
+
+CARGO := cargo
+export SWEEP_TEST_DATA ?= $(wildcard ../shared/data)
+
+.PHONY: demo test build release libtorch lint unit bench chaos clean-demo
+
+demo: release
+	deploy/demo.sh target/release
+
+test: lint unit
+
+libtorch:
+	deploy/libtorch.sh
+
+release: libtorch
+	$(CARGO) build --release --locked --workspace --bins
+
+build: libtorch
+	$(CARGO) build --locked --workspace --bins
+
+lint: libtorch
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+# The binaries first: process tests run them.
+unit: build
+	$(CARGO) test --locked --workspace
+
+# The dispatch figures of the README, on this machine.
+bench: release
+	target/release/sweepctl bench dispatch
+
+# The acceptance sweep with a kill every few seconds, compared with a quiet run. Needs real images.
+chaos: release
+	rm -rf target/chaos
+	target/release/sweep-chaos sweeps/imagenette-small.toml --data $(SWEEP_TEST_DATA) --out target/chaos
+
+clean-demo:
+	rm -rf .demo

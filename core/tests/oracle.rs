@@ -1,0 +1,141 @@
+//! The oracle itself: each illegal history is found and named. An oracle that cannot fail proves nothing.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::audit::Auditor;
+use sweep_core::event::{Checkpoint, Event, LossCause};
+use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::num::Num;
+use sweep_core::plan::{Column, Limits, Plan};
+
+fn plan() -> Plan {
+    Plan {
+        name: "a".into(),
+        base: json!({ "dataset": "d" }),
+        columns: vec![Column { path: "lr".into(), values: vec![json!(0.1), json!(0.2)], labels: vec![] }],
+        cells: vec![0, 1],
+        points: 2,
+        seeds: vec![0],
+        order: vec![0, 1],
+        baseline: None,
+        limits: Limits::default(),
+    }
+}
+
+fn sweep() -> SweepId {
+    SweepId::derive("a", "")
+}
+
+fn lease(trial: u32, attempt: u32) -> Lease {
+    Lease { trial: plan().trial_id(sweep(), trial), attempt }
+}
+
+fn submitted() -> Event {
+    Event::SweepSubmitted { sweep: sweep(), name: "a".into(), user: "ann".into(), plan: Arc::new(plan()) }
+}
+
+fn granted(lease: Lease, slot: u32, resume_epoch: u32) -> Event {
+    Event::LeaseGranted { lease, agent: AgentId::from(uuid::Uuid::nil()), slot, resume_epoch }
+}
+
+fn epoch(lease: Lease, seq: u64, epoch: u32) -> Event {
+    let value = Num(0.5);
+    let metrics = EpochMetrics {
+        seq,
+        epoch,
+        train_loss: value,
+        train_accuracy: value,
+        val_loss: value,
+        val_accuracy: value,
+        lr: value,
+        images_per_s: value,
+        seconds: value,
+    };
+    Event::EpochReported { lease, metrics }
+}
+
+fn kept(lease: Lease, epoch: u32, seq: u64) -> Event {
+    let checkpoint = Checkpoint { kind: CheckpointKind::Last, epoch, seq, sha256: "x".into(), bytes: 1 };
+    Event::CheckpointKept { lease, checkpoint }
+}
+
+fn completed(lease: Lease, final_seq: u64) -> Event {
+    Event::TrialCompleted { lease, final_seq, early: false, weights: "w".into() }
+}
+
+fn lost(lease: Lease) -> Event {
+    Event::LeaseLost { lease, cause: LossCause::Expired }
+}
+
+fn check(events: &[Event], expected: &[&str]) {
+    let mut auditor = Auditor::new();
+    auditor.read(&submitted());
+    events.iter().for_each(|event| auditor.read(event));
+    let audit = auditor.all();
+    let found: Vec<_> = audit.violations.iter().map(|violation| violation.rule).collect();
+    assert_eq!(found, expected, "{:#?}", audit.violations);
+}
+
+#[test]
+fn a_legal_history_has_no_violation_and_is_exactly_once() {
+    let (a, b) = (lease(0, 1), lease(1, 1));
+    let again = lease(1, 2);
+    let events = [
+        submitted(),
+        granted(a, 0, 0),
+        granted(b, 1, 0),
+        epoch(a, 1, 1),
+        epoch(b, 1, 1),
+        kept(b, 1, 1),
+        epoch(b, 2, 2),
+        completed(a, 1),
+        lost(b),
+        granted(again, 0, 1),
+        epoch(again, 1, 2),
+        completed(again, 1),
+    ];
+    let mut auditor = Auditor::new();
+    events.iter().for_each(|event| auditor.read(event));
+    let audit = auditor.sweep(sweep()).unwrap();
+    assert!(audit.is_exactly_once(), "{audit:#?}");
+    assert_eq!((audit.planned, audit.attempts, audit.epochs, audit.checkpoints), (2, 3, 4, 1));
+}
+
+#[test]
+fn every_broken_rule_is_named() {
+    let (a, b) = (lease(0, 1), lease(1, 1));
+    check(&[granted(a, 0, 0), granted(lease(0, 2), 1, 0)], &["lease_overlap"]);
+    check(&[granted(a, 0, 0), granted(b, 0, 0)], &["slot_shared"]);
+    check(&[granted(lease(0, 2), 0, 0)], &["attempt_number"]);
+    check(&[granted(a, 0, 3)], &["resume_point"]);
+    check(&[granted(a, 0, 0), epoch(a, 2, 2)], &["epoch_gap"]);
+    check(&[granted(a, 0, 0), epoch(a, 1, 1), epoch(a, 1, 1)], &["epoch_gap"]);
+    check(&[granted(a, 0, 0), kept(a, 1, 1)], &["checkpoint_early"]);
+    check(&[granted(a, 0, 0), epoch(a, 1, 1), completed(a, 2)], &["reports_missing"]);
+    check(&[granted(a, 0, 0), lost(a), epoch(a, 1, 1)], &["late_effect"]);
+    check(&[granted(a, 0, 0), completed(a, 0), completed(a, 0)], &["late_effect"]);
+    check(&[granted(a, 0, 0), completed(a, 0), granted(lease(0, 2), 0, 0)], &["granted_after_end"]);
+    check(&[epoch(a, 1, 1)], &["late_effect"]);
+    check(&[submitted()], &["submitted_twice"]);
+}
+
+#[test]
+fn a_plan_with_a_repeated_or_missing_trial_is_found() {
+    let verdict = |change: fn(&mut Plan)| {
+        let mut plan = plan();
+        change(&mut plan);
+        let mut auditor = Auditor::new();
+        auditor.read(&Event::SweepSubmitted {
+            sweep: sweep(),
+            name: "a".into(),
+            user: "ann".into(),
+            plan: Arc::new(plan),
+        });
+        auditor.all().violations.iter().map(|violation| violation.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(verdict(|plan| plan.order = vec![0, 0]), ["planned_twice", "plan_incomplete"]);
+    assert_eq!(verdict(|plan| plan.order = vec![1]), ["plan_incomplete"]);
+    assert_eq!(verdict(|plan| plan.cells = vec![1, 1]), ["planned_twice", "plan_incomplete"]);
+}

@@ -1,0 +1,346 @@
+//! Intended behaviour, one story each: what random histories cannot tell from a legal accident.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sweep_core::attempt::{CheckpointKind, EpochMetrics, FailureClass};
+use sweep_core::command::{Command, Effect, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
+use sweep_core::decide::{Core, LEASE_TIME};
+use sweep_core::event::{AgentFacts, Checkpoint, DatasetFacts, Event, Failure, LossCause};
+use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::num::Num;
+use sweep_core::orders::{order, orders};
+use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::state::State;
+use sweep_core::state::trial::Phase;
+use sweep_core::time::{Span, Timestamp};
+
+/// A coordinator in a test tube.
+struct Lab {
+    core: Core,
+    now: Timestamp,
+    journal: Vec<(Timestamp, Event)>,
+}
+
+fn plan(name: &str, trials: u32, limits: Limits) -> Arc<Plan> {
+    let values: Vec<_> = (0..trials).map(|value| json!(f64::from(value + 1))).collect();
+    Arc::new(Plan {
+        name: name.into(),
+        base: json!({ "dataset": "d", "batch_size": 32 }),
+        columns: vec![Column { path: "lr".into(), labels: values.iter().map(ToString::to_string).collect(), values }],
+        cells: (0..trials).collect(),
+        points: trials,
+        seeds: vec![0],
+        order: (0..trials).rev().collect(),
+        baseline: None,
+        limits,
+    })
+}
+
+fn agent(number: u128) -> AgentId {
+    AgentId::from(uuid::Uuid::from_u128(number))
+}
+
+fn dataset(name: &str) -> DatasetFacts {
+    DatasetFacts { name: name.into(), classes: 2, train_images: 100, val_images: 10, problem: None }
+}
+
+fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts {
+    AgentFacts {
+        agent: agent(number),
+        host: format!("host{number}"),
+        incarnation,
+        slots: vec!["cpu".into(); slots],
+        datasets: vec![dataset("d")],
+        data_roots: vec!["/data".into()],
+        any_dataset: false,
+    }
+}
+
+impl Lab {
+    fn new() -> Self {
+        let now = Timestamp(0);
+        Self { core: Core::new(State::default(), now), now, journal: vec![] }
+    }
+
+    fn ask(&mut self, command: Command) -> Reply {
+        let mut events = vec![];
+        let reply = self.core.handle(command, self.now, &mut events);
+        self.core.settle(self.now, &mut events);
+        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
+        reply
+    }
+
+    fn submit(&mut self, plan: Arc<Plan>) -> Reply {
+        let sweep = SweepId::derive(&plan.name, "");
+        self.ask(Command::Submit(Submit { sweep, user: "ann".into(), plan, queue_anyway: false }))
+    }
+
+    fn hello(&mut self, facts: AgentFacts, held: &[Lease]) -> Vec<Verdict> {
+        match self.ask(Command::Hello { facts, held: held.to_vec() }) {
+            Reply::Welcome(verdicts) => verdicts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn leases(&self, number: u128) -> Vec<Lease> {
+        orders(self.core.state(), agent(number)).into_iter().map(|wanted| wanted.lease).collect()
+    }
+
+    fn effect(&mut self, number: u128, lease: Lease, what: EffectKind) -> EffectResult {
+        match self.ask(Command::Report { agent: agent(number), effects: vec![Effect { lease, what }] }) {
+            Reply::Effects(results) => results[0],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn epoch(&mut self, number: u128, lease: Lease, seq: u64, epoch: u32, accuracy: f64) -> EffectResult {
+        let value = Num(accuracy);
+        let metrics = EpochMetrics {
+            seq,
+            epoch,
+            train_loss: value,
+            train_accuracy: value,
+            val_loss: value,
+            val_accuracy: value,
+            lr: value,
+            images_per_s: value,
+            seconds: value,
+        };
+        self.effect(number, lease, EffectKind::Metrics(vec![metrics]))
+    }
+
+    fn checkpoint(&mut self, number: u128, lease: Lease, kind: CheckpointKind, epoch: u32, seq: u64) -> EffectResult {
+        let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{kind:?}{epoch}"), bytes: 1 };
+        self.effect(number, lease, EffectKind::Checkpoint(checkpoint))
+    }
+
+    fn done(&mut self, number: u128, lease: Lease, final_seq: u64) -> EffectResult {
+        let how = Ending::Done { early: false, weights: "w".into() };
+        self.effect(number, lease, EffectKind::Ended { final_seq, how })
+    }
+
+    fn fail(&mut self, number: u128, lease: Lease, class: FailureClass, final_seq: u64) -> EffectResult {
+        let failure = Failure { class, reason: "r".into(), message: "m".into() };
+        self.effect(number, lease, EffectKind::Ended { final_seq, how: Ending::Failed(failure) })
+    }
+
+    fn pass(&mut self, span: Span) {
+        self.now = self.now + span;
+        let mut events = vec![];
+        self.core.settle(self.now, &mut events);
+        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
+    }
+
+    fn beat(&mut self, number: u128) -> Reply {
+        let known = self.leases(number);
+        self.ask(Command::Heartbeat { agent: agent(number), known })
+    }
+
+    fn restart(&mut self) {
+        let mut state = State::default();
+        self.journal.iter().for_each(|(at, event)| state.apply(event, *at));
+        self.core = Core::new(state, self.now);
+    }
+
+    fn phase(&self, lease: Lease) -> &Phase {
+        let state = self.core.state();
+        &state.trial(state.find(lease.trial).unwrap()).phase
+    }
+
+    fn losses(&self) -> Vec<LossCause> {
+        let cause = |(_, event): &(Timestamp, Event)| match event {
+            Event::LeaseLost { cause, .. } => Some(*cause),
+            _ => None,
+        };
+        self.journal.iter().filter_map(cause).collect()
+    }
+}
+
+#[test]
+fn trials_start_in_plan_order_as_far_as_slots_go() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 2, 1), &[]);
+    let plan = plan("a", 4, Limits::default());
+    lab.submit(plan.clone());
+    let sweep = SweepId::derive("a", "");
+    let first: Vec<_> = (0..2).map(|index| Lease { trial: plan.trial_id(sweep, index), attempt: 1 }).collect();
+    assert_eq!(lab.leases(1), first);
+    // The freed slot gets the next trial in the same step.
+    lab.epoch(1, first[0], 1, 1, 0.5);
+    assert_eq!(lab.done(1, first[0], 1), EffectResult::Accepted { acked_seq: 1 });
+    assert_eq!(lab.leases(1)[0].trial, plan.trial_id(sweep, 2));
+}
+
+#[test]
+fn the_same_spec_again_changes_nothing_and_a_taken_name_gets_a_number() {
+    let mut lab = Lab::new();
+    let first = lab.submit(plan("a", 2, Limits::default()));
+    let events = lab.journal.len();
+    let again = lab.submit(plan("a", 2, Limits::default()));
+    assert!(matches!(&first, Reply::Submitted { existing: false, name, .. } if name == "a"));
+    assert!(matches!(&again, Reply::Submitted { existing: true, name, .. } if name == "a"));
+    assert_eq!(lab.journal.len(), events);
+    let (sweep, user) = (SweepId::derive("other", ""), "ann".to_owned());
+    let plan = plan("a", 3, Limits::default());
+    let other = lab.ask(Command::Submit(Submit { sweep, user, plan, queue_anyway: false }));
+    assert!(matches!(&other, Reply::Submitted { existing: false, name, .. } if name == "a-2"), "{other:?}");
+}
+
+#[test]
+fn two_sweeps_share_slots_and_a_limit_holds() {
+    let mut lab = Lab::new();
+    lab.submit(plan("a", 8, Limits::default()));
+    lab.submit(plan("b", 8, Limits::default()));
+    lab.submit(plan("c", 8, Limits { max_parallel: Some(1), max_retries: None }));
+    lab.hello(facts(1, 7, 1), &[]);
+    let running: Vec<_> = lab.core.state().sweeps.iter().map(|sweep| sweep.counts.running).collect();
+    assert_eq!(running, [3, 3, 1]);
+}
+
+#[test]
+fn a_restart_shorter_than_a_lease_loses_no_lease() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.hello(facts(2, 1, 1), &[]);
+    lab.submit(plan("a", 2, Limits::default()));
+    let held = lab.leases(1);
+    // The coordinator dies and comes back; both agents take their time to call in.
+    lab.now = lab.now + Span::seconds(300);
+    lab.restart();
+    lab.pass(Span::seconds(50));
+    assert_eq!(lab.beat(2), Reply::Rejected(Reject::AgentUnknown(agent(2))));
+    lab.hello(facts(2, 1, 1), &lab.leases(2));
+    assert_eq!(lab.hello(facts(1, 1, 1), &held), [Verdict::Continue { acked_seq: 0 }]);
+    assert_eq!(lab.leases(1), held);
+    assert_eq!(lab.losses(), []);
+}
+
+#[test]
+fn a_silent_agent_loses_its_trial_only_to_an_agent_that_can_take_over() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits::default()));
+    let lease = lab.leases(1)[0];
+    lab.pass(Span(LEASE_TIME.0 * 10));
+    assert_eq!(lab.losses(), [], "nobody could take over");
+    let mut other = facts(2, 1, 1);
+    other.datasets = vec![dataset("elsewhere")];
+    lab.hello(other, &[]);
+    lab.pass(Span::millis(1));
+    assert_eq!(lab.losses(), [], "the other host has not got the data");
+    lab.hello(facts(3, 1, 1), &[]);
+    assert_eq!(lab.losses(), [LossCause::Expired]);
+    let next = lab.leases(3)[0];
+    assert_eq!(next, Lease { attempt: 2, ..lease });
+    // Whatever the old attempt still says is refused.
+    lab.hello(facts(1, 1, 1), &[]);
+    assert_eq!(lab.epoch(1, lease, 1, 1, 0.9), EffectResult::Fenced);
+    assert_eq!(lab.done(1, lease, 0), EffectResult::Fenced);
+    assert_eq!(lab.hello(facts(1, 1, 1), &[lease]), [Verdict::Fenced]);
+}
+
+#[test]
+fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits::default()));
+    let lease = lab.leases(1)[0];
+    lab.epoch(1, lease, 1, 1, 0.5);
+    assert_eq!(lab.checkpoint(1, lease, CheckpointKind::Last, 2, 2), EffectResult::Gap { acked_seq: 1 });
+    lab.checkpoint(1, lease, CheckpointKind::Best, 1, 1);
+    lab.checkpoint(1, lease, CheckpointKind::Last, 1, 1);
+    lab.epoch(1, lease, 2, 2, 0.8);
+    lab.checkpoint(1, lease, CheckpointKind::Best, 2, 2);
+    assert_eq!(lab.fail(1, lease, FailureClass::Crash, 2), EffectResult::Accepted { acked_seq: 2 });
+    lab.pass(Span::seconds(2));
+    lab.beat(1);
+    let again = lab.leases(1)[0];
+    assert_eq!(again.attempt, 2);
+    let (at, _) = lab.core.state().leased(again).unwrap();
+    let order = order(lab.core.state(), at).unwrap();
+    assert_eq!(order.resume.unwrap().epoch, 1);
+    let progress = lab.core.state().trial(at).progress.clone().unwrap();
+    assert_eq!(progress.best.unwrap().epoch, 1, "epoch 2 comes again");
+    assert_eq!(progress.best_checkpoint, None, "the best of epoch 2 is no longer part of the curve");
+    assert_eq!(lab.epoch(1, again, 1, 2, 0.8), EffectResult::Accepted { acked_seq: 1 });
+}
+
+#[test]
+fn a_crash_loop_is_given_up_and_progress_starts_the_count_again() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits { max_parallel: None, max_retries: Some(2) }));
+    let mut epoch = 0;
+    for (round, progress) in [false, false, true, false].into_iter().enumerate() {
+        let lease = lab.leases(1)[0];
+        let mut seq = 0;
+        if progress {
+            (epoch, seq) = (epoch + 1, 1);
+            lab.epoch(1, lease, seq, epoch, 0.5);
+            lab.checkpoint(1, lease, CheckpointKind::Last, epoch, seq);
+        }
+        lab.fail(1, lease, FailureClass::Crash, seq);
+        assert!(matches!(lab.phase(lease), Phase::Backoff { .. }), "round {round}");
+        lab.pass(Span::seconds(10));
+        lab.beat(1);
+        lab.pass(Span::millis(1));
+    }
+    let lease = lab.leases(1)[0];
+    lab.fail(1, lease, FailureClass::Crash, 0);
+    assert_eq!(*lab.phase(lease), Phase::Failed);
+    // A host's fault is never charged.
+    lab.ask(Command::RetrySweep { sweep: SweepId::derive("a", ""), user: "ann".into(), cancelled: false });
+    for _ in 0..6 {
+        let lease = lab.leases(1)[0];
+        lab.fail(1, lease, FailureClass::Host, 0);
+        assert!(matches!(lab.phase(lease), Phase::Backoff { .. }));
+        lab.pass(Span::seconds(400));
+        lab.beat(1);
+        lab.pass(Span::millis(1));
+    }
+}
+
+#[test]
+fn a_finish_that_meets_a_cancel_counts_and_a_cancelled_order_is_withdrawn() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 2, 1), &[]);
+    lab.submit(plan("a", 3, Limits::default()));
+    let leases = lab.leases(1);
+    let sweep = SweepId::derive("a", "");
+    assert_eq!(lab.ask(Command::CancelSweep { sweep, user: "ann".into() }), Reply::Changed(3));
+    assert_eq!(lab.ask(Command::CancelSweep { sweep, user: "ann".into() }), Reply::Changed(0));
+    assert_eq!(lab.leases(1), [], "the agent stops what it does not find");
+    assert_eq!(lab.done(1, leases[0], 0), EffectResult::Accepted { acked_seq: 0 });
+    assert_eq!(*lab.phase(leases[0]), Phase::Completed { early: false });
+    lab.effect(1, leases[1], EffectKind::Ended { final_seq: 0, how: Ending::Stopped });
+    assert_eq!(*lab.phase(leases[1]), Phase::Cancelled);
+    assert_eq!(lab.core.state().sweep(sweep).unwrap().status(), "cancelled");
+}
+
+#[test]
+fn what_no_agent_could_run_is_refused_before_a_device_is_used() {
+    let mut lab = Lab::new();
+    let mut broken = facts(1, 1, 1);
+    broken.datasets = vec![
+        dataset("imagenette"),
+        DatasetFacts { problem: Some("dataset_empty: train/cat has no images".into()), ..dataset("cats") },
+    ];
+    lab.hello(broken, &[]);
+    let mut ask = |dataset: &str, batch: u64| {
+        let mut plan = Plan::clone(&plan(dataset, 1, Limits::default()));
+        plan.base = json!({ "dataset": dataset, "batch_size": batch });
+        match lab.submit(Arc::new(plan)) {
+            Reply::Rejected(reject) => format!("{}: {reject}", reject.reason()),
+            other => format!("{other:?}"),
+        }
+    };
+    let unknown = ask("imagenett", 32);
+    assert!(unknown.starts_with("dataset_unknown") && unknown.ends_with("did you mean `imagenette`?"), "{unknown}");
+    let unusable = ask("cats", 32);
+    assert!(unusable.contains("train/cat has no images"), "{unusable}");
+    let large = ask("imagenette", 101);
+    assert!(large.starts_with("value_out_of_range") && large.contains("at most 100"), "{large}");
+    assert!(ask("/data/anything", 32).starts_with("Submitted"), "a path inside a data root");
+    assert!(ask("/etc/passwd", 32).starts_with("dataset_unknown"), "a path outside of every data root");
+}

@@ -1,0 +1,251 @@
+//! A lab on this machine, out of the real binaries: a coordinator, an agent, trainers, `sweepctl`. Each
+//! can be killed and started again at any time.
+
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Longest wait for a process to be ready. Far more than needed: the machines are shared.
+const READY: Duration = Duration::from_secs(30);
+
+/// How a lab is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Folder with the binaries.
+    pub bin: PathBuf,
+    /// State of coordinator and agent goes here.
+    pub dir: PathBuf,
+    /// Data roots of the agent.
+    pub data: Vec<PathBuf>,
+    /// Name of the trainer binary inside `bin`.
+    pub trainer: String,
+    /// Slots of the agent.
+    pub slots: u32,
+    /// More arguments of the agent.
+    pub agent_args: Vec<String>,
+    /// Environment of the agent (and so, as far as allowed, of trainers).
+    pub env: Vec<(String, String)>,
+}
+
+/// Running processes; killed when dropped.
+#[derive(Debug)]
+pub struct Lab {
+    setup: Setup,
+    address: String,
+    coordinator: Option<Child>,
+    agent: Option<Child>,
+}
+
+/// The folder that this test's binary was built into, where the other binaries lie too.
+///
+/// # Errors
+/// When a binary is missing: `make build` makes them.
+pub fn built() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("the path of this test")?;
+    let folder = exe.ancestors().find(|folder| folder.join("sweep-coordinator").is_file());
+    folder.map(Path::to_owned).context("the binaries are not built: run `make build` first")
+}
+
+impl Setup {
+    /// Two slots, the real trainer, nothing else.
+    pub fn new(bin: PathBuf, dir: PathBuf) -> Self {
+        let (data, agent_args, env) = (Vec::new(), Vec::new(), Vec::new());
+        Self { bin, dir, data, trainer: "sweep-trainer".into(), slots: 2, agent_args, env }
+    }
+
+    fn log(&self, name: &str) -> Result<Stdio> {
+        let path = self.dir.join(name);
+        Ok(File::options().create(true).append(true).open(&path).with_context(|| format!("{}", path.display()))?.into())
+    }
+}
+
+impl Lab {
+    /// Starts coordinator and agent and waits until both work.
+    ///
+    /// # Errors
+    /// When one of them does not come up.
+    pub fn start(setup: Setup) -> Result<Self> {
+        std::fs::create_dir_all(&setup.dir)?;
+        let mut lab = Self { setup, address: "127.0.0.1:0".into(), coordinator: None, agent: None };
+        lab.start_coordinator()?;
+        lab.start_agent()?;
+        Ok(lab)
+    }
+
+    /// Starts the coordinator, on the address of its first start.
+    ///
+    /// # Errors
+    /// When it does not serve in time.
+    pub fn start_coordinator(&mut self) -> Result<()> {
+        let data = self.setup.dir.join("coordinator");
+        let address_file = data.join("address");
+        let _ = std::fs::remove_file(&address_file);
+        let child = Command::new(self.setup.bin.join("sweep-coordinator"))
+            .args(["--listen", &self.address, "--data"])
+            .arg(&data)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(self.setup.log("coordinator.log")?)
+            .spawn()
+            .context("start sweep-coordinator")?;
+        self.coordinator = Some(child);
+        self.address = wait_for("the coordinator's address", || {
+            let text = std::fs::read_to_string(&address_file).ok()?;
+            let address = text.trim().trim_start_matches("http://").to_owned();
+            TcpStream::connect(&address).is_ok().then_some(address)
+        })?;
+        Ok(())
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_agent(&mut self) -> Result<()> {
+        let setup = &self.setup;
+        let mut command = Command::new(setup.bin.join("sweep-agent"));
+        command.args(["--coordinator", &self.url(), "--slots", &setup.slots.to_string(), "--trainer"]);
+        command.arg(setup.bin.join(&setup.trainer)).arg("--state").arg(setup.dir.join("agent")).args(&setup.agent_args);
+        for root in &setup.data {
+            command.arg("--data").arg(root);
+        }
+        command.envs(setup.env.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(setup.log("agent.log")?);
+        self.agent = Some(command.spawn().context("start sweep-agent")?);
+        Ok(())
+    }
+
+    /// Waits until the agent is known to the coordinator.
+    ///
+    /// # Errors
+    /// When it does not call in time.
+    pub fn wait_for_agent(&self) -> Result<()> {
+        wait_for("the agent to be reachable", || {
+            let output = self.ctl(&["agents", "--json"]).ok()?;
+            String::from_utf8_lossy(&output.stdout).contains("\"reachable\"").then_some(())
+        })
+    }
+
+    /// `kill -9` of the coordinator. It stays dead until it is started again.
+    pub fn kill_coordinator(&mut self) {
+        kill(&mut self.coordinator);
+    }
+
+    /// `kill -9` of the agent. Trainers live on.
+    pub fn kill_agent(&mut self) {
+        kill(&mut self.agent);
+    }
+
+    /// The agent's process id, while it runs.
+    pub fn agent_pid(&self) -> Option<u32> {
+        self.agent.as_ref().map(Child::id)
+    }
+
+    /// Process ids of the trainers that run now.
+    pub fn trainers(&self) -> Vec<u32> {
+        let attempts = self.setup.dir.join("agent").join("attempts");
+        let attempts = attempts.canonicalize().unwrap_or(attempts).display().to_string();
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        pids.filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).split('\0').skip(1).any(|argument| argument.starts_with(&attempts))
+        })
+        .collect()
+    }
+
+    /// `kill -9` of one process.
+    pub fn kill_process(&self, pid: u32) {
+        if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Where `sweepctl` finds the coordinator.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How it was set up.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// A `sweepctl` command on this lab, not yet started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.setup.bin.join("sweepctl"));
+        command.args(args).env("SWEEP_SERVER", self.url()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `sweepctl`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn ctl(&self, args: &[&str]) -> Result<Output> {
+        self.command(args).output().context("run sweepctl")
+    }
+
+    /// Runs `sweepctl`, which must succeed, and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails: with both of its outputs.
+    pub fn text(&self, args: &[&str]) -> Result<String> {
+        let output = self.ctl(args)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "sweepctl {args:?}: {}\n{text}{words}", output.status);
+        Ok(text)
+    }
+
+    /// Runs `sweepctl ... --json`, which must succeed.
+    ///
+    /// # Errors
+    /// When it fails or does not print JSON.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let text = self.text(&[args, &["--json"]].concat())?;
+        serde_json::from_str(&text).with_context(|| format!("sweepctl {args:?} printed {text:?}"))
+    }
+
+    /// What the processes said, for a failing test.
+    pub fn logs(&self) -> String {
+        let read = |name: &str| std::fs::read_to_string(self.setup.dir.join(name)).unwrap_or_default();
+        format!("coordinator.log:\n{}\nagent.log:\n{}", read("coordinator.log"), read("agent.log"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.kill_agent();
+        self.trainers().into_iter().for_each(|pid| self.kill_process(pid));
+        self.kill_coordinator();
+    }
+}
+
+fn kill(child: &mut Option<Child>) {
+    if let Some(mut child) = child.take() {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Asks `probe` until it answers, at most [`READY`].
+///
+/// # Errors
+/// When the time is over.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    while start.elapsed() < READY {
+        if let Some(found) = probe() {
+            return Ok(found);
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    bail!("waited {READY:?} for {what}")
+}
