@@ -12,31 +12,20 @@ fn folder(name: &str) -> PathBuf {
 
 fn text_of(plan: &Plan, canonical: &str) -> String {
     let sweep = SweepId::derive(canonical, "");
-    let mut text = format!(
-        "{} {sweep}\n{} trials\n{canonical}\n",
-        plan.name,
-        plan.len()
-    );
+    let mut text = format!("{} {sweep}\n{} trials\n{canonical}\n", plan.name, plan.len());
     for index in 0..plan.len() {
         let trial = plan.trial(index);
-        let labels: Vec<String> = (plan.labels(trial.point).iter())
-            .map(|(path, label)| format!("{path}={label}"))
-            .collect();
+        let labels: Vec<String> =
+            (plan.labels(trial.point).iter()).map(|(path, label)| format!("{path}={label}")).collect();
         let id = plan.trial_id(sweep, index);
         let seed = plan.seeds[trial.seed as usize];
-        text.push_str(&format!(
-            "{index:3} {id} {} seed={seed}\n",
-            labels.join(" ")
-        ));
+        text.push_str(&format!("{index:3} {id} {} seed={seed}\n", labels.join(" ")));
     }
     text
 }
 
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test reads its files; the core itself may not"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test reads its files; the core itself may not")]
 fn every_sweep_makes_its_plan() {
     let mut names: Vec<String> = std::fs::read_dir(folder("../sweeps"))
         .unwrap()
@@ -48,20 +37,15 @@ fn every_sweep_makes_its_plan() {
     for name in names {
         let file = std::fs::read(folder("../sweeps").join(format!("{name}.toml"))).unwrap();
         let (plan, spec) = plan_text(&file).unwrap_or_else(|errors| {
-            panic!(
-                "{name}: {}",
-                errors
-                    .iter()
-                    .map(|e| e.to_string())
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            )
+            panic!("{name}: {}", errors.iter().map(|e| e.to_string()).collect::<Vec<_>>().join("\n"))
         });
         assert_eq!(plan.name, name, "a sweep is called like its file");
+        let row = format!("| `{name}.toml` | {} |", plan.len());
+        assert!(include_str!("../../sweeps/README.md").contains(&row), "{row}");
         for index in 0..plan.len() {
             assert_eq!(plan.recipe(index).unwrap().check(), [], "{name} {index}");
         }
-        assert!(!plan.cells.contains(&BASE) || name == "tiny", "{name}");
+        assert!(!plan.cells.contains(&BASE), "{name}: every cell has a value");
         let text = text_of(&plan, &spec.canonical());
         let golden = folder("tests/golden").join(format!("{name}.txt"));
         if std::env::var_os("UPDATE").is_some() {

@@ -11,7 +11,9 @@ use super::ranges::is_range;
 use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::Reader;
-use super::{Axis, Choice, Design, Group, MAX_AXES, MAX_CHOICES, Row, Values, suggest};
+use super::{
+    Axis, Choice, Design, Group, MAX_AXES, MAX_CHOICES, MAX_EXCLUDES, Row, Values, suggest,
+};
 
 impl Reader<'_> {
     /// Reads everything that varies and refuses what is too large before looking at single values.
@@ -45,6 +47,12 @@ impl Reader<'_> {
                 "exclude" => excludes = self.tables(entry),
                 _ => {}
             }
+        }
+        if excludes.len() > MAX_EXCLUDES {
+            let what = format!("{} exclusions, the limit is {MAX_EXCLUDES}", excludes.len());
+            let hint = "write the points that are wanted as [[point]]s";
+            (self.errors).push(Reason::TooManyParams, "exclude", None, what, hint);
+            return Default::default();
         }
         if !self.sizes(&groups, points.len(), design, seeds) {
             return Default::default();

@@ -38,6 +38,34 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::SpecTooLarge,
+        Self::SpecNotUtf8,
+        Self::SpecSyntax,
+        Self::UnknownField,
+        Self::MissingField,
+        Self::WrongType,
+        Self::ValueOutOfRange,
+        Self::NameInvalid,
+        Self::DatasetUnknown,
+        Self::ModelUnknown,
+        Self::VariantUnknown,
+        Self::EmptyAxis,
+        Self::DuplicateChoice,
+        Self::DuplicatePoint,
+        Self::ChoiceTooLarge,
+        Self::TooManyParams,
+        Self::RangeInvalid,
+        Self::GridTooLarge,
+        Self::AxisConflict,
+        Self::ZipUnequal,
+        Self::ExcludeUnmatched,
+        Self::SamplesTooMany,
+        Self::PlanEmpty,
+        Self::TooManyErrors,
+    ];
+
     /// The name that scripts see; never changes once released.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -220,6 +248,13 @@ mod tests {
         assert_eq!(errors.position(6), (2, 3));
         assert_eq!(errors.position(9), (3, 1));
         assert_eq!(errors.position(usize::MAX), (3, 2));
+    }
+
+    #[test]
+    fn every_reason_is_listed_in_order() {
+        // The last variant is as far from the first as the list is long.
+        assert_eq!(Reason::ALL.len(), Reason::TooManyErrors as usize + 1);
+        assert!(Reason::ALL.is_sorted());
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 pub const MAX_CHOICES: usize = 10_000;
 /// Most axes, linked ones counted one by one.
 pub const MAX_AXES: usize = 64;
+/// Most exclusions.
+pub const MAX_EXCLUDES: usize = 1000;
 /// Most seeds.
 pub const MAX_SEEDS: usize = 10_000;
 
@@ -203,6 +205,11 @@ pub fn parse(text: &[u8]) -> Result<Spec, Vec<SpecError>> {
         return Err(errors.into_list());
     }
     fields::read(text, tree::entries(table.get_ref()))
+}
+
+/// Every dotted path of a recipe that a file can set, sorted.
+pub fn paths() -> Vec<String> {
+    schema::Schema::new().paths().to_vec()
 }
 
 /// Whether a text may name a sweep, a data set or an augmentation: a letter or digit, then up to
