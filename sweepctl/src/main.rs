@@ -1,1 +1,121 @@
-fn main() {}
+//! `sweepctl`: what people type. It checks and plans sweep files by itself, asks the coordinator
+//! about everything else, and starts coordinator and agent with `up`. Deciding, storing and training
+//! are left to the other programs.
+
+mod cli;
+mod client;
+mod command;
+mod config;
+mod exit;
+mod fault;
+mod output;
+mod sweep_file;
+mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Shape};
+use crate::client::Client;
+use crate::config::Config;
+use crate::exit::EXIT_CODES;
+use crate::fault::Fault;
+use crate::output::Out;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::read(&cli.global) {
+        Ok(config) => config,
+        Err(fault) => return end(&Out::plain(), Err(fault)),
+    };
+    let out = Out::new(&config, cli.global.quiet, shape(&cli.command));
+    let result = run(&out, &config, &cli.command);
+    end(&out, result)
+}
+
+fn end(out: &Out, result: Result<(), Fault>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            out.fault(&fault);
+            ExitCode::from(fault.exit().code())
+        }
+    }
+}
+
+/// The output flags of a command that has some.
+fn shape(command: &Command) -> Option<&Shape> {
+    match command {
+        Command::Check(args) => Some(&args.shape),
+        Command::Plan(args) => Some(&args.shape),
+        Command::Submit(args) => Some(&args.shape),
+        Command::List(args) => Some(&args.shape),
+        Command::Show(args) => Some(&args.shape),
+        Command::Watch(args) => Some(&args.shape),
+        Command::Cancel(args) => Some(&args.shape),
+        Command::Retry(args) => Some(&args.shape),
+        Command::Report(args) | Command::Audit(args) => Some(&args.shape),
+        Command::Agents(args) => Some(&args.shape),
+        Command::Version { shape } => Some(shape),
+        Command::Up(_)
+        | Command::Logs(_)
+        | Command::Fetch(_)
+        | Command::Completions { .. }
+        | Command::Bench { .. }
+        | Command::ExitCodes => None,
+    }
+}
+
+/// What needs no network runs here; the rest in a runtime that ends on Ctrl-C.
+fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
+    match command {
+        Command::Check(args) => return command::check::run(out, args),
+        Command::Plan(args) => return command::plan::run(out, args),
+        Command::Completions { shell } => return command::completions::run(out, *shell),
+        Command::Bench { arguments } => return command::bench::run(arguments),
+        Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::Process)?;
+    runtime.block_on(async {
+        if let Command::Up(args) = command {
+            return command::up::run(out, config, args).await;
+        }
+        tokio::select! {
+            result = ask(out, config, command) => result,
+            _ = tokio::signal::ctrl_c() => Err(Fault::Interrupted),
+        }
+    })
+}
+
+/// Commands that talk to a coordinator.
+async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
+    match command {
+        // A file that is not valid is refused before anybody is called.
+        Command::Submit(args) => return command::submit::run(out, config, args).await,
+        Command::Version { .. } => return command::version::run(out, config).await,
+        _ => {}
+    }
+    let client = Client::connect(&config.server()).await?;
+    match command {
+        Command::List(args) => command::list::run(out, &client, args).await,
+        Command::Show(args) => command::show::run(out, &client, args).await,
+        Command::Watch(args) => command::watch::run(out, &client, args).await,
+        Command::Logs(args) => command::logs::run(out, &client, args).await,
+        Command::Cancel(args) => command::change::cancel(out, &client, args).await,
+        Command::Retry(args) => command::change::retry(out, &client, args).await,
+        Command::Report(args) => command::report::run(out, &client, args).await,
+        Command::Fetch(args) => command::fetch::run(out, &client, args).await,
+        Command::Agents(_) => command::agents::run(out, &client).await,
+        Command::Audit(args) => command::audit::run(out, &client, args).await,
+        Command::Up(_)
+        | Command::Check(_)
+        | Command::Plan(_)
+        | Command::Submit(_)
+        | Command::Version { .. }
+        | Command::Completions { .. }
+        | Command::Bench { .. }
+        | Command::ExitCodes => unreachable!("handled before anybody is called"),
+    }
+}

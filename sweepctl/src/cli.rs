@@ -1,0 +1,371 @@
+//! The command line: every command, flag and example. What they do is in `command/`.
+
+mod shape;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit::EXIT_CODES;
+
+pub(crate) use shape::{Color, Format, Shape};
+
+const AFTER: &str = "\
+Examples:
+  sweepctl up --data ~/datasets          # a coordinator and an agent on this machine
+  sweepctl check grid.toml               # every error at once
+  sweepctl submit grid.toml --watch      # run it and follow
+  sweepctl report imagenette-first       # what came out
+
+Sweeps and trials are named by their name, their id or any unique prefix of it (4 digits or more).
+Environment: SWEEP_SERVER, SWEEP_OUTPUT, SWEEP_CONFIG (a file; default ~/.config/sweep/config.toml),
+SWEEP_LOG (passed on to the programs that `up` starts), NO_COLOR.
+A flag wins over the environment, the environment over the configuration file.
+`sweepctl help exit-codes` lists the exit codes.";
+
+/// Runs grids of trainings: submit a sweep file, watch it, read the report.
+#[derive(Debug, Parser)]
+#[command(name = "sweepctl", version, after_help = AFTER, max_term_width = 110, subcommand_required = true)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Address of the coordinator [env: SWEEP_SERVER; default: the one `up` started, else http://127.0.0.1:7070]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(crate) server: Option<String>,
+    /// When to use colour: auto, always or never
+    #[arg(long, alias = "colour", global = true, value_name = "WHEN", hide_possible_values = true)]
+    #[arg(help_heading = "Everywhere")]
+    pub(crate) color: Option<Color>,
+    /// Say nothing but data and errors
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+}
+
+/// Everything that can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a coordinator and an agent on this machine and keep them running
+    #[command(after_help = "Examples:\n  sweepctl up\n  sweepctl up --data ~/datasets --slots 2")]
+    Up(Up),
+    /// Read sweep files and show everything that is wrong with them
+    #[command(after_help = "Examples:\n  sweepctl check grid.toml\n  sweepctl check sweeps/*.toml --json")]
+    Check(Check),
+    /// Show the exact trials of a sweep file, in the order in which they would run
+    #[command(after_help = "Examples:\n  sweepctl plan grid.toml\n  sweepctl plan grid.toml --json | jq .trials")]
+    Plan(Plan),
+    /// Run a sweep file
+    #[command(after_help = "Examples:\n  sweepctl submit grid.toml --watch\n  sweepctl submit grid.toml --run second")]
+    Submit(Submit),
+    /// List sweeps, newest first
+    #[command(visible_alias = "ls", after_help = "Examples:\n  sweepctl list\n  sweepctl list --limit 5 --json")]
+    List(List),
+    /// Show a sweep with its trials, or a trial with its curve
+    #[command(
+        after_help = "Examples:\n  sweepctl show imagenette-first --phase running\n  sweepctl show 3f9a01c2 --json"
+    )]
+    Show(Show),
+    /// Follow a sweep until it is over
+    #[command(after_help = "Examples:\n  sweepctl watch imagenette-first\n  sweepctl watch 015ac00b --timeout 2h")]
+    Watch(Watch),
+    /// Print what a trial's trainer wrote
+    #[command(after_help = "Examples:\n  sweepctl logs 3f9a01c2\n  sweepctl logs 3f9a01c2 -f --attempt 2")]
+    Logs(Logs),
+    /// End the open trials of a sweep, or one of them
+    #[command(
+        after_help = "Examples:\n  sweepctl cancel imagenette-first\n  sweepctl cancel imagenette-first --trial 3f9a01c2"
+    )]
+    Cancel(Cancel),
+    /// Run the failed trials of a sweep again
+    #[command(
+        after_help = "Examples:\n  sweepctl retry imagenette-first\n  sweepctl retry imagenette-first --cancelled"
+    )]
+    Retry(Retry),
+    /// Rank the points of a sweep, with mean and spread over the seeds
+    #[command(
+        after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first --csv > out.csv"
+    )]
+    Report(OneSweep),
+    /// Download a checkpoint, verified
+    #[command(
+        after_help = "Examples:\n  sweepctl fetch 3f9a01c2 -o weights/\n  sweepctl fetch imagenette-first -o weights/"
+    )]
+    Fetch(Fetch),
+    /// List hosts, their slots, and what runs where
+    #[command(after_help = "Examples:\n  sweepctl agents\n  sweepctl agents --json")]
+    Agents(Agents),
+    /// Prove from the journal that every trial ran exactly once
+    #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
+    Audit(OneSweep),
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  sweepctl completions bash > ~/.local/share/bash-completion/completions/sweepctl"
+    )]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the releases of sweepctl and of the coordinator
+    #[command(after_help = "Examples:\n  sweepctl version\n  sweepctl version --json")]
+    Version {
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Measure, with the program `sweep-bench`
+    #[command(after_help = "Examples:\n  sweepctl bench dispatch --trials 10000 --agents 16 --slots 2")]
+    Bench {
+        /// Passed on as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// The exit codes
+    #[command(name = "exit-codes", hide = true, about = EXIT_CODES, help_template = "{about}\n")]
+    ExitCodes,
+}
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// A folder with data sets; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Vec<PathBuf>,
+    /// Where everything is kept [default: ~/.local/state/sweep]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Trials at once [default: one per GPU, else one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) slots: Option<u32>,
+    /// Address to listen on [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Sweep files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The sweep file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Show only the first trials
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u32>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `submit`.
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// The sweep file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Follow it until it is over
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// Repeat a sweep on purpose: the same file under another label is another sweep
+    #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
+    pub(crate) run: String,
+    /// Accept it even if no agent has the data set now
+    #[arg(long)]
+    pub(crate) queue_anyway: bool,
+    /// Say what would be submitted and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --watch: give up watching after so long, e.g. `90s`, `2h 30m`
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "watch")]
+    pub(crate) timeout: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A sweep, or a trial by its id
+    #[arg(value_name = "SWEEP|TRIAL")]
+    pub(crate) what: String,
+    /// Show every trial
+    #[arg(long, conflicts_with = "limit")]
+    pub(crate) trials: bool,
+    /// Show at most so many trials [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// Only trials in this phase; may be repeated
+    #[arg(long, value_name = "PHASE")]
+    pub(crate) phase: Vec<Phase>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Where a trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phase {
+    /// Not started.
+    Waiting,
+    /// On a slot.
+    Running,
+    /// Failed, will be tried again.
+    Backoff,
+    /// Has a result.
+    Completed,
+    /// Failed for good.
+    Failed,
+    /// Ended by a user.
+    Cancelled,
+}
+
+impl Phase {
+    /// The word on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Backoff => "backoff",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Give up after so long, e.g. `90s`, `2h 30m`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// The trial's id or a prefix of it
+    pub(crate) trial: String,
+    /// Go on until the trial is over
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only this attempt, counted from 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempt: Option<u32>,
+}
+
+/// Arguments of `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Only this trial of it
+    #[arg(long, value_name = "TRIAL")]
+    pub(crate) trial: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `retry`.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Cancelled trials too
+    #[arg(long)]
+    pub(crate) cancelled: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of commands about one sweep.
+#[derive(Debug, Args)]
+pub(crate) struct OneSweep {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// A trial by its id, or a sweep: its best trial
+    #[arg(value_name = "TRIAL|SWEEP")]
+    pub(crate) what: String,
+    /// The state with the best validation accuracy (this is the default)
+    #[arg(long, conflicts_with = "last")]
+    pub(crate) best: bool,
+    /// The newest state
+    #[arg(long)]
+    pub(crate) last: bool,
+    /// Folder to put it in; made if it is not there
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Replace a different file of the same name
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print what was fetched as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `agents`.
+#[derive(Debug, Args)]
+pub(crate) struct Agents {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// `90s`, `2h 30m`, `1 day`.
+fn duration(text: &str) -> Result<std::time::Duration, jiff::Error> {
+    std::time::Duration::try_from(text.parse::<jiff::SignedDuration>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_an_example() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("sweepctl {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_people_do() {
+        assert_eq!(duration("2h 30m").unwrap().as_secs(), 9000);
+        assert_eq!(duration("90s").unwrap().as_secs(), 90);
+        assert!(duration("-1s").is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! Generated types into plain values. Total: what a newer coordinator adds is passed over, and what
+//! an older one leaves out is empty.
+
+use sweep_core::num::Num;
+use sweep_proto::v1;
+
+use crate::view::{
+    AgentView, ChangedView, CheckpointView, EpochView, FailureView, InfoView, PageView, SlotView, SubmittedView,
+    SweepView, TrialPageView, TrialView,
+};
+
+/// An id as text; empty when there is none.
+fn id(bytes: &[u8]) -> String {
+    uuid::Uuid::from_slice(bytes).map_or_else(|_| String::new(), |id| id.simple().to_string())
+}
+
+fn filled(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+impl From<v1::InfoReply> for InfoView {
+    fn from(reply: v1::InfoReply) -> Self {
+        let v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: _ } = reply;
+        Self { build, protocol, data_dir, sweeps, agents }
+    }
+}
+
+impl From<v1::SubmitReply> for SubmittedView {
+    fn from(reply: v1::SubmitReply) -> Self {
+        Self { sweep: id(&reply.sweep_id), name: reply.name, existing: reply.existing, trials: reply.trials }
+    }
+}
+
+impl From<v1::ChangeReply> for ChangedView {
+    fn from(reply: v1::ChangeReply) -> Self {
+        Self { name: reply.name, trials: reply.trials }
+    }
+}
+
+impl From<v1::SweepSummary> for SweepView {
+    fn from(summary: v1::SweepSummary) -> Self {
+        Self {
+            sweep: id(&summary.sweep_id),
+            name: summary.name,
+            user: summary.user,
+            status: summary.status,
+            submitted: summary.submitted,
+            ended: summary.ended,
+            trials: summary.trials,
+            waiting: summary.waiting,
+            running: summary.running,
+            backoff: summary.backoff,
+            completed: summary.completed,
+            failed: summary.failed,
+            cancelled: summary.cancelled,
+            best_accuracy: summary.best_accuracy.map(Num),
+            best_trial: filled(id(&summary.best_trial_id)),
+            eta_seconds: summary.eta_seconds.filter(|eta| eta.is_finite()),
+        }
+    }
+}
+
+impl From<v1::EpochMetrics> for EpochView {
+    fn from(metrics: v1::EpochMetrics) -> Self {
+        Self {
+            epoch: metrics.epoch,
+            train_loss: Num(metrics.train_loss),
+            train_accuracy: Num(metrics.train_accuracy),
+            val_loss: Num(metrics.val_loss),
+            val_accuracy: Num(metrics.val_accuracy),
+            lr: Num(metrics.lr),
+            images_per_s: Num(metrics.images_per_s),
+            seconds: Num(metrics.seconds),
+        }
+    }
+}
+
+impl From<v1::Checkpoint> for CheckpointView {
+    fn from(checkpoint: v1::Checkpoint) -> Self {
+        Self { epoch: checkpoint.epoch, sha256: checkpoint.sha256, bytes: checkpoint.bytes }
+    }
+}
+
+impl From<v1::TrialSummary> for TrialView {
+    fn from(trial: v1::TrialSummary) -> Self {
+        let slot = (!trial.host.is_empty()).then_some(trial.slot);
+        let failure =
+            FailureView { class: trial.failure_class, reason: trial.failure_reason, message: trial.failure_message };
+        Self {
+            trial: id(&trial.trial_id),
+            index: trial.index,
+            labels: trial.labels,
+            seed: trial.seed,
+            phase: trial.phase,
+            attempt: trial.attempt,
+            epoch: trial.epoch,
+            epochs: trial.epochs,
+            last: trial.last.map(EpochView::from),
+            best: trial.best.map(EpochView::from),
+            host: filled(trial.host),
+            slot,
+            failure: (!failure.reason.is_empty() || !failure.class.is_empty()).then_some(failure),
+            best_checkpoint: trial.best_checkpoint.map(CheckpointView::from),
+            last_checkpoint: trial.last_checkpoint.map(CheckpointView::from),
+            weights: filled(trial.weights),
+            seconds: if trial.seconds.is_finite() { trial.seconds } else { 0.0 },
+            early: trial.early,
+        }
+    }
+}
+
+impl From<v1::ShowReply> for PageView {
+    fn from(reply: v1::ShowReply) -> Self {
+        Self {
+            summary: SweepView::from(reply.summary.unwrap_or_default()),
+            paths: reply.paths,
+            notes: reply.notes,
+            matching: reply.matching,
+            trials: reply.trials.into_iter().map(TrialView::from).collect(),
+        }
+    }
+}
+
+impl From<v1::ShowTrialReply> for TrialPageView {
+    fn from(reply: v1::ShowTrialReply) -> Self {
+        let recipe = serde_json::from_str(&reply.recipe_json);
+        Self {
+            sweep: id(&reply.sweep_id),
+            sweep_name: reply.sweep_name,
+            paths: reply.paths,
+            recipe: recipe.unwrap_or(serde_json::Value::String(reply.recipe_json)),
+            trial: TrialView::from(reply.trial.unwrap_or_default()),
+            curve: reply.curve.into_iter().map(EpochView::from).collect(),
+        }
+    }
+}
+
+impl From<v1::AgentSummary> for AgentView {
+    fn from(agent: v1::AgentSummary) -> Self {
+        Self {
+            agent: id(&agent.agent_id),
+            host: agent.host,
+            status: agent.status,
+            last_seen: agent.last_seen,
+            slots: agent.slots.into_iter().map(SlotView::from).collect(),
+            datasets: agent.datasets,
+        }
+    }
+}
+
+impl From<v1::SlotSummary> for SlotView {
+    fn from(slot: v1::SlotSummary) -> Self {
+        let trial = filled(id(&slot.trial_id));
+        Self {
+            what: slot.what,
+            attempt: trial.is_some().then_some(slot.attempt),
+            trial,
+            sweep: filled(slot.sweep_name),
+            since: slot.since,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! `show`: a sweep with its trials, or a trial with its curve.
+
+use crate::cli::{Format, Phase, Show};
+use crate::client::Client;
+use crate::fault::{Fault, count};
+use crate::output::{Cell, Out, Table, ago, csv_row, number, percent, safe, span};
+use crate::view::{CheckpointView, EpochView, PageView, TrialPageView, short};
+
+/// Trials shown when nothing is said.
+const USUAL: u64 = 20;
+/// Trials asked for at once; the coordinator gives no more.
+const PAGE: u32 = 1_000;
+
+/// Shows what a name stands for: a sweep, else a trial.
+pub(crate) async fn run(out: &Out, client: &Client, args: &Show) -> Result<(), Fault> {
+    // Scripts and filters want everything; people want a look.
+    let everything = args.trials || (out.format != Format::Table && args.limit.is_none());
+    let limit = if everything { u64::MAX } else { args.limit.unwrap_or(USUAL) };
+    let phases: Vec<&str> = args.phase.iter().map(|phase| Phase::name(*phase)).collect();
+    let not_a_sweep = match pages(client, &args.what, limit, &phases).await {
+        Ok(page) => return sweep(out, &page),
+        Err(fault) if fault.is_not_found() => fault,
+        Err(fault) => return Err(fault),
+    };
+    match client.show_trial(&args.what).await {
+        Ok(page) => trial(out, &page),
+        Err(fault) if fault.is_not_found() => Err(not_a_sweep),
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn pages(client: &Client, sweep: &str, limit: u64, phases: &[&str]) -> Result<PageView, Fault> {
+    let size = |have: u64| u32::try_from((limit - have).clamp(1, u64::from(PAGE))).unwrap_or(PAGE);
+    let mut page = client.show(sweep, 0, size(0), phases).await?;
+    page.trials.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    loop {
+        let have = page.trials.len() as u64;
+        if have >= limit.min(page.matching) {
+            return Ok(page);
+        }
+        let next = client.show(sweep, have, size(have), phases).await?;
+        if next.trials.is_empty() {
+            return Ok(page);
+        }
+        page.trials.extend(next.trials);
+    }
+}
+
+fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
+    match out.format {
+        Format::Json => return out.json(page),
+        Format::Csv => return csv(out, page),
+        Format::Table => {}
+    }
+    let summary = &page.summary;
+    let mut head = Table::default();
+    let mut line = |name: &str, text: String| head.row([Cell::new(name), Cell::new(text)]);
+    line("sweep", format!("{} ({})", summary.name, summary.sweep));
+    line("status", summary.status.clone());
+    let rest = [
+        (summary.completed, "completed"),
+        (summary.running, "running"),
+        (summary.waiting, "waiting"),
+        (summary.backoff, "to be tried again"),
+        (summary.failed, "failed"),
+        (summary.cancelled, "cancelled"),
+    ];
+    let rest = rest.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+    line("trials", format!("{}: {}", summary.trials, rest.collect::<Vec<_>>().join(", ")));
+    line("submitted", format!("{} by {}", ago(summary.submitted), summary.user));
+    if let (Some(best), Some(trial)) = (summary.best_accuracy, &summary.best_trial) {
+        line("best", format!("{} % validation accuracy, trial {}", percent(best.0), short(trial)));
+    }
+    if let Some(eta) = summary.eta_seconds.filter(|_| !summary.is_over()) {
+        line("ETA", span(eta));
+    }
+    out.table(&head)?;
+    out.print("\n")?;
+    out.table(&trials(page))?;
+    let shown = page.trials.len() as u64;
+    if shown < page.matching {
+        out.note(format!("{} more trials: --trials shows all, --limit N the first", page.matching - shown));
+    }
+    for failed in page.trials.iter().filter(|trial| trial.phase == "failed") {
+        if let Some(failure) = &failed.failure {
+            let (reason, message) = (safe(&failure.reason), safe(&failure.message));
+            out.note(format!("{} failed: {reason}: {message}", short(&failed.trial)));
+        }
+    }
+    for note in &page.notes {
+        out.note(safe(note));
+    }
+    Ok(())
+}
+
+fn trials(page: &PageView) -> Table {
+    let paths = page.paths.iter().map(String::as_str);
+    let mut table = Table::new(
+        ["trial"].into_iter().chain(paths).chain(["seed", "phase", "epoch", "val %", "best %", "attempt", "where"]),
+    );
+    for trial in &page.trials {
+        let accuracy = |epoch: &Option<EpochView>| {
+            Cell::number(epoch.as_ref().map_or_else(|| "-".to_owned(), |epoch| percent(epoch.val_accuracy.0)))
+        };
+        let place = match (&trial.host, trial.slot) {
+            (Some(host), Some(slot)) => format!("{host}/{slot}"),
+            _ => String::new(),
+        };
+        let mut cells = vec![Cell::new(short(&trial.trial))];
+        cells.extend(trial.labels.iter().map(Cell::new));
+        cells.extend([
+            Cell::number(trial.seed),
+            Cell::state(&trial.phase),
+            Cell::number(format!("{}/{}", trial.epoch, trial.epochs)),
+            accuracy(&trial.last),
+            accuracy(&trial.best),
+            Cell::number(trial.attempt),
+            Cell::new(place),
+        ]);
+        table.row(cells);
+    }
+    table
+}
+
+fn csv(out: &Out, page: &PageView) -> Result<(), Fault> {
+    out.write(|to| {
+        let paths = page.paths.iter().map(String::as_str);
+        let after =
+            ["seed", "phase", "attempt", "epoch", "epochs", "val_accuracy", "best_accuracy", "reason", "weights"];
+        csv_row(to, ["index", "trial"].into_iter().chain(paths).chain(after))?;
+        for trial in &page.trials {
+            let accuracy = |epoch: &Option<EpochView>| {
+                epoch.as_ref().map(|epoch| epoch.val_accuracy.to_string()).unwrap_or_default()
+            };
+            let after = [
+                trial.seed.to_string(),
+                trial.phase.clone(),
+                trial.attempt.to_string(),
+                trial.epoch.to_string(),
+                trial.epochs.to_string(),
+                accuracy(&trial.last),
+                accuracy(&trial.best),
+                trial.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default(),
+                trial.weights.clone().unwrap_or_default(),
+            ];
+            let before = [trial.index.to_string(), trial.trial.clone()];
+            csv_row(to, before.into_iter().chain(trial.labels.iter().cloned()).chain(after))?;
+        }
+        Ok(())
+    })
+}
+
+fn trial(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
+    match out.format {
+        Format::Json => return out.json(page),
+        Format::Csv => return curve_csv(out, page),
+        Format::Table => {}
+    }
+    let trial = &page.trial;
+    let mut head = Table::default();
+    let mut line = |name: &str, text: String| head.row([Cell::new(name), Cell::new(text)]);
+    line("trial", trial.trial.clone());
+    line("sweep", format!("{} ({})", page.sweep_name, short(&page.sweep)));
+    let settings = page.paths.iter().zip(&trial.labels).map(|(path, label)| format!("{path}={label}"));
+    line("settings", settings.chain([format!("seed={}", trial.seed)]).collect::<Vec<_>>().join(", "));
+    let early = if trial.early { ", stopped early by its patience" } else { "" };
+    line("phase", format!("{}, attempt {}{early}", trial.phase, trial.attempt));
+    line("epochs", format!("{} of {}, {}", trial.epoch, trial.epochs, span(trial.seconds)));
+    if let (Some(host), Some(slot)) = (&trial.host, trial.slot) {
+        line("where", format!("{host}, slot {slot}"));
+    }
+    if let Some(failure) = &trial.failure {
+        line("failure", format!("{} ({}): {}", failure.reason, failure.class, failure.message));
+    }
+    let stored = |checkpoint: &CheckpointView| {
+        format!("epoch {}, {:.1} MB, sha256 {}", checkpoint.epoch, checkpoint.bytes as f64 / 1e6, checkpoint.sha256)
+    };
+    if let Some(best) = &trial.best_checkpoint {
+        line("best checkpoint", stored(best));
+    }
+    if let Some(last) = &trial.last_checkpoint {
+        line("last checkpoint", stored(last));
+    }
+    if let Some(weights) = &trial.weights {
+        line("weights", weights.clone());
+    }
+    out.table(&head)?;
+    if page.curve.is_empty() {
+        out.note("no epoch has been reported yet");
+        return Ok(());
+    }
+    out.print("\n")?;
+    out.table(&curve(&page.curve))?;
+    out.note(format!("{}; next: sweepctl logs {}", count(page.curve.len(), "epoch"), short(&trial.trial)));
+    Ok(())
+}
+
+fn curve(epochs: &[EpochView]) -> Table {
+    let mut table = Table::new(["epoch", "train loss", "train %", "val loss", "val %", "lr", "images/s", "time"]);
+    for epoch in epochs {
+        table.row([
+            Cell::number(epoch.epoch),
+            Cell::number(number(epoch.train_loss.0)),
+            Cell::number(percent(epoch.train_accuracy.0)),
+            Cell::number(number(epoch.val_loss.0)),
+            Cell::number(percent(epoch.val_accuracy.0)),
+            Cell::number(number(epoch.lr.0)),
+            Cell::number(format!("{:.0}", epoch.images_per_s.0)),
+            Cell::number(span(epoch.seconds.0)),
+        ]);
+    }
+    table
+}
+
+fn curve_csv(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
+    out.write(|to| {
+        let names =
+            ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_s", "seconds"];
+        csv_row(to, names)?;
+        for epoch in &page.curve {
+            let numbers = [
+                epoch.train_loss,
+                epoch.train_accuracy,
+                epoch.val_loss,
+                epoch.val_accuracy,
+                epoch.lr,
+                epoch.images_per_s,
+                epoch.seconds,
+            ];
+            csv_row(to, [epoch.epoch.to_string()].into_iter().chain(numbers.iter().map(ToString::to_string)))?;
+        }
+        Ok(())
+    })
+}

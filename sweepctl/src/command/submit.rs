@@ -1,0 +1,55 @@
+//! `submit`: check here, then hand the file to the coordinator.
+
+use serde_json::json;
+
+use super::{plan, watch};
+use crate::cli::{Format, Submit};
+use crate::client::{Client, Submission};
+use crate::config::Config;
+use crate::fault::{Fault, count};
+use crate::output::{Out, safe};
+use crate::sweep_file::{self, SweepFile};
+
+/// Submits a file. A file that is not valid never reaches the coordinator.
+pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(), Fault> {
+    let file = sweep_file::load(out, &args.file)?;
+    if args.dry_run {
+        return dry_run(out, &file, &args.run);
+    }
+    let client = Client::connect(&config.server()).await?;
+    let id = file.id(&args.run);
+    let submission = Submission { spec: file.source.bytes, run: &args.run, queue_anyway: args.queue_anyway };
+    let submitted = client.submit(submission).await?;
+    match out.format {
+        Format::Json => out.json(&submitted)?,
+        Format::Table | Format::Csv => out.print(format!("{} {}\n", safe(&submitted.name), submitted.sweep))?,
+    }
+    if submitted.sweep != id.to_string() {
+        out.warn(format!(
+            "sweepctl and the coordinator derive different ids ({id} here): they are of different releases"
+        ));
+    }
+    if submitted.existing {
+        out.note("this sweep was submitted before; nothing was changed (to repeat it on purpose: --run LABEL)");
+    } else {
+        out.note(format!("submitted {}", count(submitted.trials, "trial")));
+    }
+    if args.watch {
+        return watch::follow(out, &client, &submitted.sweep, args.timeout).await;
+    }
+    out.note(format!("next: sweepctl watch {}", safe(&submitted.name)));
+    Ok(())
+}
+
+fn dry_run(out: &Out, file: &SweepFile, run: &str) -> Result<(), Fault> {
+    let sweep = file.id(run);
+    match out.format {
+        Format::Json => out.json(&json!({"dry_run": true, "plan": plan::head(file, sweep)}))?,
+        Format::Table | Format::Csv => {
+            out.print(format!("{} {sweep}\n", file.plan.name))?;
+            plan::describe(out, &file.plan);
+        }
+    }
+    out.note("dry run: nothing was submitted");
+    Ok(())
+}

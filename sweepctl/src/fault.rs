@@ -1,0 +1,354 @@
+//! What can go wrong in `sweepctl`, what the shell is told about it, and what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::exit::Exit;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// Whoever read our output has left; nothing is wrong.
+    #[error("standard output is closed")]
+    Closed,
+    /// The output could not be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// A sweep file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Sweep files could not be read; which and why has been printed.
+    #[error("{} could not be read", count(*files, "file"))]
+    Unread {
+        /// How many.
+        files: usize,
+    },
+    /// Sweep files are not valid; the diagnostics have been printed.
+    #[error("{} in {}", count(*errors, "error"), count(*files, "file"))]
+    Invalid {
+        /// How many errors.
+        errors: usize,
+        /// In how many files.
+        files: usize,
+    },
+    /// The configuration file could not be used.
+    #[error("cannot use the configuration file {}", path.display())]
+    Config {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ConfigFault,
+    },
+    /// An environment variable has a value that means nothing.
+    #[error("{variable}={value:?} is not one of: {expected}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The folder for state cannot be known.
+    #[error("there is no home folder to keep state in; name one with --state")]
+    NoHome,
+    /// The address is not one.
+    #[error("`{address}` is not the address of a coordinator")]
+    Address {
+        /// What was given.
+        address: String,
+        /// Why it is not.
+        source: tonic::transport::Error,
+    },
+    /// No connection.
+    #[error("the coordinator at {server} does not answer")]
+    Unreachable {
+        /// Where it was looked for.
+        server: String,
+        /// What the network said.
+        source: tonic::transport::Error,
+    },
+    /// The coordinator said no, or the connection broke.
+    #[error("{}", status.message())]
+    Status {
+        /// Where it is.
+        server: String,
+        /// The stable word, e.g. `dataset_unknown`.
+        reason: Option<String>,
+        /// What it said.
+        status: Box<tonic::Status>,
+    },
+    /// The coordinator's answer makes no sense to this release.
+    #[error("the coordinator's {what} cannot be understood; is it another release? (`sweepctl version`)")]
+    Answer {
+        /// Which answer.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A trial has no checkpoint of the kind that was asked for.
+    #[error("trial {trial} has no {kind} checkpoint yet")]
+    NoCheckpoint {
+        /// Its id.
+        trial: String,
+        /// `best` or `last`.
+        kind: &'static str,
+    },
+    /// A sweep has no trial with a result.
+    #[error("sweep {sweep} has no completed trial yet, so none is the best")]
+    NoBest {
+        /// Its name.
+        sweep: String,
+    },
+    /// The bytes that came are not the bytes that were promised.
+    #[error("the download is damaged: its SHA-256 is {actual}, expected {expected}")]
+    Damaged {
+        /// What the journal says.
+        expected: String,
+        /// What came.
+        actual: String,
+    },
+    /// A different file is in the way.
+    #[error("{} exists and is another file; --force replaces it", path.display())]
+    Exists {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Something on this machine's disk failed.
+    #[error("cannot {what} {}", path.display())]
+    Disk {
+        /// What was attempted.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program of this release is not where it should be.
+    #[error("`{program}` is neither beside sweepctl nor in PATH; build or install it")]
+    ProgramMissing {
+        /// Its name.
+        program: &'static str,
+    },
+    /// A program could not be started or waited for.
+    #[error("cannot run {}", path.display())]
+    Program {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program did not become ready.
+    #[error("{program} is not ready after {seconds} s; its log is {}", log.display())]
+    NotReady {
+        /// Which.
+        program: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+        /// Where its words are.
+        log: PathBuf,
+    },
+    /// A program ended while it was waited for.
+    #[error("{program} ended at once ({how}); its log, {}, ends with:\n  {}", log.display(), words.join("\n  "))]
+    Ended {
+        /// Which.
+        program: &'static str,
+        /// Its exit status in words.
+        how: String,
+        /// Where its words are.
+        log: PathBuf,
+        /// The last of them.
+        words: Vec<String>,
+    },
+    /// A system call about signals or tasks failed.
+    #[error("cannot set up this process")]
+    Process(#[source] io::Error),
+    /// The sweep is over without a result for every trial; details have been printed.
+    #[error("{}", incomplete(*failed, *cancelled, *open))]
+    Incomplete {
+        /// Trials that failed.
+        failed: u64,
+        /// Trials that were cancelled.
+        cancelled: u64,
+        /// Trials that are not over.
+        open: u64,
+    },
+    /// The journal breaks a rule; details have been printed.
+    #[error("the journal breaks {}", count(*violations, "rule"))]
+    Illegal {
+        /// How many.
+        violations: usize,
+    },
+    /// `--timeout` expired.
+    #[error("the time given with --timeout is over")]
+    TimedOut,
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigFault {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// It is not what it should be.
+    #[error(transparent)]
+    Parse(toml::de::Error),
+}
+
+impl Fault {
+    /// Sorts an error of writing to standard output.
+    pub(crate) fn output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Output(error),
+        }
+    }
+
+    /// What the shell is told.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Closed => Exit::Done,
+            Self::Read { .. }
+            | Self::Unread { .. }
+            | Self::Invalid { .. }
+            | Self::Config { .. }
+            | Self::Variable { .. }
+            | Self::NoHome
+            | Self::Address { .. } => Exit::Usage,
+            Self::NoCheckpoint { .. } | Self::NoBest { .. } => Exit::NotFound,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Incomplete { .. } => Exit::Incomplete,
+            Self::Exists { .. } => Exit::Refused,
+            Self::TimedOut => Exit::TimedOut,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Status { status, .. } => of_code(status),
+            Self::Output(_)
+            | Self::Answer { .. }
+            | Self::Damaged { .. }
+            | Self::Disk { .. }
+            | Self::ProgramMissing { .. }
+            | Self::Program { .. }
+            | Self::NotReady { .. }
+            | Self::Ended { .. }
+            | Self::Process(_)
+            | Self::Illegal { .. } => Exit::Failed,
+        }
+    }
+
+    /// What to do next, if that can be said.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => Some(NEXT_UP.to_owned()),
+            Self::Status { status, .. } if is_transient(status) => Some(NEXT_UP.to_owned()),
+            Self::Status { reason: Some(reason), .. } if reason == "dataset_unknown" => {
+                Some("give the agent its folder (`sweepctl up --data DIR`), or submit with --queue-anyway".to_owned())
+            }
+            Self::Status { reason: Some(reason), .. } if reason.ends_with("_unknown") => {
+                Some("`sweepctl list` shows the sweeps, `sweepctl show SWEEP` its trials".to_owned())
+            }
+            Self::NoBest { .. } => Some("name one of its trials, with --last".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Nothing is left to say: it was said where it was found, or there is nobody to say it to.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// The connection broke; asking again may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => is_transient(status),
+            Self::Unreachable { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What was asked for is not even written like one.
+    pub(crate) fn is_malformed(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if status.code() == tonic::Code::InvalidArgument)
+    }
+
+    /// There is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if status.code() == tonic::Code::NotFound)
+    }
+}
+
+const NEXT_UP: &str = "`sweepctl up` starts one on this machine; --server or SWEEP_SERVER names another";
+
+/// Whether the connection broke, as opposed to an answer that says no.
+pub(crate) fn is_transient(status: &tonic::Status) -> bool {
+    use tonic::Code;
+    let broken = std::error::Error::source(status).is_some();
+    match status.code() {
+        Code::Unavailable => true,
+        Code::Unknown | Code::Internal | Code::Cancelled => broken,
+        _ => false,
+    }
+}
+
+fn of_code(status: &tonic::Status) -> Exit {
+    use tonic::Code;
+    match status.code() {
+        _ if is_transient(status) => Exit::Unreachable,
+        Code::NotFound => Exit::NotFound,
+        Code::InvalidArgument => Exit::Usage,
+        Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::AlreadyExists
+        | Code::Aborted => Exit::Refused,
+        _ => Exit::Failed,
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+fn incomplete(failed: u64, cancelled: u64, open: u64) -> String {
+    let parts = [(failed, "failed"), (cancelled, "cancelled"), (open, "not over")];
+    let parts: Vec<String> = (parts.into_iter().filter(|(number, _)| *number > 0))
+        .map(|(number, what)| format!("{} {what}", count(number, "trial")))
+        .collect();
+    if parts.is_empty() { "the sweep did not complete".to_owned() } else { parts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_its_exit_code() {
+        let of = |status: tonic::Status| {
+            Fault::Status { server: String::new(), reason: None, status: Box::new(status) }.exit().code()
+        };
+        assert_eq!(of(tonic::Status::not_found("x")), 3);
+        assert_eq!(of(tonic::Status::invalid_argument("x")), 2);
+        assert_eq!(of(tonic::Status::failed_precondition("x")), 7);
+        assert_eq!(of(tonic::Status::unavailable("x")), 5);
+        assert_eq!(of(tonic::Status::internal("x")), 1);
+    }
+
+    #[test]
+    fn numbers_agree_with_their_nouns() {
+        assert_eq!(count(1u32, "trial"), "1 trial");
+        assert_eq!(count(0u32, "trial"), "0 trials");
+        assert_eq!(incomplete(2, 0, 1), "2 trials failed, 1 trial not over");
+    }
+}

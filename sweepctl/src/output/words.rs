@@ -1,0 +1,131 @@
+//! Numbers, times and foreign text as people read them.
+
+use std::borrow::Cow;
+
+/// Foreign text that can do a terminal no harm: control characters and direction marks are
+/// written as escapes.
+pub(crate) fn safe(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if is_harmful(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Like [`safe`] for text of many lines: line ends and tabs stay.
+pub(crate) fn tidy(text: &str) -> Cow<'_, str> {
+    let keep = |c: char| !is_harmful(c) || matches!(c, '\n' | '\t');
+    if text.chars().all(keep) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if keep(c) { c.to_string() } else { c.escape_default().to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A length of time: `850 ms`, `12.3 s`, `4 min 05 s`, `2 h 10 min`, `3 d 4 h`.
+pub(crate) fn span(seconds: f64) -> String {
+    if !seconds.is_finite() || seconds < 0.0 {
+        return "-".to_owned();
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 0.9995 => format!("{:.0} ms", seconds * 1e3),
+        _ if seconds < 59.95 => format!("{seconds:.1} s"),
+        0..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{} h {:02} min", whole / 3_600, whole % 3_600 / 60),
+        _ => format!("{} d {} h", whole / 86_400, whole % 86_400 / 3_600),
+    }
+}
+
+/// How long ago a time (microseconds since 1970) is; `-` for 0, which means never.
+pub(crate) fn ago(time: i64) -> String {
+    if time == 0 {
+        return "-".to_owned();
+    }
+    let seconds = (jiff::Timestamp::now().as_microsecond() - time).max(0) as f64 / 1e6;
+    if seconds < 1.0 { "now".to_owned() } else { format!("{} ago", span(seconds.floor())) }
+}
+
+/// A time (microseconds since 1970) as scripts read it (RFC 3339, UTC); nothing for 0.
+pub(crate) fn stamp(time: i64) -> Option<String> {
+    if time == 0 {
+        return None;
+    }
+    jiff::Timestamp::from_microsecond(time).ok().map(|time| time.to_string())
+}
+
+/// A share (0 to 1) in per cent: `91.25`.
+pub(crate) fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.2}", share * 100.0) } else { share.to_string() }
+}
+
+/// Mean and standard deviation of shares in per cent: `91.25 ± 0.40`.
+pub(crate) fn percent_with_spread(mean: f64, std: Option<f64>) -> String {
+    match std {
+        Some(std) => format!("{} ± {}", percent(mean), percent(std)),
+        None => percent(mean),
+    }
+}
+
+/// A number with four significant digits: `0.5235`, `12.35`, `1.2e-7`.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    match size {
+        _ if !value.is_finite() || value == 0.0 => value.to_string(),
+        _ if !(1e-4..1e6).contains(&size) => format!("{value:.3e}"),
+        _ => {
+            let digits = (3 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.digits$}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_steer_a_terminal() {
+        assert_eq!(safe("ok ü"), "ok ü");
+        assert_eq!(safe("a\x1b[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\n");
+        assert_eq!(tidy("a\tb\nc\x07"), "a\tb\nc\\u{7}");
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [
+            (0.0123, "12 ms"),
+            (0.9999, "1.0 s"),
+            (12.34, "12.3 s"),
+            (59.97, "1 min 00 s"),
+            (245.0, "4 min 05 s"),
+            (7_800.0, "2 h 10 min"),
+            (273_600.0, "3 d 4 h"),
+            (f64::NAN, "-"),
+        ] {
+            assert_eq!(span(seconds), text, "{seconds}");
+        }
+        assert_eq!(ago(0), "-");
+        assert_eq!(stamp(1_000_000).as_deref(), Some("1970-01-01T00:00:01Z"));
+    }
+
+    #[test]
+    fn numbers_keep_four_digits() {
+        for (value, text) in [
+            (0.523456, "0.5235"),
+            (12.3456, "12.35"),
+            (123456.7, "123457"),
+            (1.23456e-7, "1.235e-7"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(percent_with_spread(0.9125, Some(0.004)), "91.25 ± 0.40");
+        assert_eq!(percent_with_spread(f64::NAN, None), "NaN");
+    }
+}

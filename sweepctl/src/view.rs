@@ -1,0 +1,187 @@
+//! What the coordinator answers, as `sweepctl` prints it: plain values, ids as text. Where they come
+//! from is `client`'s, how they look is `command`'s.
+
+pub(crate) mod report;
+
+use serde::Serialize;
+use sweep_core::num::Num;
+
+use crate::output;
+
+/// The coordinator itself.
+#[derive(Debug, Serialize)]
+pub(crate) struct InfoView {
+    /// Its release.
+    pub(crate) build: String,
+    /// Version of the protocol it speaks.
+    pub(crate) protocol: u32,
+    /// Where its journal is.
+    pub(crate) data_dir: String,
+    /// Sweeps in the journal.
+    pub(crate) sweeps: u64,
+    /// Agents it knows.
+    pub(crate) agents: u64,
+}
+
+/// A sweep in one line.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SweepView {
+    pub(crate) sweep: String,
+    pub(crate) name: String,
+    pub(crate) user: String,
+    pub(crate) status: String,
+    #[serde(serialize_with = "time")]
+    pub(crate) submitted: i64,
+    #[serde(serialize_with = "time")]
+    pub(crate) ended: i64,
+    pub(crate) trials: u64,
+    pub(crate) waiting: u64,
+    pub(crate) running: u64,
+    pub(crate) backoff: u64,
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) best_accuracy: Option<Num>,
+    pub(crate) best_trial: Option<String>,
+    pub(crate) eta_seconds: Option<f64>,
+}
+
+impl SweepView {
+    /// Nothing more will happen by itself.
+    pub(crate) fn is_over(&self) -> bool {
+        self.done() == self.trials
+    }
+
+    /// Trials that are over.
+    pub(crate) fn done(&self) -> u64 {
+        self.completed + self.failed + self.cancelled
+    }
+
+    /// Trials that are neither over nor running.
+    pub(crate) fn queued(&self) -> u64 {
+        self.waiting + self.backoff
+    }
+}
+
+/// The numbers of one epoch.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct EpochView {
+    pub(crate) epoch: u32,
+    pub(crate) train_loss: Num,
+    pub(crate) train_accuracy: Num,
+    pub(crate) val_loss: Num,
+    pub(crate) val_accuracy: Num,
+    pub(crate) lr: Num,
+    pub(crate) images_per_s: Num,
+    pub(crate) seconds: Num,
+}
+
+/// A checkpoint in the blob store.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CheckpointView {
+    pub(crate) epoch: u32,
+    pub(crate) sha256: String,
+    pub(crate) bytes: u64,
+}
+
+/// Why a trial failed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct FailureView {
+    pub(crate) class: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+}
+
+/// A trial.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct TrialView {
+    pub(crate) trial: String,
+    pub(crate) index: u64,
+    /// One per path of the sweep.
+    pub(crate) labels: Vec<String>,
+    pub(crate) seed: u64,
+    pub(crate) phase: String,
+    pub(crate) attempt: u32,
+    pub(crate) epoch: u32,
+    pub(crate) epochs: u32,
+    pub(crate) last: Option<EpochView>,
+    pub(crate) best: Option<EpochView>,
+    pub(crate) host: Option<String>,
+    pub(crate) slot: Option<u32>,
+    pub(crate) failure: Option<FailureView>,
+    pub(crate) best_checkpoint: Option<CheckpointView>,
+    pub(crate) last_checkpoint: Option<CheckpointView>,
+    pub(crate) weights: Option<String>,
+    pub(crate) seconds: f64,
+    pub(crate) early: bool,
+}
+
+/// A sweep with a page of its trials.
+#[derive(Debug, Serialize)]
+pub(crate) struct PageView {
+    pub(crate) summary: SweepView,
+    pub(crate) paths: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) matching: u64,
+    pub(crate) trials: Vec<TrialView>,
+}
+
+/// A trial with its curve.
+#[derive(Debug, Serialize)]
+pub(crate) struct TrialPageView {
+    pub(crate) sweep: String,
+    pub(crate) sweep_name: String,
+    pub(crate) paths: Vec<String>,
+    pub(crate) recipe: serde_json::Value,
+    pub(crate) trial: TrialView,
+    pub(crate) curve: Vec<EpochView>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Serialize)]
+pub(crate) struct SubmittedView {
+    pub(crate) sweep: String,
+    pub(crate) name: String,
+    pub(crate) existing: bool,
+    pub(crate) trials: u64,
+}
+
+/// What became of a cancellation or a retry.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChangedView {
+    pub(crate) name: String,
+    pub(crate) trials: u64,
+}
+
+/// An agent.
+#[derive(Debug, Serialize)]
+pub(crate) struct AgentView {
+    pub(crate) agent: String,
+    pub(crate) host: String,
+    pub(crate) status: String,
+    #[serde(serialize_with = "time")]
+    pub(crate) last_seen: i64,
+    pub(crate) slots: Vec<SlotView>,
+    pub(crate) datasets: Vec<String>,
+}
+
+/// A slot of an agent.
+#[derive(Debug, Serialize)]
+pub(crate) struct SlotView {
+    pub(crate) what: String,
+    pub(crate) trial: Option<String>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) sweep: Option<String>,
+    #[serde(serialize_with = "time")]
+    pub(crate) since: i64,
+}
+
+/// What people see of an id: its first eight digits.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
+
+/// Microseconds since 1970 as RFC 3339; 0 as null.
+fn time<S: serde::Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    output::stamp(*time).serialize(serializer)
+}
