@@ -1,0 +1,194 @@
+//! The attempt folders on disk: made, listed, moved away, removed. What trainers write into them is
+//! left to `tail` and the launcher.
+//!
+//! Nothing here is fsynced. An order is written beside and renamed, so a crash of the agent leaves
+//! a whole one or none; and a power loss takes the trainer with it, so that whatever the folder
+//! lost is lost with an attempt that starts again from the last checkpoint the coordinator has.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile};
+use sweep_core::id::Lease;
+
+use crate::launcher::Disposal;
+
+/// Logs of so many failed attempts are kept, the newest.
+const FAILED_KEPT: usize = 50;
+
+/// The folders below an agent's state folder.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    state: PathBuf,
+}
+
+impl Folders {
+    /// Makes `attempts/` below the state folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn new(state: &Path) -> io::Result<Self> {
+        fs::create_dir_all(state.join("attempts"))?;
+        Ok(Self { state: state.into() })
+    }
+
+    /// Where the attempt folders are.
+    pub fn root(&self) -> PathBuf {
+        self.state.join("attempts")
+    }
+
+    /// The folder of an attempt.
+    pub fn path(&self, lease: Lease) -> PathBuf {
+        self.root().join(lease.to_string())
+    }
+
+    /// Makes the folder of a new attempt. What an earlier try to start it left is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn create(&self, lease: Lease) -> io::Result<PathBuf> {
+        let path = self.path(lease);
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir_all(&path)?;
+                fs::create_dir(&path)?;
+            }
+            Err(error) => return Err(error),
+        }
+        fs::create_dir(path.join(CHECKPOINT_DIR))?;
+        Ok(path)
+    }
+
+    /// Writes the order into an attempt's folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_order(folder: &Path, order: &OrderFile) -> io::Result<()> {
+        let text = serde_json::to_vec(order)?;
+        let beside = folder.join("order.json.tmp");
+        fs::File::create(&beside)?.write_all(&text)?;
+        fs::rename(&beside, folder.join(ORDER_FILE))
+    }
+
+    /// The attempts that have a folder. What is not an attempt's folder is left alone.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Lease>> {
+        let mut leases = Vec::new();
+        for entry in fs::read_dir(self.root())? {
+            let entry = entry?;
+            let lease = entry.file_name().to_str().and_then(|name| name.parse::<Lease>().ok());
+            match lease {
+                Some(lease) if entry.file_type()?.is_dir() => leases.push(lease),
+                _ => tracing::warn!(path = %entry.path().display(), "not an attempt, left alone"),
+            }
+        }
+        leases.sort_unstable();
+        Ok(leases)
+    }
+
+    /// Settles an attempt's folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn dispose(&self, lease: Lease, how: Disposal) -> io::Result<()> {
+        let from = self.path(lease);
+        match how {
+            Disposal::Remove => gone(fs::remove_dir_all(&from)),
+            Disposal::Quarantine => self.set_aside(lease, "quarantine"),
+            Disposal::Unknown => self.set_aside(lease, "unknown"),
+            Disposal::KeepLog => {
+                let kept = self.state.join("failed");
+                let to = kept.join(lease.to_string());
+                fs::create_dir_all(&to)?;
+                for name in [ORDER_FILE, EVENTS_FILE, LOG_FILE] {
+                    gone(fs::rename(from.join(name), to.join(name)))?;
+                }
+                gone(fs::remove_dir_all(&from))?;
+                prune(&kept, FAILED_KEPT)
+            }
+        }
+    }
+
+    /// Keeps everything of it, out of the way.
+    fn set_aside(&self, lease: Lease, name: &str) -> io::Result<()> {
+        let aside = self.state.join(name);
+        fs::create_dir_all(&aside)?;
+        let to = aside.join(lease.to_string());
+        gone(fs::remove_dir_all(&to))?;
+        gone(fs::rename(self.path(lease), to))
+    }
+}
+
+/// What is not there need not be removed.
+fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes the oldest folders until at most `most` are left.
+fn prune(folder: &Path, most: usize) -> io::Result<()> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        entries.push((entry.metadata()?.modified()?, entry.path()));
+    }
+    entries.sort_unstable();
+    let surplus = entries.len().saturating_sub(most);
+    for (_, path) in entries.drain(..surplus) {
+        gone(fs::remove_dir_all(path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sweep_core::id::{SweepId, TrialId};
+
+    fn lease(attempt: u32) -> Lease {
+        let trial = TrialId::derive(SweepId::derive("attempts", ""), "");
+        Lease { trial, attempt }
+    }
+
+    #[test]
+    fn a_folder_is_found_again_until_it_is_settled() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        for attempt in 1..=4 {
+            let path = folders.create(lease(attempt)).unwrap();
+            fs::write(path.join(LOG_FILE), "words").unwrap();
+        }
+        fs::write(state.path().join("attempts/stray"), "").unwrap();
+        assert_eq!(folders.list().unwrap(), [lease(1), lease(2), lease(3), lease(4)]);
+        let how = [Disposal::Remove, Disposal::KeepLog, Disposal::Quarantine, Disposal::Unknown];
+        for (attempt, how) in (1..).zip(how) {
+            folders.dispose(lease(attempt), how).unwrap();
+            // Again is harmless.
+            folders.dispose(lease(attempt), how).unwrap();
+        }
+        assert_eq!(folders.list().unwrap(), []);
+        for (name, attempt) in [("failed", 2), ("quarantine", 3), ("unknown", 4)] {
+            let kept = state.path().join(name).join(lease(attempt).to_string());
+            assert_eq!(fs::read_to_string(kept.join(LOG_FILE)).unwrap(), "words");
+        }
+    }
+
+    #[test]
+    fn only_the_newest_failures_are_kept() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        for attempt in 1..=FAILED_KEPT as u32 + 3 {
+            folders.create(lease(attempt)).unwrap();
+            folders.dispose(lease(attempt), Disposal::KeepLog).unwrap();
+        }
+        let kept = fs::read_dir(state.path().join("failed")).unwrap().count();
+        assert_eq!(kept, FAILED_KEPT);
+        assert!(state.path().join("failed").join(lease(FAILED_KEPT as u32 + 3).to_string()).exists());
+    }
+}

@@ -1,0 +1,133 @@
+//! The command line and what follows from it. Where flags and the environment say nothing, the
+//! usual places of this user (XDG) are used.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+/// What `sweep-agent` was asked to do.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "sweep-agent",
+    version,
+    about = "Runs trainings on this machine for a sweep coordinator",
+    long_about = "Runs trainings on this machine for a sweep coordinator: one trainer process per slot, \
+        its numbers and checkpoints shipped until the coordinator has them.\n\n\
+        SIGTERM and SIGINT make the agent leave at once; its trainers go on, and the next agent on the \
+        same state folder takes them over. To end trainings, cancel them (sweepctl cancel).",
+    after_help = "Example:\n  sweep-agent --coordinator http://127.0.0.1:7070 --data ~/datasets --slots 2\n\n\
+        Exit codes: 0 asked to leave, 1 failed, 2 wrong use, 3 another agent has the state folder."
+)]
+pub struct Cli {
+    /// Address of the coordinator; plain text, so on this machine only
+    #[arg(long, env = "SWEEP_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
+    pub coordinator: String,
+    /// Where the agent keeps its id and the running attempts [default: $XDG_STATE_HOME/sweep/agent]
+    #[arg(long, env = "SWEEP_AGENT_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Trainers at once [default: one per GPU; without GPUs one per core, at most one per 2 GiB of memory]
+    #[arg(long, env = "SWEEP_AGENT_SLOTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// Folder whose sub-folders are data sets; may be repeated (in the environment: separated by colons)
+    #[arg(long, env = "SWEEP_AGENT_DATA", value_name = "DIR", value_delimiter = ':')]
+    pub data: Vec<PathBuf>,
+    /// Folder for decoded images [default: $XDG_CACHE_HOME/sweep/datasets]
+    #[arg(long, env = "SWEEP_AGENT_CACHE", value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The trainer program [default: sweep-trainer beside this program, else in PATH]
+    #[arg(long, env = "SWEEP_AGENT_TRAINER", value_name = "FILE")]
+    pub trainer: Option<PathBuf>,
+    /// Seconds between asking a trainer to stop and killing it
+    #[arg(long, env = "SWEEP_AGENT_GRACE", value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
+    /// Seconds that trainers go on without an agent before they save and leave
+    #[arg(long, env = "SWEEP_AGENT_ORPHANS", value_name = "SECONDS", default_value_t = 900)]
+    pub orphan_limit: u64,
+    /// Run this many pretend agents, which need no data, in one process (for benchmarks and tests)
+    #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub pretend: Option<u32>,
+    /// Pretend agents start no processes: every trial reports one epoch and ends
+    #[arg(long, hide = true, requires = "pretend")]
+    pub in_process: bool,
+}
+
+/// Neither a flag nor the environment says where something goes.
+#[derive(Debug, thiserror::Error)]
+#[error("no home folder to put the {what} in; say where with {flag}")]
+pub struct NoHome {
+    what: &'static str,
+    flag: &'static str,
+}
+
+impl Cli {
+    /// The state folder.
+    ///
+    /// # Errors
+    /// When nothing says where it is.
+    pub fn state(&self) -> Result<PathBuf, NoHome> {
+        let usual = || below("XDG_STATE_HOME", ".local/state", "sweep/agent");
+        self.state.clone().or_else(usual).ok_or(NoHome { what: "state", flag: "--state" })
+    }
+
+    /// The folder for decoded images.
+    ///
+    /// # Errors
+    /// When nothing says where it is.
+    pub fn cache(&self) -> Result<PathBuf, NoHome> {
+        let usual = || below("XDG_CACHE_HOME", ".cache", "sweep/datasets");
+        self.cache.clone().or_else(usual).ok_or(NoHome { what: "cache", flag: "--cache" })
+    }
+
+    /// The trainer program.
+    pub fn trainer(&self) -> PathBuf {
+        if let Some(trainer) = &self.trainer {
+            return trainer.clone();
+        }
+        let beside = env::current_exe().ok().map(|own| own.with_file_name("sweep-trainer"));
+        let in_path = || {
+            let path = env::var_os("PATH")?;
+            env::split_paths(&path).map(|folder| folder.join("sweep-trainer")).find(|file| file.is_file())
+        };
+        beside
+            .clone()
+            .filter(|file| file.is_file())
+            .or_else(in_path)
+            .or(beside)
+            .unwrap_or_else(|| "sweep-trainer".into())
+    }
+
+    /// The data roots that are there, absolute.
+    pub fn data_roots(&self) -> Vec<PathBuf> {
+        let given = self.data.iter().filter(|root| !root.as_os_str().is_empty());
+        let roots = given.filter_map(|root| {
+            root.canonicalize()
+                .inspect_err(|error| tracing::warn!(root = %root.display(), %error, "a data root cannot be used"))
+                .ok()
+        });
+        roots.collect()
+    }
+}
+
+/// `rest` below the folder that `variable` names, or below `usual` in the home folder.
+fn below(variable: &str, usual: &str, rest: &str) -> Option<PathBuf> {
+    let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
+    let named = env::var_os(variable).and_then(|path| absolute(path.into()));
+    let home = || absolute(PathBuf::from(env::var_os("HOME")?)).map(|home| home.join(usual));
+    named.or_else(home).map(|base: PathBuf| Path::join(&base, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        let cli = Cli::parse_from(["sweep-agent", "--data", "/a:/b", "--data", "/c", "--slots", "3"]);
+        assert_eq!(cli.data, ["/a", "/b", "/c"].map(PathBuf::from));
+        assert!(Cli::try_parse_from(["sweep-agent", "--slots", "0"]).is_err());
+        assert!(Cli::try_parse_from(["sweep-agent", "--in-process"]).is_err());
+    }
+}

@@ -1,0 +1,204 @@
+//! Which data sets this host has: the sub-folders of its data roots, as the trainer sees them. The
+//! trainer does the looking, in a process of its own with a time limit; reading images is its job.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+use sweep_core::event::DatasetFacts;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// How often the roots are looked at.
+const EVERY: Duration = Duration::from_secs(60);
+/// How long the trainer may look at them.
+const LOOK: Duration = Duration::from_secs(30);
+/// Most bytes of what it says.
+const MOST: usize = 4 << 20;
+/// Folders below a data set whose change means that it has changed.
+const DEPTH: u32 = 2;
+
+/// Looks again and again and says what it finds; a data set that has not changed is not read again.
+pub async fn watch(trainer: PathBuf, roots: Vec<PathBuf>, found: watch::Sender<Option<Vec<DatasetFacts>>>) {
+    let mut seen = None;
+    loop {
+        let places = roots.clone();
+        let signature = tokio::task::spawn_blocking(move || signature(&places)).await;
+        if let Ok(signature) = signature
+            && seen.as_ref() != Some(&signature)
+        {
+            let facts = look(&trainer, signature.keys()).await;
+            found.send_if_modified(|old| {
+                let changed = old.as_ref() != Some(&facts);
+                *old = Some(facts);
+                changed
+            });
+            seen = Some(signature);
+        }
+        if found.is_closed() {
+            return;
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// Every data set folder with the times its folders changed.
+fn signature(roots: &[PathBuf]) -> BTreeMap<PathBuf, Vec<SystemTime>> {
+    let mut out = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for root in roots {
+        let entries = match fs::read_dir(root) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(root = %root.display(), %error, "cannot read a data root");
+                continue;
+            }
+        };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort_unstable();
+        for path in paths {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                tracing::warn!(path = %path.display(), "left out: its name is not UTF-8");
+                continue;
+            };
+            if name.starts_with('.') || !path.is_dir() {
+                continue;
+            }
+            if !names.insert(name.to_owned()) {
+                tracing::warn!(path = %path.display(), "left out: an earlier data root has a data set of this name");
+                continue;
+            }
+            let mut times = Vec::new();
+            changes(&path, DEPTH, &mut times);
+            out.insert(path, times);
+        }
+    }
+    out
+}
+
+fn changes(folder: &Path, depth: u32, times: &mut Vec<SystemTime>) {
+    let modified = fs::metadata(folder).and_then(|metadata| metadata.modified());
+    times.extend(modified.ok());
+    if depth == 0 {
+        return;
+    }
+    let mut below: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect();
+    below.sort_unstable();
+    for folder in below {
+        changes(&folder, depth - 1, times);
+    }
+}
+
+/// What the trainer says of one folder; fields that this version does not know are left alone.
+#[derive(Debug, Deserialize)]
+struct Inspected {
+    path: PathBuf,
+    #[serde(default)]
+    classes: u32,
+    #[serde(default)]
+    train_images: u64,
+    #[serde(default)]
+    val_images: u64,
+    #[serde(default)]
+    error: Option<Problem>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Problem {
+    reason: String,
+    message: String,
+}
+
+async fn look(trainer: &Path, paths: impl Iterator<Item = &PathBuf>) -> Vec<DatasetFacts> {
+    let paths: Vec<&PathBuf> = paths.collect();
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let mut inspected = match inspect(trainer, &paths).await {
+        Ok(inspected) => inspected,
+        Err(error) => {
+            tracing::warn!(trainer = %trainer.display(), %error, "cannot look at the data sets");
+            return Vec::new();
+        }
+    };
+    let facts = paths.into_iter().filter_map(|path| {
+        let name = path.file_name()?.to_str()?.to_owned();
+        let seen = inspected.remove(path);
+        let problem = match &seen {
+            None => Some("dataset_unseen: the trainer said nothing about it in time".to_owned()),
+            Some(seen) => (seen.error.as_ref()).map(|error| format!("{}: {}", error.reason, error.message)),
+        };
+        let (classes, train_images, val_images) =
+            seen.map_or((0, 0, 0), |seen| (seen.classes, seen.train_images, seen.val_images));
+        if let Some(problem) = &problem {
+            tracing::warn!(name, problem, "a data set cannot be used");
+        }
+        Some(DatasetFacts { name, classes, train_images, val_images, problem })
+    });
+    facts.collect()
+}
+
+async fn inspect(trainer: &Path, paths: &[&PathBuf]) -> io::Result<BTreeMap<PathBuf, Inspected>> {
+    let mut child = Command::new(trainer)
+        .arg("inspect")
+        .args(paths)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut text = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        use tokio::io::AsyncReadExt;
+        let mut stdout = stdout.take(MOST as u64);
+        let read = stdout.read_to_end(&mut text);
+        if timeout(LOOK, read).await.is_err() {
+            tracing::warn!("looking at the data sets takes too long; what was seen until now is used");
+        }
+    }
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let seen = lines.filter_map(|line| {
+        let seen = serde_json::from_slice::<Inspected>(line);
+        seen.inspect_err(|error| tracing::warn!(%error, "the trainer says something else about a data set")).ok()
+    });
+    Ok(seen.map(|seen| (seen.path.clone(), seen)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[tokio::test]
+    async fn sub_folders_are_reported_as_the_trainer_sees_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["data/good/train", "data/bad", "data/.hidden", "other/good"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        let trainer = folder.path().join("trainer");
+        let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":3,\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folders\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
+        fs::write(&trainer, script).unwrap();
+        fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).unwrap();
+        let roots = [folder.path().join("data"), folder.path().join("other")];
+        let found = look(&trainer, signature(&roots).keys()).await;
+        let expected = [("bad", 0, Some("dataset_empty: no images")), ("good", 9, None)];
+        assert_eq!(found.len(), 2);
+        for (found, (name, images, problem)) in found.iter().zip(expected) {
+            assert_eq!((found.name.as_str(), found.train_images), (name, images));
+            assert_eq!(found.problem.as_deref(), problem);
+        }
+        let none = look(Path::new("/no/trainer"), signature(&roots).keys()).await;
+        assert_eq!(none, []);
+    }
+}

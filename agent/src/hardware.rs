@@ -1,0 +1,132 @@
+//! What this host has to offer: slots. One per GPU where NVML finds any, else one per processor
+//! core. Memory and power of a GPU are looked at elsewhere, when there is something to look at.
+
+use std::fs;
+use std::thread::available_parallelism;
+
+use nvml_wrapper::Nvml;
+
+/// Memory that a trainer on a processor is assumed to want, bytes.
+const MEMORY_PER_SLOT: u64 = 2 << 30;
+
+/// A place for one trainer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// What people see, e.g. `cpu (1 thread)` or `NVIDIA H200`.
+    pub label: String,
+    /// The GPU's lasting id, if it is one.
+    pub gpu: Option<String>,
+}
+
+impl Slot {
+    /// The device as an order names it.
+    pub fn device(&self) -> &'static str {
+        match self.gpu {
+            // The only visible one.
+            Some(_) => "cuda:0",
+            None => "cpu",
+        }
+    }
+
+    /// What CUDA is allowed to see.
+    pub fn visible(&self) -> &str {
+        self.gpu.as_deref().unwrap_or("")
+    }
+}
+
+/// The slots of this host and the threads each trainer may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hardware {
+    /// At least one.
+    pub slots: Vec<Slot>,
+    /// At least 1.
+    pub threads: u32,
+}
+
+/// Looks. `wanted` is the number of slots, if people have said so.
+///
+/// Without it a host with GPUs has one slot per GPU; another has one per core, but at most one per
+/// 2 GiB of memory: small networks gain nothing from threads and everything from more trials side
+/// by side, and a trial with one thread gives the same numbers on every host, however many cores
+/// it has. Threads are divided: two trainers with all threads each are 8 to 64 times slower.
+pub fn look(wanted: Option<u32>) -> Hardware {
+    let cores = available_parallelism().map_or(1, |cores| cores.get() as u32);
+    arrange(wanted, cores, memory(), &gpus())
+}
+
+fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String)]) -> Hardware {
+    let by_memory = u32::try_from(memory / MEMORY_PER_SLOT).unwrap_or(u32::MAX);
+    let default = match gpus.len() as u32 {
+        0 => cores.min(by_memory).max(1),
+        gpus => gpus,
+    };
+    let count = wanted.unwrap_or(default).max(1);
+    let threads = (cores / count).max(1);
+    let slot = |index: u32| match gpus.get(index as usize % gpus.len().max(1)) {
+        Some((name, uuid)) => Slot { label: name.clone(), gpu: Some(uuid.clone()) },
+        None => Slot { label: format!("cpu ({threads} thread{})", if threads == 1 { "" } else { "s" }), gpu: None },
+    };
+    Hardware { slots: (0..count).map(slot).collect(), threads }
+}
+
+/// Names and ids of the GPUs. A host without a driver has none.
+fn gpus() -> Vec<(String, String)> {
+    let nvml = match Nvml::init() {
+        Ok(nvml) => nvml,
+        Err(error) => {
+            tracing::debug!(%error, "no NVIDIA driver, using the processor");
+            return Vec::new();
+        }
+    };
+    let count = nvml.device_count().unwrap_or(0);
+    let gpu = |index| {
+        let device = nvml.device_by_index(index)?;
+        Ok::<_, nvml_wrapper::error::NvmlError>((device.name()?, device.uuid()?))
+    };
+    let found = (0..count).filter_map(|index| {
+        gpu(index).inspect_err(|error| tracing::warn!(index, %error, "a GPU does not answer, left out")).ok()
+    });
+    found.collect()
+}
+
+/// Memory of the host, bytes.
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?;
+        kib.trim().parse::<u64>().ok()
+    });
+    total.map_or(u64::MAX, |kib| kib.saturating_mul(1024))
+}
+
+/// The host's name.
+pub fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_and_threads_follow_the_host() {
+        let gib = 1 << 30;
+        let check = |wanted, cores, memory, gpus: usize, slots: usize, threads, label: &str| {
+            let gpus: Vec<_> = (0..gpus).map(|gpu| (format!("GPU {gpu}"), format!("uuid-{gpu}"))).collect();
+            let found = arrange(wanted, cores, memory, &gpus);
+            assert_eq!((found.slots.len(), found.threads), (slots, threads));
+            assert_eq!(found.slots[slots - 1].label, label);
+        };
+        check(None, 2, 24 * gib, 0, 2, 1, "cpu (1 thread)");
+        check(None, 64, 16 * gib, 0, 8, 8, "cpu (8 threads)");
+        check(None, 1, gib, 0, 1, 1, "cpu (1 thread)");
+        check(Some(1), 4, 24 * gib, 0, 1, 4, "cpu (4 threads)");
+        check(Some(8), 2, 24 * gib, 0, 8, 1, "cpu (1 thread)");
+        check(None, 16, gib, 2, 2, 8, "GPU 1");
+        check(Some(3), 16, gib, 2, 3, 5, "GPU 0");
+    }
+}

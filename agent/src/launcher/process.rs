@@ -1,0 +1,235 @@
+//! Real trainers: one process group per attempt, told what to do by a file and heard through
+//! another. A trainer outlives its agent; the next life of the agent takes it over.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sweep_core::attempt::{ALIVE_FILE, CHECKPOINT_DIR, FailureClass, LOG_FILE, OrderFile, PROTOCOL, Resume, Work};
+use sweep_core::event::{Checkpoint, Failure};
+use sweep_core::id::Lease;
+use sweep_proto::convert::PlacedOrder;
+use tokio::process::Command;
+
+use super::scan::{self, FOLDER_VAR, SLOT_VAR};
+use super::trainer::{Body, ProcessTrainer};
+use super::{Disposal, Found, Launcher, Source, Trainer};
+use crate::attempts::Folders;
+use crate::hardware::Slot;
+use crate::rpc::blobs::{BlobClient, DownloadError};
+
+/// What trainers get of the agent's own environment; nothing else reaches them.
+const PASSED_ON: [&str; 10] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    "RUST_BACKTRACE",
+    "SWEEP_LOG",
+    "SWEEP_NOOP_EPOCHS",
+    "SWEEP_NOOP_EPOCH_MS",
+    "SWEEP_NOOP_CHECKPOINT",
+    "SWEEP_NOOP_LINGER_MS",
+];
+
+/// How trainers of this host are run.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    /// The trainer program.
+    pub trainer: PathBuf,
+    /// What each slot is.
+    pub slots: Vec<Slot>,
+    /// Threads of one trainer.
+    pub threads: u32,
+    /// Where data sets are looked up.
+    pub data_roots: Vec<PathBuf>,
+    /// Where decoded images are kept.
+    pub cache_dir: PathBuf,
+    /// The agent's lock.
+    pub agent_lock: PathBuf,
+    /// How long a trainer goes on without an agent, seconds.
+    pub orphan_limit_s: u64,
+    /// The host was started again since the agent last ran.
+    pub rebooted: bool,
+}
+
+/// Starts real trainers.
+#[derive(Debug)]
+pub struct ProcessLauncher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: ProcessConfig,
+    folders: Folders,
+    blobs: BlobClient,
+}
+
+impl ProcessLauncher {
+    /// Looks after the attempt folders below `folders`.
+    pub fn new(config: ProcessConfig, folders: Folders, blobs: BlobClient) -> Self {
+        Self { inner: Arc::new(Inner { config, folders, blobs }) }
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    fn found(&self) -> Vec<Found> {
+        let folders = &self.inner.folders;
+        let leases = folders.list().unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot list the attempt folders");
+            Vec::new()
+        });
+        let living = scan::all(&folders.root());
+        let mut found = Vec::new();
+        for lease in leases {
+            let slot = living.get(&lease).and_then(|found| found.slot);
+            if !living.contains_key(&lease) && !folders.path(lease).join(ALIVE_FILE).exists() {
+                // Its trainer never got as far as its lock: it never began, and nobody is to blame.
+                self.dispose(lease, Disposal::Remove);
+                continue;
+            }
+            found.push(Found { lease, slot });
+        }
+        found
+    }
+
+    fn start(&self, order: PlacedOrder) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
+        let inner = Arc::clone(&self.inner);
+        async move { Ok(Box::new(inner.start(order).await?) as Box<dyn Trainer>) }.boxed()
+    }
+
+    fn attach(&self, lease: Lease) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
+        let inner = Arc::clone(&self.inner);
+        async move { Ok(Box::new(inner.attach(lease)?) as Box<dyn Trainer>) }.boxed()
+    }
+
+    fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source> {
+        // A name from a trainer never leads out of its folder.
+        let name = Path::new(file).file_name().filter(|name| *name == file)?;
+        let path = self.inner.folders.path(lease);
+        let path = path.join(CHECKPOINT_DIR).join(name);
+        path.is_file().then_some(Source::File(path))
+    }
+
+    fn dispose(&self, lease: Lease, how: Disposal) {
+        if let Err(error) = self.inner.folders.dispose(lease, how) {
+            tracing::warn!(%lease, %error, "cannot settle the attempt's folder");
+        }
+    }
+}
+
+impl Inner {
+    async fn start(&self, order: PlacedOrder) -> Result<ProcessTrainer, Failure> {
+        let lease = order.lease;
+        let folder = self
+            .folders
+            .create(lease)
+            .map_err(|error| host(&error, format!("cannot make the attempt's folder: {error}")))?;
+        let resume = match &order.order.resume {
+            None => None,
+            Some(checkpoint) => Some(Resume {
+                file: self.download(&folder, checkpoint).await?,
+                epoch: checkpoint.epoch,
+                best: match &order.order.best {
+                    Some(best) if best.sha256 != checkpoint.sha256 => Some(self.download(&folder, best).await?),
+                    _ => None,
+                },
+            }),
+        };
+        let config = &self.config;
+        let slot = &config.slots[order.slot as usize];
+        let file = OrderFile {
+            protocol: PROTOCOL,
+            work: vec![Work { lease, recipe: order.order.recipe, resume }],
+            device: slot.device().to_owned(),
+            threads: config.threads,
+            data_roots: config.data_roots.clone(),
+            cache_dir: config.cache_dir.clone(),
+            agent_lock: config.agent_lock.clone(),
+            orphan_limit_s: config.orphan_limit_s,
+        };
+        Folders::write_order(&folder, &file)
+            .map_err(|error| host(&error, format!("cannot write the order: {error}")))?;
+        self.spawn(lease, order.slot, folder)
+    }
+
+    fn spawn(&self, lease: Lease, slot: u32, folder: PathBuf) -> Result<ProcessTrainer, Failure> {
+        let config = &self.config;
+        let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
+        let (out, err) = log
+            .try_clone()
+            .and_then(|out| Ok((out, log.try_clone()?)))
+            .map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
+        let threads = config.threads.to_string();
+        let mut command = Command::new(&config.trainer);
+        command
+            .arg(&folder)
+            .env_clear()
+            .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .env(FOLDER_VAR, &folder)
+            .env(SLOT_VAR, slot.to_string())
+            .env("SWEEP_TRIAL_ID", lease.trial.to_string())
+            .env("SWEEP_ATTEMPT", lease.attempt.to_string())
+            .env("OMP_NUM_THREADS", &threads)
+            .env("MKL_NUM_THREADS", &threads)
+            .env("CUDA_VISIBLE_DEVICES", config.slots[slot as usize].visible())
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .kill_on_drop(false);
+        let child = command.spawn().map_err(|error| {
+            let program = config.trainer.display();
+            let reason = match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => "trainer_missing",
+                _ => "trainer_not_started",
+            };
+            failure(reason, format!("cannot start {program}: {error}"))
+        })?;
+        Ok(ProcessTrainer::new(Body::own(child), lease, folder, log))
+    }
+
+    fn attach(&self, lease: Lease) -> Result<ProcessTrainer, Failure> {
+        let folder = self.folders.path(lease);
+        let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
+        let body = Body::found(self.folders.root(), lease, &folder, self.config.rebooted);
+        Ok(ProcessTrainer::new(body, lease, folder, log))
+    }
+
+    async fn download(&self, folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
+        let path = folder.join(format!("from-{}.safetensors", checkpoint.sha256));
+        match self.blobs.download(&checkpoint.sha256, &path).await {
+            Ok(()) => Ok(path),
+            Err(DownloadError::Missing) => {
+                Err(failure("checkpoint_missing", format!("the coordinator has no blob {}", checkpoint.sha256)))
+            }
+            Err(DownloadError::Write(error)) => {
+                Err(host(&error, format!("cannot store the checkpoint to go on from: {error}")))
+            }
+        }
+    }
+}
+
+fn open_log(folder: &Path) -> io::Result<File> {
+    let mut options = fs::File::options();
+    options.read(true).append(true).create(true);
+    options.open(folder.join(LOG_FILE))
+}
+
+fn failure(reason: &str, message: String) -> Failure {
+    Failure { class: FailureClass::Host, reason: reason.into(), message }
+}
+
+/// A failure of this host, never charged to the trial.
+fn host(error: &io::Error, message: String) -> Failure {
+    let reason = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk_full",
+        _ => "folder_unusable",
+    };
+    failure(reason, message)
+}

@@ -1,0 +1,184 @@
+//! `sweep-agent`: flags, logging, signals, exit code. What the agent does is in the library.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use sweep_agent::attempts::Folders;
+use sweep_agent::config::Cli;
+use sweep_agent::hardware::{self, Hardware};
+use sweep_agent::launcher::Launcher;
+use sweep_agent::launcher::noop::NoopLauncher;
+use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
+use sweep_agent::lock::{LOCK_FILE, StateError, StateFolder};
+use sweep_agent::rpc::blobs::BlobClient;
+use sweep_agent::rpc::links;
+use sweep_agent::session::{self, Settings};
+use sweep_agent::{datasets, rpc::Links};
+use sweep_core::event::AgentFacts;
+use sweep_core::id::AgentId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = std::env::var("SWEEP_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => {
+            let ended = runtime.block_on(serve(&cli));
+            // A data set that is being looked at, or a file that is being read, is not waited for.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(error).context("cannot start"),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            match error.downcast_ref::<StateError>() {
+                Some(StateError::Taken(_)) => ExitCode::from(3),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let asked = async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::info!("asked to leave; trainers go on and the next agent takes them over");
+    };
+    match cli.pretend {
+        None => one(cli, asked).await,
+        Some(count) => many(cli, count, asked).await,
+    }
+}
+
+/// The agent of this host.
+async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let state = StateFolder::open(&cli.state()?)?;
+    let links = links(&cli.coordinator)?;
+    let (hardware, roots, trainer) = (hardware::look(cli.slots), cli.data_roots(), absolute(&cli.trainer()));
+    let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links)?;
+    let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
+    let root_names = roots.iter().filter_map(|root| root.to_str());
+    settings.facts.data_roots = root_names.map(str::to_owned).collect();
+    tracing::info!(
+        agent = %state.agent, coordinator = cli.coordinator, slots = ?settings.facts.slots,
+        trainer = %trainer.display(), state = %state.path.display(), "agent started"
+    );
+    if roots.is_empty() {
+        tracing::warn!("no data roots: nothing can be trained here; say where data sets are with --data");
+    }
+    let (found, look) = watch::channel(None);
+    let looking = tokio::spawn(datasets::watch(trainer, roots, found));
+    session::run(settings, links, launcher, look, shutdown).await;
+    looking.abort();
+    Ok(())
+}
+
+/// Several agents that need no data, in one process.
+async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let hardware = Hardware {
+        slots: hardware::look(None).slots.into_iter().cycle().take(cli.slots.unwrap_or(1) as usize).collect(),
+        threads: 1,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let mut agents = JoinSet::new();
+    for number in 0..count {
+        let links = links(&cli.coordinator)?;
+        let (found, look) = watch::channel(Some(Vec::new()));
+        let host = format!("pretend-{number}");
+        let (agent, launcher, state): (AgentId, Arc<dyn Launcher>, Option<StateFolder>) = if cli.in_process {
+            (Uuid::now_v7().into(), Arc::new(NoopLauncher), None)
+        } else {
+            let state = StateFolder::open(&cli.state()?.join(&host))?;
+            let trainer = absolute(&cli.trainer());
+            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links)?;
+            (state.agent, launcher, Some(state))
+        };
+        let mut settings = settings(cli, agent, host, &hardware);
+        settings.facts.any_dataset = true;
+        let mut stopped = stopped.clone();
+        agents.spawn(async move {
+            let shutdown = async move {
+                stopped.wait_for(|stop| *stop).await.ok();
+            };
+            session::run(settings, links, launcher, look, shutdown).await;
+            drop((found, state));
+        });
+    }
+    tracing::info!(agents = count, slots = hardware.slots.len(), "pretend agents started");
+    shutdown.await;
+    stop.send_replace(true);
+    while agents.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Settings {
+    // The low half of a version 7 id is random but for its two highest bits.
+    let [random, seed] = [(); 2].map(|()| Uuid::now_v7().as_u64_pair().1);
+    Settings {
+        facts: AgentFacts {
+            agent,
+            host,
+            incarnation: random,
+            slots: hardware.slots.iter().map(|slot| slot.label.clone()).collect(),
+            datasets: Vec::new(),
+            data_roots: Vec::new(),
+            any_dataset: false,
+        },
+        grace: Duration::from_secs(cli.grace),
+        seed,
+    }
+}
+
+fn processes(
+    cli: &Cli,
+    state: &StateFolder,
+    hardware: &Hardware,
+    data_roots: Vec<PathBuf>,
+    trainer: PathBuf,
+    links: &Links,
+) -> anyhow::Result<Arc<dyn Launcher>> {
+    let cache_dir = cli.cache()?;
+    std::fs::create_dir_all(&cache_dir)
+        .with_context(|| format!("cannot make the cache folder {}", cache_dir.display()))?;
+    let config = ProcessConfig {
+        trainer,
+        slots: hardware.slots.clone(),
+        threads: hardware.threads,
+        data_roots,
+        cache_dir: absolute(&cache_dir),
+        agent_lock: state.path.join(LOCK_FILE),
+        orphan_limit_s: cli.orphan_limit,
+        rebooted: state.rebooted,
+    };
+    let folders = Folders::new(&state.path).with_context(|| format!("cannot use {}", state.path.display()))?;
+    let blobs = BlobClient::new(links.bulk.clone());
+    Ok(Arc::new(ProcessLauncher::new(config, folders, blobs)))
+}
+
+/// Trainers are started from anywhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}

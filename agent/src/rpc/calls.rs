@@ -1,0 +1,99 @@
+//! Hello, poll, report, ship: one function each, typed on both sides.
+
+use std::time::Duration;
+
+use sweep_core::command::{Effect, EffectResult, Verdict};
+use sweep_core::event::AgentFacts;
+use sweep_core::id::{AgentId, Lease};
+use sweep_proto::convert::{Orders, hello_request, id_bytes, orders, to_leases};
+use sweep_proto::v1::agents_client::AgentsClient;
+use sweep_proto::v1::{self, PollRequest, ReportRequest, ShipSeriesRequest};
+use tonic::Request;
+use tonic::transport::Channel;
+
+use super::CallError;
+use crate::series::Shipment;
+
+/// Longest wait for an answer that the coordinator gives at once.
+const ANSWER: Duration = Duration::from_secs(30);
+/// What a network may add to the length of a long poll.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Says what this agent is and what it holds; one verdict comes back for each attempt held.
+///
+/// # Errors
+/// When there is no answer, or a refusal.
+pub async fn hello(channel: Channel, facts: AgentFacts, held: Vec<Lease>) -> Result<Vec<(Lease, Verdict)>, CallError> {
+    let mut request = Request::new(hello_request(&facts, &held, env!("CARGO_PKG_VERSION")));
+    request.set_timeout(ANSWER);
+    let reply = AgentsClient::new(channel).hello(request).await?.into_inner();
+    let verdicts = reply.verdicts.into_iter().map(Verdict::try_from);
+    let verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
+    Ok(held.into_iter().zip(verdicts).collect())
+}
+
+/// Heartbeat, and the wait for orders newer than `revision`.
+///
+/// # Errors
+/// As [`hello`].
+pub async fn poll(
+    channel: Channel,
+    agent: AgentId,
+    known: Vec<Lease>,
+    revision: u64,
+    wait: Duration,
+) -> Result<Orders, CallError> {
+    let mut request = Request::new(PollRequest {
+        agent_id: id_bytes(agent),
+        known: to_leases(&known),
+        wait_ms: wait.as_millis() as u32,
+        revision,
+    });
+    request.set_timeout(wait + SLACK);
+    let reply = AgentsClient::new(channel).poll(request).await?.into_inner();
+    Ok(orders(reply.orders.as_ref())?)
+}
+
+/// Says what happened; one result per effect comes back, and the orders after it.
+///
+/// # Errors
+/// As [`hello`].
+pub async fn report(
+    channel: Channel,
+    agent: AgentId,
+    effects: Vec<Effect>,
+    known: Vec<Lease>,
+) -> Result<(Vec<EffectResult>, Orders), CallError> {
+    let mut request = Request::new(ReportRequest {
+        agent_id: id_bytes(agent),
+        effects: effects.iter().map(v1::Effect::from).collect(),
+        known: to_leases(&known),
+    });
+    request.set_timeout(ANSWER);
+    let reply = AgentsClient::new(channel).report(request).await?.into_inner();
+    let results = reply.results.into_iter().map(EffectResult::try_from);
+    let results = results.collect::<Result<Vec<_>, _>>()?;
+    Ok((results, orders(reply.orders.as_ref())?))
+}
+
+/// Ships log text and steps.
+///
+/// # Errors
+/// As [`hello`].
+pub async fn ship(channel: Channel, agent: AgentId, shipment: Shipment) -> Result<(), CallError> {
+    let logs = shipment.logs.into_iter().map(|piece| v1::LogChunk {
+        lease: Some(piece.lease.into()),
+        offset: piece.offset,
+        text: piece.text,
+    });
+    let steps = shipment.steps.into_iter().map(|step| v1::Step {
+        lease: Some(step.lease.into()),
+        step: step.step,
+        loss: step.loss,
+    });
+    let mut request =
+        Request::new(ShipSeriesRequest { agent_id: id_bytes(agent), logs: logs.collect(), steps: steps.collect() });
+    request.set_timeout(ANSWER);
+    AgentsClient::new(channel).ship_series(request).await?;
+    Ok(())
+}
