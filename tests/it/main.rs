@@ -2,4 +2,5 @@
 //! time, real processes.
 
 mod boundaries;
+mod recovery;
 mod tidy;

@@ -1,9 +1,19 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
 //! and kills them; [`chaos`] does so at random until a sweep is done; [`sim`] runs a whole cluster in
-//! simulated time; [`images`] finds real images, if there are any.
+//! simulated time with the trainers of [`scripted`]; [`bench`] measures dispatch; [`images`] finds real
+//! images, if there are any.
 
+use sha2::{Digest, Sha256};
+
+pub mod bench;
 pub mod chaos;
 pub mod images;
 pub mod process;
 pub mod random;
+pub mod scripted;
 pub mod sim;
+
+/// SHA-256 as lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,1 +1,132 @@
-//! End to end with the real trainer.
+//! End to end with the real binaries and real training: a sweep under kills ends with the weights of a
+//! quiet one, the best checkpoint can be fetched and loaded, a wrong data set fails at once.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use sweep_tests::chaos::{Plan, find, run};
+use sweep_tests::process::{Lab, Setup, built};
+
+const SPEC: &str = r#"
+name = "tiny"
+dataset = "demo"
+model = "cifar-cnn"
+image_size = 32
+epochs = 4
+batch_size = 32
+seeds = 2
+
+[grid]
+lr = [1e-3, 1e-2]
+augmentation = ["none", "flip-crop"]
+"#;
+
+fn demo_images(bin: &Path, root: &Path) {
+    let images = Command::new(bin.join("sweep-demo-images")).arg(root.join("demo")).output().unwrap();
+    assert!(images.status.success(), "{}", String::from_utf8_lossy(&images.stderr));
+}
+
+fn lab(dir: &Path, name: &str) -> Lab {
+    let bin = built().unwrap();
+    let data = dir.join("data");
+    if !data.exists() {
+        demo_images(&bin, &data);
+    }
+    let mut setup = Setup::new(bin, dir.join(name));
+    setup.data = vec![data];
+    Lab::start(setup).unwrap()
+}
+
+#[test]
+fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("tiny.toml");
+    std::fs::write(&spec, SPEC).unwrap();
+    let limit = Duration::from_secs(600);
+    let quiet = run(&mut lab(dir.path(), "quiet"), &spec, Plan { every: None, seed: 0, limit }).unwrap();
+    assert_eq!(quiet.audit["completed"].as_u64().or(quiet.audit["audit"]["completed"].as_u64()), Some(8), "{}", quiet.audit);
+    let seed = u64::from(std::process::id());
+    let every = Some(Duration::from_millis(1200));
+    let noisy = run(&mut lab(dir.path(), "noisy"), &spec, Plan { every, seed, limit }).unwrap();
+    assert!(noisy.kills.iter().sum::<u32>() >= 3, "seed {seed}: only {:?} kills", noisy.kills);
+    assert_eq!(noisy.result, quiet.result, "seed {seed}, kills {:?}", noisy.kills);
+    for audit in [&quiet.audit, &noisy.audit] {
+        assert!(is_clean(audit), "seed {seed}: {audit}");
+    }
+}
+
+/// No violations anywhere in an audit's JSON.
+fn is_clean(audit: &Value) -> bool {
+    let violations = audit.get("violations").or_else(|| audit.get("audit").and_then(|inner| inner.get("violations")));
+    violations.and_then(Value::as_array).is_some_and(Vec::is_empty)
+}
+
+#[test]
+fn the_best_checkpoint_is_fetched_and_loads() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("one.toml");
+    let text = "name = \"one\"\ndataset = \"demo\"\nmodel = \"resnet18\"\nimage_size = 32\nepochs = 1\nlr = 1e-3\n";
+    std::fs::write(&spec, text).unwrap();
+    let mut lab = lab(dir.path(), "lab");
+    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let outcome = run(&mut lab, &spec, plan).unwrap();
+    let trial = find(&outcome.result["best"], "trial").or_else(|| find(&outcome.result, "trial")).unwrap();
+    let out = dir.path().join("out");
+    let path = lab.text(&["fetch", &trial, "--best", "-o", out.to_str().unwrap()]).unwrap();
+    let path = path.lines().find(|line| line.contains("safetensors")).unwrap().trim().to_owned();
+    // A second fetch finds the file and changes nothing.
+    lab.text(&["fetch", &trial, "--best", "-o", out.to_str().unwrap()]).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torchvision_parity.py");
+    let trainer = lab.setup().bin.join("sweep-trainer");
+    let output = Command::new("python3").args([script, &path, "--classes", "4", "--image-size", "32", "--trainer"]).arg(trainer).output().unwrap();
+    let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    #[expect(clippy::print_stderr, reason = "says whether torchvision was there")]
+    {
+        eprintln!("{words}");
+    }
+}
+
+#[test]
+fn a_class_folder_without_images_is_refused_before_anything_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = built().unwrap();
+    let data = dir.path().join("data");
+    demo_images(&bin, &data);
+    std::fs::create_dir_all(data.join("demo/train/zebra")).unwrap();
+    let mut setup = Setup::new(bin, dir.path().join("lab"));
+    setup.data = vec![data];
+    let lab = Lab::start(setup).unwrap();
+    lab.wait_for_agent().unwrap();
+    let spec = dir.path().join("tiny.toml");
+    std::fs::write(&spec, SPEC).unwrap();
+    let output = lab.ctl(&["submit", spec.to_str().unwrap()]).unwrap();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "accepted: {words}");
+    assert!(words.contains("zebra"), "the folder is named: {words}");
+}
+
+#[test]
+fn real_images_train() {
+    let Some(root) = sweep_tests::images::root() else {
+        #[expect(clippy::print_stderr, reason = "says that it was skipped")]
+        {
+            eprintln!("skipped: no real images ($SWEEP_TEST_DATA is not set)");
+        }
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("real.toml");
+    let text = "name = \"real\"\ndataset = \"cifar10-small\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\nlr = 1e-3\n";
+    std::fs::write(&spec, text).unwrap();
+    let mut setup = Setup::new(built().unwrap(), dir.path().join("lab"));
+    setup.data = vec![root];
+    let mut lab = Lab::start(setup).unwrap();
+    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let outcome = run(&mut lab, &spec, plan).unwrap();
+    let accuracy = outcome.result["points"][0]["accuracy"]["mean"].as_f64();
+    let accuracy = accuracy.or_else(|| outcome.result["report"]["points"][0]["accuracy"]["mean"].as_f64()).unwrap();
+    assert!(accuracy > 0.2, "ten classes: chance is 0.1, got {accuracy}");
+}

@@ -1,1 +1,175 @@
-fn main() {}
+//! `sweep-bench`: what `sweepctl bench` runs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use sweep_tests::bench::{Coordinator, Pretend, finish, large, millis, quantile, spec, submit};
+use sweep_tests::scripted::Script;
+
+/// Measures dispatch on this machine, with the real coordinator and its synced journal.
+#[derive(Parser)]
+#[command(name = "sweepctl bench", after_help = "Example: sweepctl bench dispatch --trials 20000")]
+struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// Folder with the binaries; default: where this program lies.
+    #[arg(long, global = true)]
+    bin: Option<PathBuf>,
+    /// Where the journal goes; default: a temporary folder below the current one.
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// No-op trials: rates, latencies, memory.
+    Dispatch {
+        /// Trials of the in-process run.
+        #[arg(long, default_value_t = 30_000)]
+        trials: u32,
+        /// Pretend agents of the in-process run.
+        #[arg(long, default_value_t = 16)]
+        agents: u32,
+        /// Slots of each.
+        #[arg(long, default_value_t = 8)]
+        slots: u32,
+        /// Trials of the run with a process each.
+        #[arg(long, default_value_t = 5_000)]
+        process_trials: u32,
+        /// Only the run with a process per trial.
+        #[arg(long)]
+        processes: bool,
+    },
+    /// 100,000 trials: plan, submit, list, memory, restart with 1,000,000 epoch reports.
+    Large {
+        /// Trials.
+        #[arg(long, default_value_t = 100_000)]
+        trials: u32,
+        /// Epoch reports of each.
+        #[arg(long, default_value_t = 10)]
+        epochs: u32,
+    },
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let own = std::env::current_exe()?;
+    let bin = args.bin.unwrap_or_else(|| own.parent().unwrap_or(Path::new(".")).to_owned());
+    let dir = match args.dir {
+        Some(dir) => tempfile::tempdir_in(dir)?,
+        None => tempfile::tempdir_in(".")?,
+    };
+    match args.what {
+        What::Dispatch { trials, agents, slots, process_trials, processes } => {
+            if !processes {
+                in_process(&bin, &dir.path().join("rate"), trials, agents, slots).await?;
+                latency(&bin, &dir.path().join("latency")).await?;
+            }
+            with_processes(&bin, &dir.path().join("processes"), process_trials).await?;
+        }
+        What::Large { trials, epochs } => {
+            println!("{trials} trials of {epochs} epoch reports:");
+            println!("{}", large::run(&bin, &dir.path().join("large"), trials, epochs).await?);
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
+async fn in_process(bin: &Path, dir: &Path, trials: u32, agents: u32, slots: u32) -> Result<()> {
+    let (coordinator, ready) = Coordinator::start(bin, dir).await?;
+    println!("coordinator ready after start              {:>12}   aim < 200 ms", millis(ready));
+    let mut client = coordinator.client().await?;
+    let pretend = Pretend::start(&coordinator.url(), agents, slots, Script::NOOP)?;
+    let name = submit(&mut client, &spec("warm-up", 1000, 1)).await?;
+    finish(&mut client, &name).await?;
+    pretend.take_gaps();
+    let cpu = coordinator.cpu();
+    let start = Instant::now();
+    let name = submit(&mut client, &spec("rate", trials, 1)).await?;
+    finish(&mut client, &name).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    let gaps = pretend.take_gaps();
+    println!(
+        "in-process trainers, {agents} agents x {slots} slots     {:>8.0} /s     aim 10,000; HyperQueue without processes 13,994",
+        f64::from(trials) / seconds
+    );
+    println!("  slot free -> next start, p50 / p99 (full load) {} / {}", millis(quantile(&gaps, 0.5)), millis(quantile(&gaps, 0.99)));
+    println!("  coordinator: {:.1} MiB, {:.0} % of one core", coordinator.memory().0, (coordinator.cpu() - cpu) / seconds * 100.0);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
+async fn latency(bin: &Path, dir: &Path) -> Result<()> {
+    let (coordinator, _) = Coordinator::start(bin, dir).await?;
+    let mut client = coordinator.client().await?;
+    let pretend = Pretend::start(&coordinator.url(), 1, 2, Script::NOOP)?;
+    let mut firsts = Vec::new();
+    for round in 0..21 {
+        let start = Instant::now();
+        let name = submit(&mut client, &spec(&format!("first-{round}"), 1, 1)).await?;
+        finish(&mut client, &name).await?;
+        let first = pretend.take_first_start().context("a trial started")?;
+        firsts.push(first.duration_since(start));
+    }
+    // The first round also waits for the agent's hello.
+    firsts.remove(0);
+    firsts.sort();
+    println!("submit -> first start, median              {:>12}   aim <= 10 ms; HyperQueue 8.0 ms", millis(quantile(&firsts, 0.5)));
+    pretend.take_gaps();
+    let start = Instant::now();
+    let name = submit(&mut client, &spec("thousand", 1000, 1)).await?;
+    finish(&mut client, &name).await?;
+    println!("1,000-point grid on 2 slots                {:>12}   aim < 2 s; Ray Tune 22 s; Optuna 115 s", millis(start.elapsed()));
+    let gaps = pretend.take_gaps();
+    println!("  slot free -> next start, p50 / p99       {} / {}   aim p99 < 20 ms", millis(quantile(&gaps, 0.5)), millis(quantile(&gaps, 0.99)));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
+async fn with_processes(bin: &Path, dir: &Path, trials: u32) -> Result<()> {
+    const AGENTS: u32 = 8;
+    let (coordinator, _) = Coordinator::start(bin, &dir.join("coordinator")).await?;
+    let agents: Vec<Agent> = (0..AGENTS).map(|number| Agent::start(bin, dir, &coordinator.url(), number)).collect::<Result<_>>()?;
+    let mut client = coordinator.client().await?;
+    let name = submit(&mut client, &spec("warm-up", 100, 1)).await?;
+    finish(&mut client, &name).await?;
+    let start = Instant::now();
+    let name = submit(&mut client, &spec("processes", trials, 1)).await?;
+    finish(&mut client, &name).await?;
+    let rate = f64::from(trials) / start.elapsed().as_secs_f64();
+    println!("a process per trial, {AGENTS} agents              {rate:>8.0} /s     aim 1,700; HyperQueue 1,715, Ray Tune 61, Slurm 4");
+    drop(agents);
+    Ok(())
+}
+
+/// A real agent process with the no-op trainer.
+struct Agent(Child);
+
+impl Agent {
+    fn start(bin: &Path, dir: &Path, url: &str, number: u32) -> Result<Self> {
+        let child = Command::new(bin.join("sweep-agent"))
+            .args(["--coordinator", url, "--slots", "4", "--pretend", "--trainer"])
+            .arg(bin.join("sweep-noop-trainer"))
+            .arg("--state")
+            .arg(dir.join(format!("agent-{number}")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("start sweep-agent")?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
