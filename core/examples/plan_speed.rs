@@ -57,13 +57,8 @@ fn main() {
         list((0..5).map(|i| format!("0.{i}"))),
     );
     measure("grid of 5 axes", &grid);
-    measure(
-        "grid of 5 axes with an exclusion",
-        &format!("{grid}[[exclude]]\nlr = 3e-4\nbatch_size = 8\n"),
-    );
-    let seeds = grid
-        .replace("[grid]", "seeds = 10\n[grid]")
-        .replace(", 20e-4", "");
+    measure("grid of 5 axes with an exclusion", &format!("{grid}[[exclude]]\nlr = 3e-4\nbatch_size = 8\n"));
+    let seeds = grid.replace("[grid]", "seeds = 10\n[grid]").replace(", 20e-4", "");
     measure("too many with seeds", &seeds);
     let random = format!(
         "{head}design = \"random\"\nsamples = 100000\n[grid]\nlr = {{ log_uniform = [1e-5, 1e-1] }}\n\
@@ -75,29 +70,26 @@ fn main() {
         "{head}design = \"random\"\nsamples = 100000\n[grid]\nbatch_size = {{ int = [1, 1000] }}\nepochs = {{ int = [1, 100] }}\n"
     );
     measure("random over all of a finite space", &exact);
-    let points: String = (1..=20_000)
-        .map(|i| format!("[[point]]\nlr = {i}e-6\nepochs = {}\n", i % 50 + 1))
-        .collect();
+    let points: String = (1..=20_000).map(|i| format!("[[point]]\nlr = {i}e-6\nepochs = {}\n", i % 50 + 1)).collect();
     measure("points by hand", &format!("{head}{points}"));
-    let huge: String = [
-        "lr",
-        "dropout",
-        "data.val_fraction",
-        "optimizer.sgd.momentum",
-    ]
-    .iter()
-    .map(|path| {
-        format!(
-            "{path} = [{}]\n",
-            list((0..1000).map(|i| format!("0.{:04}", i + 1)))
-        )
-    })
-    .collect();
+    let linked: String =
+        ["lr", "dropout", "batch_size", "epochs", "data.val_fraction", "data.split_seed", "optimizer.sgd.momentum"]
+            .iter()
+            .map(|path| {
+                let value = |i: usize| match *path {
+                    "batch_size" | "epochs" | "data.split_seed" => format!("{}", i + 1),
+                    _ => format!("0.{:05}", i + 1),
+                };
+                format!("{path} = [{}]\n", list((0..10_000).map(value)))
+            })
+            .collect();
+    measure("linked axes, 70,000 values", &format!("{head}[[zip]]\n{linked}"));
+    let huge: String = ["lr", "dropout", "data.val_fraction", "optimizer.sgd.momentum"]
+        .iter()
+        .map(|path| format!("{path} = [{}]\n", list((0..1000).map(|i| format!("0.{:04}", i + 1)))))
+        .collect();
     measure("grid of 1e12", &format!("{head}[grid]\n{huge}"));
     measure("10 MB", &"# ten million bytes\n".repeat(500_000));
-    measure(
-        "deep nesting",
-        &format!("{head}lr = {}", "[".repeat(900_000)),
-    );
+    measure("deep nesting", &format!("{head}lr = {}", "[".repeat(900_000)));
     measure("deep keys", &format!("{head}{}a = 1", "a.".repeat(400_000)));
 }

@@ -9,9 +9,7 @@ use sweep_core::spec::{MAX_BYTES, MAX_ERRORS, Reason, SpecError};
 const HEAD: &str = "name = \"x\"\ndataset = \"d\"\n";
 
 fn errors(text: &[u8]) -> Vec<SpecError> {
-    plan_text(text)
-        .map(|(plan, _)| plan.len())
-        .expect_err("the file is bad")
+    plan_text(text).map(|(plan, _)| plan.len()).expect_err("the file is bad")
 }
 
 fn shown(errors: &[SpecError]) -> String {
@@ -28,10 +26,7 @@ fn every_bad_file_gets_its_error() {
     let cases = include_str!("bad_specs.txt").split("\n=== ").skip(1);
     for case in cases {
         let (expected, rest) = case.split_once('\n').expect("a case has a file");
-        let lines: Vec<&str> = rest
-            .lines()
-            .filter(|line| !line.starts_with("# "))
-            .collect();
+        let lines: Vec<&str> = rest.lines().filter(|line| !line.starts_with("# ")).collect();
         let text = lines.join("\n");
         let text = match text.strip_prefix('!') {
             Some(whole) => whole.to_owned(),
@@ -93,16 +88,9 @@ fn several_syntax_errors_come_at_once() {
 
 #[test]
 fn what_is_too_large_is_refused_with_its_number() {
-    let list = |count: usize| {
-        (0..count)
-            .map(|at| format!("{},", at + 1))
-            .collect::<String>()
-    };
+    let list = |count: usize| (0..count).map(|at| format!("{},", at + 1)).collect::<String>();
     let axes = |names: &[String], count: usize| -> String {
-        names
-            .iter()
-            .map(|name| format!("{name} = [{}]\n", list(count)))
-            .collect()
+        names.iter().map(|name| format!("{name} = [{}]\n", list(count))).collect()
     };
     let four = ["lr", "epochs", "batch_size", "image_size"].map(str::to_owned);
     let many: Vec<String> = (0..1000).map(|at| format!("a{at}")).collect();
@@ -114,59 +102,23 @@ fn what_is_too_large_is_refused_with_its_number() {
             Reason::GridTooLarge,
             "1000000000000 trials (1000 x 1000 x 1000 x 1000",
         ),
-        (
-            format!("seeds = 2\n[grid]\n{}", axes(&four[..1], 6000)),
-            Reason::GridTooLarge,
-            "",
-        ),
-        (
-            format!("[grid]\n{}", axes(&overflow, 9)),
-            Reason::GridTooLarge,
-            "more than 2^128",
-        ),
-        (
-            format!("[grid]\n{}", axes(&many, 1)),
-            Reason::TooManyParams,
-            "1000 axes, the limit is 64",
-        ),
-        (
-            format!("[grid]\nepochs = [{}]", list(10_001)),
-            Reason::ChoiceTooLarge,
-            "10001 values",
-        ),
-        (
-            format!("seeds = 2\n{rows}"),
-            Reason::GridTooLarge,
-            "140000 trials",
-        ),
-        (
-            format!("description = \"{}\"", "x".repeat(5000)),
-            Reason::ValueOutOfRange,
-            "5000 bytes",
-        ),
-        (
-            format!("seeds = [{}]", list(10_001)),
-            Reason::ChoiceTooLarge,
-            "10001 seeds",
-        ),
-        (
-            "x".repeat(MAX_BYTES),
-            Reason::SpecTooLarge,
-            "the limit is 1048576",
-        ),
+        (format!("seeds = 2\n[grid]\n{}", axes(&four[..1], 6000)), Reason::GridTooLarge, ""),
+        (format!("[grid]\n{}", axes(&overflow, 9)), Reason::GridTooLarge, "more than 2^128"),
+        (format!("[grid]\n{}", axes(&many, 1)), Reason::TooManyParams, "1000 axes, the limit is 64"),
+        (format!("[grid]\nepochs = [{}]", list(10_001)), Reason::ChoiceTooLarge, "10001 values"),
+        (format!("seeds = 2\n{rows}"), Reason::GridTooLarge, "140000 trials"),
+        (format!("description = \"{}\"", "x".repeat(5000)), Reason::ValueOutOfRange, "5000 bytes"),
+        (format!("seeds = [{}]", list(10_001)), Reason::ChoiceTooLarge, "10001 seeds"),
+        ("x".repeat(MAX_BYTES), Reason::SpecTooLarge, "the limit is 1048576"),
     ] {
         if part.is_empty() {
-            let (plan, _) =
-                plan_text(format!("{HEAD}{body}").as_bytes()).expect("just small enough");
+            let (plan, _) = plan_text(format!("{HEAD}{body}").as_bytes()).expect("just small enough");
             assert_eq!(plan.len(), 12_000);
             continue;
         }
         let found = errors(format!("{HEAD}{body}").as_bytes());
         let text = shown(&found[..found.len().min(3)]);
-        assert!(
-            found[0].reason == reason && text.contains(part),
-            "{part}: {text}"
-        );
+        assert!(found[0].reason == reason && text.contains(part), "{part}: {text}");
     }
 }
 
@@ -175,10 +127,19 @@ fn bytes_that_are_no_text_are_refused_with_their_place() {
     let found = errors(b"name = \"x\"\nlr = \xff\n");
     let error = &found[0];
     assert_eq!(error.reason, Reason::SpecNotUtf8);
-    assert_eq!(
-        (error.line, error.column, error.span.clone()),
-        (2, 6, Some(16..17))
-    );
+    assert_eq!((error.line, error.column, error.span.clone()), (2, 6, Some(16..17)));
+}
+
+#[test]
+fn messages_hold_nothing_that_a_terminal_obeys() {
+    let text = "name = \"x\\u001b[31m\"\nmodel = \"\\u001b]0;\\u202e\"\n\"a\\u001bb\" = 1\ndesign = \"\\n\"\n\
+        early_stop = { patience = 1, metric = \"\\u001b\" }\n";
+    let long = format!("{} = 1\nlr.{} = 1\n", "k".repeat(100_000), "m".repeat(100_000));
+    for error in errors(text.as_bytes()).into_iter().chain(errors(long.as_bytes())) {
+        let shown = error.to_string();
+        assert!(!shown.chars().any(|c| c.is_control() || c == '\u{202e}'), "{shown:?}");
+        assert!(shown.len() < 1000, "{} bytes", shown.len());
+    }
 }
 
 #[test]
@@ -198,8 +159,5 @@ fn a_file_full_of_errors_is_cut_short() {
     let text: String = (0..20_000).map(|at| format!("wrong{at} = 1\n")).collect();
     let found = errors(text.as_bytes());
     assert_eq!(found.len(), MAX_ERRORS + 1);
-    assert_eq!(
-        found.last().map(|error| error.reason),
-        Some(Reason::TooManyErrors)
-    );
+    assert_eq!(found.last().map(|error| error.reason), Some(Reason::TooManyErrors));
 }

@@ -21,9 +21,7 @@ fn lines(plan: &Plan) -> Vec<String> {
         .map(|index| {
             let trial = plan.trial(index);
             let labels = plan.labels(trial.point);
-            let mut parts: Vec<String> = (labels.iter())
-                .map(|(path, label)| format!("{path}={label}"))
-                .collect();
+            let mut parts: Vec<String> = (labels.iter()).map(|(path, label)| format!("{path}={label}")).collect();
             parts.push(format!("seed={}", plan.seeds[trial.seed as usize]));
             parts.join(" ")
         })
@@ -88,19 +86,14 @@ fn points_follow_the_baseline_and_may_stand_alone() {
     ];
     assert_eq!(lines(&plan), expected);
     let (plan, _) = read("[[point]]\nlr = 0.5\n[[point]]\nepochs = 3\n[[point]]");
-    let expected = [
-        "lr=0.5 epochs=10 seed=0",
-        "lr=0.001 epochs=3 seed=0",
-        "lr=0.001 epochs=10 seed=0",
-    ];
+    let expected = ["lr=0.5 epochs=10 seed=0", "lr=0.001 epochs=3 seed=0", "lr=0.001 epochs=10 seed=0"];
     assert_eq!(lines(&plan), expected);
 }
 
 #[test]
 fn points_of_different_variants_keep_apart() {
-    let (plan, _) = read(
-        "[[point]]\noptimizer.sgd.momentum = 0.5\n[[point]]\noptimizer.adam.beta1 = 0.8\n[[point]]\nlr = 0.1",
-    );
+    let (plan, _) =
+        read("[[point]]\noptimizer.sgd.momentum = 0.5\n[[point]]\noptimizer.adam.beta1 = 0.8\n[[point]]\nlr = 0.1");
     let expected = [
         "optimizer.sgd.momentum=0.5 optimizer.adam.beta1=- lr=0.001 seed=0",
         "optimizer.sgd.momentum=- optimizer.adam.beta1=0.8 lr=0.001 seed=0",
@@ -120,10 +113,7 @@ fn what_the_base_lacks_may_come_from_every_point() {
     let (plan, _) = read("early_stop.min_delta = 0.1\n[grid]\nearly_stop.patience = [1, 2]");
     assert_eq!(plan.len(), 2);
     let (plan, _) = read("image_size = 16\n[grid]\nmodel = [\"cifar-cnn\"]");
-    assert!(matches!(
-        plan.recipe(0).map(|recipe| recipe.model),
-        Ok(Model::CifarCnn(_))
-    ));
+    assert!(matches!(plan.recipe(0).map(|recipe| recipe.model), Ok(Model::CifarCnn(_))));
     let (plan, _) = read(
         "[grid]\nmodel = [\"resnet18\", \"cifar-cnn\"]\nimage_size = [16, 64]\n\
         [[exclude]]\nmodel = \"resnet18\"\nimage_size = 16",
@@ -133,9 +123,8 @@ fn what_the_base_lacks_may_come_from_every_point() {
 
 #[test]
 fn a_point_may_bring_back_what_is_excluded() {
-    let (plan, _) = read(
-        "[grid]\nlr = [0.1, 0.2, 0.3]\n[[exclude]]\nlr = 0.2\n[[exclude]]\nlr = 0.3\n[[point]]\nlr = 0.3",
-    );
+    let (plan, _) =
+        read("[grid]\nlr = [0.1, 0.2, 0.3]\n[[exclude]]\nlr = 0.2\n[[exclude]]\nlr = 0.3\n[[point]]\nlr = 0.3");
     assert_eq!(lines(&plan), ["lr=0.1 seed=0", "lr=0.3 seed=0"]);
 }
 
@@ -146,16 +135,8 @@ fn named_augmentations_are_resolved_and_keep_their_name() {
         [grid]\naugmentation = [\"none\", \"strong\", [\"crop\"]]",
     );
     assert_eq!(column(&plan, "augmentation"), ["strong", "[crop]", "none"]);
-    let values: Vec<String> = plan.columns[0]
-        .values
-        .iter()
-        .map(|v| v.to_string())
-        .collect();
-    let expected = [
-        "[]",
-        r#"[{"flip":{"p":0.5}},{"crop":{"padding":0.25}}]"#,
-        r#"[{"crop":{"padding":0.125}}]"#,
-    ];
+    let values: Vec<String> = plan.columns[0].values.iter().map(|v| v.to_string()).collect();
+    let expected = ["[]", r#"[{"flip":{"p":0.5}},{"crop":{"padding":0.25}}]"#, r#"[{"crop":{"padding":0.125}}]"#];
     assert_eq!(values, expected);
 }
 
@@ -167,25 +148,15 @@ fn random_draws_stay_in_their_ranges_and_fill_them() {
     let (plan, _) = read(&format!("{RANDOM}dropout = {{ uniform = [0.2, 0.4] }}\n"));
     let numbers = |path: &str| -> Vec<f64> {
         let labels = column(&plan, path);
-        labels
-            .iter()
-            .map(|label| label.parse().expect("a number"))
-            .collect()
+        labels.iter().map(|label| label.parse().expect("a number")).collect()
     };
     let lr = numbers("lr");
     assert!(lr.iter().all(|lr| (1e-5..=1e-1).contains(lr)));
     for decade in [1e-5, 1e-4, 1e-3, 1e-2] {
         let here = lr.iter().filter(|lr| (decade..decade * 10.0).contains(*lr));
-        assert!(
-            (25..=75).contains(&here.count()),
-            "about a quarter of 200 in each decade"
-        );
+        assert!((25..=75).contains(&here.count()), "about a quarter of 200 in each decade");
     }
-    assert!(
-        numbers("dropout")
-            .iter()
-            .all(|value| (0.2..=0.4).contains(value))
-    );
+    assert!(numbers("dropout").iter().all(|value| (0.2..=0.4).contains(value)));
     let epochs: BTreeSet<String> = column(&plan, "epochs").into_iter().collect();
     assert_eq!(epochs.into_iter().collect::<Vec<_>>(), ["3", "4", "5"]);
     assert_eq!(plan.baseline, None);
@@ -216,10 +187,7 @@ fn random_can_take_all_of_a_finite_space_but_the_excluded() {
 #[test]
 fn limits_come_from_the_file() {
     let (plan, spec) = read("max_parallel = 4\nmax_retries = 0\ndescription = \"why\"");
-    assert_eq!(
-        (plan.limits.max_parallel, plan.limits.max_retries),
-        (Some(4), Some(0))
-    );
+    assert_eq!((plan.limits.max_parallel, plan.limits.max_retries), (Some(4), Some(0)));
     assert_eq!(spec.description.as_deref(), Some("why"));
 }
 
@@ -249,9 +217,7 @@ fn files_that_mean_the_same_have_the_same_canonical_text() {
         assert_eq!(spec.canonical(), other.canonical());
         let recipes = |plan: &Plan| -> BTreeMap<u32, String> {
             let recipe = |index| format!("{:?}", plan.recipe(index).expect("a recipe"));
-            (0..plan.len())
-                .map(|index| (index, recipe(index)))
-                .collect()
+            (0..plan.len()).map(|index| (index, recipe(index))).collect()
         };
         assert_eq!(recipes(&plan), recipes(&other_plan));
     }

@@ -21,10 +21,7 @@ fn rows(heading: &str) -> BTreeMap<String, Vec<String>> {
         .take_while(|line| !line.starts_with('#'))
         .filter(|line| line.starts_with("| `"))
         .map(|line| {
-            let mut cells = line
-                .trim_matches('|')
-                .split(" | ")
-                .map(|cell| cell.trim().to_owned());
+            let mut cells = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned());
             let first = cells.next().unwrap_or_default();
             (first.trim_matches('`').to_owned(), cells.collect())
         })
@@ -68,10 +65,7 @@ fn every_key_is_described_and_nothing_else() {
 fn the_defaults_are_those_of_the_code() {
     for (path, cells) in rows("## Fields of the recipe") {
         let stated = &cells[1];
-        match stated
-            .strip_prefix('`')
-            .and_then(|rest| rest.strip_suffix('`'))
-        {
+        match stated.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
             Some(json) => {
                 let stated: Value = serde_json::from_str(json).expect("a default is JSON");
                 assert_eq!(stated, default_of(&path), "{path}");
@@ -95,26 +89,11 @@ fn the_defaults_are_those_of_the_code() {
 fn the_bounds_are_those_of_the_code() {
     let mut bounded = 0;
     let fields = rows("## Fields of the recipe");
-    let bad = [
-        json!(0),
-        json!(-1.0),
-        json!(2.0),
-        json!(4_000_000_000u32),
-        json!(u64::MAX),
-        json!([0, 0, -1]),
-    ];
+    let bad = [json!(0), json!(-1.0), json!(2.0), json!(4_000_000_000u32), json!(u64::MAX), json!([0, 0, -1])];
     for (path, cells) in &fields {
-        for error in bad
-            .iter()
-            .filter_map(|value| recipe(path, value))
-            .flat_map(|recipe| recipe.check())
-        {
+        for error in bad.iter().filter_map(|value| recipe(path, value)).flat_map(|recipe| recipe.check()) {
             if error.path == *path && !error.allowed.contains(" for ") {
-                assert!(
-                    cells[2].contains(&error.allowed),
-                    "{path}: {} is not stated",
-                    error.allowed
-                );
+                assert!(cells[2].contains(&error.allowed), "{path}: {} is not stated", error.allowed);
                 bounded += 1;
             }
         }
@@ -122,27 +101,14 @@ fn the_bounds_are_those_of_the_code() {
     assert!(bounded >= 15, "{bounded} bounds were met");
     for (path, cells) in rows("### Augmentations") {
         let (step, option) = path.split_once('.').expect("step.option");
-        let wrong = recipe("augmentation", &json!([{step: {option: 2.0}}]))
-            .expect("a recipe")
-            .check();
-        assert!(
-            cells[1].contains(&wrong[0].allowed),
-            "{path}: {}",
-            wrong[0].allowed
-        );
+        let wrong = recipe("augmentation", &json!([{step: {option: 2.0}}])).expect("a recipe").check();
+        assert!(cells[1].contains(&wrong[0].allowed), "{path}: {}", wrong[0].allowed);
     }
 }
 
 #[test]
 fn every_name_and_limit_is_mentioned() {
-    let names = [
-        MODEL_NAMES,
-        OPTIMIZER_NAMES,
-        SCHEDULE_NAMES,
-        BUILT_IN,
-        STEP_NAMES,
-    ]
-    .concat();
+    let names = [MODEL_NAMES, OPTIMIZER_NAMES, SCHEDULE_NAMES, BUILT_IN, STEP_NAMES].concat();
     for name in names {
         let mentioned = DOC.contains(&format!("`{name}`")) || DOC.contains(&format!("`{name}."));
         assert!(mentioned, "`{name}`");
@@ -157,9 +123,7 @@ fn every_name_and_limit_is_mentioned() {
 
 #[test]
 fn every_example_is_a_good_file() {
-    let blocks: Vec<&str> = (DOC.split("```toml\n").skip(1))
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks: Vec<&str> = (DOC.split("```toml\n").skip(1)).filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 4);
     for block in blocks {
         let result = plan_text(block.as_bytes());
@@ -168,11 +132,7 @@ fn every_example_is_a_good_file() {
     // The examples of the fields, one file each.
     for (path, cells) in rows("## Fields of the recipe") {
         let line = cells[3].trim_matches(['|', ' ', '`']);
-        let line = if path == "dataset" {
-            line.to_owned()
-        } else {
-            format!("dataset = \"d\"\n{line}")
-        };
+        let line = if path == "dataset" { line.to_owned() } else { format!("dataset = \"d\"\n{line}") };
         let patience = if path.starts_with("early_stop.") && path != "early_stop.patience" {
             "early_stop.patience = 1\n"
         } else {

@@ -14,17 +14,11 @@ const AXES: &[(&str, &[&str])] = &[
     ("lr", &["1e-4", "0.001", "1e-2", "0.1"]),
     ("batch_size", &["16", "32", "64"]),
     ("dropout", &["0.0", "0.25", "5e-1"]),
-    (
-        "augmentation",
-        &["\"none\"", "\"flip\"", "[\"crop\", { flip = { p = 0.1 } }]"],
-    ),
+    ("augmentation", &["\"none\"", "\"flip\"", "[\"crop\", { flip = { p = 0.1 } }]"]),
     ("optimizer.adam.beta1", &["0.8", "0.9"]),
     ("model", &["\"resnet18\"", "\"cifar-cnn\""]),
     ("early_stop.patience", &["1", "2", "3"]),
-    (
-        "schedule",
-        &["\"constant\"", "{ cosine = { min_lr = 1e-5 } }"],
-    ),
+    ("schedule", &["\"constant\"", "{ cosine = { min_lr = 1e-5 } }"]),
 ];
 
 /// One file: which axes with how many values, how they are grouped, and the rest.
@@ -44,27 +38,15 @@ struct Draft {
 fn draft() -> impl Strategy<Value = Draft> {
     let axes = Just((0..AXES.len()).collect::<Vec<_>>()).prop_shuffle();
     let exclude = proptest::option::of(proptest::collection::vec(0usize..4, 2));
-    (
-        axes,
-        0usize..5,
-        proptest::collection::vec(1usize..5, 8),
-        any::<bool>(),
-        1u64..4,
-        exclude,
-        any::<bool>(),
+    (axes, 0usize..5, proptest::collection::vec(1usize..5, 8), any::<bool>(), 1u64..4, exclude, any::<bool>()).prop_map(
+        |(axes, count, lengths, linked, seeds, exclude, point)| Draft {
+            axes: axes[..count].iter().map(|at| (*at, lengths[*at].min(AXES[*at].1.len()))).collect(),
+            linked: linked && count >= 2,
+            seeds,
+            exclude: exclude.filter(|_| count >= 2),
+            point,
+        },
     )
-        .prop_map(
-            |(axes, count, lengths, linked, seeds, exclude, point)| Draft {
-                axes: axes[..count]
-                    .iter()
-                    .map(|at| (*at, lengths[*at].min(AXES[*at].1.len())))
-                    .collect(),
-                linked: linked && count >= 2,
-                seeds,
-                exclude: exclude.filter(|_| count >= 2),
-                point,
-            },
-        )
 }
 
 impl Draft {
@@ -90,26 +72,16 @@ impl Draft {
 
     /// The file; `order` permutes its axes without changing their meaning.
     fn text(&self, reversed: bool) -> String {
-        let line = |at: usize| {
-            format!(
-                "{} = [{}]\n",
-                AXES[self.axes[at].0].0,
-                self.values(at).join(", ")
-            )
-        };
+        let line = |at: usize| format!("{} = [{}]\n", AXES[self.axes[at].0].0, self.values(at).join(", "));
         let mut order: Vec<usize> = (0..self.axes.len()).collect();
         if reversed {
             order.reverse();
         }
         let mut text = format!("name = \"p\"\ndataset = \"d\"\nseeds = {}\n", self.seeds);
-        let (zip, grid): (Vec<usize>, Vec<usize>) =
-            order.into_iter().partition(|at| self.linked && *at < 2);
+        let (zip, grid): (Vec<usize>, Vec<usize>) = order.into_iter().partition(|at| self.linked && *at < 2);
         let table = |header: &str, axes: Vec<usize>| match axes.len() {
             0 => String::new(),
-            _ => format!(
-                "{header}\n{}",
-                axes.into_iter().map(line).collect::<String>()
-            ),
+            _ => format!("{header}\n{}", axes.into_iter().map(line).collect::<String>()),
         };
         text.push_str(&table("[[zip]]", zip));
         text.push_str(&table("[grid]", grid));
@@ -150,9 +122,7 @@ impl Draft {
             points = longer;
         }
         if let Some(excluded) = self.excluded() {
-            points.retain(|point| {
-                !(excluded.iter()).all(|(at, value)| point[AXES[self.axes[*at].0].0] == *value)
-            });
+            points.retain(|point| !(excluded.iter()).all(|(at, value)| point[AXES[self.axes[*at].0].0] == *value));
         }
         if self.point {
             points.push(BTreeMap::from([("lr", "0.7")]));
@@ -177,9 +147,7 @@ fn json(recipe: &Recipe) -> String {
 }
 
 fn recipes(plan: &Plan) -> Vec<String> {
-    (0..plan.len())
-        .map(|index| json(&plan.recipe(index).expect("every trial is a recipe")))
-        .collect()
+    (0..plan.len()).map(|index| json(&plan.recipe(index).expect("every trial is a recipe"))).collect()
 }
 
 fn check(draft: &Draft) {
@@ -195,9 +163,8 @@ fn check(draft: &Draft) {
     let found = recipes(&plan);
     let mut sorted = found.clone();
     sorted.sort();
-    let mut wanted: Vec<String> = (expected.iter())
-        .flat_map(|point| (0..draft.seeds).map(move |seed| recipe_of(point, seed)))
-        .collect();
+    let mut wanted: Vec<String> =
+        (expected.iter()).flat_map(|point| (0..draft.seeds).map(move |seed| recipe_of(point, seed))).collect();
     wanted.sort();
     assert_eq!(sorted, wanted, "{text}");
     let distinct: BTreeSet<&String> = found.iter().collect();
@@ -205,21 +172,13 @@ fn check(draft: &Draft) {
     // Ids: unique, and the same one by one and all at once.
     let sweep = SweepId::derive(&spec.canonical(), "");
     let ids = plan.trial_ids(sweep);
-    assert_eq!(
-        ids.iter().collect::<BTreeSet<_>>().len(),
-        found.len(),
-        "{text}"
-    );
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), found.len(), "{text}");
     for (index, id) in ids.iter().enumerate() {
         assert_eq!(*id, plan.trial_id(sweep, index as u32), "{text}");
     }
     // The baseline leads with the first seed; all points have the first seed before the last has another.
     let first = plan.trial(0);
-    assert_eq!(
-        (Some(first.point), first.seed),
-        (plan.baseline, 0),
-        "{text}"
-    );
+    assert_eq!((Some(first.point), first.seed), (plan.baseline, 0), "{text}");
     let rest: Vec<u32> = (0..plan.len())
         .map(|index| plan.trial(index))
         .filter(|trial| Some(trial.point) != plan.baseline)

@@ -11,9 +11,7 @@ use super::ranges::is_range;
 use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::Reader;
-use super::{
-    Axis, Choice, Design, Group, MAX_AXES, MAX_CHOICES, MAX_EXCLUDES, Row, Values, suggest,
-};
+use super::{Axis, Choice, Design, Group, MAX_AXES, MAX_CHOICES, MAX_EXCLUDES, Row, Values, suggest};
 
 impl Reader<'_> {
     /// Reads everything that varies and refuses what is too large before looking at single values.
@@ -59,9 +57,7 @@ impl Reader<'_> {
         }
         let groups = self.groups(groups, design);
         // A table that is one value of an axis is read as such, not as several paths below it.
-        let axes: Vec<&str> = (groups.iter().flat_map(|group| &group.axes))
-            .map(|axis| axis.path.as_str())
-            .collect();
+        let axes: Vec<&str> = (groups.iter().flat_map(|group| &group.axes)).map(|axis| axis.path.as_str()).collect();
         let points = self.rows(points, "point", &axes);
         let excludes = self.rows(excludes, "exclude", &axes);
         self.excludes_name_axes(&excludes, &axes);
@@ -103,13 +99,7 @@ impl Reader<'_> {
     }
 
     /// Counts trials and values before anything is expanded. False if there are too many to go on.
-    fn sizes(
-        &mut self,
-        groups: &[Vec<Leaf<'_>>],
-        points: usize,
-        design: Design,
-        seeds: usize,
-    ) -> bool {
+    fn sizes(&mut self, groups: &[Vec<Leaf<'_>>], points: usize, design: Design, seeds: usize) -> bool {
         let axes = groups.iter().map(Vec::len).sum::<usize>();
         if axes > MAX_AXES {
             let what = format!("{axes} axes, the limit is {MAX_AXES}");
@@ -133,12 +123,8 @@ impl Reader<'_> {
         let lengths = groups.iter().filter_map(|group| group.first()).map(length);
         let designed = match design {
             _ if groups.is_empty() => Some(u128::from(points == 0)),
-            Design::Grid => lengths
-                .clone()
-                .try_fold(1, |all: u128, length| all.checked_mul(length as u128)),
-            Design::Ablation => {
-                Some(1 + lengths.clone().map(|length| length as u128).sum::<u128>())
-            }
+            Design::Grid => lengths.clone().try_fold(1, |all: u128, length| all.checked_mul(length as u128)),
+            Design::Ablation => Some(1 + lengths.clone().map(|length| length as u128).sum::<u128>()),
             Design::Random { samples, .. } => Some(u128::from(samples)),
         };
         let trials = designed
@@ -165,9 +151,7 @@ impl Reader<'_> {
         let mut seen: Vec<(String, String)> = Vec::new();
         let mut read = Vec::new();
         for leaves in groups {
-            let linked = leaves
-                .first()
-                .is_some_and(|leaf| leaf.key.starts_with("zip["));
+            let linked = leaves.first().is_some_and(|leaf| leaf.key.starts_with("zip["));
             let mut axes: Vec<Axis> = Vec::new();
             for leaf in leaves {
                 if !self.known(&leaf.path, &leaf.key, leaf.span) {
@@ -177,13 +161,7 @@ impl Reader<'_> {
                     let what = format!("cannot vary together with `{other}`");
                     let hint = "put whole values such as { sgd = { momentum = 0.9 } } on one axis, \
                         or write [[point]]s";
-                    (self.errors).push(
-                        Reason::AxisConflict,
-                        &leaf.key,
-                        Some(leaf.span),
-                        what,
-                        hint,
-                    );
+                    (self.errors).push(Reason::AxisConflict, &leaf.key, Some(leaf.span), what, hint);
                     continue;
                 }
                 seen.push((leaf.path.clone(), leaf.key.clone()));
@@ -232,10 +210,7 @@ impl Reader<'_> {
         let rows = lists.iter().map(|list| list.len()).min().unwrap_or(0);
         let mut seen = BTreeMap::new();
         for at in 0..rows {
-            let text: Vec<_> = lists
-                .iter()
-                .map(|list| list[at].value.to_string())
-                .collect();
+            let text: Vec<_> = lists.iter().map(|list| list[at].value.to_string()).collect();
             if let Some(first) = seen.insert(text, at) {
                 let what = format!("row {at} repeats row {first}");
                 let span = Some(&lists[0][at].span);
@@ -268,12 +243,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn list(
-        &mut self,
-        leaf: &Leaf<'_>,
-        items: &[Node],
-        linked: bool,
-    ) -> Option<Vec<Choice>> {
+    pub(super) fn list(&mut self, leaf: &Leaf<'_>, items: &[Node], linked: bool) -> Option<Vec<Choice>> {
         if items.is_empty() {
             self.empty(&leaf.key, &leaf.node.span);
             return None;
@@ -315,11 +285,7 @@ impl Reader<'_> {
             flatten("", &key, entries, &axis, &mut leaves);
             let settings = self.settings(leaves);
             let span = node.span.clone();
-            rows.push(Row {
-                settings,
-                key,
-                span,
-            });
+            rows.push(Row { settings, key, span });
         }
         rows
     }

@@ -18,9 +18,8 @@ impl Spec {
             Design::Ablation => ("ablation", 0, 0),
             Design::Random { samples, seed } => ("random", samples, seed),
         };
-        let mut groups: Vec<Value> = (self.groups.iter())
-            .map(|group| group.axes.iter().map(axis).collect::<Map<_, _>>().into())
-            .collect();
+        let mut groups: Vec<Value> =
+            (self.groups.iter()).map(|group| group.axes.iter().map(axis).collect::<Map<_, _>>().into()).collect();
         // The order in which axes are written down does not change what runs.
         groups.sort_by_cached_key(Value::to_string);
         json!({
@@ -52,9 +51,7 @@ impl Spec {
         if let (Value::Object(base), Value::Object(given)) = (&mut base, given) {
             base.remove("dataset");
             for (name, value) in given {
-                let whole = section(&name, &value)
-                    .ok()
-                    .and_then(|recipe| recipe.field(&name));
+                let whole = section(&name, &value).ok().and_then(|recipe| recipe.field(&name));
                 base.insert(name, whole.unwrap_or(value));
             }
         }

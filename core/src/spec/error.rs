@@ -7,6 +7,9 @@ use std::ops::Range;
 /// At most so many errors are kept of one file; the last one says how many more there are.
 pub const MAX_ERRORS: usize = 1000;
 
+/// Longest key that is shown, characters.
+const MAX_KEY: usize = 200;
+
 /// The stable name of a kind of error, for scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it; `as_str` gives their text")]
@@ -150,15 +153,8 @@ pub(crate) struct Errors<'a> {
 impl<'a> Errors<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0)
-            .chain(ends.map(|(at, _)| at + 1))
-            .collect();
-        Self {
-            text,
-            line_starts,
-            list: Vec::new(),
-            dropped: 0,
-        }
+        let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { text, line_starts, list: Vec::new(), dropped: 0 }
     }
 
     /// Notes an error; the hint may be empty.
@@ -175,7 +171,11 @@ impl<'a> Errors<'a> {
             return;
         }
         let (line, column) = span.map_or((0, 0), |span| self.position(span.start));
-        let (key, hint) = (key.into(), hint.into());
+        let (mut key, hint) = (key.into(), hint.into());
+        if let Some((end, _)) = key.char_indices().nth(MAX_KEY) {
+            key.truncate(end);
+            key.push_str("...");
+        }
         self.list.push(SpecError {
             reason,
             key: (!key.is_empty()).then_some(key),
@@ -189,10 +189,7 @@ impl<'a> Errors<'a> {
 
     /// Line and column, both from 1, the column in characters.
     fn position(&self, at: usize) -> (u32, u32) {
-        let at = (0..=at.min(self.text.len()))
-            .rev()
-            .find(|at| self.text.is_char_boundary(*at))
-            .unwrap_or(0);
+        let at = (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
         let line = self.line_starts.partition_point(|start| *start <= at);
         let start = self.line_starts[line - 1];
         let column = self.text[start..at].chars().count() + 1;
@@ -220,8 +217,7 @@ impl<'a> Errors<'a> {
 
     /// All of them in the order of the file, whole-file errors last.
     pub(crate) fn into_list(mut self) -> Vec<SpecError> {
-        self.list
-            .sort_by_key(|error| (error.line == 0, error.line, error.column));
+        self.list.sort_by_key(|error| (error.line == 0, error.line, error.column));
         if self.dropped > 0 {
             self.list.push(SpecError {
                 reason: Reason::TooManyErrors,
@@ -260,18 +256,9 @@ mod tests {
     #[test]
     fn an_error_reads_as_one_line() {
         let mut errors = Errors::new("epocks = 3");
-        errors.push(
-            Reason::UnknownField,
-            "epocks",
-            Some(&(0..6)),
-            "no such field",
-            "did you mean `epochs`?",
-        );
+        errors.push(Reason::UnknownField, "epocks", Some(&(0..6)), "no such field", "did you mean `epochs`?");
         let list = errors.into_list();
-        assert_eq!(
-            list[0].to_string(),
-            "1:1: epocks: no such field (did you mean `epochs`?)"
-        );
+        assert_eq!(list[0].to_string(), "1:1: epocks: no such field (did you mean `epochs`?)");
     }
 
     #[test]

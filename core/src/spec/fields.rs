@@ -63,23 +63,9 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     };
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
-    let spec = Spec {
-        name,
-        description,
-        base,
-        groups,
-        points,
-        excludes,
-        seeds,
-        design,
-        limits,
-        source: text.to_owned(),
-    };
-    if reader.errors.is_empty() {
-        Ok(spec)
-    } else {
-        Err(reader.errors.into_list())
-    }
+    let spec =
+        Spec { name, description, base, groups, points, excludes, seeds, design, limits, source: text.to_owned() };
+    if reader.errors.is_empty() { Ok(spec) } else { Err(reader.errors.into_list()) }
 }
 
 impl Reader<'_> {
@@ -89,13 +75,7 @@ impl Reader<'_> {
         {
             let span = Some(&entry.node.span);
             let what = "this release reads version 1 of the format";
-            (self.errors).push(
-                Reason::ValueOutOfRange,
-                "version",
-                span,
-                what,
-                "version = 1",
-            );
+            (self.errors).push(Reason::ValueOutOfRange, "version", span, what, "version = 1");
         }
     }
 
@@ -103,19 +83,13 @@ impl Reader<'_> {
         let grammar = "a letter or digit, then up to 63 of letters, digits, `.`, `_`, `-`";
         let Some(entry) = entry else {
             let hint = "add a line like `name = \"first-sweep\"` at the top";
-            (self.errors).push(
-                Reason::MissingField,
-                "name",
-                None,
-                "the sweep needs a name",
-                hint,
-            );
+            (self.errors).push(Reason::MissingField, "name", None, "the sweep needs a name", hint);
             return String::new();
         };
         match &entry.node.item {
             Item::Text(name) if is_name(name) => return name.clone(),
             Item::Text(name) => {
-                let what = format!("\"{}\" is not a name", clip(name).escape_debug());
+                let what = format!("\"{}\" is not a name", clip(name));
                 let span = Some(&entry.node.span);
                 (self.errors).push(Reason::NameInvalid, "name", span, what, grammar);
             }
@@ -151,12 +125,7 @@ impl Reader<'_> {
         u32::try_from(value).ok()
     }
 
-    fn design(
-        &mut self,
-        design: Option<&Entry>,
-        samples: Option<&Entry>,
-        sample_seed: Option<&Entry>,
-    ) -> Design {
+    fn design(&mut self, design: Option<&Entry>, samples: Option<&Entry>, sample_seed: Option<&Entry>) -> Design {
         let names = ["grid", "ablation", "random"];
         let name = match design.map(|entry| &entry.node.item) {
             None => "grid",
@@ -185,21 +154,12 @@ impl Reader<'_> {
                 let hint = "add a line like `samples = 20`";
                 (self.errors).push(Reason::MissingField, "samples", span, what, hint);
             }
-            return Design::Random {
-                samples: count.unwrap_or(1),
-                seed: seed.unwrap_or(0),
-            };
+            return Design::Random { samples: count.unwrap_or(1), seed: seed.unwrap_or(0) };
         }
         for entry in [samples, sample_seed].into_iter().flatten() {
             let what = "only a random design has this";
             let hint = "add `design = \"random\"`, or remove the line";
-            (self.errors).push(
-                Reason::UnknownField,
-                &entry.key,
-                Some(&entry.span),
-                what,
-                hint,
-            );
+            (self.errors).push(Reason::UnknownField, &entry.key, Some(&entry.span), what, hint);
         }
         match name {
             "ablation" => Design::Ablation,
@@ -216,13 +176,7 @@ impl Reader<'_> {
         };
         if items.is_empty() {
             let what = "the list is empty";
-            (self.errors).push(
-                Reason::EmptyAxis,
-                "seeds",
-                span,
-                what,
-                "seeds = 3 gives 0, 1, 2",
-            );
+            (self.errors).push(Reason::EmptyAxis, "seeds", span, what, "seeds = 3 gives 0, 1, 2");
         }
         if items.len() > MAX_SEEDS {
             let what = format!("{} seeds, the limit is {MAX_SEEDS}", items.len());
@@ -284,8 +238,7 @@ impl Reader<'_> {
                 self.seed_given("seed", &entry.span);
                 continue;
             }
-            let known =
-                self.schema.fields().any(|field| field == entry.key) || entry.key.contains('.');
+            let known = self.schema.fields().any(|field| field == entry.key) || entry.key.contains('.');
             if !known {
                 let names = TOP_LEVEL.iter().copied();
                 let paths = self.schema.paths().iter().map(String::as_str);
@@ -298,13 +251,7 @@ impl Reader<'_> {
                 (self.errors).push(Reason::UnknownField, clip(&entry.key), span, what, hint);
                 continue;
             }
-            flatten(
-                "",
-                "",
-                std::slice::from_ref(entry),
-                &|_, _| false,
-                &mut leaves,
-            );
+            flatten("", "", std::slice::from_ref(entry), &|_, _| false, &mut leaves);
         }
         self.settings(leaves)
     }
@@ -391,12 +338,7 @@ pub(super) fn flatten<'n>(
             Item::Table(inner) if !inner.is_empty() && !stop(&path, inner) => {
                 flatten(&path, &key, inner, stop, out);
             }
-            _ => out.push(Leaf {
-                path,
-                key,
-                span: &entry.span,
-                node: &entry.node,
-            }),
+            _ => out.push(Leaf { path, key, span: &entry.span, node: &entry.node }),
         }
     }
 }

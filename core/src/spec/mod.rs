@@ -200,7 +200,7 @@ pub fn parse(text: &[u8]) -> Result<Spec, Vec<SpecError>> {
         let mut errors = Errors::new(text);
         for error in syntax {
             let span = error.span().unwrap_or(0..0);
-            errors.push(Reason::SpecSyntax, "", Some(&span), error.message(), "");
+            errors.push(Reason::SpecSyntax, "", Some(&span), value::harmless(error.message()), "");
         }
         return Err(errors.into_list());
     }
@@ -217,8 +217,6 @@ pub fn paths() -> Vec<String> {
 pub fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     text.len() <= 64
-        && bytes
-            .next()
-            .is_some_and(|first| first.is_ascii_alphanumeric())
+        && bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }

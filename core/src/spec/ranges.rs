@@ -33,12 +33,8 @@ impl Reader<'_> {
             return None;
         };
         if entry.key == "choice" {
-            let inner = Leaf {
-                path: leaf.path.clone(),
-                key: format!("{key}.choice"),
-                span: &entry.span,
-                node: &entry.node,
-            };
+            let inner =
+                Leaf { path: leaf.path.clone(), key: format!("{key}.choice"), span: &entry.span, node: &entry.node };
             if items.len() > MAX_CHOICES {
                 let what = format!("{} values, the limit is {MAX_CHOICES}", items.len());
                 let span = Some(&entry.node.span);
@@ -70,18 +66,10 @@ impl Reader<'_> {
             (self.errors).push(Reason::RangeInvalid, key, span, what, "");
             return None;
         };
-        self.bounds(leaf, entry, low, high, float)
-            .map(Values::Drawn)
+        self.bounds(leaf, entry, low, high, float).map(Values::Drawn)
     }
 
-    fn bounds(
-        &mut self,
-        leaf: &Leaf<'_>,
-        entry: &Entry,
-        low: &Node,
-        high: &Node,
-        float: bool,
-    ) -> Option<Draw> {
+    fn bounds(&mut self, leaf: &Leaf<'_>, entry: &Entry, low: &Node, high: &Node, float: bool) -> Option<Draw> {
         let span = Some(&entry.node.span);
         let key = format!("{}.{}", leaf.key, entry.key);
         for node in [low, high] {
@@ -112,19 +100,9 @@ impl Reader<'_> {
         }
         let whole = |value: &Value| value.as_u64().or_else(|| value.as_f64().map(|v| v as u64));
         match entry.key.as_str() {
-            "uniform" => Some(Draw::Uniform {
-                low: from,
-                high: to,
-            }),
-            "log_uniform" => Some(Draw::LogUniform {
-                low: from,
-                high: to,
-            }),
-            _ => Some(Draw::Int {
-                low: whole(&low)?,
-                high: whole(&high)?,
-                float,
-            }),
+            "uniform" => Some(Draw::Uniform { low: from, high: to }),
+            "log_uniform" => Some(Draw::LogUniform { low: from, high: to }),
+            _ => Some(Draw::Int { low: whole(&low)?, high: whole(&high)?, float }),
         }
     }
 }

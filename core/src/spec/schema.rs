@@ -64,15 +64,12 @@ impl Schema {
             fields.insert((*field).to_owned(), Shape::Variant(named(names, variant)));
         }
         let step = |name: &str| {
-            let step: Augment = serde_json::from_value(json!(name))
-                .expect("every name in STEP_NAMES is a step with defaults");
+            let step: Augment =
+                serde_json::from_value(json!(name)).expect("every name in STEP_NAMES is a step with defaults");
             let value = serde_json::to_value(step).expect("a step is plain JSON");
             shapes(value.get(name).unwrap_or(&Value::Null))
         };
-        fields.insert(
-            "augmentation".to_owned(),
-            Shape::Steps(named(STEP_NAMES, step)),
-        );
+        fields.insert("augmentation".to_owned(), Shape::Steps(named(STEP_NAMES, step)));
         // Set by `seeds`, never by hand.
         fields.remove("seed");
         let mut paths = Vec::new();
@@ -95,11 +92,7 @@ impl Schema {
         let mut fields = &self.fields;
         let mut segment = 0;
         loop {
-            let stray = |segment: usize, reason, names: Vec<String>| Stray {
-                segment,
-                reason,
-                names,
-            };
+            let stray = |segment: usize, reason, names: Vec<String>| Stray { segment, reason, names };
             let Some(shape) = fields.get(path[segment]) else {
                 let names = fields.keys().cloned().collect();
                 return Err(stray(segment, Reason::UnknownField, names));
@@ -128,11 +121,8 @@ impl Schema {
 }
 
 /// Fields that hold one variant, with the variants' names.
-const ENUMS: &[(&str, &[&str])] = &[
-    ("model", MODEL_NAMES),
-    ("optimizer", OPTIMIZER_NAMES),
-    ("schedule", SCHEDULE_NAMES),
-];
+const ENUMS: &[(&str, &[&str])] =
+    &[("model", MODEL_NAMES), ("optimizer", OPTIMIZER_NAMES), ("schedule", SCHEDULE_NAMES)];
 
 /// The kind of error that an unknown variant of a field is.
 pub(super) fn unknown_name(field: &str) -> Reason {
@@ -146,15 +136,12 @@ pub(super) fn unknown_name(field: &str) -> Reason {
 fn with(field: &str, value: Value) -> Value {
     let mut recipe = json!({"dataset": "x"});
     recipe[field] = value;
-    let recipe: Recipe = serde_json::from_value(recipe)
-        .expect("every listed variant can be made from its name alone");
+    let recipe: Recipe = serde_json::from_value(recipe).expect("every listed variant can be made from its name alone");
     serde_json::to_value(recipe).expect("a recipe is plain JSON")
 }
 
 fn named(names: &[&str], fields: impl Fn(&str) -> Fields) -> BTreeMap<String, Fields> {
-    (names.iter())
-        .map(|name| ((*name).to_owned(), fields(name)))
-        .collect()
+    (names.iter()).map(|name| ((*name).to_owned(), fields(name))).collect()
 }
 
 fn shapes(value: &Value) -> Fields {
@@ -166,9 +153,7 @@ fn shapes(value: &Value) -> Fields {
         Value::Object(_) => Shape::Table(shapes(value)),
         Value::String(_) | Value::Null => Shape::Text,
     };
-    (value.as_object().into_iter().flatten())
-        .map(|(key, value)| (key.clone(), shape(value)))
-        .collect()
+    (value.as_object().into_iter().flatten()).map(|(key, value)| (key.clone(), shape(value))).collect()
 }
 
 fn list(prefix: &str, fields: &Fields, out: &mut Vec<String>) {
@@ -239,10 +224,7 @@ mod tests {
         assert!(conflict("lr", "lr"));
         assert!(conflict("optimizer", "optimizer.sgd.momentum"));
         assert!(conflict("optimizer.adam.eps", "optimizer.sgd.momentum"));
-        assert!(!conflict(
-            "optimizer.sgd.nesterov",
-            "optimizer.sgd.momentum"
-        ));
+        assert!(!conflict("optimizer.sgd.nesterov", "optimizer.sgd.momentum"));
         assert!(!conflict("data.mean", "data.std"));
         assert!(!conflict("lr", "epochs"));
     }

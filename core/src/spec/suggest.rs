@@ -24,10 +24,7 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// The nearest of `names`, if one is near. A name whose last segment is what was written counts as
 /// near: `momentum` finds `optimizer.sgd.momentum`.
-pub(super) fn nearest<'a>(
-    wrong: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A mistyped megabyte is not worth comparing.
     if wrong.len() > 100 {
         return None;
@@ -61,11 +58,7 @@ pub(super) fn hint<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str> + C
         Some(name) => format!("did you mean `{name}`?"),
         None => {
             let all: Vec<_> = names.into_iter().collect();
-            if all.is_empty() {
-                String::new()
-            } else {
-                format!("possible: {}", all.join(", "))
-            }
+            if all.is_empty() { String::new() } else { format!("possible: {}", all.join(", ")) }
         }
     }
 }
@@ -76,13 +69,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_found_also_by_its_last_segment() {
-        let names = [
-            "lr",
-            "batch_size",
-            "optimizer.sgd.momentum",
-            "epochs",
-            "dropout",
-        ];
+        let names = ["lr", "batch_size", "optimizer.sgd.momentum", "epochs", "dropout"];
         for (wrong, right) in [
             ("learning_rate", Some("lr")),
             ("batchsize", Some("batch_size")),

@@ -77,10 +77,9 @@ impl Node {
             return Some(&self.span);
         };
         match &self.item {
-            Item::Table(entries) => entries
-                .iter()
-                .find(|entry| entry.key == *first)
-                .and_then(|entry| entry.node.search(rest)),
+            Item::Table(entries) => {
+                entries.iter().find(|entry| entry.key == *first).and_then(|entry| entry.node.search(rest))
+            }
             Item::Array(items) => items.iter().find_map(|item| item.search(path)),
             _ => None,
         }
@@ -94,10 +93,7 @@ pub(super) fn entries(table: &DeTable<'_>) -> Vec<Entry> {
         .map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
             span: key.span(),
-            node: Node {
-                item: item(value.get_ref()),
-                span: value.span(),
-            },
+            node: Node { item: item(value.get_ref()), span: value.span() },
         })
         .collect();
     entries.sort_by_key(|entry| entry.span.start);
@@ -107,22 +103,14 @@ pub(super) fn entries(table: &DeTable<'_>) -> Vec<Entry> {
 fn item(value: &DeValue<'_>) -> Item {
     match value {
         DeValue::Boolean(value) => Item::Bool(*value),
-        DeValue::Integer(value) => {
-            i64::from_str_radix(value.as_str(), value.radix()).map_or(Item::HugeInt, Item::Int)
-        }
+        DeValue::Integer(value) => i64::from_str_radix(value.as_str(), value.radix()).map_or(Item::HugeInt, Item::Int),
         // A number too large for a float reads as infinite and is refused as such.
         DeValue::Float(value) => Item::Float(value.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::String(value) => Item::Text(value.to_string()),
         DeValue::Datetime(_) => Item::Date,
-        DeValue::Array(items) => Item::Array(
-            items
-                .iter()
-                .map(|value| Node {
-                    item: item(value.get_ref()),
-                    span: value.span(),
-                })
-                .collect(),
-        ),
+        DeValue::Array(items) => {
+            Item::Array(items.iter().map(|value| Node { item: item(value.get_ref()), span: value.span() }).collect())
+        }
         DeValue::Table(table) => Item::Table(entries(table)),
     }
 }

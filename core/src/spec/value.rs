@@ -67,11 +67,7 @@ impl<'a> Reader<'a> {
                 value
             }
         };
-        Some(Choice {
-            value,
-            label: node.label(self.text),
-            span: node.span.clone(),
-        })
+        Some(Choice { value, label: node.label(self.text), span: node.span.clone() })
     }
 
     /// JSON of a node, guided by the shape; everything that does not fit is noted.
@@ -96,8 +92,7 @@ impl<'a> Reader<'a> {
                 }
                 Item::Array(items) => {
                     let what = format!("expected {count} numbers, found {}", items.len());
-                    self.errors
-                        .push(Reason::WrongType, key, Some(&node.span), what, "");
+                    self.errors.push(Reason::WrongType, key, Some(&node.span), what, "");
                 }
                 _ => self.wrong_type(key, node, &format!("a list of {count} numbers"), ""),
             },
@@ -123,8 +118,7 @@ impl<'a> Reader<'a> {
                 let text = self.text.get(node.span.clone()).unwrap_or("?");
                 let what = format!("{} is not in 0 to 2^63 - 1", clip(text));
                 let span = Some(&node.span);
-                self.errors
-                    .push(Reason::ValueOutOfRange, key, span, what, "");
+                self.errors.push(Reason::ValueOutOfRange, key, span, what, "");
             }
             _ => self.wrong_type(key, node, "a whole number", self.vary(key, node)),
         }
@@ -146,8 +140,7 @@ impl<'a> Reader<'a> {
         if number.is_none() {
             let text = self.text.get(node.span.clone()).unwrap_or("?");
             let what = format!("{} is not a finite number", clip(text));
-            self.errors
-                .push(Reason::ValueOutOfRange, key, Some(&node.span), what, "");
+            self.errors.push(Reason::ValueOutOfRange, key, Some(&node.span), what, "");
         }
         number
     }
@@ -155,16 +148,14 @@ impl<'a> Reader<'a> {
     fn string(&mut self, field: &str, key: &str, text: &str, span: &Range<usize>) -> Option<Value> {
         if text.len() > MAX_TEXT {
             let what = format!("{} bytes long, the limit is {MAX_TEXT}", text.len());
-            self.errors
-                .push(Reason::ValueOutOfRange, key, Some(span), what, "");
+            self.errors.push(Reason::ValueOutOfRange, key, Some(span), what, "");
             return None;
         }
         if field == "dataset"
             && let Err(what) = dataset(text)
         {
             let hint = "a name the agents know, or an absolute path";
-            self.errors
-                .push(Reason::DatasetUnknown, key, Some(span), what, hint);
+            self.errors.push(Reason::DatasetUnknown, key, Some(span), what, hint);
             return None;
         }
         Some(Value::from(text))
@@ -185,30 +176,20 @@ impl<'a> Reader<'a> {
             } else {
                 let hint = suggest::hint(&entry.key, fields.keys().map(String::as_str));
                 let what = "no such field";
-                self.errors
-                    .push(Reason::UnknownField, inner, Some(&entry.span), what, hint);
+                self.errors.push(Reason::UnknownField, inner, Some(&entry.span), what, hint);
             }
         }
         Some(Value::Object(table))
     }
 
-    fn variant(
-        &mut self,
-        field: &str,
-        variants: &BTreeMap<String, Fields>,
-        key: &str,
-        node: &Node,
-    ) -> Option<Value> {
+    fn variant(&mut self, field: &str, variants: &BTreeMap<String, Fields>, key: &str, node: &Node) -> Option<Value> {
         let (name, span, inner) = match &node.item {
             Item::Text(name) => (name, &node.span, None),
-            Item::Table(entries) if entries.len() == 1 => {
-                (&entries[0].key, &entries[0].span, Some(&entries[0].node))
-            }
+            Item::Table(entries) if entries.len() == 1 => (&entries[0].key, &entries[0].span, Some(&entries[0].node)),
             Item::Table(_) => {
                 let what = "expected exactly one name in the table";
                 let hint = suggest::hint("", variants.keys().map(String::as_str));
-                self.errors
-                    .push(Reason::WrongType, key, Some(&node.span), what, hint);
+                self.errors.push(Reason::WrongType, key, Some(&node.span), what, hint);
                 return None;
             }
             _ => {
@@ -220,32 +201,21 @@ impl<'a> Reader<'a> {
         let Some(fields) = variants.get(name) else {
             let what = format!("no {} is called `{}`", noun(field), clip(name));
             let hint = suggest::hint(name, variants.keys().map(String::as_str));
-            self.errors
-                .push(unknown_name(field), key, Some(span), what, hint);
+            self.errors.push(unknown_name(field), key, Some(span), what, hint);
             return None;
         };
         let options = match inner {
             Some(inner) => self.table(field, fields, &format!("{key}.{name}"), inner)?,
             None => json!({}),
         };
-        Some(Value::Object(
-            [(name.clone(), options)].into_iter().collect(),
-        ))
+        Some(Value::Object([(name.clone(), options)].into_iter().collect()))
     }
 
-    fn steps(
-        &mut self,
-        field: &str,
-        steps: &BTreeMap<String, Fields>,
-        key: &str,
-        node: &Node,
-    ) -> Option<Value> {
+    fn steps(&mut self, field: &str, steps: &BTreeMap<String, Fields>, key: &str, node: &Node) -> Option<Value> {
         match &node.item {
             Item::Array(items) => {
                 let read: Vec<_> = (items.iter().enumerate())
-                    .filter_map(|(at, item)| {
-                        self.variant(field, steps, &format!("{key}[{at}]"), item)
-                    })
+                    .filter_map(|(at, item)| self.variant(field, steps, &format!("{key}[{at}]"), item))
                     .collect();
                 (read.len() == items.len()).then_some(Value::Array(read))
             }
@@ -259,8 +229,7 @@ impl<'a> Reader<'a> {
                     let own = self.variants.keys().map(String::as_str);
                     let all: Vec<_> = BUILT_IN.iter().copied().chain(own).collect();
                     let hint = suggest::hint(name, all);
-                    self.errors
-                        .push(Reason::VariantUnknown, key, Some(&node.span), what, hint);
+                    self.errors.push(Reason::VariantUnknown, key, Some(&node.span), what, hint);
                 }
                 found
             }
@@ -294,19 +263,11 @@ impl<'a> Reader<'a> {
         }
         for error in &wrong {
             let rest = (error.path.get(path.len() + 1..)).filter(|_| error.path.starts_with(path));
-            let rest: Vec<_> = rest
-                .map(|rest| rest.split('.').collect())
-                .unwrap_or_default();
+            let rest: Vec<_> = rest.map(|rest| rest.split('.').collect()).unwrap_or_default();
             let span = node.place(&rest).clone();
             let inner: String = rest.iter().map(|name| format!(".{name}")).collect();
             let what = format!("{} is not allowed: must be {}", error.value, error.allowed);
-            self.errors.push(
-                Reason::ValueOutOfRange,
-                format!("{key}{inner}"),
-                Some(&span),
-                what,
-                "",
-            );
+            self.errors.push(Reason::ValueOutOfRange, format!("{key}{inner}"), Some(&span), what, "");
         }
         if !wrong.is_empty() {
             return None;
@@ -332,18 +293,14 @@ fn typed(path: &str, raw: &Value, model: Option<&str>) -> Result<Recipe, serde_j
 /// The errors that are about `path`.
 fn about(path: &str, errors: Vec<OutOfRange>) -> Vec<OutOfRange> {
     let holds = |outer: &str, inner: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    (errors.into_iter())
-        .filter(|error| holds(path, &error.path) || holds(&error.path, path))
-        .collect()
+    (errors.into_iter()).filter(|error| holds(path, &error.path) || holds(&error.path, path)).collect()
 }
 
 /// What serde found, as a kind of error and in words.
 pub(crate) fn explain(error: &serde_json::Error) -> (Reason, String) {
-    let text = error.to_string();
+    let text = harmless(&error.to_string());
     let reason = if text.starts_with("missing field") {
         Reason::MissingField
     } else if text.starts_with("unknown variant") {
@@ -379,10 +336,23 @@ fn noun(field: &str) -> &str {
     }
 }
 
-/// A text short enough for a message.
+/// A text short enough for a message, see [`harmless`].
 pub(super) fn clip(text: &str) -> String {
     match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => harmless(&text[..end]) + "...",
+        None => harmless(text),
     }
+}
+
+/// A text without anything that a terminal would obey.
+pub(super) fn harmless(text: &str) -> String {
+    let mut harmless = String::new();
+    for c in text.chars() {
+        if matches!(c, '"' | '\'' | '\\') {
+            harmless.push(c);
+        } else {
+            harmless.extend(c.escape_debug());
+        }
+    }
+    harmless
 }
