@@ -78,15 +78,12 @@ pub(super) fn rows(spec: &Spec, base: &Value, errors: &mut Errors<'_>) -> Rows {
         cells = draw(spec, &mut columns, samples, seed, errors);
         count = samples as usize;
     } else if !spec.groups.is_empty() || spec.points.is_empty() {
-        let groups: Vec<Steps> = (spec.groups.iter())
-            .map(|group| steps(group, &mut columns))
-            .collect();
+        let groups: Vec<Steps> = (spec.groups.iter()).map(|group| steps(group, &mut columns)).collect();
         lengths = groups.iter().map(Vec::len).collect();
         match spec.design {
             Design::Ablation => {
-                let groups: Vec<Steps> = (groups.into_iter())
-                    .map(|steps| without_base(steps, &columns, base))
-                    .collect();
+                let groups: Vec<Steps> =
+                    (groups.into_iter()).map(|steps| without_base(steps, &columns, base)).collect();
                 lengths = groups.iter().map(Vec::len).collect();
                 cells.resize(width, BASE);
                 count = 1;
@@ -128,19 +125,12 @@ pub(super) fn rows(spec: &Spec, base: &Value, errors: &mut Errors<'_>) -> Rows {
         }
         count += 1;
     }
-    Rows {
-        columns,
-        cells,
-        count,
-        designed,
-        lengths,
-    }
+    Rows { columns, cells, count, designed, lengths }
 }
 
 /// One column for each path, in the order of the file.
 fn columns(spec: &Spec) -> Vec<Draft> {
-    let axes = (spec.groups.iter().flat_map(|group| &group.axes))
-        .map(|axis| (axis.span.start, axis.path.as_str()));
+    let axes = (spec.groups.iter().flat_map(|group| &group.axes)).map(|axis| (axis.span.start, axis.path.as_str()));
     let points = (spec.points.iter().flat_map(|point| &point.settings))
         .map(|setting| (setting.choice.span.start, setting.path.as_str()));
     let mut places: Vec<(usize, &str)> = axes.chain(points).collect();
@@ -150,11 +140,7 @@ fn columns(spec: &Spec) -> Vec<Draft> {
     let overlaps = |path: &str| (seen.iter()).any(|other| *other != path && conflict(other, path));
     (places.iter())
         .map(|(_, path)| Draft {
-            column: Column {
-                path: (*path).to_owned(),
-                values: Vec::new(),
-                labels: Vec::new(),
-            },
+            column: Column { path: (*path).to_owned(), values: Vec::new(), labels: Vec::new() },
             spans: Vec::new(),
             by_text: BTreeMap::new(),
             overlaps: overlaps(path),
@@ -169,8 +155,7 @@ fn position(columns: &[Draft], path: &str) -> Option<usize> {
 fn steps(group: &Group, columns: &mut [Draft]) -> Steps {
     let mut steps: Steps = Vec::new();
     for axis in &group.axes {
-        let (Some(at), Values::List(choices)) = (position(columns, &axis.path), &axis.values)
-        else {
+        let (Some(at), Values::List(choices)) = (position(columns, &axis.path), &axis.values) else {
             continue;
         };
         steps.resize(choices.len().max(steps.len()), Vec::new());
@@ -187,22 +172,13 @@ fn without_base(steps: Steps, columns: &[Draft], base: &Value) -> Steps {
         let column = &columns[at].column;
         super::at(base, &column.path) == Some(&column.values[cell as usize])
     };
-    (steps.into_iter())
-        .filter(|step| !step.iter().all(same))
-        .collect()
+    (steps.into_iter()).filter(|step| !step.iter().all(same)).collect()
 }
 
 /// Distinct rows drawn from the groups. The draw of an axis depends on the sample seed, its own
 /// path and the number of the sample, so that another axis does not change it.
-fn draw(
-    spec: &Spec,
-    columns: &mut [Draft],
-    samples: u32,
-    seed: u64,
-    errors: &mut Errors<'_>,
-) -> Vec<u32> {
-    let space =
-        (spec.groups.iter()).try_fold(1u128, |all, group| all.checked_mul(size(&group.axes[0])?));
+fn draw(spec: &Spec, columns: &mut [Draft], samples: u32, seed: u64, errors: &mut Errors<'_>) -> Vec<u32> {
+    let space = (spec.groups.iter()).try_fold(1u128, |all, group| all.checked_mul(size(&group.axes[0])?));
     if let Some(space) = space
         && space < u128::from(samples)
     {
@@ -288,14 +264,10 @@ fn draw_one(axis: &Axis, random: u64) -> u64 {
     let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
     match &axis.values {
         Values::List(choices) => below(random, choices.len() as u64),
-        Values::Drawn(Draw::Uniform { low, high }) => rounded(low + (high - low) * unit)
-            .clamp(*low, *high)
-            .to_bits(),
+        Values::Drawn(Draw::Uniform { low, high }) => rounded(low + (high - low) * unit).clamp(*low, *high).to_bits(),
         Values::Drawn(Draw::LogUniform { low, high }) => {
             let (from, to) = (low.ln(), high.ln());
-            rounded((from + (to - from) * unit).exp())
-                .clamp(*low, *high)
-                .to_bits()
+            rounded((from + (to - from) * unit).exp()).clamp(*low, *high).to_bits()
         }
         Values::Drawn(Draw::Int { low, high, .. }) => match (high - low).checked_add(1) {
             Some(count) => low + below(random, count),

@@ -23,23 +23,18 @@ const SHOWN: usize = 20;
 /// Everything that only shows when values meet: too many trials, combinations that are no recipe,
 /// a point that is already in the plan, an exclusion that excludes nothing, nothing left to run.
 pub fn expand(spec: &Spec) -> Result<Plan, Vec<SpecError>> {
-    let mut errors = Errors::new(&spec.source);
+    let mut errors = Errors::new(&spec.source).with_keys(spec.keys.clone());
     let base = spec.base_value();
     let mut rows = rows(spec, &base, &mut errors);
     if rows.count * spec.seeds.len() > MAX_TRIALS as usize {
-        let what = format!(
-            "{} trials, the limit is {MAX_TRIALS}",
-            rows.count * spec.seeds.len()
-        );
+        let what = format!("{} trials, the limit is {MAX_TRIALS}", rows.count * spec.seeds.len());
         errors.push(Reason::GridTooLarge, "grid", None, what, "");
     }
     if !errors.is_empty() {
         return Err(errors.into_list());
     }
     let mut sections = Sections::new(&base, &rows.columns);
-    let ids: Vec<Vec<u32>> = (0..rows.count)
-        .map(|row| sections.of(&rows.columns, rows.row(row)))
-        .collect();
+    let ids: Vec<Vec<u32>> = (0..rows.count).map(|row| sections.of(&rows.columns, rows.row(row))).collect();
     fill(spec, &mut rows, &sections, &ids);
     let kept = exclude(spec, &rows, &mut errors);
     if kept.is_empty() && errors.is_empty() {
@@ -122,8 +117,7 @@ fn exclude(spec: &Spec, rows: &Rows, errors: &mut Errors<'_>) -> Vec<usize> {
             let cells = rows.row(*row);
             let mut out = false;
             for (pattern, hits) in patterns.iter().zip(&mut hits) {
-                let hit =
-                    *row < rows.designed && pattern.iter().all(|(at, cell)| cells[*at] == *cell);
+                let hit = *row < rows.designed && pattern.iter().all(|(at, cell)| cells[*at] == *cell);
                 *hits += usize::from(hit);
                 out |= hit;
             }
@@ -158,22 +152,13 @@ fn duplicates(spec: &Spec, rows: &Rows, ids: &[Vec<u32>], kept: &[usize], errors
                 let line = errors.line(&spec.points[at].span);
                 format!("point[{at}] on line {line}")
             }
-            None => format!(
-                "a point of the design ({})",
-                combination(rows, row, |_| true)
-            ),
+            None => format!("a point of the design ({})", combination(rows, row, |_| true)),
         };
         let what = format!("the same as {}", name(first, errors));
         let place = row.checked_sub(rows.designed).map(|at| &spec.points[at]);
         let key = place.map_or("grid", |point| point.key.as_str());
         let span = place.map(|point| point.span.clone());
-        errors.push(
-            Reason::DuplicatePoint,
-            key,
-            span.as_ref(),
-            what,
-            "remove one of them",
-        );
+        errors.push(Reason::DuplicatePoint, key, span.as_ref(), what, "remove one of them");
     }
 }
 
@@ -214,10 +199,7 @@ fn combinations(
         let columns = 0..rows.columns.len();
         let column = (columns.clone().filter(touching).find_map(|at| place(&at)))
             .or_else(|| columns.filter(|at| matters(*at)).find_map(|at| place(&at)));
-        let given = spec
-            .base
-            .iter()
-            .find(|setting| top(&setting.path) == top(&path));
+        let given = spec.base.iter().find(|setting| top(&setting.path) == top(&path));
         let span = match (column, row.checked_sub(rows.designed)) {
             (Some((_, span)), _) => Some(span),
             (None, Some(point)) => Some(spec.points[point].span.clone()),
@@ -227,11 +209,7 @@ fn combinations(
             (_, 1) => "in 1 point".to_owned(),
             _ => format!("in {count} points"),
         };
-        let with = if shown.is_empty() {
-            String::new()
-        } else {
-            format!(" with {shown}")
-        };
+        let with = if shown.is_empty() { String::new() } else { format!(" with {shown}") };
         let hint = match reason {
             Reason::MissingField if path == "dataset" => "add `dataset = \"...\"` at the top",
             Reason::MissingField => "set it at the top or in every point",
@@ -255,8 +233,7 @@ fn decides(sections: &Sections, ids: &[u32], name: &str, path: &str, what: &str)
     let mut other = ids.to_vec();
     (0..sections.list[place].fields.len().min(1000)).any(|id| {
         other[place] = id as u32;
-        !(sections.check(&other).iter())
-            .any(|error| error.path == path && what.ends_with(error.allowed.as_str()))
+        !(sections.check(&other).iter()).any(|error| error.path == path && what.ends_with(error.allowed.as_str()))
     })
 }
 
@@ -272,14 +249,7 @@ fn combination(rows: &Rows, row: usize, matters: impl Fn(usize) -> bool) -> Stri
     shown.join(", ")
 }
 
-fn assemble(
-    spec: &Spec,
-    rows: Rows,
-    sections: &Sections,
-    ids: &[Vec<u32>],
-    kept: &[usize],
-    base: &Value,
-) -> Plan {
+fn assemble(spec: &Spec, rows: Rows, sections: &Sections, ids: &[Vec<u32>], kept: &[usize], base: &Value) -> Plan {
     let mut number = vec![u32::MAX; rows.count];
     for (point, row) in kept.iter().enumerate() {
         number[*row] = point as u32;
@@ -296,9 +266,7 @@ fn assemble(
         Design::Random { .. } => None,
         _ => order.first().copied(),
     };
-    let cells = (kept.iter())
-        .flat_map(|row| rows.row(*row).iter().copied())
-        .collect();
+    let cells = (kept.iter()).flat_map(|row| rows.row(*row).iter().copied()).collect();
     Plan {
         name: spec.name.clone(),
         base: sections.whole(&ids[kept[0]]),
@@ -325,14 +293,12 @@ fn design_order(spec: &Spec, rows: &Rows, number: &[u32], base: &Value) -> Vec<u
         _ if rows.designed == 0 => Vec::new(),
         Design::Random { .. } => (0..rows.designed).collect(),
         Design::Ablation => {
-            let starts: Vec<usize> = (0..rows.lengths.len())
-                .map(|group| 1 + rows.lengths[..group].iter().sum::<usize>())
-                .collect();
+            let starts: Vec<usize> =
+                (0..rows.lengths.len()).map(|group| 1 + rows.lengths[..group].iter().sum::<usize>()).collect();
             let longest = rows.lengths.iter().max().copied().unwrap_or_default();
             let steps = (0..longest).flat_map(|step| groups.iter().map(move |at| (*at, step)));
-            let rows = steps
-                .filter(|(group, step)| *step < rows.lengths[*group])
-                .map(|(group, step)| starts[group] + step);
+            let rows =
+                steps.filter(|(group, step)| *step < rows.lengths[*group]).map(|(group, step)| starts[group] + step);
             std::iter::once(0).chain(rows).collect()
         }
         Design::Grid => {
@@ -361,9 +327,7 @@ fn design_order(spec: &Spec, rows: &Rows, number: &[u32], base: &Value) -> Vec<u
                 .filter(|index| kept(*index))
                 .max_by_key(|index| (alike(row_of(*index)), std::cmp::Reverse(*index)))
                 .unwrap_or_default();
-            (order::spread(&lengths, start, kept).into_iter())
-                .map(row_of)
-                .collect()
+            (order::spread(&lengths, start, kept).into_iter()).map(row_of).collect()
         }
     }
 }

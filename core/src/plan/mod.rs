@@ -121,10 +121,7 @@ impl Plan {
     pub fn trial(&self, index: u32) -> PlannedTrial {
         let flat = self.order[index as usize];
         let seeds = self.seeds.len() as u32;
-        PlannedTrial {
-            point: flat / seeds,
-            seed: flat % seeds,
-        }
+        PlannedTrial { point: flat / seeds, seed: flat % seeds }
     }
 
     /// The cells of a point.
@@ -244,16 +241,10 @@ pub fn put(value: &mut Value, path: &str, new: Value) {
         return;
     };
     let Value::Object(table) = value else { return };
-    let inner = table
-        .entry(key)
-        .or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let inner = table.entry(key).or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Value::String(name) = inner {
         let name = std::mem::take(name);
-        *inner = Value::Object(
-            [(name, Value::Object(serde_json::Map::new()))]
-                .into_iter()
-                .collect(),
-        );
+        *inner = Value::Object([(name, Value::Object(serde_json::Map::new()))].into_iter().collect());
     }
     let variant = rest.split('.').next().unwrap_or(rest);
     if is_enum(key)
@@ -273,9 +264,7 @@ fn is_enum(key: &str) -> bool {
 pub fn label_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Object(table) if table.len() == 1 => {
-            table.keys().next().cloned().unwrap_or_default()
-        }
+        Value::Object(table) if table.len() == 1 => table.keys().next().cloned().unwrap_or_default(),
         other => other.to_string(),
     }
 }

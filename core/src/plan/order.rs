@@ -57,15 +57,13 @@ fn coordinates(lengths: &[usize], index: usize) -> Vec<usize> {
 
 /// The first index, then always the one whose values were used least; `order` decides between equals.
 fn greedy(lengths: &[usize], order: Vec<usize>) -> Vec<usize> {
-    let mut left: Vec<(usize, Vec<usize>)> = (order.into_iter())
-        .map(|index| (index, coordinates(lengths, index)))
-        .collect();
+    let mut left: Vec<(usize, Vec<usize>)> =
+        (order.into_iter()).map(|index| (index, coordinates(lengths, index))).collect();
     let axes = lengths.len();
     let widest = lengths.iter().max().copied().unwrap_or_default();
     let mut single = vec![0; axes * widest];
     let mut double = vec![0; axes * axes * widest * widest];
-    let pair =
-        |a: usize, b: usize, at: &[usize]| ((a * axes + b) * widest + at[a]) * widest + at[b];
+    let pair = |a: usize, b: usize, at: &[usize]| ((a * axes + b) * widest + at[a]) * widest + at[b];
     let mut spread = Vec::with_capacity(left.len());
     while !left.is_empty() {
         let cost = |at: &[usize]| {
@@ -120,9 +118,8 @@ fn unevenness(lengths: &[usize], count: usize, stride: usize) -> usize {
         .flat_map(|a| (0..a).map(move |b| (a, b)))
         .filter(|(a, b)| lengths[varied[*a]] * lengths[varied[*b]] <= BEGINNING)
         .collect();
-    let mut double: Vec<Vec<bool>> = (pairs.iter())
-        .map(|(a, b)| vec![false; lengths[varied[*a]] * lengths[varied[*b]]])
-        .collect();
+    let mut double: Vec<Vec<bool>> =
+        (pairs.iter()).map(|(a, b)| vec![false; lengths[varied[*a]] * lengths[varied[*b]]]).collect();
     let mut missing_pairs: usize = double.iter().map(Vec::len).sum();
     let mut score = 0;
     let mut index = 0;
@@ -158,14 +155,7 @@ mod tests {
 
     #[test]
     fn a_spread_visits_every_index_once_and_starts_where_it_is_told() {
-        for lengths in [
-            vec![],
-            vec![1],
-            vec![7],
-            vec![2, 2, 2, 2],
-            vec![3, 2, 2],
-            vec![10, 10, 10],
-        ] {
+        for lengths in [vec![], vec![1], vec![7], vec![2, 2, 2, 2], vec![3, 2, 2], vec![10, 10, 10]] {
             let count: usize = lengths.iter().product();
             let order = spread(&lengths, count / 2, |_| true);
             assert_eq!(order[0], count / 2);
@@ -180,8 +170,7 @@ mod tests {
         // 3 x 2 x 2: after three points every learning rate was seen, after four every value.
         let order = spread(&[3, 2, 2], 0, |_| true);
         let seen = |count: usize, of: fn(usize) -> usize| {
-            let values: std::collections::BTreeSet<_> =
-                order[..count].iter().map(|at| of(*at)).collect();
+            let values: std::collections::BTreeSet<_> = order[..count].iter().map(|at| of(*at)).collect();
             values.len()
         };
         assert_eq!(seen(3, |at| at / 4), 3);

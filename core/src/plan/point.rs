@@ -70,49 +70,39 @@ impl Sections {
             by_text: BTreeMap::new(),
             fields: Vec::new(),
         });
-        Self {
-            list: list.collect(),
-            base: base.clone(),
-            shared,
-        }
+        Self { list: list.collect(), base: base.clone(), shared }
     }
 
     /// Which value each section has in a row: equal for two rows exactly if they are the same recipe.
     pub(super) fn of(&mut self, columns: &[Draft], row: &[u32]) -> Vec<u32> {
         let base = &self.base;
-        let ids = self
-            .list
-            .iter_mut()
-            .map(|section| match section.columns[..] {
-                [only] => {
-                    let cell = row[only].wrapping_add(1) as usize;
-                    if let Some(Some(known)) = section.by_cell.get(cell) {
-                        return *known;
-                    }
-                    let id = section.learn(base, columns, row);
-                    let length = section.by_cell.len().max(cell + 1);
-                    section.by_cell.resize(length, None);
-                    section.by_cell[cell] = Some(id);
-                    id
+        let ids = self.list.iter_mut().map(|section| match section.columns[..] {
+            [only] => {
+                let cell = row[only].wrapping_add(1) as usize;
+                if let Some(Some(known)) = section.by_cell.get(cell) {
+                    return *known;
                 }
-                _ => {
-                    let key: Vec<u32> = section.columns.iter().map(|at| row[*at]).collect();
-                    if let Some(known) = section.by_cells.get(&key) {
-                        return *known;
-                    }
-                    let id = section.learn(base, columns, row);
-                    section.by_cells.insert(key, id);
-                    id
+                let id = section.learn(base, columns, row);
+                let length = section.by_cell.len().max(cell + 1);
+                section.by_cell.resize(length, None);
+                section.by_cell[cell] = Some(id);
+                id
+            }
+            _ => {
+                let key: Vec<u32> = section.columns.iter().map(|at| row[*at]).collect();
+                if let Some(known) = section.by_cells.get(&key) {
+                    return *known;
                 }
-            });
+                let id = section.learn(base, columns, row);
+                section.by_cells.insert(key, id);
+                id
+            }
+        });
         ids.collect()
     }
 
     /// The sections of a row that do not make a recipe.
-    pub(super) fn broken(
-        &self,
-        ids: &[u32],
-    ) -> impl Iterator<Item = (&Section, &(Reason, String))> {
+    pub(super) fn broken(&self, ids: &[u32]) -> impl Iterator<Item = (&Section, &(Reason, String))> {
         self.list.iter().zip(ids).filter_map(|(section, id)| {
             let field = &section.fields[*id as usize];
             field.recipe.as_ref().err().map(|error| (section, error))
@@ -186,20 +176,11 @@ impl Section {
                 Ok(recipe) if name != "dataset" => Ok(recipe),
                 _ => Err((Reason::MissingField, format!("missing field `{name}`"))),
             };
-            return Field {
-                value: Value::Null,
-                recipe,
-            };
+            return Field { value: Value::Null, recipe };
         };
         match section(name, value) {
-            Ok(recipe) => Field {
-                value: recipe.field(name).unwrap_or(Value::Null),
-                recipe: Ok(recipe),
-            },
-            Err(error) => Field {
-                value: value.clone(),
-                recipe: Err(explain(&error)),
-            },
+            Ok(recipe) => Field { value: recipe.field(name).unwrap_or(Value::Null), recipe: Ok(recipe) },
+            Err(error) => Field { value: value.clone(), recipe: Err(explain(&error)) },
         }
     }
 }

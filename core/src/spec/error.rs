@@ -1,6 +1,7 @@
 //! What is wrong with a sweep file, said so that it can be fixed: where, which key, what, and the
 //! nearest right thing. Collecting them is here; finding them is left to the rest of `spec` and `plan`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -146,6 +147,8 @@ impl fmt::Display for SpecError {
 pub(crate) struct Errors<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
+    /// Where top-level keys stand, for errors that are about one as a whole.
+    keys: BTreeMap<String, Range<usize>>,
     list: Vec<SpecError>,
     dropped: usize,
 }
@@ -154,10 +157,16 @@ impl<'a> Errors<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
-        Self { text, line_starts, list: Vec::new(), dropped: 0 }
+        Self { text, line_starts, keys: BTreeMap::new(), list: Vec::new(), dropped: 0 }
     }
 
-    /// Notes an error; the hint may be empty.
+    /// Tells where top-level keys stand.
+    pub(crate) fn with_keys(mut self, keys: BTreeMap<String, Range<usize>>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Notes an error; the hint may be empty. Without a span it stands at its top-level key.
     pub(crate) fn push(
         &mut self,
         reason: Reason,
@@ -170,8 +179,9 @@ impl<'a> Errors<'a> {
             self.dropped += 1;
             return;
         }
-        let (line, column) = span.map_or((0, 0), |span| self.position(span.start));
         let (mut key, hint) = (key.into(), hint.into());
+        let span = span.or_else(|| self.keys.get(&key)).cloned();
+        let (line, column) = span.as_ref().map_or((0, 0), |span| self.position(span.start));
         if let Some((end, _)) = key.char_indices().nth(MAX_KEY) {
             key.truncate(end);
             key.push_str("...");
@@ -179,7 +189,7 @@ impl<'a> Errors<'a> {
         self.list.push(SpecError {
             reason,
             key: (!key.is_empty()).then_some(key),
-            span: span.cloned(),
+            span,
             line,
             column,
             what: what.into(),

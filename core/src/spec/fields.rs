@@ -1,6 +1,9 @@
 //! The keys at the top of the file: name, design, seeds, limits, named augmentations, and the recipe
 //! fields that all points share. What varies is read by `axes`.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use crate::plan::{Limits, MAX_TRIALS};
 use crate::recipe::augment::BUILT_IN;
 
@@ -40,13 +43,21 @@ const MAX_DESCRIPTION: usize = 4096;
 pub(super) struct Leaf<'n> {
     pub(super) path: String,
     pub(super) key: String,
-    pub(super) span: &'n std::ops::Range<usize>,
+    pub(super) span: &'n Range<usize>,
     pub(super) node: &'n Node,
 }
 
 /// Reads the whole file.
 pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecError>> {
-    let mut reader = Reader::new(text);
+    let mut keys: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    for entry in &entries {
+        keys.insert(entry.key.clone(), entry.span.clone());
+    }
+    // What varies as a whole stands at the first table that says so.
+    if let Some(first) = entries.iter().find(|entry| ["grid", "zip", "point"].contains(&entry.key.as_str())) {
+        keys.insert("grid".to_owned(), first.span.clone());
+    }
+    let mut reader = Reader::new(text, keys.clone());
     let get = |key: &str| (entries.iter()).find(|entry| entry.key == key);
     reader.version(get("version"));
     if let Some(entry) = get("augmentations") {
@@ -63,8 +74,19 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     };
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
-    let spec =
-        Spec { name, description, base, groups, points, excludes, seeds, design, limits, source: text.to_owned() };
+    let spec = Spec {
+        name,
+        description,
+        base,
+        groups,
+        points,
+        excludes,
+        seeds,
+        design,
+        limits,
+        source: text.to_owned(),
+        keys,
+    };
     if reader.errors.is_empty() { Ok(spec) } else { Err(reader.errors.into_list()) }
 }
 
@@ -183,7 +205,7 @@ impl Reader<'_> {
             (self.errors).push(Reason::ChoiceTooLarge, "seeds", span, what, "");
             return vec![0];
         }
-        let mut seen = std::collections::BTreeMap::new();
+        let mut seen = BTreeMap::new();
         let mut seeds = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let key = format!("seeds[{at}]");
@@ -277,14 +299,14 @@ impl Reader<'_> {
         settings
     }
 
-    fn seed_given(&mut self, key: &str, span: &std::ops::Range<usize>) {
+    fn seed_given(&mut self, key: &str, span: &Range<usize>) {
         let what = "seeds are not set one by one";
         let hint = "use `seeds = [11, 22]` or `seeds = 3` at the top of the file";
         (self.errors).push(Reason::UnknownField, key, Some(span), what, hint);
     }
 
     /// Whether a path exists; says what is near when it does not.
-    pub(super) fn known(&mut self, path: &str, key: &str, span: &std::ops::Range<usize>) -> bool {
+    pub(super) fn known(&mut self, path: &str, key: &str, span: &Range<usize>) -> bool {
         let segments: Vec<&str> = path.split('.').collect();
         let Err(stray) = self.schema.find(&segments) else {
             return true;

@@ -14,6 +14,7 @@ mod suggest;
 mod tree;
 mod value;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -61,6 +62,8 @@ pub struct Spec {
     pub limits: Limits,
     /// The file, for messages.
     pub(crate) source: String,
+    /// Where its top-level keys stand, for messages.
+    pub(crate) keys: BTreeMap<String, Range<usize>>,
 }
 
 /// How points are made from the groups.

@@ -33,10 +33,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str, keys: BTreeMap<String, Range<usize>>) -> Self {
         Self {
             text,
-            errors: Errors::new(text),
+            errors: Errors::new(text).with_keys(keys),
             schema: Schema::new(),
             variants: BTreeMap::new(),
             memo: BTreeMap::new(),
