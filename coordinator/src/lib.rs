@@ -1,1 +1,154 @@
-//! x
+//! `sweep-coordinator`: the shell around `sweep-core`. It tells the core the time, makes its events
+//! durable, keeps checkpoints, and speaks gRPC; it decides nothing itself.
+//!
+//! Reading order: [`serve`], `actor` (the one owner of the state), [`journal`] (events become
+//! durable), `books` (what is expensive to recompute), [`rpc`] (decode, ask, encode), [`blobs`] and
+//! [`janitor`] (checkpoints).
+
+mod actor;
+pub mod blobs;
+pub mod books;
+pub mod clock;
+pub mod config;
+pub mod folder;
+pub mod handle;
+pub mod janitor;
+pub mod journal;
+pub mod rpc;
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::Connected;
+
+use actor::Actor;
+use blobs::{BlobError, Blobs};
+use config::{Config, Store};
+use handle::Handle;
+use journal::memory::MemoryJournal;
+use journal::sqlite::SqliteJournal;
+use journal::{Journal, JournalError};
+use rpc::Edge;
+
+/// Calls in flight get so long to end at a stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Why a coordinator does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The journal cannot be read or written.
+    #[error("the journal failed")]
+    Journal(#[from] JournalError),
+    /// The checkpoint store cannot be opened.
+    #[error("the checkpoint store failed")]
+    Blobs(#[from] BlobError),
+    /// The server failed.
+    #[error("serving failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// The owner of the state panicked.
+    #[error("the owner of the state ended")]
+    Owner(#[from] tokio::task::JoinError),
+}
+
+/// A coordinator that has read its journal and can be asked.
+#[derive(Debug)]
+pub struct Coordinator {
+    /// How to ask it.
+    pub handle: Handle,
+    edge: Edge,
+    actor: JoinHandle<Result<(), JournalError>>,
+    closing: CancellationToken,
+}
+
+impl Coordinator {
+    /// Opens the stores, folds the journal and starts the owner of the state.
+    ///
+    /// # Errors
+    /// When a store cannot be opened or is damaged; nothing is changed then.
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let place = config.place();
+        let in_memory = matches!(config.store, Store::Memory(..));
+        let (journal, replayed, blobs) = match config.store {
+            Store::Folder(folder) => {
+                let (journal, replayed) = SqliteJournal::open(&folder).await?;
+                (Journal::Sqlite(journal), replayed, Blobs::open(&folder.join("blobs"))?)
+            }
+            Store::Memory(store, blobs) => {
+                let (journal, replayed) = MemoryJournal::open(store)?;
+                (Journal::Memory(journal), replayed, blobs)
+            }
+        };
+        tracing::info!(events = replayed.events, sweeps = replayed.state.sweeps.len(), "journal read");
+        let reader = journal.reader();
+        let closing = CancellationToken::new();
+        let (actor, handle) = Actor::new(journal, replayed, config.clock, closing.clone());
+        let actor = tokio::spawn(actor.run());
+        let edge = Edge { handle: handle.clone(), reader, blobs, place, in_memory, stopping: CancellationToken::new() };
+        Ok(Self { handle, edge, actor, closing })
+    }
+
+    /// Answers calls until `shutdown`, then lets those in flight end.
+    ///
+    /// # Errors
+    /// When the journal fails: the process must end then, and its successor goes on from the journal.
+    pub async fn serve<IO, IE>(
+        mut self,
+        incoming: impl Stream<Item = Result<IO, IE>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        IE: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let stopping = self.edge.stopping.clone();
+        let (health, router) = rpc::router(&self.edge).await;
+        // Checkpoints of a simulation are not worth a wall clock.
+        let janitor =
+            (!self.edge.in_memory).then(|| tokio::spawn(janitor::run(self.handle.clone(), self.edge.blobs.clone())));
+        let server = router.serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+        let mut server = std::pin::pin!(server);
+        let mut shutdown = std::pin::pin!(shutdown);
+        let ended = tokio::select! {
+            biased;
+            () = &mut shutdown => None,
+            failed = &mut self.actor => Some(failed),
+            served = &mut server => { served?; None }
+        };
+        if let Some(janitor) = janitor {
+            janitor.abort();
+        }
+        if let Some(ended) = ended {
+            return Ok(ended??);
+        }
+        tracing::info!("stopping: calls in flight may end");
+        rpc::not_serving(&health).await;
+        stopping.cancel();
+        if tokio::time::timeout(DRAIN, server).await.is_err() {
+            tracing::warn!("some calls did not end in time");
+        }
+        self.closing.cancel();
+        drop(self.handle);
+        drop(self.edge);
+        Ok(self.actor.await??)
+    }
+}
+
+/// Runs a coordinator: the caller brings the listener and the stop signal.
+///
+/// # Errors
+/// When it cannot start, or its journal fails.
+pub async fn serve<IO, IE>(
+    config: Config,
+    incoming: impl Stream<Item = Result<IO, IE>>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError>
+where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    IE: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Coordinator::start(config).await?.serve(incoming, shutdown).await
+}

@@ -28,6 +28,7 @@ pub mod orders;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod retain;
 pub mod retry;
 pub mod schedule;
 pub mod spec;

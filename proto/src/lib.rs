@@ -6,7 +6,13 @@ pub mod convert;
 pub mod status;
 
 /// Generated from `sweep/v1/*.proto`; the field docs live there.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("sweep.v1");
 }

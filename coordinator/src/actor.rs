@@ -1,0 +1,270 @@
+//! The one task that owns the core and the journal. It takes what has queued up, has the core handle
+//! all of it, writes all events in one commit with one sync, and only then answers: durable first,
+//! then visible. Between two commits it answers queries. Everything is decided in the core.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sweep_core::command::{Command, Reply};
+use sweep_core::decide::Core;
+use sweep_core::event::Event;
+use sweep_core::id::{AgentId, Lease};
+use sweep_core::orders::{order, orders};
+use sweep_core::time::{Span, Timestamp};
+use sweep_proto::convert::{Orders, PlacedOrder};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::books::Books;
+use crate::clock::Clock;
+use crate::handle::{Ask, Handle, QUEUE, Refusal, Synced, View};
+use crate::journal::{Batch, Journal, JournalError, Replayed, Series, key};
+
+/// Requests handled in one commit.
+const BATCH: usize = 1024;
+/// Longest time without looking at the clock.
+const TICK: Duration = Duration::from_millis(500);
+/// Series wait so long for a commit to travel with.
+const SERIES_WAIT: Duration = Duration::from_millis(50);
+/// More waiting series than this are written at once, bytes (a step counts as 32).
+const SERIES_BYTES: usize = 4 << 20;
+/// A tick that comes so late was a pause of the whole process: nobody is blamed for it.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Between two tries to write on a full disk.
+const ROOM_WAIT: Duration = Duration::from_millis(500);
+
+/// The owner.
+#[derive(Debug)]
+pub(crate) struct Actor {
+    core: Core,
+    books: Books,
+    journal: Journal,
+    clock: Clock,
+    asks: mpsc::Receiver<Ask>,
+    changed: watch::Sender<u64>,
+    closing: CancellationToken,
+    series: Waiting,
+    looked: Instant,
+}
+
+/// Series that wait for a commit, and who waits for them.
+#[derive(Debug, Default)]
+struct Waiting {
+    series: Series,
+    bytes: usize,
+    replies: Vec<oneshot::Sender<Result<(), Refusal>>>,
+    until: Option<Instant>,
+}
+
+/// An answer that is held until the commit.
+enum Held {
+    Command(Reply, oneshot::Sender<Result<Reply, Refusal>>),
+    Sync(AgentId, Reply, Vec<Lease>, oneshot::Sender<Result<Synced, Refusal>>),
+}
+
+impl Actor {
+    /// Takes over a replayed journal. `closing` ends it after what is queued.
+    pub(crate) fn new(
+        journal: Journal,
+        replayed: Replayed,
+        clock: Clock,
+        closing: CancellationToken,
+    ) -> (Self, Handle) {
+        let clock = clock.not_before(replayed.newest);
+        let books = Books::new(&replayed.state, clock.now());
+        let core = Core::new(replayed.state, clock.now());
+        let (sender, asks) = mpsc::channel(QUEUE);
+        let (changed, seen) = watch::channel(0);
+        let looked = Instant::now();
+        let actor = Self { core, books, journal, clock, asks, changed, closing, series: Waiting::default(), looked };
+        (actor, Handle::new(sender, seen))
+    }
+
+    /// Works until it is told to close.
+    ///
+    /// # Errors
+    /// When the journal fails for another reason than a full disk. The process must end: what it would
+    /// answer is not durable.
+    pub(crate) async fn run(mut self) -> Result<(), JournalError> {
+        let mut inbox = Vec::with_capacity(BATCH);
+        loop {
+            let wake = self.wake();
+            let closing = self.closing.clone();
+            let open = !self.asks.is_closed();
+            tokio::select! {
+                biased;
+                count = self.asks.recv_many(&mut inbox, BATCH) => if count == 0 { break },
+                () = closing.cancelled(), if open => self.asks.close(),
+                () = sleep_until(wake) => {}
+            }
+            self.excuse_pause();
+            self.turn(&mut inbox).await?;
+        }
+        self.series.until = Some(Instant::now());
+        self.turn(&mut inbox).await?;
+        self.journal.close().await;
+        Ok(())
+    }
+
+    /// When to look at the clock next.
+    fn wake(&self) -> Instant {
+        let now = self.clock.now();
+        let due = self.core.state().next_due().map(|due| Duration::from_micros((due - now).0.max(1000) as u64));
+        let tick = Instant::now() + due.unwrap_or(TICK).min(TICK);
+        self.series.until.map_or(tick, |until| until.min(tick))
+    }
+
+    /// A suspended or starved process could not be called: its agents are not silent.
+    fn excuse_pause(&mut self) {
+        let gap = self.looked.elapsed();
+        if gap > PAUSE {
+            tracing::warn!(seconds = gap.as_secs_f64(), "the coordinator stood still; no agent is blamed for it");
+            self.core.excuse(Span(gap.as_micros() as i64));
+        }
+        self.looked = Instant::now();
+    }
+
+    async fn turn(&mut self, inbox: &mut Vec<Ask>) -> Result<(), JournalError> {
+        let now = self.clock.now();
+        let (mut events, mut held, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        for ask in inbox.drain(..) {
+            match ask {
+                Ask::Command(command, reply) => {
+                    held.push(Held::Command(self.handle(command, now, &mut events), reply));
+                }
+                Ask::Sync(agent, command, known, reply) => {
+                    let answer = self.handle(command, now, &mut events);
+                    held.push(Held::Sync(agent, answer, known, reply));
+                }
+                Ask::Query(query) => queries.push(query),
+                Ask::Series(series, reply) => self.series.push(series, reply),
+            }
+        }
+        self.core.settle(now, &mut events);
+        self.books.observe(self.core.state(), &events, now);
+        self.make_durable(now, events).await?;
+        for answer in held {
+            self.answer(answer);
+        }
+        let view = View { core: &self.core, books: &self.books, now };
+        queries.into_iter().for_each(|query| query(Ok(view)));
+        Ok(())
+    }
+
+    fn handle(&mut self, command: Command, now: Timestamp, events: &mut Vec<Event>) -> Reply {
+        self.core.handle(command, now, events)
+    }
+
+    async fn make_durable(&mut self, at: Timestamp, events: Vec<Event>) -> Result<(), JournalError> {
+        let state = self.core.state();
+        let (series, replies) = match events.is_empty() && !self.series.is_due() {
+            true => (Series::default(), Vec::new()),
+            false => self.series.take(|lease| state.find(lease.trial).is_some()),
+        };
+        let of_trial = |lease: &Lease| state.find(lease.trial).map_or(-1, |at| key(at.sweep, at.index));
+        let keys = events.iter().filter_map(|event| match event {
+            Event::EpochReported { lease, .. } => Some(of_trial(lease)),
+            _ => None,
+        });
+        let batch = Batch { at, keys: keys.collect(), events, series };
+        if !batch.is_empty() {
+            self.commit(&batch).await?;
+        }
+        replies.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        if !batch.events.is_empty() {
+            self.books.publish();
+            self.changed.send_modify(|commits| *commits += 1);
+        }
+        Ok(())
+    }
+
+    /// Commits; on a full disk waits for room, and refuses whatever is asked in the meantime.
+    async fn commit(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        let mut full_since = None;
+        loop {
+            let path = match self.journal.commit(batch).await {
+                Ok(()) => break,
+                Err(JournalError::Full { path }) => path,
+                Err(error) => return Err(error),
+            };
+            if full_since.replace(full_since.unwrap_or(Instant::now())).is_none() {
+                tracing::error!(path = %path.display(), "no room left; waiting for some, refusing requests until then");
+            }
+            if !self.refuse_for(ROOM_WAIT, &path).await {
+                return Err(JournalError::Full { path });
+            }
+        }
+        if let Some(since) = full_since {
+            let gap = since.elapsed();
+            tracing::info!(seconds = gap.as_secs_f64(), "there is room again");
+            self.core.excuse(Span(gap.as_micros() as i64));
+            self.looked = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// False when nobody can ask any more.
+    async fn refuse_for(&mut self, time: Duration, path: &PathBuf) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return false,
+                () = sleep_until(end) => return true,
+                ask = self.asks.recv() => match ask {
+                    Some(ask) => ask.refuse(Refusal::DiskFull { path: path.clone() }),
+                    None => return false,
+                },
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Held) {
+        // A caller that has left needs no answer.
+        match answer {
+            Held::Command(answer, reply) => drop(reply.send(Ok(answer))),
+            Held::Sync(agent, answer, known, reply) => {
+                let changes = self.books.desk(agent).subscribe();
+                let orders = self.orders(agent, *changes.borrow(), &known);
+                drop(reply.send(Ok(Synced { reply: answer, orders, changes })));
+            }
+        }
+    }
+
+    fn orders(&self, agent: AgentId, revision: u64, known: &[Lease]) -> Orders {
+        let state = self.core.state();
+        let wanted = orders(state, agent);
+        let unknown = wanted.iter().filter(|wanted| !known.contains(&wanted.lease));
+        let body = unknown.filter_map(|wanted| match order(state, wanted.at) {
+            Ok(order) => Some(PlacedOrder { lease: wanted.lease, slot: wanted.slot, order }),
+            Err(error) => {
+                tracing::error!(lease = %wanted.lease, %error, "an order cannot be made");
+                None
+            }
+        });
+        Orders { revision, bodies: body.collect(), leases: wanted.iter().map(|wanted| wanted.lease).collect() }
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, mut series: Series, reply: oneshot::Sender<Result<(), Refusal>>) {
+        self.bytes += series.logs.iter().map(|chunk| chunk.text.len()).sum::<usize>() + 32 * series.steps.len();
+        self.series.logs.append(&mut series.logs);
+        self.series.steps.append(&mut series.steps);
+        self.replies.push(reply);
+        self.until.get_or_insert(Instant::now() + SERIES_WAIT);
+    }
+
+    fn is_due(&self) -> bool {
+        self.bytes > SERIES_BYTES || self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    /// Everything that waits; series of trials that nobody knows are dropped.
+    fn take(&mut self, known: impl Fn(Lease) -> bool) -> (Series, Vec<oneshot::Sender<Result<(), Refusal>>>) {
+        let Self { mut series, replies, .. } = std::mem::take(self);
+        series.logs.retain(|chunk| known(chunk.lease));
+        series.steps.retain(|step| known(step.lease));
+        (series, replies)
+    }
+}

@@ -1,0 +1,87 @@
+//! What a coordinator needs to know, and where it keeps things. Flags are read in `main`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::blobs::Blobs;
+use crate::clock::Clock;
+use crate::journal::memory::MemoryStore;
+
+/// Where things are kept.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In a folder.
+    Folder(PathBuf),
+    /// In memory that outlives the coordinator, for simulations. Nothing leaves the async runtime then.
+    Memory(MemoryStore, Blobs),
+}
+
+/// A coordinator's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where things are kept.
+    pub store: Store,
+    /// Where time comes from.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// In a folder, by the system's clock.
+    pub fn folder(folder: impl Into<PathBuf>) -> Self {
+        Self { store: Store::Folder(folder.into()), clock: Clock::system() }
+    }
+
+    /// Shown to people.
+    pub fn place(&self) -> String {
+        match &self.store {
+            Store::Folder(folder) => folder.display().to_string(),
+            Store::Memory(..) => "memory".to_owned(),
+        }
+    }
+}
+
+/// An address that others could reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "refusing to listen on {0}: without logins and encryption anybody who can reach it could run anything; \
+     use a loopback address such as 127.0.0.1:7070 (from elsewhere: ssh -L 7070:127.0.0.1:7070)"
+)]
+pub struct NotLoopback(pub SocketAddr);
+
+/// Until there are logins, only this host may connect.
+///
+/// # Errors
+/// For any other address.
+pub fn loopback_only(address: SocketAddr) -> Result<SocketAddr, NotLoopback> {
+    if address.ip().is_loopback() { Ok(address) } else { Err(NotLoopback(address)) }
+}
+
+/// Where a coordinator keeps its data if nothing is said: `$XDG_STATE_HOME/sweep/coordinator`, or the
+/// same under `~/.local/state`. `None` without a home.
+pub fn default_folder(state_home: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
+    let state = state_home.filter(|path| path.is_absolute()).map(Path::to_owned);
+    let state = state.or_else(|| home.map(|home| home.join(".local/state")))?;
+    Some(state.join("sweep/coordinator"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_host() {
+        assert!(loopback_only("127.0.0.1:7070".parse().unwrap()).is_ok());
+        assert!(loopback_only("[::1]:0".parse().unwrap()).is_ok());
+        assert!(loopback_only("0.0.0.0:7070".parse().unwrap()).unwrap_err().to_string().contains("loopback"));
+    }
+
+    #[test]
+    fn the_data_folder_follows_xdg() {
+        let check = |xdg: Option<&str>, home: Option<&str>, expected: Option<&str>| {
+            assert_eq!(default_folder(xdg.map(Path::new), home.map(Path::new)), expected.map(PathBuf::from));
+        };
+        check(Some("/s"), Some("/h"), Some("/s/sweep/coordinator"));
+        check(Some("relative"), Some("/h"), Some("/h/.local/state/sweep/coordinator"));
+        check(None, None, None);
+    }
+}

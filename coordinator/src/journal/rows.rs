@@ -1,0 +1,94 @@
+//! One row of the journal: the events of one commit as JSON lines, with a checksum. What a row means
+//! is the same in every store; how rows are kept is left to them.
+
+use sweep_core::event::Event;
+use sweep_core::time::Timestamp;
+
+use super::{Damage, JournalError};
+
+/// A row as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Number of its first event, from 1.
+    pub no: u64,
+    /// Number of events.
+    pub count: u64,
+    /// Time of the commit.
+    pub at: Timestamp,
+    /// CRC-32 of `body`.
+    pub check: u32,
+    /// One event a line.
+    pub body: String,
+}
+
+impl Row {
+    /// The row of some events.
+    pub fn encode(no: u64, at: Timestamp, events: &[Event]) -> Self {
+        let mut body = Vec::with_capacity(events.len() * 384);
+        for event in events {
+            serde_json::to_writer(&mut body, event).expect("an event has string keys only and memory takes any write");
+            body.push(b'\n');
+        }
+        let body = String::from_utf8(body).expect("JSON is UTF-8");
+        Self { no, count: events.len() as u64, at, check: crc32fast::hash(body.as_bytes()), body }
+    }
+
+    /// The events of the row.
+    ///
+    /// # Errors
+    /// When the row is not what was written.
+    pub fn decode(&self) -> Result<Vec<Event>, JournalError> {
+        decode(self.no, self.count, self.check, &self.body)
+    }
+}
+
+/// The events of a row that is kept in pieces.
+///
+/// # Errors
+/// When the row is not what was written.
+pub fn decode(no: u64, count: u64, check: u32, body: &str) -> Result<Vec<Event>, JournalError> {
+    let damaged = |event, damage| JournalError::Damaged { event, damage };
+    if crc32fast::hash(body.as_bytes()) != check {
+        return Err(damaged(no, Damage::Checksum));
+    }
+    let mut events = Vec::with_capacity(count.min(1 << 16) as usize);
+    for line in body.lines() {
+        let event = serde_json::from_str(line);
+        events.push(event.map_err(|_| damaged(no + events.len() as u64, Damage::Unreadable))?);
+    }
+    if events.len() as u64 != count {
+        return Err(damaged(no, Damage::Count));
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sweep_core::id::{SweepId, TrialId};
+
+    #[test]
+    fn a_row_says_when_it_is_not_what_was_written() {
+        let trial = TrialId::derive(SweepId::derive("x", ""), "a");
+        let row = Row::encode(7, Timestamp(1), &[Event::RetryDue { trial }, Event::RetryDue { trial }]);
+        assert_eq!(row.decode().unwrap().len(), 2);
+        let check = |change: fn(&mut Row), event: u64, damage: Damage| {
+            let mut row = row.clone();
+            change(&mut row);
+            match row.decode() {
+                Err(JournalError::Damaged { event: at, damage: found }) => assert_eq!((at, found), (event, damage)),
+                other => panic!("{other:?}"),
+            }
+        };
+        check(|row| row.body = row.body.replace("retry", "retri"), 7, Damage::Checksum);
+        check(|row| row.count = 3, 7, Damage::Count);
+        check(
+            |row| {
+                row.body = row.body.replace("retry", "retri");
+                row.check = crc32fast::hash(row.body.as_bytes());
+            },
+            7,
+            Damage::Unreadable,
+        );
+    }
+}

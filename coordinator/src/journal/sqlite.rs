@@ -1,0 +1,353 @@
+//! The default journal: one SQLite file, one writer connection, WAL, `synchronous=FULL`.
+//!
+//! `events` has one row for each *commit*, not for each event: a group of a thousand events is one
+//! insert and one check, is there whole or not at all, and is read back at the speed of the JSON in it.
+//! `epochs` is a projection of the same events, written in the same transaction, so that a curve is
+//! read without the journal. `logs` and `steps` are for people and are never folded.
+//! Small commits make many small rows; [`CHUNK`] events are joined inside SQLite when read back, so
+//! that a row costs no hand-over between threads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _};
+use sweep_core::event::Event;
+use sweep_core::id::Lease;
+use sweep_core::time::Timestamp;
+use tokio::task::JoinHandle;
+
+use super::rows::{Row, decode};
+use super::{Batch, Damage, JournalError, Replayed, series};
+
+/// `swee` in ASCII: marks the file as ours.
+const APPLICATION_ID: i64 = 0x7377_6565;
+/// Format of the file; grows when a table changes.
+const VERSION: i64 = 1;
+/// Older ones have a bug that can damage a WAL after a checkpoint.
+const OLDEST_SQLITE: &str = "3.51.3";
+/// Events that are read back at once.
+const CHUNK: u64 = 8192;
+/// Chunks that are parsed while others are folded.
+const AHEAD: usize = 4;
+/// SQLite's result codes for a file system without room: SQLITE_FULL, SQLITE_IOERR_SHMSIZE.
+const NO_ROOM: [&str; 2] = ["13", "4874"];
+
+const TABLES: &str = r#"
+BEGIN;
+CREATE TABLE events (
+    no INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    "check" INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE epochs (
+    trial INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    metrics TEXT NOT NULL,
+    PRIMARY KEY (trial, attempt, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE logs (
+    trial BLOB NOT NULL,
+    attempt INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    log_end INTEGER NOT NULL,
+    text BLOB NOT NULL,
+    PRIMARY KEY (trial, attempt, offset)
+) STRICT;
+CREATE TABLE steps (
+    trial BLOB NOT NULL,
+    attempt INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    loss_bits INTEGER NOT NULL,
+    PRIMARY KEY (trial, attempt, step)
+) STRICT, WITHOUT ROWID;
+"#;
+
+const INSERT_EVENTS: &str = r#"
+BEGIN IMMEDIATE;
+INSERT INTO events (no, count, at, "check", body) VALUES (?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO epochs (trial, attempt, seq, metrics)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM json_each(?);
+"#;
+
+/// All rows whose first event is in a range, as one text: a line `no count at check length` and the body for each.
+const READ_CHUNK: &str = r#"
+SELECT group_concat(no || ' ' || count || ' ' || at || ' ' || "check" || ' ' || octet_length(body) || x'0a' || body, '' ORDER BY no)
+FROM events WHERE no >= ? AND no < ?
+"#;
+
+/// The writer.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    path: PathBuf,
+    writer: SqliteConnection,
+    readers: SqlitePool,
+    next: u64,
+    log_ends: BTreeMap<Lease, u64>,
+}
+
+impl SqliteJournal {
+    /// Opens or creates `sweep.db` in `folder` and folds what is in it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is another program's or a newer release's, or is damaged. It is then left as it is.
+    pub async fn open(folder: &Path) -> Result<(Self, Replayed), JournalError> {
+        let path = folder.join("sweep.db");
+        let sql = |action, source| JournalError::Sql { action, path: path.clone(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .busy_timeout(Duration::from_secs(5))
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
+        let mut writer = options.connect().await.map_err(|source| sql("opening", source))?;
+        check_sqlite(&mut writer, &path).await?;
+        prepare(&mut writer, &path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("query_only", "on"));
+        let replayed = replay(&mut writer, &path).await?;
+        let next = replayed.events + 1;
+        Ok((Self { path, writer, readers, next, log_ends: BTreeMap::new() }, replayed))
+    }
+
+    /// Connections that only read.
+    pub fn reader(&self) -> SqlitePool {
+        self.readers.clone()
+    }
+
+    pub(super) async fn commit(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        match self.write(batch).await {
+            Ok(()) => {
+                self.next += batch.events.len() as u64;
+                Ok(())
+            }
+            Err(source) => {
+                self.log_ends.clear();
+                // Fails when SQLite has rolled back by itself, which is as good.
+                let rolled_back = sqlx::raw_sql("ROLLBACK").execute(&mut self.writer).await;
+                tracing::debug!(?rolled_back, "a commit failed");
+                let code = source.as_database_error().and_then(|error| error.code());
+                match code {
+                    Some(code) if NO_ROOM.contains(&code.as_ref()) => {
+                        Err(JournalError::Full { path: self.path.clone() })
+                    }
+                    _ => Err(JournalError::Sql { action: "writing", path: self.path.clone(), source }),
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: &Batch) -> Result<(), sqlx::Error> {
+        let writer = &mut self.writer;
+        if batch.events.is_empty() {
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut *writer).await?;
+        } else {
+            let row = Row::encode(self.next, batch.at, &batch.events);
+            sqlx::query(INSERT_EVENTS)
+                .bind(row.no as i64)
+                .bind(row.count as i64)
+                .bind(row.at.0)
+                .bind(i64::from(row.check))
+                .bind(row.body)
+                .bind(epochs(batch))
+                .execute(&mut *writer)
+                .await?;
+        }
+        for chunk in &batch.series.logs {
+            let end = match self.log_ends.get(&chunk.lease) {
+                Some(end) => *end,
+                None => log_end(writer, chunk.lease).await?,
+            };
+            let Some((offset, text, end)) = series::fresh(chunk, end) else { continue };
+            sqlx::query("INSERT OR REPLACE INTO logs (trial, attempt, offset, log_end, text) VALUES (?, ?, ?, ?, ?)")
+                .bind(chunk.lease.trial.0.as_bytes().as_slice())
+                .bind(i64::from(chunk.lease.attempt))
+                .bind(offset as i64)
+                .bind(end as i64)
+                .bind(text)
+                .execute(&mut *writer)
+                .await?;
+            if self.log_ends.len() > 4096 {
+                self.log_ends.clear();
+            }
+            self.log_ends.insert(chunk.lease, end);
+        }
+        for step in &batch.series.steps {
+            sqlx::query("INSERT OR REPLACE INTO steps (trial, attempt, step, loss_bits) VALUES (?, ?, ?, ?)")
+                .bind(step.lease.trial.0.as_bytes().as_slice())
+                .bind(i64::from(step.lease.attempt))
+                .bind(step.step as i64)
+                .bind(step.loss.to_bits() as i64)
+                .execute(&mut *writer)
+                .await?;
+        }
+        sqlx::query("COMMIT").execute(writer).await?;
+        Ok(())
+    }
+
+    pub(super) async fn close(mut self) {
+        self.readers.close().await;
+        if let Err(error) = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.writer).await {
+            tracing::warn!(%error, "the last WAL checkpoint failed; the next start does it");
+        }
+        if let Err(error) = self.writer.close().await {
+            tracing::warn!(%error, "closing the journal failed; everything in it is durable");
+        }
+    }
+}
+
+/// The rows of `epochs`, as JSON for `json_each`.
+fn epochs(batch: &Batch) -> String {
+    let reports = batch.events.iter().filter_map(|event| match event {
+        Event::EpochReported { lease, metrics } => Some((lease.attempt, metrics)),
+        _ => None,
+    });
+    let rows: Vec<_> =
+        reports.zip(&batch.keys).map(|((attempt, metrics), key)| (key, attempt, metrics.seq, metrics)).collect();
+    serde_json::to_string(&rows).expect("metrics have string keys only")
+}
+
+async fn log_end(writer: &mut SqliteConnection, lease: Lease) -> Result<u64, sqlx::Error> {
+    let end: Option<i64> = sqlx::query_scalar("SELECT max(log_end) FROM logs WHERE trial = ? AND attempt = ?")
+        .bind(lease.trial.0.as_bytes().as_slice())
+        .bind(i64::from(lease.attempt))
+        .fetch_one(writer)
+        .await?;
+    Ok(end.unwrap_or(0) as u64)
+}
+
+async fn check_sqlite(writer: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(writer)
+        .await
+        .map_err(|source| JournalError::Sql { action: "opening", path: path.to_owned(), source })?;
+    let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
+    match number(&found) >= number(OLDEST_SQLITE) {
+        true => Ok(()),
+        false => Err(JournalError::OldSqlite { found, wanted: OLDEST_SQLITE }),
+    }
+}
+
+/// Makes the tables of a new file, and refuses one that is not ours.
+async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
+    let sql = |action| move |source| JournalError::Sql { action, path: path.to_owned(), source };
+    let query = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) \
+                 FROM pragma_application_id AS a, pragma_user_version AS v";
+    let (application, version, tables): (i64, i64, i64) =
+        sqlx::query_as(query).fetch_one(&mut *writer).await.map_err(sql("reading the header of"))?;
+    match (application, version, tables) {
+        (0, 0, 0) => {
+            let mark =
+                format!("{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(writer).await.map_err(sql("creating"))?;
+            Ok(())
+        }
+        (APPLICATION_ID, VERSION, _) => Ok(()),
+        (APPLICATION_ID, found, _) => Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION }),
+        (found, _, _) => Err(JournalError::Foreign { path: path.to_owned(), found }),
+    }
+}
+
+/// Some rows, parsed.
+struct Parsed {
+    first: u64,
+    next: u64,
+    commits: Vec<(Timestamp, Vec<Event>)>,
+}
+
+/// Folds the journal: SQLite reads on its thread, chunks are parsed on others, and folded here in order.
+async fn replay(writer: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
+    let sql = |source| JournalError::Sql { action: "reading", path: path.to_owned(), source };
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *writer).await.map_err(sql)?;
+    let last = last.unwrap_or(0) as u64;
+    let mut replayed = Replayed::default();
+    let mut parsing: VecDeque<JoinHandle<Result<Parsed, JournalError>>> = VecDeque::new();
+    let mut from = 1;
+    while from <= last || !parsing.is_empty() {
+        while from <= last && parsing.len() < AHEAD {
+            let text = chunk(writer, from).await.map_err(sql)?;
+            parsing.push_back(tokio::task::spawn_blocking(move || parse(&text.unwrap_or_default())));
+            from += CHUNK;
+        }
+        let Some(task) = parsing.pop_front() else { break };
+        let parsed = task.await.expect("parsing does not panic and is not cancelled")?;
+        fold(&mut replayed, parsed)?;
+    }
+    Ok(replayed)
+}
+
+async fn chunk(connection: &mut SqliteConnection, from: u64) -> Result<Option<String>, sqlx::Error> {
+    let (from, to) = (from as i64, (from + CHUNK) as i64);
+    sqlx::query_scalar(READ_CHUNK).bind(from).bind(to).fetch_one(connection).await
+}
+
+fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
+    if parsed.commits.is_empty() {
+        return Ok(());
+    }
+    if parsed.first != replayed.events + 1 {
+        return Err(JournalError::Damaged { event: replayed.events + 1, damage: Damage::Gap });
+    }
+    for (at, events) in &parsed.commits {
+        events.iter().for_each(|event| replayed.state.apply(event, *at));
+        replayed.newest = replayed.newest.max(*at);
+    }
+    replayed.events = parsed.next - 1;
+    Ok(())
+}
+
+/// Reads what [`READ_CHUNK`] wrote.
+fn parse(text: &str) -> Result<Parsed, JournalError> {
+    let mut parsed = Parsed { first: 0, next: 0, commits: Vec::new() };
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once('\n') {
+        let unreadable = JournalError::Damaged { event: parsed.next.max(1), damage: Damage::Unreadable };
+        let numbers: Vec<i64> = head.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let &[no, count, at, check, length] = numbers.as_slice() else { return Err(unreadable) };
+        let Some((body, tail)) = tail.split_at_checked(length as usize) else { return Err(unreadable) };
+        if parsed.commits.is_empty() {
+            parsed.first = no as u64;
+        } else if no as u64 != parsed.next {
+            return Err(JournalError::Damaged { event: parsed.next, damage: Damage::Gap });
+        }
+        let events = decode(no as u64, count as u64, check as u32, body)?;
+        parsed.commits.push((Timestamp(at), events));
+        parsed.next = (no + count) as u64;
+        rest = tail;
+    }
+    Ok(parsed)
+}
+
+/// Reads the whole journal beside the writer and hands each event to `each`.
+pub(super) async fn read_all(readers: &SqlitePool, mut each: impl FnMut(&Event)) -> Result<(), JournalError> {
+    let sql = |source| JournalError::Sql { action: "reading", path: PathBuf::from("sweep.db"), source };
+    let mut connection = readers.acquire().await.map_err(sql)?;
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
+    let mut from = 1;
+    let mut next = 1;
+    while from <= last.unwrap_or(0) as u64 {
+        let text = chunk(&mut connection, from).await.map_err(sql)?;
+        let parsed = parse(&text.unwrap_or_default())?;
+        if !parsed.commits.is_empty() {
+            if parsed.first != next {
+                return Err(JournalError::Damaged { event: next, damage: Damage::Gap });
+            }
+            next = parsed.next;
+        }
+        parsed.commits.iter().flat_map(|(_, events)| events).for_each(&mut each);
+        from += CHUNK;
+    }
+    Ok(())
+}

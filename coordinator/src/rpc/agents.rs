@@ -1,0 +1,147 @@
+//! What agents call.
+
+use std::time::Duration;
+
+use sweep_core::command::{Command, Effect, EffectKind, Reply};
+use sweep_core::decide::LEASE_TIME;
+use sweep_proto::convert::{self, id, lease, leases};
+use sweep_proto::status::{rejected, status};
+use sweep_proto::v1::agents_server::Agents as Service;
+use sweep_proto::v1::{
+    EffectResult, HelloReply, HelloRequest, Orders, PollReply, PollRequest, ReportReply, ReportRequest,
+    ShipSeriesReply, ShipSeriesRequest, Verdict,
+};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Edge, malformed, refused};
+use crate::blobs::BlobError;
+use crate::handle::Synced;
+use crate::journal::{LogChunk, Series, Step};
+
+/// Longest wait of a poll.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+/// An agent that still stops what is no longer wanted, and does not say which orders it has seen, is
+/// answered after this time, so that it does not ask in a tight loop.
+const STOPPING_POLL: Duration = Duration::from_millis(100);
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Agents(pub(super) Edge);
+
+#[tonic::async_trait]
+impl Service for Agents {
+    async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+        let request = request.into_inner();
+        if request.protocol != sweep_proto::PROTOCOL {
+            let (ours, theirs) = (sweep_proto::PROTOCOL, request.protocol);
+            let text = format!(
+                "this coordinator speaks protocol {ours}, the agent {theirs}: install the same release on both"
+            );
+            return Err(status(Code::FailedPrecondition, "version_skew", text));
+        }
+        let (facts, held) = convert::hello(request).map_err(malformed)?;
+        tracing::info!(agent = %facts.agent, host = facts.host, slots = facts.slots.len(), held = held.len(), "hello");
+        match self.0.handle.command(Command::Hello { facts, held }).await.map_err(refused)? {
+            Reply::Welcome(verdicts) => Ok(Response::new(HelloReply {
+                build: env!("CARGO_PKG_VERSION").to_owned(),
+                verdicts: verdicts.into_iter().map(Verdict::from).collect(),
+                lease_ms: (LEASE_TIME.0 / 1000) as u64,
+            })),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn poll(&self, request: Request<PollRequest>) -> Result<Response<PollReply>, Status> {
+        let request = request.into_inner();
+        let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
+        let known = leases(&request.known).map_err(malformed)?;
+        let start = Instant::now();
+        let until = start + Duration::from_millis(request.wait_ms.into()).min(LONGEST_POLL);
+        loop {
+            let heartbeat = Command::Heartbeat { agent, known: known.clone() };
+            let synced = self.0.handle.sync(agent, heartbeat, known.clone()).await.map_err(refused)?;
+            let Synced { reply, orders, mut changes } = synced;
+            if reply != Reply::Noted {
+                return Err(unexpected(reply));
+            }
+            let unwanted = known.iter().any(|lease| !orders.leases.contains(lease));
+            let until = match request.revision {
+                _ if !orders.bodies.is_empty() => start,
+                0 if unwanted => until.min(start + STOPPING_POLL),
+                0 => until,
+                seen if seen != orders.revision => start,
+                _ => until,
+            };
+            let answer = Response::new(PollReply { orders: Some(Orders::from(&orders)) });
+            tokio::select! {
+                biased;
+                () = self.0.stopping.cancelled() => return Ok(answer),
+                () = sleep_until(until) => return Ok(answer),
+                _ = changes.changed() => {}
+            }
+        }
+    }
+
+    async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportReply>, Status> {
+        let request = request.into_inner();
+        let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
+        let known = leases(&request.known).map_err(malformed)?;
+        let effects = request.effects.iter().map(Effect::try_from).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        for effect in &effects {
+            self.check_blob(effect).await?;
+        }
+        let report = Command::Report { agent, effects };
+        let Synced { reply, orders, .. } = self.0.handle.sync(agent, report, known).await.map_err(refused)?;
+        match reply {
+            Reply::Effects(results) => Ok(Response::new(ReportReply {
+                results: results.into_iter().map(EffectResult::from).collect(),
+                orders: Some(Orders::from(&orders)),
+            })),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn ship_series(&self, request: Request<ShipSeriesRequest>) -> Result<Response<ShipSeriesReply>, Status> {
+        let request = request.into_inner();
+        let mut series = Series::default();
+        for chunk in request.logs {
+            let lease = lease(chunk.lease.as_ref()).map_err(malformed)?;
+            series.logs.push(LogChunk {
+                lease,
+                offset: chunk.offset.min(i64::MAX as u64 >> 1),
+                text: chunk.text.to_vec(),
+            });
+        }
+        for step in request.steps {
+            let lease = lease(step.lease.as_ref()).map_err(malformed)?;
+            series.steps.push(Step { lease, step: step.step, loss: step.loss });
+        }
+        self.0.handle.series(series).await.map_err(refused)?;
+        Ok(Response::new(ShipSeriesReply {}))
+    }
+}
+
+impl Agents {
+    /// A checkpoint is only spoken of when its bytes are here.
+    async fn check_blob(&self, effect: &Effect) -> Result<(), Status> {
+        let EffectKind::Checkpoint(checkpoint) = &effect.what else { return Ok(()) };
+        let missing = |text: String| Err(status(Code::FailedPrecondition, "blob_missing", text));
+        match self.0.blobs.length(&checkpoint.sha256).await {
+            Ok(bytes) if bytes == checkpoint.bytes => Ok(()),
+            Ok(bytes) => missing(format!("blob {} has {bytes} bytes, not {}", checkpoint.sha256, checkpoint.bytes)),
+            Err(BlobError::Missing(_)) => {
+                missing(format!("blob {} is not in the store: upload it first", checkpoint.sha256))
+            }
+            Err(error) => Err(super::blob_failed(error)),
+        }
+    }
+}
+
+/// A refusal of the core; anything else is a bug that is said as such.
+pub(super) fn unexpected(reply: Reply) -> Status {
+    match reply {
+        Reply::Rejected(reject) => rejected(&reject),
+        other => status(Code::Internal, "internal", format!("the core answered {other:?}")),
+    }
+}

@@ -1,0 +1,254 @@
+//! What people call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sweep_core::attempt::EpochMetrics;
+use sweep_core::command::{Command, Reply, Submit};
+use sweep_core::id::SweepId;
+use sweep_core::plan::plan_text;
+use sweep_core::report::summarise;
+use sweep_core::spec::SpecError;
+use sweep_core::state::TrialRef;
+use sweep_proto::convert::id_bytes;
+use sweep_proto::status::status;
+use sweep_proto::v1;
+use sweep_proto::v1::sweeps_server::Sweeps as Service;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Response, Status};
+
+use super::agents::unexpected;
+use super::{Edge, refs, refused, streams, unreadable, views};
+use crate::handle::View;
+use crate::journal::key;
+
+/// Sweeps in a list, and trials on a page, when nothing is said.
+const PAGE: u32 = 100;
+/// At most.
+const LONGEST_PAGE: u32 = 1000;
+/// Errors of a sweep file that are said at once.
+const ERRORS: usize = 100;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Sweeps(pub(super) Edge);
+
+#[tonic::async_trait]
+impl Service for Sweeps {
+    async fn info(&self, _: Request<v1::InfoRequest>) -> Result<Response<v1::InfoReply>, Status> {
+        let data_dir = self.0.place.clone();
+        self.ask(move |view| {
+            let state = view.core.state();
+            let (sweeps, agents) = (state.sweeps.len() as u64, state.agents.len() as u64);
+            let (build, protocol) = (env!("CARGO_PKG_VERSION").to_owned(), sweep_proto::PROTOCOL);
+            v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: view.now.0 }
+        })
+        .await
+    }
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        let v1::SubmitRequest { spec, run, queue_anyway, user } = request.into_inner();
+        let planned = self.0.compute(move || plan_text(&spec)).await?;
+        let (plan, spec) = planned.map_err(|errors| invalid(&errors))?;
+        let (trials, sweep) = (plan.len().into(), SweepId::derive(&spec.canonical(), &run));
+        let submit = Submit { sweep, user, plan: Arc::new(plan), queue_anyway };
+        match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
+            Reply::Submitted { sweep, name, existing } => {
+                Ok(Response::new(v1::SubmitReply { sweep_id: id_bytes(sweep), name, existing, trials }))
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
+        let limit = page_length(request.into_inner().limit);
+        self.ask(move |view| {
+            let newest = (0..view.core.state().sweeps.len() as u32).rev().take(limit as usize);
+            v1::ListReply { sweeps: newest.map(|number| views::sweep(view, number)).collect() }
+        })
+        .await
+    }
+
+    async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowReply>, Status> {
+        let request = request.into_inner();
+        let limit = page_length(request.limit);
+        self.find(move |view| {
+            let number = refs::sweep(view.core.state(), &request.sweep)?;
+            let (trials, matching) = views::page(view, number, &request.phases, request.offset, limit);
+            Ok(v1::ShowReply {
+                summary: Some(views::sweep(view, number)),
+                paths: views::paths(view, number),
+                trials,
+                matching,
+                notes: view.books.sweep(number).notes.iter().cloned().collect(),
+            })
+        })
+        .await
+    }
+
+    async fn show_trial(&self, request: Request<v1::ShowTrialRequest>) -> Result<Response<v1::ShowTrialReply>, Status> {
+        let text = request.into_inner().trial;
+        let found = self.0.handle.query(move |view| {
+            let state = view.core.state();
+            let at = refs::trial(state, &text)?;
+            let sweep = state.sweep_of(at);
+            let recipe = sweep.plan.recipe(at.index);
+            let recipe = recipe.map_err(|error| status(Code::Internal, "plan_damaged", error.to_string()))?;
+            let reply = v1::ShowTrialReply {
+                trial: Some(views::trial(view, at)),
+                sweep_id: id_bytes(sweep.id),
+                sweep_name: sweep.name.clone(),
+                paths: views::paths(view, at.sweep),
+                recipe_json: serde_json::to_string(&recipe).expect("a recipe has string keys only"),
+                curve: Vec::new(),
+            };
+            Ok::<_, Status>((at, reply))
+        });
+        let (at, mut reply) = found.await.map_err(refused)??;
+        let reports = self.0.reader.curve(key(at.sweep, at.index)).await.map_err(unreadable)?;
+        reply.curve = visible(reports).iter().map(v1::EpochMetrics::from).collect();
+        Ok(Response::new(reply))
+    }
+
+    type WatchStream = ReceiverStream<Result<v1::SweepSummary, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let text = request.into_inner().sweep;
+        let number = self.number(text).await?;
+        let (sink, answers) = mpsc::channel(streams::AHEAD);
+        tokio::spawn(streams::watch(self.0.clone(), number, sink));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    type LogsStream = ReceiverStream<Result<v1::LogText, Status>>;
+
+    async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let v1::LogsRequest { trial, follow, attempt } = request.into_inner();
+        let at = self.trial(trial).await?;
+        let (sink, answers) = mpsc::channel(streams::AHEAD);
+        tokio::spawn(streams::logs(self.0.clone(), at, attempt, follow, sink));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::ChangeReply>, Status> {
+        let v1::CancelRequest { sweep, trial, user } = request.into_inner();
+        let (id, name, trial) = self.within(sweep, trial).await?;
+        let command = match trial {
+            None => Command::CancelSweep { sweep: id, user },
+            Some(trial) => Command::CancelTrial { trial, user },
+        };
+        self.change(command, name).await
+    }
+
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::ChangeReply>, Status> {
+        let v1::RetryRequest { sweep, cancelled, user } = request.into_inner();
+        let (sweep, name, _) = self.within(sweep, String::new()).await?;
+        self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
+    }
+
+    async fn report(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
+        let text = request.into_inner().sweep;
+        let found = self.0.handle.query(move |view| {
+            let state = view.core.state();
+            let number = refs::sweep(state, &text)?;
+            Ok::<_, Status>(summarise(state, state.sweeps[number as usize].id))
+        });
+        let report = found.await.map_err(refused)??;
+        let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
+        Ok(Response::new(v1::JsonReply { json: json.await? }))
+    }
+
+    async fn audit(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
+        let (sweep, _, _) = self.within(request.into_inner().sweep, String::new()).await?;
+        let audit = self.0.reader.audit().await.map_err(unreadable)?.sweep(sweep);
+        let missing = || status(Code::NotFound, "sweep_unknown", "the journal does not have this sweep");
+        let audit = audit.ok_or_else(missing)?;
+        Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&audit).expect("an audit has string keys only") }))
+    }
+
+    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsReply>, Status> {
+        self.ask(|view| {
+            let agents = view.core.state().agents.iter();
+            v1::ListAgentsReply { agents: agents.map(|(id, agent)| views::agent(view, *id, agent)).collect() }
+        })
+        .await
+    }
+}
+
+impl Sweeps {
+    async fn ask<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(View<'_>) -> T + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        Ok(Response::new(self.0.handle.query(query).await.map_err(refused)?))
+    }
+
+    async fn find<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(View<'_>) -> Result<T, Status> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        Ok(Response::new(self.0.handle.query(query).await.map_err(refused)??))
+    }
+
+    async fn number(&self, text: String) -> Result<u32, Status> {
+        let found = self.0.handle.query(move |view| refs::sweep(view.core.state(), &text)).await;
+        Ok(found.map_err(refused)??)
+    }
+
+    async fn trial(&self, text: String) -> Result<TrialRef, Status> {
+        let found = self.0.handle.query(move |view| refs::trial(view.core.state(), &text)).await;
+        Ok(found.map_err(refused)??)
+    }
+
+    /// A sweep's id and name, and the id of a trial of it, if one is given.
+    async fn within(
+        &self,
+        sweep: String,
+        trial: String,
+    ) -> Result<(SweepId, String, Option<sweep_core::id::TrialId>), Status> {
+        let found = self.0.handle.query(move |view| {
+            let state = view.core.state();
+            let number = refs::sweep(state, &sweep)?;
+            let known = &state.sweeps[number as usize];
+            if trial.is_empty() {
+                return Ok((known.id, known.name.clone(), None));
+            }
+            let at = refs::trial(state, &trial)?;
+            if at.sweep != number {
+                let text = format!("trial {trial} belongs to sweep {}, not to {}", state.sweep_of(at).name, known.name);
+                return Err(status(Code::NotFound, "trial_unknown", text));
+            }
+            Ok((known.id, known.name.clone(), Some(state.trial_id(at))))
+        });
+        found.await.map_err(refused)?
+    }
+
+    async fn change(&self, command: Command, name: String) -> Result<Response<v1::ChangeReply>, Status> {
+        match self.0.handle.command(command).await.map_err(refused)? {
+            Reply::Changed(trials) => Ok(Response::new(v1::ChangeReply { trials: trials.into(), name })),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+/// For each epoch the report of the highest attempt.
+fn visible(reports: Vec<(u32, EpochMetrics)>) -> Vec<EpochMetrics> {
+    let by_epoch: BTreeMap<u32, EpochMetrics> =
+        reports.into_iter().map(|(_, metrics)| (metrics.epoch, metrics)).collect();
+    by_epoch.into_values().collect()
+}
+
+fn page_length(limit: u32) -> u32 {
+    if limit == 0 { PAGE } else { limit.min(LONGEST_PAGE) }
+}
+
+/// Everything that is wrong with a sweep file; the reason is that of the first error.
+fn invalid(errors: &[SpecError]) -> Status {
+    let mut text: Vec<String> = errors.iter().take(ERRORS).map(ToString::to_string).collect();
+    if errors.len() > ERRORS {
+        text.push(format!("and {} more", errors.len() - ERRORS));
+    }
+    let reason = errors.first().map_or("spec_syntax", |error| error.reason.as_str());
+    status(Code::InvalidArgument, reason, text.join("\n"))
+}

@@ -1,0 +1,133 @@
+//! The state as messages: summaries of sweeps, trials, agents. Every function costs what it shows, not
+//! what there is.
+
+use sweep_core::decide::{LEASE_TIME, REACHABLE};
+use sweep_core::id::AgentId;
+use sweep_core::state::TrialRef;
+use sweep_core::state::agent::Agent;
+use sweep_proto::convert::id_bytes;
+use sweep_proto::v1::{AgentSummary, Checkpoint, EpochMetrics, SlotSummary, SweepSummary, TrialSummary};
+
+use crate::books::epochs;
+use crate::handle::View;
+
+/// A sweep, by its position.
+pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
+    let state = view.core.state();
+    let sweep = &state.sweeps[number as usize];
+    let best = view.books.sweep(number).best;
+    let counts = &sweep.counts;
+    SweepSummary {
+        sweep_id: id_bytes(sweep.id),
+        name: sweep.name.clone(),
+        user: sweep.user.clone(),
+        status: sweep.status().to_owned(),
+        submitted: sweep.submitted.0,
+        ended: sweep.ended.map_or(0, |ended| ended.0),
+        trials: sweep.trials.len() as u64,
+        waiting: counts.waiting.into(),
+        running: counts.running.into(),
+        backoff: counts.backoff.into(),
+        completed: counts.completed.into(),
+        failed: counts.failed.into(),
+        cancelled: counts.cancelled.into(),
+        best_accuracy: best.map(|(_, accuracy)| accuracy),
+        best_trial_id: best.map(|(index, _)| id_bytes(sweep.ids[index as usize])).unwrap_or_default(),
+        eta_seconds: view.books.eta_seconds(state, number, view.now),
+    }
+}
+
+/// What varies in a sweep.
+pub(super) fn paths(view: View<'_>, number: u32) -> Vec<String> {
+    view.core.state().sweeps[number as usize].plan.columns.iter().map(|column| column.path.clone()).collect()
+}
+
+/// A page of a sweep's trials, and how many match.
+pub(super) fn page(
+    view: View<'_>,
+    number: u32,
+    phases: &[String],
+    offset: u64,
+    limit: u32,
+) -> (Vec<TrialSummary>, u64) {
+    let trials = &view.core.state().sweeps[number as usize].trials;
+    let (offset, limit) = (usize::try_from(offset).unwrap_or(usize::MAX), limit as usize);
+    let summary = |index: u32| trial(view, TrialRef { sweep: number, index });
+    if phases.is_empty() {
+        let page = (0..trials.len() as u32).skip(offset).take(limit);
+        return (page.map(summary).collect(), trials.len() as u64);
+    }
+    let matches = |index: &u32| phases.iter().any(|phase| phase == trials[*index as usize].phase.name());
+    let matching: Vec<u32> = (0..trials.len() as u32).filter(matches).collect();
+    let page = matching.iter().skip(offset).take(limit);
+    (page.map(|index| summary(*index)).collect(), matching.len() as u64)
+}
+
+/// One trial.
+pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
+    let state = view.core.state();
+    let (sweep, trial) = (state.sweep_of(at), state.trial(at));
+    let planned = sweep.plan.trial(at.index);
+    let progress = trial.progress.as_deref();
+    let leased = trial.leased();
+    let last = progress.and_then(|progress| progress.last.as_ref());
+    let spent = progress.map_or(0, |progress| progress.spent) + leased.map_or(0, |leased| (view.now - leased.since).0);
+    let (class, reason, message) = trial.failure.as_deref().map_or_else(Default::default, |failure| {
+        (failure.class.as_str().to_owned(), failure.reason.clone(), failure.message.clone())
+    });
+    let host = leased.and_then(|leased| state.agents.get(&leased.agent)).map(|agent| agent.facts.host.clone());
+    TrialSummary {
+        trial_id: id_bytes(state.trial_id(at)),
+        index: at.index.into(),
+        labels: sweep.plan.labels(planned.point).into_iter().map(|(_, label)| label).collect(),
+        seed: sweep.plan.seeds[planned.seed as usize],
+        phase: trial.phase.name().to_owned(),
+        attempt: trial.attempt,
+        epoch: last.map_or(0, |last| last.epoch),
+        epochs: epochs(&sweep.plan, at.index),
+        last: last.map(EpochMetrics::from),
+        best: progress.and_then(|progress| progress.best.as_ref()).map(EpochMetrics::from),
+        host: host.unwrap_or_default(),
+        slot: leased.map_or(0, |leased| leased.slot),
+        failure_class: class,
+        failure_reason: reason,
+        failure_message: message,
+        best_checkpoint: progress.and_then(|progress| progress.best_checkpoint.as_ref()).map(Checkpoint::from),
+        last_checkpoint: progress
+            .and_then(|progress| progress.last_checkpoint.as_ref())
+            .map(|kept| Checkpoint::from(&kept.checkpoint)),
+        weights: progress.and_then(|progress| progress.weights.clone()).unwrap_or_default(),
+        seconds: spent as f64 / 1e6,
+        early: trial.phase == sweep_core::state::trial::Phase::Completed { early: true },
+    }
+}
+
+/// One agent.
+pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary {
+    let state = view.core.state();
+    let seen = view.core.last_seen(id);
+    let silent = view.now - seen.unwrap_or(view.books.started);
+    let status = match seen {
+        _ if silent > LEASE_TIME => "gone",
+        Some(_) if silent <= REACHABLE => "reachable",
+        _ => "unreachable",
+    };
+    let slot = |(what, lease): (&String, &Option<sweep_core::id::Lease>)| {
+        let running = lease.and_then(|lease| Some((lease, state.leased(lease)?)));
+        SlotSummary {
+            what: what.clone(),
+            trial_id: running.map(|(lease, _)| id_bytes(lease.trial)).unwrap_or_default(),
+            attempt: running.map_or(0, |(lease, _)| lease.attempt),
+            sweep_name: running.map(|(_, (at, _))| state.sweep_of(at).name.clone()).unwrap_or_default(),
+            since: running.map_or(0, |(_, (_, leased))| leased.since.0),
+        }
+    };
+    AgentSummary {
+        agent_id: id_bytes(id),
+        host: agent.facts.host.clone(),
+        status: status.to_owned(),
+        last_seen: seen.map_or(0, |seen| seen.0),
+        slots: agent.facts.slots.iter().zip(&agent.slots).map(slot).collect(),
+        datasets: agent.facts.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
+    }
+}

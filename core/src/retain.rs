@@ -1,0 +1,16 @@
+//! Which checkpoints to keep. Returns the set to keep and never deletes: deleting is a set
+//! difference, done where the files are.
+
+use std::collections::BTreeSet;
+
+use crate::state::State;
+
+/// The hashes of all blobs that some trial refers to: its newest and its best checkpoint.
+pub fn keep(state: &State) -> BTreeSet<String> {
+    let progress = state.sweeps.iter().flat_map(|sweep| &sweep.trials).filter_map(|trial| trial.progress.as_deref());
+    let checkpoints = progress.flat_map(|progress| {
+        let last = progress.last_checkpoint.as_ref().map(|kept| &kept.checkpoint);
+        last.into_iter().chain(progress.best_checkpoint.as_ref())
+    });
+    checkpoints.map(|checkpoint| checkpoint.sha256.clone()).collect()
+}
