@@ -43,7 +43,7 @@ esac
 [[ $(uname -s)/$(uname -m) == Linux/x86_64 ]] || die "only Linux on x86_64 is supported, this is $(uname -s)/$(uname -m)"
 
 # The stamp: versions, kind, and the length of every library. Written last, checked before anything is trusted.
-libraries() { (cd "$1" && mkdir -p cuda && find lib cuda -type f -printf '%p %s\n' | LC_ALL=C sort); }
+libraries() { (cd "$1" && mkdir -p cuda && find lib cuda \( -type f -o -type l \) -printf '%p %s\n' | LC_ALL=C sort); }
 versions() { printf 'torch %s\nkind %s\n' "$torch_version" "$1"; printf 'wheel %s\n' "${cpu_wheels[@]}"; }
 complete() {
   local have=$1/.stamp with
@@ -134,6 +134,12 @@ PY
 for library in libtorch_cpu.so libc10.so libgomp.so.1 libcupti.so.13 libcudart.so.13; do
   [[ -f $tmp/new/lib/$library ]] || die "the wheels hold no $library; the pinned versions need a look"
 done
+if [[ $kind == cuda ]]; then
+  # Loaded before the program's own libraries, libtorch_cuda looks for these beside itself.
+  for library in "$tmp"/new/lib/*; do
+    ln -s "../../../lib/$(basename "$library")" "$tmp/new/cuda/torch/lib/"
+  done
+fi
 # torch-sys links -ltorch: the real file would drag libtorch_cuda into every binary.
 echo 'INPUT(-ltorch_cpu)' >"$tmp/new/lib/libtorch.so"
 # torch-sys compares this with the version it was made for.

@@ -12,18 +12,12 @@ fn main() {
     };
     let lib = Path::new(&libtorch).join("lib");
     if !lib.join("libtorch_cpu.so").exists() {
-        println!(
-            "cargo:warning={} has no libtorch; run deploy/libtorch.sh",
-            lib.display()
-        );
+        println!("cargo:warning={} has no libtorch; run deploy/libtorch.sh", lib.display());
     }
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/libtorch/lib");
     if let Ok(version) = std::fs::read_to_string(Path::new(&libtorch).join("build-version")) {
         println!("cargo:rustc-env=SWEEP_LIBTORCH_VERSION={}", version.trim());
     }
-    println!(
-        "cargo:rustc-env=SWEEP_LIBTORCH_DIR={}",
-        Path::new(&libtorch).display()
-    );
+    println!("cargo:rustc-env=SWEEP_LIBTORCH_DIR={}", Path::new(&libtorch).display());
 }

@@ -152,15 +152,8 @@ impl Store {
     /// Creates `folder` if it is missing.
     pub fn new(folder: PathBuf) -> Result<Self, TrainError> {
         match fs::create_dir_all(&folder) {
-            Ok(()) => Ok(Self {
-                folder,
-                last: Vec::new(),
-                best: Vec::new(),
-            }),
-            Err(source) => Err(TrainError::CheckpointWrite {
-                path: folder,
-                source,
-            }),
+            Ok(()) => Ok(Self { folder, last: Vec::new(), best: Vec::new() }),
+            Err(source) => Err(TrainError::CheckpointWrite { path: folder, source }),
         }
     }
 
@@ -193,10 +186,7 @@ impl Store {
             written
         };
         let (bytes, sha256) =
-            wait_for_room(&path, stop, write, |source| TrainError::CheckpointWrite {
-                path: path.clone(),
-                source,
-            })?;
+            wait_for_room(&path, stop, write, |source| TrainError::CheckpointWrite { path: path.clone(), source })?;
         let kept = match kind {
             CheckpointKind::Last => &mut self.last,
             CheckpointKind::Best => &mut self.best,
@@ -205,14 +195,7 @@ impl Store {
         while kept.len() > KEPT {
             fs::remove_file(kept.remove(0)).ok();
         }
-        Ok(CheckpointLine {
-            kind,
-            epoch,
-            seq,
-            file,
-            bytes,
-            sha256,
-        })
+        Ok(CheckpointLine { kind, epoch, seq, file, bytes, sha256 })
     }
 }
 
@@ -221,15 +204,11 @@ fn save(path: &Path, header: &Header, tensors: &[(String, &Tensor)]) -> io::Resu
     let header = serde_json::to_string(header)?;
     // One key only: the order of several would change from run to run, and with it the hash.
     let metadata = HashMap::from([(KEY.to_owned(), header)]);
-    let outgoing = tensors
-        .iter()
-        .map(|(name, tensor)| (name.as_str(), Outgoing::new(tensor)));
-    safetensors::serialize_to_file(outgoing, Some(metadata), path).map_err(
-        |error| match error {
-            SafeTensorError::IoError(error) => error,
-            other => io::Error::other(other),
-        },
-    )?;
+    let outgoing = tensors.iter().map(|(name, tensor)| (name.as_str(), Outgoing::new(tensor)));
+    safetensors::serialize_to_file(outgoing, Some(metadata), path).map_err(|error| match error {
+        SafeTensorError::IoError(error) => error,
+        other => io::Error::other(other),
+    })?;
     let mut file = File::open(path)?;
     file.sync_all()?;
     let (mut hash, mut bytes) = (Sha256::new(), 0u64);
@@ -246,10 +225,7 @@ fn save(path: &Path, header: &Header, tensors: &[(String, &Tensor)]) -> io::Resu
 
 /// Reads a checkpoint with all its tensors, on the host.
 pub fn load(path: &Path) -> Result<(Header, Tensors), TrainError> {
-    let invalid = |what: String| TrainError::WeightsInvalid {
-        path: path.to_path_buf(),
-        what,
-    };
+    let invalid = |what: String| TrainError::WeightsInvalid { path: path.to_path_buf(), what };
     let file = fs::read(path).map_err(|error| invalid(error.to_string()))?;
     let parsed = |error: SafeTensorError| invalid(error.to_string());
     let (_, metadata) = SafeTensors::read_metadata(&file).map_err(parsed)?;
@@ -283,9 +259,7 @@ fn header(metadata: &Metadata) -> Result<Header, HeaderError> {
     struct Version {
         format: u32,
     }
-    let text = (metadata.metadata().as_ref())
-        .and_then(|map| map.get(KEY))
-        .ok_or(HeaderError::Missing)?;
+    let text = (metadata.metadata().as_ref()).and_then(|map| map.get(KEY)).ok_or(HeaderError::Missing)?;
     let Version { format } = serde_json::from_str(text)?;
     if format != FORMAT {
         return Err(HeaderError::Format(format));

@@ -18,10 +18,7 @@ const SECOND_START: &str = "SWEEP_TRAINER_CUDA_LOADED";
 
 /// The device an order names: `cpu` or `cuda:<index>`.
 pub fn parse(device: &str) -> Result<Device, TrainError> {
-    let fail = |why| TrainError::DeviceUnavailable {
-        device: device.to_owned(),
-        why,
-    };
+    let fail = |why| TrainError::DeviceUnavailable { device: device.to_owned(), why };
     if device == "cpu" {
         return Ok(Device::Cpu);
     }
@@ -29,7 +26,7 @@ pub fn parse(device: &str) -> Result<Device, TrainError> {
         .strip_prefix("cuda:")
         .and_then(|index| index.parse().ok())
         .ok_or_else(|| fail("must be cpu or cuda:<index>"))?;
-    if !tch::utils::has_cuda() {
+    if !cuda_is_loaded() {
         return Err(fail("libtorch_cuda was not found beside this trainer"));
     }
     if !tch::Cuda::is_available() {
@@ -39,6 +36,11 @@ pub fn parse(device: &str) -> Result<Device, TrainError> {
         return Err(fail("the index is above the number of visible GPUs"));
     }
     Ok(Device::Cuda(index))
+}
+
+/// Whether libtorch's CUDA half is in this process, with or without a driver.
+pub fn cuda_is_loaded() -> bool {
+    tch::utils::has_cudart()
 }
 
 /// The device that the order in an attempt folder names, read leniently: errors are reported later.
@@ -60,16 +62,10 @@ pub fn wanted_in(folder: &Path) -> Option<String> {
 /// few milliseconds. Must be called before any lock or file is opened. Returns if there is nothing
 /// to load; the missing device is then reported by [`parse`].
 pub fn load_cuda(device: &str) {
-    if !device.starts_with("cuda")
-        || tch::utils::has_cuda()
-        || std::env::var_os(SECOND_START).is_some()
-    {
+    if !device.starts_with("cuda") || cuda_is_loaded() || std::env::var_os(SECOND_START).is_some() {
         return;
     }
-    let Some(library) = folders()
-        .into_iter()
-        .map(|folder| folder.join(CUDA_LIBRARY))
-        .find(|library| library.exists())
+    let Some(library) = folders().into_iter().map(|folder| folder.join(CUDA_LIBRARY)).find(|library| library.exists())
     else {
         return;
     };
@@ -86,9 +82,7 @@ pub fn load_cuda(device: &str) {
         .env("LD_PRELOAD", preload)
         .env(SECOND_START, "1")
         .exec();
-    say(format_args!(
-        "cannot start again with libtorch_cuda: {error}"
-    ));
+    say(format_args!("cannot start again with libtorch_cuda: {error}"));
 }
 
 /// Where libtorch may be: named by the user, built against, or installed beside the program.

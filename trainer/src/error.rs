@@ -63,9 +63,7 @@ pub enum TrainError {
         what: LabelTrouble,
     },
     /// Images that cannot be decoded, more than the recipe lets pass.
-    #[error(
-        "{bad} unreadable image(s), data.skip_bad = {allowed} allows that many; first: {first}"
-    )]
+    #[error("{bad} unreadable image(s), data.skip_bad = {allowed} allows that many; first: {first}")]
     BadImages {
         /// How many.
         bad: usize,
@@ -202,9 +200,7 @@ impl TrainError {
     /// The retry class.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Order(_) | Self::OutOfRange(_) | Self::BatchTooLarge { .. } => {
-                FailureClass::Recipe
-            }
+            Self::Order(_) | Self::OutOfRange(_) | Self::BatchTooLarge { .. } => FailureClass::Recipe,
             Self::DatasetUnknown { .. }
             | Self::PathNotRegular { .. }
             | Self::DatasetEmpty { .. }
@@ -255,11 +251,7 @@ impl TrainError {
 /// libtorch's errors reach Rust as text only, so this one place has to read it. The phrases are
 /// those of c10's CPU allocator, the CUDA caching allocator and the CUDA/cuDNN/cuBLAS checks.
 fn torch_trouble(text: &str) -> (FailureClass, &'static str) {
-    const MEMORY: [&str; 3] = [
-        "out of memory",
-        "can't allocate memory",
-        "CUDNN_STATUS_ALLOC_FAILED",
-    ];
+    const MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED"];
     const DEVICE: [&str; 4] = ["CUDA error", "cuDNN error", "CUBLAS_STATUS", "CUDA driver"];
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(&MEMORY) {
@@ -278,18 +270,12 @@ mod tests {
     #[test]
     fn torch_errors_are_told_apart() {
         let class = |text: &str| TrainError::Torch(TchError::Torch(text.into())).class();
-        assert_eq!(
-            class("CUDA out of memory. Tried to allocate 2.00 GiB"),
-            FailureClass::OutOfMemory
-        );
+        assert_eq!(class("CUDA out of memory. Tried to allocate 2.00 GiB"), FailureClass::OutOfMemory);
         assert_eq!(
             class("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
             FailureClass::OutOfMemory
         );
-        assert_eq!(
-            class("CUDA error: an illegal memory access was encountered"),
-            FailureClass::Device
-        );
+        assert_eq!(class("CUDA error: an illegal memory access was encountered"), FailureClass::Device);
         assert_eq!(class("shape mismatch"), FailureClass::Crash);
     }
 }

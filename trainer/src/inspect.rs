@@ -52,23 +52,14 @@ pub fn inspect(path: &Path) -> About {
         error: None,
     };
     if let Err(error) = fill(&mut about, path) {
-        about.error = Some(Trouble {
-            reason: error.reason(),
-            message: error.to_string(),
-        });
+        about.error = Some(Trouble { reason: error.reason(), message: error.to_string() });
     }
     about
 }
 
 fn fill(about: &mut About, path: &Path) -> Result<(), TrainError> {
-    let full = std::path::absolute(path).map_err(|source| TrainError::DataRead {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    about.name = full
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let full = std::path::absolute(path).map_err(|source| TrainError::DataRead { path: path.to_path_buf(), source })?;
+    about.name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let roots = [full.parent().unwrap_or(&full).to_path_buf()];
     let root = resolve(&about.name, &roots)?;
     let listing = scan(&root, &roots)?;

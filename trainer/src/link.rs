@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sweep_core::attempt::{
-    ALIVE_FILE, Body, EVENTS_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause,
-};
+use sweep_core::attempt::{ALIVE_FILE, Body, EVENTS_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause};
 
 use crate::error::{OrderError, TrainError};
 use crate::log::say;
@@ -76,24 +74,22 @@ impl Stop {
     /// trainer any more and the flag is set.
     pub fn watch_agent(&self, agent_lock: PathBuf, limit: Duration) -> io::Result<()> {
         let stop = self.clone();
-        std::thread::Builder::new()
-            .name("watchdog".into())
-            .spawn(move || {
-                let mut free_since = None::<Instant>;
-                loop {
-                    if is_free(&agent_lock) {
-                        let since = *free_since.get_or_insert_with(Instant::now);
-                        if since.elapsed() >= limit {
-                            say("no agent for too long, leaving");
-                            stop.orphaned.store(true, Ordering::Relaxed);
-                            return;
-                        }
-                    } else {
-                        free_since = None;
+        std::thread::Builder::new().name("watchdog".into()).spawn(move || {
+            let mut free_since = None::<Instant>;
+            loop {
+                if is_free(&agent_lock) {
+                    let since = *free_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= limit {
+                        say("no agent for too long, leaving");
+                        stop.orphaned.store(true, Ordering::Relaxed);
+                        return;
                     }
-                    std::thread::sleep(LOOK.min(limit.max(Duration::from_millis(10))));
+                } else {
+                    free_since = None;
                 }
-            })?;
+                std::thread::sleep(LOOK.min(limit.max(Duration::from_millis(10))));
+            }
+        })?;
         Ok(())
     }
 }
@@ -143,27 +139,18 @@ impl Link {
         };
         let mut options = OpenOptions::new();
         options.append(true).create(true);
-        let alive = options
-            .open(folder.join(ALIVE_FILE))
-            .map_err(fail(ALIVE_FILE))?;
+        let alive = options.open(folder.join(ALIVE_FILE)).map_err(fail(ALIVE_FILE))?;
         match alive.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Refusal::Taken(folder.into())),
             Err(TryLockError::Error(source)) => return Err(fail(ALIVE_FILE)(source)),
         }
-        let events = options
-            .open(folder.join(EVENTS_FILE))
-            .map_err(fail(EVENTS_FILE))?;
+        let events = options.open(folder.join(EVENTS_FILE)).map_err(fail(EVENTS_FILE))?;
         let length = events.metadata().map_err(fail(EVENTS_FILE))?.len();
         if length > 0 {
             return Err(Refusal::Begun(folder.into()));
         }
-        Ok(Self {
-            folder: folder.to_path_buf(),
-            events,
-            length,
-            _alive: alive,
-        })
+        Ok(Self { folder: folder.to_path_buf(), events, length, _alive: alive })
     }
 
     /// The attempt folder.
@@ -180,10 +167,7 @@ impl Link {
         let text = fs::read(self.folder.join(ORDER_FILE))?;
         let Head { protocol } = serde_json::from_slice(&text)?;
         if protocol != u64::from(PROTOCOL) {
-            return Err(OrderError::Version {
-                theirs: protocol,
-                ours: PROTOCOL,
-            });
+            return Err(OrderError::Version { theirs: protocol, ours: PROTOCOL });
         }
         Ok(serde_json::from_slice(&text)?)
     }

@@ -3,10 +3,7 @@
 use std::fmt::Display;
 
 /// Writes one line to stderr.
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where the trainer talks to people"
-)]
+#[expect(clippy::print_stderr, reason = "the one place where the trainer talks to people")]
 pub fn say(words: impl Display) {
     eprintln!("sweep-trainer: {words}");
 }

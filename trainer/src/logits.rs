@@ -36,10 +36,7 @@ pub fn logits(file: &Path, image_size: Option<u32>, images: usize) -> Result<Log
     let mut model = Model::new(&recipe.model, classes as u32, image_size, 0, Device::Cpu);
     model
         .load(|name| tensors.get(name))
-        .map_err(|misfit| TrainError::WeightsInvalid {
-            path: file.to_path_buf(),
-            what: misfit.to_string(),
-        })?;
+        .map_err(|misfit| TrainError::WeightsInvalid { path: file.to_path_buf(), what: misfit.to_string() })?;
     let side = image_size as usize;
     let values: Vec<f32> = (0..images * 3 * side * side).map(input).collect();
     let shape = [images as i64, 3, side as i64, side as i64];
@@ -48,9 +45,5 @@ pub fn logits(file: &Path, image_size: Option<u32>, images: usize) -> Result<Log
     let output = model.forward(&input, &mut Mode::Eval).contiguous();
     let mut flat = vec![0f32; images * classes];
     output.copy_data(&mut flat, images * classes);
-    Ok(Logits {
-        model: recipe.model.name(),
-        image_size,
-        logits: flat.chunks(classes).map(<[f32]>::to_vec).collect(),
-    })
+    Ok(Logits { model: recipe.model.name(), image_size, logits: flat.chunks(classes).map(<[f32]>::to_vec).collect() })
 }

@@ -47,7 +47,7 @@ fn program() -> anyhow::Result<ExitCode> {
             "{} (protocol {PROTOCOL}, libtorch {}, cuda {})\n",
             build_name(),
             libtorch_version(),
-            if tch::utils::has_cuda() { "yes" } else { "no" },
+            if device::cuda_is_loaded() { "yes" } else { "no" },
         ))?,
         [Some("inspect"), _, ..] => {
             for path in &arguments[1..] {
@@ -107,8 +107,7 @@ fn attempt(folder: &Path) -> anyhow::Result<ExitCode> {
         Err(error) => last_line(&TrainError::Order(error), 0, &stop),
         Ok(order) => {
             let limit = Duration::from_secs(order.orphan_limit_s);
-            stop.watch_agent(order.agent_lock.clone(), limit)
-                .context("cannot start the watchdog")?;
+            stop.watch_agent(order.agent_lock.clone(), limit).context("cannot start the watchdog")?;
             let folder = link.folder().to_path_buf();
             run(&order, &folder, &mut |body| link.emit(body, &stop), &stop)
         }
@@ -118,8 +117,7 @@ fn attempt(folder: &Path) -> anyhow::Result<ExitCode> {
         say(format_args!("{}: {}", failed.reason, failed.message));
     }
     // The last word is said even after SIGTERM, and even if it has to wait for room.
-    link.emit(last, &Stop::default())
-        .context("the final line is lost")?;
+    link.emit(last, &Stop::default()).context("the final line is lost")?;
     Ok(ExitCode::from(code))
 }
 

@@ -22,10 +22,7 @@ pub struct Mean {
 
 impl Mean {
     /// What a pass with a loss that is not finite is worth, whichever step showed it first.
-    pub const NONE: Self = Self {
-        loss: f64::NAN,
-        accuracy: f64::NAN,
-    };
+    pub const NONE: Self = Self { loss: f64::NAN, accuracy: f64::NAN };
 
     /// Whether the loss is a number to train on.
     pub fn is_finite(&self) -> bool {
@@ -48,20 +45,13 @@ impl Meter {
         let n = labels.size()[0];
         let _guard = tch::no_grad_guard();
         self.loss += loss.detach().to_kind(Kind::Double) * n;
-        self.correct += logits
-            .detach()
-            .argmax(1, false)
-            .eq_tensor(labels)
-            .sum(Kind::Int64);
+        self.correct += logits.detach().argmax(1, false).eq_tensor(labels).sum(Kind::Int64);
         self.images += n;
     }
 
     /// Waits for the device and divides.
     pub fn mean(&self) -> Mean {
         let images = self.images.max(1) as f64;
-        Mean {
-            loss: self.loss.double_value(&[]) / images,
-            accuracy: self.correct.int64_value(&[]) as f64 / images,
-        }
+        Mean { loss: self.loss.double_value(&[]) / images, accuracy: self.correct.int64_value(&[]) as f64 / images }
     }
 }

@@ -14,10 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether the disk (or a quota) is full.
 pub fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Runs `write` (which must leave nothing behind when it fails) until it works, for at most
@@ -35,17 +32,11 @@ pub fn wait_for_room<T>(
             Ok(value) => return Ok(value),
             Err(error) if is_full(&error) => {
                 if began.elapsed() >= PATIENCE {
-                    return Err(TrainError::DiskFull {
-                        path: path.to_path_buf(),
-                        waited_s: PATIENCE.as_secs(),
-                    });
+                    return Err(TrainError::DiskFull { path: path.to_path_buf(), waited_s: PATIENCE.as_secs() });
                 }
                 if told.is_none_or(|at| at.elapsed() >= Duration::from_secs(30)) {
                     told = Some(Instant::now());
-                    say(format_args!(
-                        "warning: no room for {}, waiting: {error}",
-                        path.display()
-                    ));
+                    say(format_args!("warning: no room for {}, waiting: {error}", path.display()));
                 }
                 stop.pause(PAUSE)?;
             }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sweep_core::attempt::{
-    Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started,
-    StepMetrics, StopCause, Stopped, Work,
+    Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started, StepMetrics,
+    StopCause, Stopped, Work,
 };
 
 use crate::data;
@@ -41,10 +41,7 @@ pub fn run(order: &OrderFile, folder: &Path, emit: &mut Emit<'_>, stop: &Stop) -
 /// The final line for an error after `final_seq` epoch lines.
 pub fn last_line(error: &TrainError, final_seq: u64, stop: &Stop) -> Body {
     match error {
-        TrainError::Stopped => Body::Stopped(Stopped {
-            final_seq,
-            why: stop.cause().unwrap_or(StopCause::Asked),
-        }),
+        TrainError::Stopped => Body::Stopped(Stopped { final_seq, why: stop.cause().unwrap_or(StopCause::Asked) }),
         error => Body::Failed(Failed {
             final_seq,
             class: error.class(),
@@ -90,21 +87,13 @@ fn train(
     let recipe = &work.recipe;
     let device = device::parse(&order.device)?;
     device::use_threads(order.threads);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(order.threads as usize)
-        .build()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(order.threads as usize).build()?;
     let open = || data::open(recipe, &order.data_roots, &order.cache_dir, stop);
     let dataset = pool.install(open)?;
     drop(pool);
 
     let helper = order.threads > 1 || device.is_cuda();
-    let mut trial = Trial::new(
-        recipe,
-        &dataset,
-        device,
-        helper,
-        &folder.join(CHECKPOINT_DIR),
-    )?;
+    let mut trial = Trial::new(recipe, &dataset, device, helper, &folder.join(CHECKPOINT_DIR))?;
     if let Some(resume) = &work.resume {
         trial.resume(resume)?;
     }
@@ -130,19 +119,12 @@ fn train(
             }
             told = Some(Instant::now());
             let loss = loss.double_value(&[]);
-            let step = Body::Step(StepMetrics {
-                step,
-                loss: loss.into(),
-            });
+            let step = Body::Step(StepMetrics { step, loss: loss.into() });
             emit(step)?;
             Ok(loss.is_finite())
         })?;
         let training = began.elapsed().as_secs_f64();
-        let val = if train.is_finite() {
-            trial.evaluate(stop)?
-        } else {
-            Mean::NONE
-        };
+        let val = if train.is_finite() { trial.evaluate(stop)? } else { Mean::NONE };
         *seq += 1;
         emit(Body::Epoch(EpochMetrics {
             seq: *seq,
@@ -161,21 +143,9 @@ fn train(
         let is_best = trial.note(&val);
         // Best first: whoever resumes from this epoch's `last` may rely on an earlier `best`.
         if is_best {
-            emit(Body::Checkpoint(trial.save(
-                CheckpointKind::Best,
-                *seq,
-                stop,
-            )?))?;
+            emit(Body::Checkpoint(trial.save(CheckpointKind::Best, *seq, stop)?))?;
         }
-        emit(Body::Checkpoint(trial.save(
-            CheckpointKind::Last,
-            *seq,
-            stop,
-        )?))?;
+        emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
     }
-    Ok(Done {
-        final_seq: *seq,
-        early: trial.ended_early(),
-        weights: trial.finish()?,
-    })
+    Ok(Done { final_seq: *seq, early: trial.ended_early(), weights: trial.finish()? })
 }

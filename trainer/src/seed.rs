@@ -40,9 +40,7 @@ pub fn stream(seed: u64, purpose: Purpose, keys: &[u64]) -> Stream {
 
 /// A key made from text (FNV-1a, 64 bit).
 pub fn text_key(text: &[u8]) -> u64 {
-    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 impl Stream {

@@ -47,13 +47,7 @@ impl<'a> Trial<'a> {
         folder: &Path,
     ) -> Result<Self, TrainError> {
         let classes = dataset.classes.len() as u32;
-        let model = Model::new(
-            &recipe.model,
-            classes,
-            recipe.image_size,
-            recipe.seed,
-            device,
-        );
+        let model = Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
         Ok(Self {
             pipeline: Pipeline::new(&recipe.augmentation, recipe.image_size as usize),
             optimizer: Optimizer::new(&recipe.optimizer, &model),
@@ -70,10 +64,7 @@ impl<'a> Trial<'a> {
 
     /// Goes on where a checkpoint of the same recipe on the same data stands.
     pub fn resume(&mut self, resume: &Resume) -> Result<(), TrainError> {
-        let invalid = |what: String| TrainError::WeightsInvalid {
-            path: PathBuf::from(&resume.file),
-            what,
-        };
+        let invalid = |what: String| TrainError::WeightsInvalid { path: PathBuf::from(&resume.file), what };
         let misfit = |what: Misfit| invalid(what.to_string());
         let (header, tensors) = checkpoint::load(&resume.file)?;
         if header.position.epoch != resume.epoch {
@@ -86,15 +77,11 @@ impl<'a> Trial<'a> {
             return Err(invalid("it belongs to another recipe".to_owned()));
         }
         if header.data != self.dataset.digest {
-            return Err(invalid(
-                "the data set has changed since it was written".to_owned(),
-            ));
+            return Err(invalid("the data set has changed since it was written".to_owned()));
         }
         self.model.load(|name| tensors.get(name)).map_err(misfit)?;
         self.optimizer
-            .load(header.position.step, |name, slot| {
-                tensors.get(&format!("optimizer.{name}.{slot}"))
-            })
+            .load(header.position.step, |name, slot| tensors.get(&format!("optimizer.{name}.{slot}")))
             .map_err(misfit)?;
         self.position = header.position;
         self.best = match self.position.watched {
@@ -103,10 +90,7 @@ impl<'a> Trial<'a> {
             Some(_) => {
                 let find = |name: &str| {
                     let name = format!("best.{name}");
-                    (tensors
-                        .get(&name)
-                        .map(|tensor| tensor.to_device(self.device)))
-                    .ok_or(Misfit::Missing(name))
+                    (tensors.get(&name).map(|tensor| tensor.to_device(self.device))).ok_or(Misfit::Missing(name))
                 };
                 let names = self.model.tensors().iter().map(|named| &named.name);
                 let best: Result<Vec<_>, _> = names.map(|name| find(name)).collect();
@@ -165,11 +149,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Mean, TrainError> {
         let epoch = self.position.epoch + 1;
         let (recipe, device) = (self.recipe, self.device);
-        let batches = Batches {
-            dataset: self.dataset,
-            pipeline: &self.pipeline,
-            ..self.batches()
-        };
+        let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, ..self.batches() };
         let (model, optimizer) = (&self.model, &mut self.optimizer);
         let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
         let mut meter = Meter::new(device);
@@ -177,21 +157,14 @@ impl<'a> Trial<'a> {
         let step = |Batch { images, labels }: Batch| {
             stop.check()?;
             let mut random = stream(recipe.seed, Purpose::Dropout, &[optimizer.steps()]);
-            let mut mode = Mode::Train {
-                dropout: recipe.dropout,
-                random: &mut random,
-            };
+            let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
             let logits = model.forward(&images, &mut mode);
             let loss = cross_entropy(&logits, &labels);
             let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
             optimizer.step(gradients, lr);
             meter.add(&loss, &logits, &labels);
             diverged = !look(optimizer.steps(), &loss)?;
-            if diverged {
-                Err(Halt::Diverged)
-            } else {
-                Ok(())
-            }
+            if diverged { Err(Halt::Diverged) } else { Ok(()) }
         };
         let size = recipe.batch_size as usize;
         match batches.train(epoch, size, step) {
@@ -223,10 +196,7 @@ impl<'a> Trial<'a> {
     /// epochs the earlier one stays.
     pub fn note(&mut self, val: &Mean) -> bool {
         let epoch = self.position.epoch;
-        let mark = |value: f64| Mark {
-            epoch,
-            value: value.into(),
-        };
+        let mark = |value: f64| Mark { epoch, value: value.into() };
         let is_best = (self.position.best).is_none_or(|best| val.accuracy > best.value.0);
         if is_best {
             self.position.best = Some(mark(val.accuracy));
@@ -247,12 +217,7 @@ impl<'a> Trial<'a> {
     }
 
     /// Writes a checkpoint of the state after the last epoch.
-    pub fn save(
-        &mut self,
-        kind: CheckpointKind,
-        seq: u64,
-        stop: &Stop,
-    ) -> Result<CheckpointLine, TrainError> {
+    pub fn save(&mut self, kind: CheckpointKind, seq: u64, stop: &Stop) -> Result<CheckpointLine, TrainError> {
         self.model.set_batches(self.position.step);
         let header = Header {
             format: FORMAT,
@@ -262,10 +227,8 @@ impl<'a> Trial<'a> {
             position: self.position.clone(),
         };
         let model = self.model.tensors();
-        let mut tensors: Vec<(String, &Tensor)> = model
-            .iter()
-            .map(|named| (named.name.clone(), &named.tensor))
-            .collect();
+        let mut tensors: Vec<(String, &Tensor)> =
+            model.iter().map(|named| (named.name.clone(), &named.tensor)).collect();
         if kind == CheckpointKind::Last {
             for (name, slot, tensor) in self.optimizer.state() {
                 tensors.push((format!("optimizer.{name}.{slot}"), tensor));
@@ -287,8 +250,7 @@ impl<'a> Trial<'a> {
             let fits = self.model.load(|_| states.next());
             fits.expect("a snapshot has the tensors of its model, in order");
         }
-        let tensors =
-            (self.model.tensors().iter()).map(|named| (named.name.as_str(), &named.tensor));
+        let tensors = (self.model.tensors().iter()).map(|named| (named.name.as_str(), &named.tensor));
         Ok(checkpoint::digest(tensors))
     }
 }

@@ -53,10 +53,7 @@ impl Normalise {
 impl Pipeline {
     /// The steps of `augmentation` for squares of `size` pixels.
     pub fn new(augmentation: &Augmentation, size: usize) -> Self {
-        Self {
-            steps: augmentation.0.clone(),
-            size,
-        }
+        Self { steps: augmentation.0.clone(), size }
     }
 
     /// Side of the images that come out, pixels.
@@ -106,11 +103,7 @@ impl Pipeline {
                 }
             }
         }
-        let source = if resized {
-            scratch.picture(self.size)
-        } else {
-            picture
-        };
+        let source = if resized { scratch.picture(self.size) } else { picture };
         view.write(source, normalise, out);
     }
 }

@@ -41,23 +41,10 @@ impl Window {
         }
         // The largest window in the centre whose aspect is allowed.
         let aspect = width as f64 / height as f64;
-        let w = width
-            .min((height as f64 * 4.0 / 3.0).round() as usize)
-            .max(1);
-        let h = height
-            .min((width as f64 * 4.0 / 3.0).round() as usize)
-            .max(1);
-        let (w, h) = if aspect < 0.75 {
-            (width, h)
-        } else {
-            (w, height)
-        };
-        Self {
-            left: (width - w) / 2,
-            top: (height - h) / 2,
-            width: w,
-            height: h,
-        }
+        let w = width.min((height as f64 * 4.0 / 3.0).round() as usize).max(1);
+        let h = height.min((width as f64 * 4.0 / 3.0).round() as usize).max(1);
+        let (w, h) = if aspect < 0.75 { (width, h) } else { (w, height) };
+        Self { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
     }
 }
 
@@ -76,11 +63,7 @@ impl Scratch {
             Some(picture) => view.render(picture, &mut self.kept),
             None => {
                 let side = ((self.cut.len() / 3) as f64).sqrt() as usize;
-                let cut = Picture {
-                    width: side,
-                    height: side,
-                    rgb: &self.cut,
-                };
+                let cut = Picture { width: side, height: side, rgb: &self.cut };
                 view.render(cut, &mut self.kept);
             }
         }
@@ -89,11 +72,7 @@ impl Scratch {
     /// Cuts `window` out of what [`Self::keep`] drew.
     pub(super) fn cut_kept(&mut self, window: Window, size: usize) {
         let kept = std::mem::take(&mut self.kept);
-        let picture = Picture {
-            width: size,
-            height: size,
-            rgb: &kept,
-        };
+        let picture = Picture { width: size, height: size, rgb: &kept };
         self.cut(picture, window, size);
         self.kept = kept;
     }
@@ -106,30 +85,18 @@ impl Scratch {
         let mut buffer = std::mem::take(&mut self.cut);
         buffer.resize(3 * size * size, 0);
         let side = size as u32;
-        let mut target = Image::from_vec_u8(side, side, buffer, PixelType::U8x3)
-            .expect("the buffer was sized for it");
+        let mut target = Image::from_vec_u8(side, side, buffer, PixelType::U8x3).expect("the buffer was sized for it");
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
             .use_alpha(false)
-            .crop(
-                window.left as f64,
-                window.top as f64,
-                window.width as f64,
-                window.height as f64,
-            );
-        self.resizer
-            .resize(&source, &mut target, &options)
-            .expect("the window lies inside the picture");
+            .crop(window.left as f64, window.top as f64, window.width as f64, window.height as f64);
+        self.resizer.resize(&source, &mut target, &options).expect("the window lies inside the picture");
         self.cut = target.into_vec();
     }
 
     /// The last cut.
     pub(super) fn picture(&self, size: usize) -> Picture<'_> {
-        Picture {
-            width: size,
-            height: size,
-            rgb: &self.cut,
-        }
+        Picture { width: size, height: size, rgb: &self.cut }
     }
 }
 

@@ -22,14 +22,7 @@ impl View {
     /// The source as it is.
     pub(super) fn new(size: usize) -> Self {
         let all = (0, size as isize);
-        Self {
-            size,
-            mirrored: false,
-            left: 0,
-            top: 0,
-            columns: all,
-            rows: all,
-        }
+        Self { size, mirrored: false, left: 0, top: 0, columns: all, rows: all }
     }
 
     /// Whether no crop has moved it.
@@ -60,19 +53,11 @@ impl View {
 
     /// Source column of an output column.
     fn column(&self, x: isize) -> isize {
-        if self.mirrored {
-            self.left - x
-        } else {
-            self.left + x
-        }
+        if self.mirrored { self.left - x } else { self.left + x }
     }
 
     /// Calls `row(y, x range, source bytes of the lowest column, mirrored)` for visible rows.
-    fn visible<'a>(
-        &self,
-        picture: Picture<'a>,
-        mut row: impl FnMut(usize, std::ops::Range<usize>, &'a [u8]),
-    ) {
+    fn visible<'a>(&self, picture: Picture<'a>, mut row: impl FnMut(usize, std::ops::Range<usize>, &'a [u8])) {
         let (x0, x1) = self.columns;
         if x0 >= x1 {
             return;
@@ -99,9 +84,7 @@ impl View {
         let (green, blue) = rest.split_at_mut(plane);
         self.visible(picture, |y, columns, bytes| {
             let row = y * self.size + columns.start..y * self.size + columns.end;
-            let targets = (red[row.clone()].iter_mut())
-                .zip(&mut green[row.clone()])
-                .zip(&mut blue[row]);
+            let targets = (red[row.clone()].iter_mut()).zip(&mut green[row.clone()]).zip(&mut blue[row]);
             let one = |((r, g), b): ((&mut f32, &mut f32), &mut f32), rgb: &[u8]| {
                 *r = f32::from(rgb[0]) * scale[0] + shift[0];
                 *g = f32::from(rgb[1]) * scale[1] + shift[1];
@@ -144,9 +127,7 @@ mod tests {
     /// What torchvision does, one step after the other on whole images.
     fn flip(image: &[u8], size: usize) -> Vec<u8> {
         let at = |x: usize, y: usize| &image[3 * (y * size + x)..][..3];
-        (0..size)
-            .flat_map(|y| (0..size).rev().flat_map(move |x| at(x, y).to_vec()))
-            .collect()
+        (0..size).flat_map(|y| (0..size).rev().flat_map(move |x| at(x, y).to_vec())).collect()
     }
 
     fn shift(image: &[u8], size: usize, right: isize, down: isize) -> Vec<u8> {
@@ -159,20 +140,14 @@ mod tests {
             }
         };
         let side = size as isize;
-        (0..side)
-            .flat_map(|y| (0..side).flat_map(move |x| at(x + right, y + down)))
-            .collect()
+        (0..side).flat_map(|y| (0..side).flat_map(move |x| at(x + right, y + down))).collect()
     }
 
     #[test]
     fn any_chain_of_flips_and_shifts_shows_what_single_steps_show() {
         let size = 6;
         let image: Vec<u8> = (1..=3 * size * size).map(|value| value as u8).collect();
-        let picture = Picture {
-            width: size,
-            height: size,
-            rgb: &image,
-        };
+        let picture = Picture { width: size, height: size, rgb: &image };
         let mut random = crate::seed::stream(1, crate::seed::Purpose::Augment, &[]);
         for _ in 0..500 {
             let (mut view, mut slow) = (View::new(size), image.clone());
@@ -181,8 +156,7 @@ mod tests {
                     view.flip();
                     slow = flip(&slow, size);
                 } else {
-                    let (right, down) =
-                        (random.below(9) as isize - 4, random.below(9) as isize - 4);
+                    let (right, down) = (random.below(9) as isize - 4, random.below(9) as isize - 4);
                     view.shift(right, down);
                     slow = shift(&slow, size, right, down);
                 }

@@ -22,9 +22,7 @@ Does nothing when DIR is complete already; refuses a folder that it did not make
 ";
 
 /// In the order in which `--classes` takes them.
-const SHAPES: [&str; 8] = [
-    "disk", "stripes", "cross", "ring", "checker", "triangle", "dots", "frame",
-];
+const SHAPES: [&str; 8] = ["disk", "stripes", "cross", "ring", "checker", "triangle", "dots", "frame"];
 /// Written last: says that the folder is complete, and with which options.
 const MARK: &str = ".sweep-demo-images";
 const QUALITY: u8 = 88;
@@ -50,13 +48,7 @@ fn main() -> ExitCode {
 
 fn program() -> anyhow::Result<()> {
     let mut folder = None;
-    let mut options = Options {
-        classes: 4,
-        train: 240,
-        val: 80,
-        size: 40,
-        seed: 0,
-    };
+    let mut options = Options { classes: 4, train: 240, val: 80, size: 40, seed: 0 };
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         let mut number = || -> anyhow::Result<usize> {
@@ -79,20 +71,10 @@ fn program() -> anyhow::Result<()> {
         }
     }
     let folder = folder.with_context(|| HELP.to_owned())?;
-    ensure!(
-        (2..=SHAPES.len()).contains(&options.classes),
-        "--classes: 2 to {}",
-        SHAPES.len()
-    );
-    ensure!(
-        (16..=512).contains(&options.size),
-        "--size: 16 to 512 pixels"
-    );
+    ensure!((2..=SHAPES.len()).contains(&options.classes), "--classes: 2 to {}", SHAPES.len());
+    ensure!((16..=512).contains(&options.size), "--size: 16 to 512 pixels");
     let least = options.train.min(options.val);
-    ensure!(
-        least >= options.classes,
-        "--train and --val: at least one image a class"
-    );
+    ensure!(least >= options.classes, "--train and --val: at least one image a class");
     draw_all(&folder, &options)
 }
 
@@ -103,10 +85,7 @@ fn draw_all(folder: &Path, options: &Options) -> anyhow::Result<()> {
             say(format_args!("{} is complete", folder.display()));
             return Ok(());
         }
-        Ok(_) => bail!(
-            "{} was made with other options; remove it first",
-            folder.display()
-        ),
+        Ok(_) => bail!("{} was made with other options; remove it first", folder.display()),
         Err(_) => {}
     }
     let name = folder.file_name().context("DIR must end in a name")?;
@@ -122,10 +101,7 @@ fn draw_all(folder: &Path, options: &Options) -> anyhow::Result<()> {
     if temporary.exists() {
         fs::remove_dir_all(&temporary)?;
     }
-    for (part, (name, images)) in [("train", options.train), ("val", options.val)]
-        .into_iter()
-        .enumerate()
-    {
+    for (part, (name, images)) in [("train", options.train), ("val", options.val)].into_iter().enumerate() {
         for (class, shape) in SHAPES.iter().take(options.classes).enumerate() {
             let place = temporary.join(name).join(shape);
             fs::create_dir_all(&place)?;
@@ -141,12 +117,7 @@ fn draw_all(folder: &Path, options: &Options) -> anyhow::Result<()> {
     }
     fs::write(temporary.join(MARK), mark)?;
     fs::rename(&temporary, folder)?;
-    say(format_args!(
-        "drew {} + {} images in {}",
-        options.train,
-        options.val,
-        folder.display()
-    ));
+    say(format_args!("drew {} + {} images in {}", options.train, options.val, folder.display()));
     Ok(())
 }
 
@@ -159,15 +130,9 @@ fn between(random: &mut Stream, low: f64, high: f64) -> f64 {
 
 /// Two colours that can be told apart by brightness; hue says nothing about the class.
 fn colours(random: &mut Stream) -> (Colour, Colour) {
-    let mut colour = |light: f64| -> Colour {
-        [0; 3].map(|_| (light + between(random, -0.2, 0.2)).clamp(0.0, 1.0))
-    };
+    let mut colour = |light: f64| -> Colour { [0; 3].map(|_| (light + between(random, -0.2, 0.2)).clamp(0.0, 1.0)) };
     let (dark, bright) = (colour(0.25), colour(0.75));
-    if random.unit() < 0.5 {
-        (dark, bright)
-    } else {
-        (bright, dark)
-    }
+    if random.unit() < 0.5 { (dark, bright) } else { (bright, dark) }
 }
 
 fn draw(class: usize, options: &Options, random: &mut Stream) -> anyhow::Result<Vec<u8>> {

@@ -63,19 +63,14 @@ impl Batches<'_> {
             self.host(items, source, |picture, item, out| {
                 let keys = [u64::from(epoch), item.image as u64];
                 let mut random = stream(self.seed, Purpose::Augment, &keys);
-                self.pipeline
-                    .apply(picture, &mut random, &self.normalise, scratch, out);
+                self.pipeline.apply(picture, &mut random, &self.normalise, scratch, out);
             })
         };
         self.feed(&items, batch_size, make, step)
     }
 
     /// Calls `step` with every validation batch, in the order of the files.
-    pub fn val<E: Send>(
-        &self,
-        batch_size: usize,
-        step: impl FnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn val<E: Send>(&self, batch_size: usize, step: impl FnMut(Batch) -> Result<(), E>) -> Result<(), E> {
         let make = |items: &[Item], _: &mut Scratch| {
             self.host(items, &self.dataset.square, |picture, _, out| {
                 self.normalise.square(picture, out);
@@ -93,9 +88,7 @@ impl Batches<'_> {
         let image = 3 * self.pipeline.size() * self.pipeline.size();
         let mut images = vec![0f32; items.len() * image];
         for (item, out) in items.iter().zip(images.chunks_exact_mut(image)) {
-            let picture = source
-                .picture(item.image)
-                .expect("items hold only images that were decoded");
+            let picture = source.picture(item.image).expect("items hold only images that were decoded");
             fill(picture, item, out);
         }
         let labels = items.iter().map(|item| i64::from(item.class)).collect();
@@ -127,21 +120,15 @@ impl Batches<'_> {
                     }
                 }
             });
-            receive
-                .into_iter()
-                .try_for_each(|batch| step(self.upload(batch)))
+            receive.into_iter().try_for_each(|batch| step(self.upload(batch)))
         })
     }
 
     fn upload(&self, batch: HostBatch) -> Batch {
         let (n, size) = (batch.labels.len() as i64, self.pipeline.size() as i64);
         Batch {
-            images: Tensor::from_slice(&batch.images)
-                .view([n, 3, size, size])
-                .to_device(self.device),
-            labels: Tensor::from_slice(&batch.labels)
-                .to_kind(Kind::Int64)
-                .to_device(self.device),
+            images: Tensor::from_slice(&batch.images).view([n, 3, size, size]).to_device(self.device),
+            labels: Tensor::from_slice(&batch.labels).to_kind(Kind::Int64).to_device(self.device),
         }
     }
 }

@@ -66,12 +66,7 @@ struct Slot {
 }
 
 impl Slot {
-    const BAD: Self = Self {
-        offset: 0,
-        width: 0,
-        height: 0,
-        digest: [0; 16],
-    };
+    const BAD: Self = Self { offset: 0, width: 0, height: 0, digest: [0; 16] };
 
     fn bytes(&self) -> u64 {
         3 * u64::from(self.width) * u64::from(self.height)
@@ -138,11 +133,7 @@ impl Cache {
         if let Some(cache) = Self::open(&path, entries.len()) {
             return Ok(cache);
         }
-        say(format_args!(
-            "decoding {} images into {}",
-            entries.len(),
-            path.display()
-        ));
+        say(format_args!("decoding {} images into {}", entries.len(), path.display()));
         let temporary = folder.join(format!("{stem}.tmp"));
         wait_for_room(
             &path,
@@ -159,9 +150,8 @@ impl Cache {
             |source| interrupted_or(stop, trouble("write", &path)(source)),
         )?;
         forget_older(folder, &stem, &path);
-        let mut cache = Self::open(&path, entries.len()).ok_or_else(|| {
-            trouble("read back", &path)(io::Error::from(io::ErrorKind::InvalidData))
-        })?;
+        let mut cache = Self::open(&path, entries.len())
+            .ok_or_else(|| trouble("read back", &path)(io::Error::from(io::ErrorKind::InvalidData)))?;
         cache.built = true;
         Ok(cache)
     }
@@ -194,18 +184,10 @@ impl Cache {
         }
         let bad = serde_json::from_slice(bad).ok()?;
         let slots: Vec<Slot> = index.chunks(SLOT).map(Slot::read).collect::<Option<_>>()?;
-        let cache = Self {
-            map,
-            slots,
-            bad,
-            built: false,
-        };
+        let cache = Self { map, slots, bad, built: false };
         let whole = (0..images).into_par_iter().all(|image| {
             let slot = &cache.slots[image];
-            slot.width == 0
-                || cache
-                    .pixels(slot)
-                    .is_some_and(|rgb| digest(rgb) == slot.digest)
+            slot.width == 0 || cache.pixels(slot).is_some_and(|rgb| digest(rgb) == slot.digest)
         });
         whole.then_some(cache)
     }
@@ -219,11 +201,7 @@ impl Cache {
     /// The image at `index`, or `None` if it could not be decoded.
     pub fn picture(&self, index: usize) -> Option<Picture<'_>> {
         let slot = self.slots.get(index).filter(|slot| slot.width > 0)?;
-        Some(Picture {
-            width: slot.width as usize,
-            height: slot.height as usize,
-            rgb: self.pixels(slot)?,
-        })
+        Some(Picture { width: slot.width as usize, height: slot.height as usize, rgb: self.pixels(slot)? })
     }
 
     /// Digest of the pixels at `index`; zeros for an image that could not be decoded.
@@ -268,11 +246,7 @@ fn seal(head: &[u8], index: &[u8], bad: &[u8]) -> [u8; 32] {
 fn stem(root: &Path, form: Form) -> String {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }
     };
     let name: String = name.chars().map(safe).take(40).collect();
     let place = hex(&Sha256::digest(root.as_os_str().as_bytes())[..4]);
@@ -299,18 +273,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn build(
-    temporary: &Path,
-    root: &Path,
-    entries: &[&Entry],
-    form: Form,
-    stop: &Stop,
-) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(temporary)?;
+fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &Stop) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut offset = HEAD + entries.len() * SLOT;
     io::copy(&mut io::Read::take(io::repeat(0), offset as u64), &mut out)?;
@@ -331,12 +295,7 @@ fn build(
         for (place, result) in decoded.into_iter().enumerate() {
             match result {
                 Ok((pixels, digest)) => {
-                    let slot = Slot {
-                        offset: offset as u64,
-                        width: pixels.width,
-                        height: pixels.height,
-                        digest,
-                    };
+                    let slot = Slot { offset: offset as u64, width: pixels.width, height: pixels.height, digest };
                     slot.write(&mut index);
                     out.write_all(&pixels.rgb)?;
                     offset += pixels.rgb.len();

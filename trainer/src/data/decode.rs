@@ -76,9 +76,7 @@ pub enum BadImage {
 /// become RGB, 16 bit become 8. EXIF orientation is not applied (nor does torchvision).
 pub fn decode(path: &Path) -> Result<Pixels, BadImage> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(BadImage::TooLong);
     }
@@ -95,11 +93,7 @@ pub fn decode(path: &Path) -> Result<Pixels, BadImage> {
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let image = reader.decode()?.into_rgb8();
-    Ok(Pixels {
-        width: image.width(),
-        height: image.height(),
-        rgb: image.into_raw(),
-    })
+    Ok(Pixels { width: image.width(), height: image.height(), rgb: image.into_raw() })
 }
 
 /// Whether the markers of a JPEG lead to its end-of-image marker.
@@ -157,11 +151,7 @@ pub fn prepare(image: Pixels, form: Form, resizer: &mut Resizer) -> Pixels {
     } else {
         // torchvision truncates the long side.
         let scaled = |long: u32| (u64::from(long) * u64::from(side) / u64::from(short)) as u32;
-        let (w, h) = if width <= height {
-            (side, scaled(height).max(side))
-        } else {
-            (scaled(width).max(side), side)
-        };
+        let (w, h) = if width <= height { (side, scaled(height).max(side)) } else { (scaled(width).max(side), side) };
         resize(&image, w, h, resizer)
     };
     match form {
@@ -180,14 +170,8 @@ fn resize(image: &Pixels, width: u32, height: u32, resizer: &mut Resizer) -> Pix
     let mut target = Image::new(width, height, PixelType::U8x3);
     let bilinear = ResizeAlg::Convolution(FilterType::Bilinear);
     let options = ResizeOptions::new().resize_alg(bilinear).use_alpha(false);
-    resizer
-        .resize(&source, &mut target, &options)
-        .expect("both images have the same pixel type and no crop box");
-    Pixels {
-        width,
-        height,
-        rgb: target.into_vec(),
-    }
+    resizer.resize(&source, &mut target, &options).expect("both images have the same pixel type and no crop box");
+    Pixels { width, height, rgb: target.into_vec() }
 }
 
 fn centre(image: Pixels, width: u32, height: u32) -> Pixels {
@@ -211,9 +195,7 @@ mod tests {
     use super::*;
 
     fn gradient(width: u32, height: u32) -> Pixels {
-        let rgb = (0..height)
-            .flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 7]))
-            .collect();
+        let rgb = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 7])).collect();
         Pixels { width, height, rgb }
     }
 
@@ -232,15 +214,9 @@ mod tests {
             assert_eq!(out.rgb.len(), 3 * (out.width * out.height) as usize);
             (out.width, out.height)
         };
-        assert_eq!(
-            size(gradient(90, 60), Form::Whole(30), &mut resizer),
-            (45, 30)
-        );
+        assert_eq!(size(gradient(90, 60), Form::Whole(30), &mut resizer), (45, 30));
         assert_eq!(size(gradient(9, 6), Form::Whole(30), &mut resizer), (9, 6));
-        assert_eq!(
-            size(gradient(200, 10), Form::Whole(10), &mut resizer),
-            (40, 10)
-        );
+        assert_eq!(size(gradient(200, 10), Form::Whole(10), &mut resizer), (40, 10));
         assert_eq!(Form::whole_for(64), Form::Whole(128));
         assert_eq!(Form::whole_for(224), Form::Whole(256));
     }

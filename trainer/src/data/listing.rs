@@ -66,10 +66,7 @@ pub struct Listing {
 /// The folder of `dataset`: a plain name below one of `roots`, or an absolute path inside one.
 /// Nothing that leaves the roots is accepted, be it by `..` or by a symbolic link.
 pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> {
-    let unknown = || TrainError::DatasetUnknown {
-        name: dataset.to_owned(),
-        roots: roots.to_vec(),
-    };
+    let unknown = || TrainError::DatasetUnknown { name: dataset.to_owned(), roots: roots.to_vec() };
     let path = Path::new(dataset);
     let mut candidates = Vec::new();
     if path.is_absolute() {
@@ -85,15 +82,9 @@ pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> 
         }
         candidates.extend(roots.iter().map(|root| root.join(path)));
     }
-    let found = candidates
-        .into_iter()
-        .find(|candidate| candidate.symlink_metadata().is_ok())
-        .ok_or_else(unknown)?;
+    let found = candidates.into_iter().find(|candidate| candidate.symlink_metadata().is_ok()).ok_or_else(unknown)?;
     let real = found.canonicalize().map_err(|_| unknown())?;
-    let fail = |why| TrainError::PathNotRegular {
-        path: found.clone(),
-        why,
-    };
+    let fail = |why| TrainError::PathNotRegular { path: found.clone(), why };
     if !inside(&real, roots) {
         return Err(fail("leaves the data roots of this host"));
     }
@@ -104,10 +95,7 @@ pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> 
 }
 
 fn inside(real: &Path, roots: &[PathBuf]) -> bool {
-    roots
-        .iter()
-        .filter_map(|root| root.canonicalize().ok())
-        .any(|root| real.starts_with(root))
+    roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| real.starts_with(root))
 }
 
 /// Lists the data set in `root` (from [`resolve`]); symbolic links must stay inside `roots`.
@@ -143,13 +131,8 @@ struct Scan<'a> {
 impl Scan<'_> {
     fn folders(&self, train: &str, val: Option<&str>) -> Result<Listing, TrainError> {
         let classes = self.class_names(Path::new(train))?;
-        let mut listing = Listing {
-            root: self.root.to_path_buf(),
-            layout: Layout::Folder,
-            train: Vec::new(),
-            val: None,
-            classes,
-        };
+        let mut listing =
+            Listing { root: self.root.to_path_buf(), layout: Layout::Folder, train: Vec::new(), val: None, classes };
         for (class, name) in (0..).zip(&listing.classes) {
             let folder = Path::new(train).join(name);
             listing.train.extend(self.images(&folder, class)?);
@@ -169,21 +152,14 @@ impl Scan<'_> {
             entries.extend(self.images(&val.join(name), class as u32)?);
         }
         if entries.is_empty() {
-            return Err(TrainError::DatasetEmpty {
-                folder: self.root.join(val),
-                why: "has no images",
-            });
+            return Err(TrainError::DatasetEmpty { folder: self.root.join(val), why: "has no images" });
         }
         Ok(entries)
     }
 
     fn tiny_imagenet(&self) -> Result<Listing, TrainError> {
         let list = Path::new("wnids.txt");
-        let mut classes: Vec<String> = self
-            .text(list)?
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
+        let mut classes: Vec<String> = self.text(list)?.split_whitespace().map(str::to_owned).collect();
         classes.sort();
         classes.dedup();
         let mut train = Vec::new();
@@ -204,13 +180,7 @@ impl Scan<'_> {
         } else {
             None
         };
-        Ok(Listing {
-            root: self.root.to_path_buf(),
-            layout: Layout::TinyImagenet,
-            classes,
-            train,
-            val,
-        })
+        Ok(Listing { root: self.root.to_path_buf(), layout: Layout::TinyImagenet, classes, train, val })
     }
 
     /// `val/images/*`, labelled by the first two columns of `val/val_annotations.txt`.
@@ -226,25 +196,21 @@ impl Scan<'_> {
                 return Err(self.mismatch(&list, LabelTrouble::Line(number)));
             };
             let index = classes.binary_search_by(|name| name.as_str().cmp(class));
-            let index = index
-                .map_err(|_| self.mismatch(&list, LabelTrouble::UnknownClass(class.to_owned())))?;
+            let index = index.map_err(|_| self.mismatch(&list, LabelTrouble::UnknownClass(class.to_owned())))?;
             labels.insert(file.as_bytes().to_vec(), index as u32);
         }
         let mut entries = self.images(&val.join("images"), 0)?;
         for entry in &mut entries {
             let name = entry.file.file_name().unwrap_or_default();
-            entry.class = *labels.get(name.as_bytes()).ok_or_else(|| {
-                self.mismatch(&list, LabelTrouble::Unlabelled(PathBuf::from(name)))
-            })?;
+            entry.class = *labels
+                .get(name.as_bytes())
+                .ok_or_else(|| self.mismatch(&list, LabelTrouble::Unlabelled(PathBuf::from(name))))?;
         }
         Ok(entries)
     }
 
     fn mismatch(&self, path: &Path, what: LabelTrouble) -> TrainError {
-        TrainError::LabelsMismatch {
-            path: self.root.join(path),
-            what,
-        }
+        TrainError::LabelsMismatch { path: self.root.join(path), what }
     }
 
     fn text(&self, file: &Path) -> Result<String, TrainError> {
@@ -257,9 +223,10 @@ impl Scan<'_> {
         let mut names = Vec::new();
         for (name, about) in self.visible(folder)? {
             if about.is_dir() {
-                let utf8 = name.into_os_string().into_string().map_err(|name| {
-                    self.mismatch(folder, LabelTrouble::NotUtf8(PathBuf::from(name)))
-                })?;
+                let utf8 = name
+                    .into_os_string()
+                    .into_string()
+                    .map_err(|name| self.mismatch(folder, LabelTrouble::NotUtf8(PathBuf::from(name))))?;
                 names.push(utf8);
             }
         }
@@ -280,12 +247,7 @@ impl Scan<'_> {
                     why: "is not a regular file",
                 });
             }
-            entries.push(Entry {
-                file: folder.join(name),
-                class,
-                bytes: about.len(),
-                changed_ns: changed_ns(&about),
-            });
+            entries.push(Entry { file: folder.join(name), class, bytes: about.len(), changed_ns: changed_ns(&about) });
         }
         if entries.is_empty() {
             return Err(TrainError::DatasetEmpty {

@@ -53,25 +53,12 @@ pub struct Item {
 
 /// Finds, decodes (or maps) and splits the recipe's data set. Call inside the rayon pool that
 /// decoding may use.
-pub fn open(
-    recipe: &Recipe,
-    roots: &[PathBuf],
-    cache_dir: &Path,
-    stop: &Stop,
-) -> Result<Dataset, TrainError> {
+pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -> Result<Dataset, TrainError> {
     let root = listing::resolve(&recipe.dataset, roots)?;
     let listing = listing::scan(&root, roots)?;
     let train_files = listing.train.len();
-    let all: Vec<&Entry> = (listing.train.iter())
-        .chain(listing.val.iter().flatten())
-        .collect();
-    let square = Cache::open_or_build(
-        cache_dir,
-        &root,
-        &all,
-        Form::Square(recipe.image_size),
-        stop,
-    )?;
+    let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).collect();
+    let square = Cache::open_or_build(cache_dir, &root, &all, Form::Square(recipe.image_size), stop)?;
     check_bad(&listing, &all, &square, recipe.data.skip_bad)?;
     let whole = if needs_whole(&recipe.augmentation) {
         let form = Form::whole_for(recipe.image_size);
@@ -82,25 +69,14 @@ pub fn open(
     };
 
     let (train, val) = match &listing.val {
-        Some(_) => (
-            (0..train_files).collect(),
-            (train_files..all.len()).collect(),
-        ),
-        None => split::split(
-            &listing.train,
-            listing.classes.len(),
-            recipe.data.val_fraction,
-            recipe.data.split_seed,
-        ),
+        Some(_) => ((0..train_files).collect(), (train_files..all.len()).collect()),
+        None => split::split(&listing.train, listing.classes.len(), recipe.data.val_fraction, recipe.data.split_seed),
     };
     let good = |indices: Vec<usize>| -> Vec<Item> {
         indices
             .into_iter()
             .filter(|&image| square.picture(image).is_some())
-            .map(|image| Item {
-                image,
-                class: all[image].class,
-            })
+            .map(|image| Item { image, class: all[image].class })
             .collect()
     };
     let (train, val) = (good(train), good(val));
@@ -115,12 +91,7 @@ pub fn open(
     })
 }
 
-fn check_bad(
-    listing: &Listing,
-    all: &[&Entry],
-    cache: &Cache,
-    allowed: u32,
-) -> Result<(), TrainError> {
+fn check_bad(listing: &Listing, all: &[&Entry], cache: &Cache, allowed: u32) -> Result<(), TrainError> {
     let bad = cache.bad();
     let name = |(image, cause): &(u32, String)| {
         let file = listing.root.join(&all[*image as usize].file);
@@ -131,11 +102,7 @@ fn check_bad(
         if bad.len() > NAMED {
             first.push(format!("and {} more", bad.len() - NAMED));
         }
-        return Err(TrainError::BadImages {
-            bad: bad.len(),
-            allowed,
-            first: first.join("; "),
-        });
+        return Err(TrainError::BadImages { bad: bad.len(), allowed, first: first.join("; ") });
     }
     for one in bad {
         say(format_args!("warning: left out: {}", name(one)));
@@ -143,12 +110,7 @@ fn check_bad(
     Ok(())
 }
 
-fn check_counts(
-    listing: &Listing,
-    train: &[Item],
-    val: &[Item],
-    recipe: &Recipe,
-) -> Result<(), TrainError> {
+fn check_counts(listing: &Listing, train: &[Item], val: &[Item], recipe: &Recipe) -> Result<(), TrainError> {
     let empty = |folder: PathBuf, why| Err(TrainError::DatasetEmpty { folder, why });
     let mut counts = vec![0usize; listing.classes.len()];
     for item in train {
@@ -159,10 +121,7 @@ fn check_counts(
             .find(|entry| entry.class as usize == class)
             .and_then(|entry| entry.file.parent())
             .unwrap_or(Path::new(""));
-        return empty(
-            listing.root.join(folder),
-            "has no readable image left for training",
-        );
+        return empty(listing.root.join(folder), "has no readable image left for training");
     }
     if val.is_empty() {
         return empty(
@@ -171,21 +130,12 @@ fn check_counts(
         );
     }
     if recipe.batch_size as usize > train.len() {
-        return Err(TrainError::BatchTooLarge {
-            batch_size: recipe.batch_size,
-            train_images: train.len(),
-        });
+        return Err(TrainError::BatchTooLarge { batch_size: recipe.batch_size, train_images: train.len() });
     }
     Ok(())
 }
 
-fn digest(
-    listing: &Listing,
-    square: &Cache,
-    whole: Option<&Cache>,
-    train: &[Item],
-    val: &[Item],
-) -> String {
+fn digest(listing: &Listing, square: &Cache, whole: Option<&Cache>, train: &[Item], val: &[Item]) -> String {
     let mut hash = Sha256::new();
     for class in &listing.classes {
         hash.update((class.len() as u64).to_le_bytes());

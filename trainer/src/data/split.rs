@@ -9,12 +9,7 @@ use crate::seed::{Purpose, stream, text_key};
 /// Splits indices of `entries` (in `classes` classes) into (training, validation), both ascending.
 /// Of a class with n images, `round(n * fraction)` are held out, at least one and at most n - 1;
 /// a class with one image only trains.
-pub fn split(
-    entries: &[Entry],
-    classes: usize,
-    fraction: f64,
-    seed: u64,
-) -> (Vec<usize>, Vec<usize>) {
+pub fn split(entries: &[Entry], classes: usize, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut by_class = vec![Vec::new(); classes];
     for (index, entry) in entries.iter().enumerate() {
         let name = text_key(entry.file.as_os_str().as_bytes());
@@ -25,9 +20,7 @@ pub fn split(
     for mut members in by_class {
         members.sort_unstable();
         let most = members.len().saturating_sub(1);
-        let held = ((members.len() as f64 * fraction).round() as usize)
-            .max(1)
-            .min(most);
+        let held = ((members.len() as f64 * fraction).round() as usize).max(1).min(most);
         let indices = members.into_iter().map(|(_, index)| index);
         for (place, index) in indices.enumerate() {
             if place < held { &mut val } else { &mut train }.push(index);
@@ -49,9 +42,7 @@ mod tests {
             bytes: 1,
             changed_ns: 0,
         };
-        (counts.iter().enumerate())
-            .flat_map(|(class, &many)| (0..many).map(move |n| one(class, n)))
-            .collect()
+        (counts.iter().enumerate()).flat_map(|(class, &many)| (0..many).map(move |n| one(class, n))).collect()
     }
 
     #[test]
@@ -73,10 +64,7 @@ mod tests {
         assert_eq!(split(&all, 2, 0.25, 1).1, val);
         assert_ne!(split(&all, 2, 0.25, 2).1, val);
         let mut more = all.clone();
-        more.push(Entry {
-            file: "c1/new.jpg".into(),
-            ..all[399].clone()
-        });
+        more.push(Entry { file: "c1/new.jpg".into(), ..all[399].clone() });
         let (_, after) = split(&more, 2, 0.25, 1);
         let moved = val.iter().filter(|i| !after.contains(i)).count();
         assert!(moved <= 1, "{moved}");

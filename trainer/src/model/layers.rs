@@ -29,11 +29,7 @@ enum Draw {
 impl Builder {
     /// Weights are drawn from `seed` and their names.
     pub fn new(seed: u64, device: Device) -> Self {
-        Self {
-            seed,
-            device,
-            tensors: Vec::new(),
-        }
+        Self { seed, device, tensors: Vec::new() }
     }
 
     /// The tensors made so far, in order.
@@ -83,14 +79,7 @@ pub(super) struct Conv {
 impl Conv {
     /// As torchvision's ResNets have it: no bias, Kaiming normal over the outputs (He et al. 2015,
     /// arXiv:1502.01852).
-    pub(super) fn residual(
-        builder: &mut Builder,
-        name: &str,
-        from: i64,
-        to: i64,
-        kernel: i64,
-        stride: i64,
-    ) -> Self {
+    pub(super) fn residual(builder: &mut Builder, name: &str, from: i64, to: i64, kernel: i64, stride: i64) -> Self {
         let std = (2.0 / (to * kernel * kernel) as f64).sqrt();
         let shape = [to, from, kernel, kernel];
         Self {
@@ -102,13 +91,7 @@ impl Conv {
     }
 
     /// As `torch.nn.Conv2d` makes it: uniform within 1 / sqrt(inputs).
-    pub(super) fn plain(
-        builder: &mut Builder,
-        name: &str,
-        from: i64,
-        to: i64,
-        kernel: i64,
-    ) -> Self {
+    pub(super) fn plain(builder: &mut Builder, name: &str, from: i64, to: i64, kernel: i64) -> Self {
         let draw = Draw::Uniform(1.0 / ((from * kernel * kernel) as f64).sqrt());
         let shape = [to, from, kernel, kernel];
         Self {
@@ -168,17 +151,8 @@ impl BatchNorm {
         let variance = Tensor::ones([channels], options);
         let variance = builder.add(format!("{name}.running_var"), variance, Role::Running);
         let batches = Tensor::zeros([], (Kind::Int64, builder.device));
-        let _ = builder.add(
-            format!("{name}.num_batches_tracked"),
-            batches,
-            Role::Batches,
-        );
-        Self {
-            weight,
-            bias,
-            mean,
-            variance,
-        }
+        let _ = builder.add(format!("{name}.num_batches_tracked"), batches, Role::Batches);
+        Self { weight, bias, mean, variance }
     }
 
     pub(super) fn forward(&self, images: &Tensor, mode: &Mode<'_>) -> Tensor {

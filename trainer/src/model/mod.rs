@@ -84,24 +84,13 @@ pub enum Misfit {
 impl Model {
     /// Builds `model` for `classes` and square images of `image_size`, with weights drawn from `seed`.
     /// They depend on the seed and on nothing else in a recipe.
-    pub fn new(
-        model: &recipe::Model,
-        classes: u32,
-        image_size: u32,
-        seed: u64,
-        device: Device,
-    ) -> Self {
+    pub fn new(model: &recipe::Model, classes: u32, image_size: u32, seed: u64, device: Device) -> Self {
         let mut builder = Builder::new(seed, device);
         let net = match model {
             recipe::Model::Resnet18(_) => Net::Resnet18(Resnet18::new(&mut builder, classes)),
-            recipe::Model::CifarCnn(_) => {
-                Net::CifarCnn(CifarCnn::new(&mut builder, classes, image_size))
-            }
+            recipe::Model::CifarCnn(_) => Net::CifarCnn(CifarCnn::new(&mut builder, classes, image_size)),
         };
-        Self {
-            net,
-            tensors: builder.finish(),
-        }
+        Self { net, tensors: builder.finish() }
     }
 
     /// Logits `[n, classes]` of images `[n, 3, size, size]`.
@@ -124,9 +113,7 @@ impl Model {
 
     /// Number of trained values.
     pub fn parameters(&self) -> u64 {
-        self.weights()
-            .map(|named| named.tensor.numel() as u64)
-            .sum()
+        self.weights().map(|named| named.tensor.numel() as u64).sum()
     }
 
     /// Writes the count of training batches into every `num_batches_tracked`. They are all equal,
@@ -143,16 +130,11 @@ impl Model {
     /// A copy of every tensor, in the order of [`Self::tensors`].
     pub fn snapshot(&self) -> Vec<Tensor> {
         let _guard = tch::no_grad_guard();
-        (self.tensors.iter())
-            .map(|named| named.tensor.detach().copy())
-            .collect()
+        (self.tensors.iter()).map(|named| named.tensor.detach().copy()).collect()
     }
 
     /// Overwrites every tensor with what `find` has under its name.
-    pub fn load<'a>(
-        &mut self,
-        mut find: impl FnMut(&str) -> Option<&'a Tensor>,
-    ) -> Result<(), Misfit> {
+    pub fn load<'a>(&mut self, mut find: impl FnMut(&str) -> Option<&'a Tensor>) -> Result<(), Misfit> {
         let _guard = tch::no_grad_guard();
         for named in &mut self.tensors {
             let found = find(&named.name).ok_or_else(|| Misfit::Missing(named.name.clone()))?;
@@ -167,11 +149,7 @@ impl Model {
 pub(crate) fn check_shape(name: &str, wanted: &Tensor, found: &Tensor) -> Result<(), Misfit> {
     let about = |tensor: &Tensor| format!("{:?} {:?}", tensor.kind(), tensor.size());
     if wanted.size() != found.size() || wanted.kind() != found.kind() {
-        return Err(Misfit::Shape {
-            name: name.to_owned(),
-            found: about(found),
-            wanted: about(wanted),
-        });
+        return Err(Misfit::Shape { name: name.to_owned(), found: about(found), wanted: about(wanted) });
     }
     Ok(())
 }
@@ -187,12 +165,7 @@ fn dropout(values: Tensor, mode: &mut Mode<'_>) -> Tensor {
         return values;
     }
     let kept = (1.0 / (1.0 - *dropout)) as f32;
-    let mask: Vec<f32> = (0..values.numel())
-        .map(|_| if random.unit() < *dropout { 0.0 } else { kept })
-        .collect();
-    let mask = Tensor::from_slice(&mask)
-        .view(values.size().as_slice())
-        .to_device(values.device())
-        .to_kind(Kind::Float);
+    let mask: Vec<f32> = (0..values.numel()).map(|_| if random.unit() < *dropout { 0.0 } else { kept }).collect();
+    let mask = Tensor::from_slice(&mask).view(values.size().as_slice()).to_device(values.device()).to_kind(Kind::Float);
     values * mask
 }

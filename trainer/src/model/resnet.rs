@@ -39,12 +39,7 @@ impl Resnet18 {
             }
         }
         let fc = Linear::new(builder, "fc", 512, i64::from(classes));
-        Self {
-            conv1,
-            bn1,
-            blocks,
-            fc,
-        }
+        Self { conv1, bn1, blocks, fc }
     }
 
     pub(super) fn forward(&self, images: &Tensor, mode: &mut Mode<'_>) -> Tensor {

@@ -58,10 +58,7 @@ struct Piece {
 fn pieces(tensor: &Tensor) -> Vec<Tensor> {
     let flat = tensor.detach().view(-1);
     let length = flat.size()[0];
-    (0..length)
-        .step_by(PIECE as usize)
-        .map(|start| flat.narrow(0, start, PIECE.min(length - start)))
-        .collect()
+    (0..length).step_by(PIECE as usize).map(|start| flat.narrow(0, start, PIECE.min(length - start))).collect()
 }
 
 impl Optimizer {
@@ -84,33 +81,18 @@ impl Optimizer {
                 let mut parts: Vec<_> = state.iter().map(|(_, s)| pieces(s).into_iter()).collect();
                 let pieces = pieces(&named.tensor)
                     .into_iter()
-                    .map(|weight| Piece {
-                        weight,
-                        state: parts.iter_mut().filter_map(Iterator::next).collect(),
-                    })
+                    .map(|weight| Piece { weight, state: parts.iter_mut().filter_map(Iterator::next).collect() })
                     .collect();
-                Weight {
-                    name: named.name.clone(),
-                    state,
-                    pieces,
-                }
+                Weight { name: named.name.clone(), state, pieces }
             })
             .collect();
-        Self {
-            rule,
-            weights,
-            steps: 0,
-        }
+        Self { rule, weights, steps: 0 }
     }
 
     /// Updates the weights of the model, in its order, with one gradient each. The gradients are
     /// used up.
     pub fn step(&mut self, gradients: Vec<Tensor>, lr: f64) {
-        assert_eq!(
-            gradients.len(),
-            self.weights.len(),
-            "one gradient per weight"
-        );
+        assert_eq!(gradients.len(), self.weights.len(), "one gradient per weight");
         let _guard = tch::no_grad_guard();
         self.steps += 1;
         for (weight, gradient) in self.weights.iter_mut().zip(gradients) {
@@ -132,9 +114,9 @@ impl Optimizer {
 
     /// The state as (weight name, slot, tensor).
     pub fn state(&self) -> impl Iterator<Item = (&str, &'static str, &Tensor)> {
-        self.weights.iter().flat_map(|weight| {
-            (weight.state.iter()).map(|(slot, tensor)| (weight.name.as_str(), *slot, tensor))
-        })
+        self.weights
+            .iter()
+            .flat_map(|weight| (weight.state.iter()).map(|(slot, tensor)| (weight.name.as_str(), *slot, tensor)))
     }
 
     /// Overwrites the state with what `find` has under (weight name, slot), after `steps` updates.
@@ -147,8 +129,8 @@ impl Optimizer {
         self.steps = steps;
         for weight in &mut self.weights {
             for (slot, tensor) in &mut weight.state {
-                let found = find(&weight.name, slot)
-                    .ok_or_else(|| Misfit::Missing(format!("{}.{slot}", weight.name)))?;
+                let found =
+                    find(&weight.name, slot).ok_or_else(|| Misfit::Missing(format!("{}.{slot}", weight.name)))?;
                 check_shape(&weight.name, tensor, found)?;
                 tensor.copy_(found);
             }

@@ -1,0 +1,251 @@
+//! The attempt folder as the agent sees it: the real program, its lock, lines, signals and exit codes.
+
+mod common;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Bench, with_val};
+use sweep_core::attempt::{
+    ALIVE_FILE, Body, CHECKPOINT_DIR, EVENTS_FILE, FailureClass, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sweep-trainer");
+const QUICK: &str = r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":2,"batch_size":8}"#;
+/// More epochs than any test waits for.
+const LONG: &str = r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":100000,"batch_size":8}"#;
+const BOUND: Duration = Duration::from_secs(60);
+
+fn attempt(bench: &Bench, name: &str, order: &OrderFile) -> PathBuf {
+    let folder = bench.path(name);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(ORDER_FILE), serde_json::to_vec(order).unwrap()).unwrap();
+    folder
+}
+
+fn start(folder: &Path) -> Child {
+    let log = File::create(folder.join("log.txt")).unwrap();
+    Command::new(PROGRAM).arg(folder).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+fn lines(folder: &Path) -> Vec<Body> {
+    let text = fs::read_to_string(folder.join(EVENTS_FILE)).unwrap_or_default();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    whole
+        .map(|line| serde_json::from_str::<Line>(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .map(|line| line.body)
+        .collect()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < BOUND, "{what} did not happen in {BOUND:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn end(child: &mut Child) -> ExitStatus {
+    wait_for("the end of the trainer", || child.try_wait().unwrap().is_some());
+    child.wait().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let done = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+fn epochs(folder: &Path) -> usize {
+    let is_epoch = |line: &&Body| matches!(line, Body::Epoch(_));
+    lines(folder).iter().filter(is_epoch).count()
+}
+
+#[test]
+fn an_attempt_is_told_from_started_to_done() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let folder = attempt(&bench, "a", &bench.order(QUICK));
+    assert_eq!(end(&mut start(&folder)).code(), Some(0));
+    let told = lines(&folder);
+    let Body::Started(started) = &told[0] else { panic!("{:?}", told[0]) };
+    assert_eq!(started.protocol, PROTOCOL);
+    assert_eq!((started.train_images, started.val_images, started.classes), (24, 9, 3));
+    assert_eq!(started.data.len(), 64);
+    assert!(told[..told.len() - 1].iter().all(|line| !line.is_final()));
+    let Some(Body::Done(done)) = told.last() else { panic!("{:?}", told.last()) };
+    assert_eq!((done.final_seq, done.early), (2, false));
+    let mut seq = 0;
+    for line in &told {
+        match line {
+            Body::Epoch(metrics) => {
+                seq += 1;
+                assert_eq!((metrics.seq, u64::from(metrics.epoch)), (seq, seq));
+                assert!(metrics.seconds.0 > 0.0 && metrics.images_per_s.0 > 0.0);
+            }
+            Body::Checkpoint(line) => {
+                assert_eq!(line.seq, seq, "contains the epochs before it");
+                let path = folder.join(CHECKPOINT_DIR).join(&line.file);
+                assert_eq!(fs::metadata(&path).unwrap().len(), line.bytes);
+            }
+            _ => {}
+        }
+    }
+    // What was begun is not begun again, and not changed.
+    let before = fs::read(folder.join(EVENTS_FILE)).unwrap();
+    assert_eq!(end(&mut start(&folder)).code(), Some(3));
+    assert_eq!(fs::read(folder.join(EVENTS_FILE)).unwrap(), before);
+}
+
+#[test]
+fn sigterm_ends_a_trial_as_stopped_and_the_next_attempt_goes_on() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let folder = attempt(&bench, "a", &bench.order(LONG));
+    let mut child = start(&folder);
+    wait_for("the second epoch", || epochs(&folder) >= 2);
+    // Alive means that the lock is held; a second trainer is turned away.
+    let alive = File::open(folder.join(ALIVE_FILE)).unwrap();
+    assert!(alive.try_lock().is_err());
+    assert_eq!(end(&mut start(&folder)).code(), Some(3));
+    signal(&child, "TERM");
+    assert_eq!(end(&mut child).code(), Some(0));
+    assert!(alive.try_lock().is_ok());
+    let told = lines(&folder);
+    let Some(Body::Stopped(stopped)) = told.last() else { panic!("{:?}", told.last()) };
+    assert_eq!(stopped.why, StopCause::Asked);
+    assert_eq!(stopped.final_seq as usize, epochs(&folder));
+}
+
+#[test]
+fn a_killed_trainer_leaves_a_free_lock_no_final_line_and_whole_checkpoints() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let folder = attempt(&bench, "a", &bench.order(LONG));
+    let mut child = start(&folder);
+    wait_for("the third epoch", || epochs(&folder) >= 3);
+    child.kill().unwrap();
+    end(&mut child);
+    assert!(File::open(folder.join(ALIVE_FILE)).unwrap().try_lock().is_ok());
+    let told = lines(&folder);
+    assert!(told.iter().all(|line| !line.is_final()));
+    let newest = told.iter().rev().find_map(|line| match line {
+        Body::Checkpoint(line) => Some(line.clone()),
+        _ => None,
+    });
+    let newest = newest.unwrap();
+    let path = folder.join(CHECKPOINT_DIR).join(&newest.file);
+    sweep_trainer::checkpoint::load(&path).unwrap();
+}
+
+#[test]
+fn a_trainer_without_an_agent_leaves_after_the_limit() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let mut order = bench.order(LONG);
+    order.orphan_limit_s = 0;
+    let lock = File::create(&order.agent_lock).unwrap();
+    lock.lock().unwrap();
+    let folder = attempt(&bench, "a", &order);
+    let mut child = start(&folder);
+    wait_for("the second epoch", || epochs(&folder) >= 2);
+    assert!(child.try_wait().unwrap().is_none(), "runs while the agent lives");
+    drop(lock);
+    assert_eq!(end(&mut child).code(), Some(0));
+    let told = lines(&folder);
+    let Some(Body::Stopped(stopped)) = told.last() else { panic!("{:?}", told.last()) };
+    assert_eq!(stopped.why, StopCause::Orphaned);
+}
+
+fn check_refusal(name: &str, order: &str, code: i32, class: FailureClass, reason: &str) {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let folder = bench.path(name);
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join(ORDER_FILE), order).unwrap();
+    assert_eq!(end(&mut start(&folder)).code(), Some(code), "{name}");
+    let told = lines(&folder);
+    let [Body::Failed(failed)] = told.as_slice() else { panic!("{name}: {told:?}") };
+    assert_eq!((failed.class, failed.reason.as_str()), (class, reason), "{name}");
+    assert_eq!(failed.final_seq, 0);
+}
+
+#[test]
+fn orders_that_cannot_be_carried_out_fail_with_one_line() {
+    let bench = Bench::new();
+    let good = serde_json::to_string(&bench.order(QUICK)).unwrap();
+    let recipe = FailureClass::Recipe;
+    let skewed = r#"{"protocol":99,"anything":[]}"#;
+    check_refusal("version", skewed, 10, recipe, "version_skew");
+    check_refusal("syntax", "{", 10, recipe, "order_invalid");
+    check_refusal("empty", "", 10, recipe, "order_invalid");
+    let stranger = good.replacen("\"threads\"", "\"unknown\":1,\"threads\"", 1);
+    check_refusal("stranger", &stranger, 10, recipe, "order_invalid");
+    let mut order = bench.order(QUICK);
+    order.work.clear();
+    let nothing = serde_json::to_string(&order).unwrap();
+    check_refusal("nothing", &nothing, 10, recipe, "order_invalid");
+    let gpu = good.replace("\"cpu\"", "\"tpu\"");
+    check_refusal("device", &gpu, 14, FailureClass::Device, "device_unavailable");
+    check_refusal("data", &good.replace("\"d\"", "\"e\""), 11, FailureClass::Data, "dataset_unknown");
+}
+
+#[test]
+fn a_diverged_trial_says_so_and_keeps_no_checkpoint_of_it() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let recipe = QUICK.replace("\"epochs\":2", "\"epochs\":50,\"lr\":1e25,\"optimizer\":\"sgd\"");
+    let told = bench.run("a", &bench.order(&recipe));
+    let (class, reason, _) = told.failed();
+    assert_eq!((class, reason), (FailureClass::Diverged, "nan_loss"));
+    let epochs = told.epochs();
+    let last = epochs.last().unwrap();
+    assert!(last.train_loss.0.is_nan() && last.val_accuracy.0.is_nan());
+    let kept = told.lines.iter().filter_map(|line| match line {
+        Body::Checkpoint(line) => Some(line.epoch),
+        _ => None,
+    });
+    assert!(kept.into_iter().all(|epoch| epoch < last.epoch));
+    // The same to the bit as well, although it may be noticed at another step.
+    let again = bench.run("again", &bench.order(&recipe));
+    assert_eq!(again.epochs(), epochs);
+}
+
+#[test]
+fn only_the_newest_checkpoints_of_a_kind_stay() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let recipe = QUICK.replace("\"epochs\":2", "\"epochs\":6");
+    let told = bench.run("a", &bench.order(&recipe));
+    let mut files: Vec<_> = fs::read_dir(told.folder.join(CHECKPOINT_DIR))
+        .unwrap()
+        .map(|item| item.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("last"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["last-5.safetensors", "last-6.safetensors"]);
+}
+
+#[test]
+fn version_and_inspect_speak_to_scripts() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, version) = run(&["--version"]);
+    assert_eq!(code, Some(0));
+    assert!(version.contains("protocol 1") && version.contains("libtorch 2.11.0"), "{version}");
+    let good = bench.data().join("d");
+    let (code, text) = run(&["inspect", good.to_str().unwrap(), "/nowhere/x"]);
+    assert_eq!(code, Some(0));
+    let found: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(found[0]["layout"], "folder");
+    assert_eq!(found[0]["classes"].as_array().unwrap().len(), 3);
+    assert_eq!((&found[0]["train_images"], &found[0]["val_images"]), (&24.into(), &9.into()));
+    assert_eq!(found[1]["error"]["reason"], "dataset_unknown");
+    assert_eq!(run(&["--nonsense"]).0, Some(2));
+    assert_eq!(run(&[]).0, Some(2));
+}
