@@ -3,4 +3,5 @@
 
 mod boundaries;
 mod recovery;
+mod simulation;
 mod tidy;

@@ -24,7 +24,7 @@ fn setup(dir: &Path) -> Setup {
     let mut setup = Setup::new(built().unwrap(), dir.to_owned());
     setup.trainer = "sweep-noop-trainer".into();
     setup.slots = 4;
-    setup.agent_args = vec!["--pretend".into()];
+    setup.agent_args = vec!["--pretend".into(), "1".into()];
     let env = [("SWEEP_NOOP_EPOCHS", "6"), ("SWEEP_NOOP_EPOCH_MS", "60"), ("SWEEP_NOOP_CHECKPOINT", "1")];
     setup.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     setup

@@ -111,7 +111,8 @@ impl Lab {
         let setup = &self.setup;
         let mut command = Command::new(setup.bin.join("sweep-agent"));
         command.args(["--coordinator", &self.url(), "--slots", &setup.slots.to_string(), "--trainer"]);
-        command.arg(setup.bin.join(&setup.trainer)).arg("--state").arg(setup.dir.join("agent")).args(&setup.agent_args);
+        command.arg(setup.bin.join(&setup.trainer)).arg("--state").arg(setup.dir.join("agent"));
+        command.arg("--cache").arg(setup.dir.join("cache")).args(&setup.agent_args);
         for root in &setup.data {
             command.arg("--data").arg(root);
         }

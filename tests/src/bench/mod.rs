@@ -163,8 +163,8 @@ impl Pretend {
 
     /// All gaps so far, sorted.
     pub fn take_gaps(&self) -> Vec<Duration> {
-        let take = |timeline: &Arc<Mutex<Timeline>>| timeline.lock().map(|mut t| std::mem::take(&mut t.gaps));
-        let mut gaps: Vec<_> = self.timelines.iter().filter_map(|timeline| take(timeline).ok()).flatten().collect();
+        let take = |timeline: &Arc<Mutex<Timeline>>| Some(std::mem::take(&mut timeline.lock().ok()?.gaps));
+        let mut gaps: Vec<_> = self.timelines.iter().filter_map(take).flatten().collect();
         gaps.sort();
         gaps
     }

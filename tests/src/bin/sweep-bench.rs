@@ -154,7 +154,7 @@ struct Agent(Child);
 impl Agent {
     fn start(bin: &Path, dir: &Path, url: &str, number: u32) -> Result<Self> {
         let child = Command::new(bin.join("sweep-agent"))
-            .args(["--coordinator", url, "--slots", "4", "--pretend", "--trainer"])
+            .args(["--coordinator", url, "--slots", "4", "--pretend", "1", "--trainer"])
             .arg(bin.join("sweep-noop-trainer"))
             .arg("--state")
             .arg(dir.join(format!("agent-{number}")))
