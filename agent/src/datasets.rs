@@ -104,8 +104,9 @@ fn changes(folder: &Path, depth: u32, times: &mut Vec<SystemTime>) {
 #[derive(Debug, Deserialize)]
 struct Inspected {
     path: PathBuf,
+    /// Their names.
     #[serde(default)]
-    classes: u32,
+    classes: Vec<String>,
     #[serde(default)]
     train_images: u64,
     #[serde(default)]
@@ -140,7 +141,7 @@ async fn look(trainer: &Path, paths: impl Iterator<Item = &PathBuf>) -> Vec<Data
             Some(seen) => (seen.error.as_ref()).map(|error| format!("{}: {}", error.reason, error.message)),
         };
         let (classes, train_images, val_images) =
-            seen.map_or((0, 0, 0), |seen| (seen.classes, seen.train_images, seen.val_images));
+            seen.map_or((0, 0, 0), |seen| (seen.classes.len() as u32, seen.train_images, seen.val_images));
         if let Some(problem) = &problem {
             tracing::warn!(name, problem, "a data set cannot be used");
         }
@@ -187,7 +188,7 @@ mod tests {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let trainer = folder.path().join("trainer");
-        let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":3,\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folders\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
+        let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folders\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
         fs::write(&trainer, script).unwrap();
         fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).unwrap();
         let roots = [folder.path().join("data"), folder.path().join("other")];

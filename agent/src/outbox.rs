@@ -99,6 +99,9 @@ impl Outbox {
             Body::Checkpoint(line) if line.seq > self.epochs.len() as u64 => {
                 return Err(corrupt("a checkpoint line ahead of its epochs".into()));
             }
+            Body::Checkpoint(line) if !is_digest(&line.sha256) => {
+                return Err(corrupt("a checkpoint line without a SHA-256".into()));
+            }
             Body::Checkpoint(line) => self.add(line),
             Body::Done(done) => {
                 self.close(done.final_seq, Ending::Done { early: done.early, weights: done.weights })?
@@ -295,6 +298,11 @@ impl Outbox {
             }
         }
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 64 && text.bytes().all(digit)
 }
 
 fn to_checkpoint(line: &CheckpointLine) -> Checkpoint {

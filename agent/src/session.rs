@@ -260,6 +260,9 @@ impl Session {
                 self.supervisor.orders(orders);
             }
             Event::Report(Err(error)) => {
+                if let CallError::BlobMissing(_) = error {
+                    self.supervisor.blobs_missing(&self.sent);
+                }
                 let pause = self.failed(&error, self.report.failures);
                 self.report.failures += 1;
                 self.report.pause(pause);

@@ -321,6 +321,15 @@ impl Supervisor {
         stuck
     }
 
+    /// The store has lost a checkpoint that was stored: all of a report are brought again.
+    pub fn blobs_missing(&mut self, sent: &[(Lease, Sent)]) {
+        for (lease, sent) in sent {
+            if let (Some(attempt), Sent::Checkpoint(line)) = (self.attempts.get_mut(lease), sent) {
+                attempt.outbox.uploaded(line, Uploaded::Later);
+            }
+        }
+    }
+
     /// Uploads that may start now.
     pub fn uploads(&mut self, now: Instant) -> Vec<(Lease, CheckpointLine, Option<Source>)> {
         let mut out = Vec::new();

@@ -85,8 +85,7 @@ impl BlobClient {
             }
             (Ok(()), Err(status)) => {
                 let reason = reason_of(&status);
-                let lost = matches!(reason.as_deref(), Some("hash_mismatch" | "upload_too_long"))
-                    || status.code() == Code::DataLoss;
+                let lost = matches!(reason.as_deref(), Some("hash_mismatch" | "upload_length" | "blob_name_invalid"));
                 tracing::warn!(file = line.file, reason, error = status.message(), "a checkpoint was not stored");
                 if lost { Uploaded::Lost } else { Uploaded::Later }
             }

@@ -80,6 +80,9 @@ pub enum CallError {
     /// This coordinator has not met the agent yet.
     #[error("the coordinator asks for a hello")]
     AgentUnknown,
+    /// A checkpoint was reported whose bytes are no longer in the store.
+    #[error("{}", .0.message())]
+    BlobMissing(#[source] Box<Status>),
     /// The coordinator cannot be reached, has no room, or refuses.
     #[error("{}", .0.message())]
     Refused(#[source] Box<Status>),
@@ -92,7 +95,7 @@ impl CallError {
     /// Whether the coordinator is there and will go on refusing until somebody does something.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::AgentUnknown => false,
+            Self::AgentUnknown | Self::BlobMissing(_) => false,
             Self::Answer(_) => true,
             Self::Refused(status) => {
                 matches!(status.code(), Code::FailedPrecondition | Code::InvalidArgument | Code::Unimplemented)
@@ -105,6 +108,7 @@ impl From<Status> for CallError {
     fn from(status: Status) -> Self {
         match reason_of(&status).as_deref() {
             Some("agent_unknown") => Self::AgentUnknown,
+            Some("blob_missing") => Self::BlobMissing(Box::new(status)),
             _ => Self::Refused(Box::new(status)),
         }
     }
