@@ -1,6 +1,8 @@
 //! Random histories: whatever users, agents, time and crashes do, the journal stays legal for the
 //! independent oracle, the indexes stay right, and a restart at any event changes nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -264,7 +266,8 @@ impl World {
                 assert!(live || matches!(result, None | Some(EffectResult::Fenced)), "a late end was accepted");
             }
             Op::Time(amount) => {
-                let spans = [Span::millis(1), Span::seconds(1), Span::seconds(14), Span::seconds(30), Span::seconds(61)];
+                let spans =
+                    [Span::millis(1), Span::seconds(1), Span::seconds(14), Span::seconds(30), Span::seconds(61)];
                 self.now = self.now + spans[usize::from(amount) % spans.len()];
                 let mut events = Vec::new();
                 self.core.settle(self.now, &mut events);

@@ -1,6 +1,8 @@
 //! Tests that cross crates, in one binary: rules of the source tree, whole clusters in simulated
 //! time, real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod boundaries;
 mod recovery;
 mod simulation;

@@ -1,6 +1,8 @@
 //! End to end with the real binaries and real training: a sweep under kills ends with the weights of a
 //! quiet one, the best checkpoint can be fetched and loaded, a wrong data set fails at once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

@@ -73,7 +73,7 @@ impl Counts {
 impl Sweep {
     pub(super) fn new(id: SweepId, name: String, user: String, plan: Arc<Plan>, now: Timestamp) -> Self {
         let count = plan.len();
-        let ids = (0..count).map(|index| plan.trial_id(id, index)).collect();
+        let ids = plan.trial_ids(id);
         let mut sweep = Self {
             id,
             name,
