@@ -1,5 +1,7 @@
 //! Finding, decoding, caching and splitting images, with everything that can be wrong about them.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
+
 mod common;
 
 use std::fs::{self, File};

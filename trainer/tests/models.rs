@@ -1,5 +1,7 @@
 //! Every network and update rule against PyTorch's names, shapes and recorded numbers.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
+
 mod common;
 
 use common::{Bench, with_val};

@@ -1,5 +1,7 @@
 //! The attempt folder as the agent sees it: the real program, its lock, lines, signals and exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
+
 mod common;
 
 use std::fs::{self, File};
@@ -43,7 +45,7 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(began.elapsed() < BOUND, "{what} did not happen in {BOUND:?}");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
@@ -188,7 +190,7 @@ fn orders_that_cannot_be_carried_out_fail_with_one_line() {
     check_refusal("nothing", &nothing, 10, recipe, "order_invalid");
     let gpu = good.replace("\"cpu\"", "\"tpu\"");
     check_refusal("device", &gpu, 14, FailureClass::Device, "device_unavailable");
-    check_refusal("data", &good.replace("\"d\"", "\"e\""), 11, FailureClass::Data, "dataset_unknown");
+    check_refusal("no-data", &good.replace("\"d\"", "\"e\""), 11, FailureClass::Data, "dataset_unknown");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Bit-exact resume and reproduction: what a crash at any epoch must not change.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it cannot go on")]
+
 mod common;
 
 use common::{Bench, Told, with_val};
@@ -106,9 +108,8 @@ fn early_stopping_resumes_to_the_bit_and_restores_the_best_state() {
     let epochs = told.epochs();
     let best = epochs.iter().min_by(|a, b| a.val_loss.0.total_cmp(&b.val_loss.0)).unwrap();
     let Body::Done(done) = &told.last else { panic!("{:?}", told.last) };
-    if done.early {
-        assert_eq!(epochs.len() as u32, best.epoch + 2);
-    }
+    assert!(done.early, "{epochs:?}");
+    assert_eq!(epochs.len() as u32, best.epoch + 2);
     // A run that ends at the best epoch has the weights that the patient one went back to.
     let mut short = bench.order(RECIPES[3].1);
     short.work[0].recipe.epochs = best.epoch;
@@ -141,7 +142,7 @@ fn optimizer_state_matters_for_resume() {
         .collect();
     let borrowed: Vec<_> = zeroed.iter().map(|(name, t)| (name.clone(), t)).collect();
     let line = store.write(CheckpointKind::Last, 1, &header, &borrowed, &Default::default()).unwrap();
-    order.work[0].resume = Some(sweep_core::attempt::Resume { file: folder.join(line.file), epoch: 1 });
+    order.work[0].resume = Some(sweep_core::attempt::Resume { file: folder.join(line.file), epoch: 1, best: None });
     assert_ne!(bench.run("forgetful-run", &order).weights(), whole.weights());
 }
 

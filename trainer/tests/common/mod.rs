@@ -17,36 +17,36 @@ use sweep_trainer::run;
 use tempfile::TempDir;
 
 /// A data root, a cache folder and room for attempts.
-pub struct Bench {
+pub(crate) struct Bench {
     folder: TempDir,
 }
 
 /// What a trial said.
 #[derive(Debug)]
-pub struct Told {
-    pub folder: PathBuf,
-    pub lines: Vec<Body>,
-    pub last: Body,
+pub(crate) struct Told {
+    pub(crate) folder: PathBuf,
+    pub(crate) lines: Vec<Body>,
+    pub(crate) last: Body,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         Self { folder }
     }
 
     /// The data root.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// An order for `recipe` (JSON fields beside `dataset`).
-    pub fn order(&self, recipe: &str) -> OrderFile {
+    pub(crate) fn order(&self, recipe: &str) -> OrderFile {
         let recipe: Recipe = serde_json::from_str(recipe).unwrap();
         OrderFile {
             protocol: PROTOCOL,
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     /// Runs `order` in the new attempt folder `name`; `watch` sees every line and may stop the trial.
-    pub fn run_with(&self, name: &str, order: &OrderFile, mut watch: impl FnMut(&Body, &Stop)) -> Told {
+    pub(crate) fn run_with(&self, name: &str, order: &OrderFile, mut watch: impl FnMut(&Body, &Stop)) -> Told {
         let folder = self.path(name);
         fs::create_dir(&folder).unwrap();
         let stop = Stop::default();
@@ -83,14 +83,14 @@ impl Bench {
         Told { folder, lines, last }
     }
 
-    pub fn run(&self, name: &str, order: &OrderFile) -> Told {
+    pub(crate) fn run(&self, name: &str, order: &OrderFile) -> Told {
         self.run_with(name, order, |_, _| {})
     }
 }
 
 impl Told {
     /// Epoch lines without the parts that depend on the clock.
-    pub fn epochs(&self) -> Vec<EpochMetrics> {
+    pub(crate) fn epochs(&self) -> Vec<EpochMetrics> {
         let timeless = |mut metrics: EpochMetrics| {
             metrics.images_per_s = 0.0.into();
             metrics.seconds = 0.0.into();
@@ -105,7 +105,7 @@ impl Told {
             .collect()
     }
 
-    pub fn checkpoints(&self, kind: CheckpointKind) -> Vec<&CheckpointLine> {
+    pub(crate) fn checkpoints(&self, kind: CheckpointKind) -> Vec<&CheckpointLine> {
         self.lines
             .iter()
             .filter_map(|line| match line {
@@ -116,14 +116,14 @@ impl Told {
     }
 
     /// Digest of the final weights.
-    pub fn weights(&self) -> &str {
+    pub(crate) fn weights(&self) -> &str {
         match &self.last {
             Body::Done(done) => &done.weights,
             other => panic!("not done: {other:?}"),
         }
     }
 
-    pub fn failed(&self) -> (FailureClass, &str, &str) {
+    pub(crate) fn failed(&self) -> (FailureClass, &str, &str) {
         match &self.last {
             Body::Failed(Failed { class, reason, message, .. }) => (*class, reason, message),
             other => panic!("not failed: {other:?}"),
@@ -131,14 +131,14 @@ impl Told {
     }
 
     /// Where the next attempt goes on.
-    pub fn resume(&self) -> Resume {
+    pub(crate) fn resume(&self) -> Resume {
         let line = *self.checkpoints(CheckpointKind::Last).last().unwrap();
-        Resume { file: self.folder.join(CHECKPOINT_DIR).join(&line.file), epoch: line.epoch }
+        Resume { file: self.folder.join(CHECKPOINT_DIR).join(&line.file), epoch: line.epoch, best: None }
     }
 }
 
 /// RGB pixels of a square with a gradient that says which class it is, and some grain.
-pub fn pixels(class: usize, number: usize, width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn pixels(class: usize, number: usize, width: u32, height: u32) -> Vec<u8> {
     let mut grain = (number as u32).wrapping_mul(747_796_405) ^ class as u32;
     (0..height)
         .flat_map(|y| (0..width).map(move |x| (x, y)))
@@ -151,7 +151,7 @@ pub fn pixels(class: usize, number: usize, width: u32, height: u32) -> Vec<u8> {
         .collect()
 }
 
-pub fn write_jpeg(path: &Path, width: u32, height: u32, rgb: &[u8]) {
+pub(crate) fn write_jpeg(path: &Path, width: u32, height: u32, rgb: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 90).write_image(rgb, width, height, ExtendedColorType::Rgb8).unwrap();
@@ -159,7 +159,7 @@ pub fn write_jpeg(path: &Path, width: u32, height: u32, rgb: &[u8]) {
 }
 
 /// JPEG files `<place>/<class>/<n>.jpg` of slightly different sizes.
-pub fn folder_of_images(place: &Path, classes: usize, each: usize) {
+pub(crate) fn folder_of_images(place: &Path, classes: usize, each: usize) {
     for class in 0..classes {
         for number in 0..each {
             let (width, height) = (36 + number as u32 % 5, 34 + number as u32 % 7);
@@ -170,13 +170,13 @@ pub fn folder_of_images(place: &Path, classes: usize, each: usize) {
 }
 
 /// A data set with a validation folder.
-pub fn with_val(bench: &Bench, name: &str) {
+pub(crate) fn with_val(bench: &Bench, name: &str) {
     folder_of_images(&bench.data().join(name).join("train"), 3, 8);
     folder_of_images(&bench.data().join(name).join("val"), 3, 3);
 }
 
 /// Folder of real images, if this machine has it: `SWEEP_TEST_DATA`, or `../shared/data`.
-pub fn real_data(name: &str) -> Option<PathBuf> {
+pub(crate) fn real_data(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let root = std::env::var_os("SWEEP_TEST_DATA").map_or(beside, PathBuf::from);
     let found = root.join(name).is_dir();
@@ -187,6 +187,6 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
