@@ -21,8 +21,10 @@ use crate::view::{AgentView, ChangedView, InfoView, PageView, SubmittedView, Swe
 
 /// How long a first connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How often a silent connection is asked whether it lives, and how long it may take to answer.
+/// How often a silent connection is asked whether it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(20);
 /// How long reads are tried again when the coordinator was there and is gone: a restart takes less.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer, bytes: the report of a 100,000-point sweep has some tens of megabytes.
@@ -55,7 +57,7 @@ impl Client {
             .map_err(|source| Fault::Address { address: server.to_owned(), source })?
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_ANSWER)
             .keep_alive_while_idle(true);
         let unreachable = |source| Fault::Unreachable { server: server.to_owned(), source };
         let channel = endpoint.connect().await.map_err(unreachable)?;

@@ -97,7 +97,7 @@ fn excerpt<'a>(bytes: &'a [u8], span: &Range<usize>) -> Option<Excerpt<'a>> {
     let line_end = |from: usize| Some(text.get(from..)?.find('\n').map_or(text.len(), |at| from + at));
     let mut stop = line_end(start)?;
     for _ in 1..MOST_LINES {
-        if stop >= end {
+        if stop + 1 >= end {
             break;
         }
         stop = line_end(stop + 1)?;

@@ -17,7 +17,7 @@ use self::programs::Place;
 use crate::cli;
 use crate::client::Client;
 use crate::config::{Config, address_in, url};
-use crate::fault::Fault;
+use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
 
 /// How long a program may take until it is ready, seconds.
@@ -72,7 +72,9 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &cli::Up) -> Result<()
     let result = match (started, &mut agent) {
         (Ok(Some(client)), Some(agent)) => {
             greet(out, &place, &client).await?;
-            keep(out, &mut place, &mut coordinator, agent, &mut stop).await
+            let kept = keep(out, &place, &mut coordinator, agent, &mut stop).await;
+            farewell(out, &client).await;
+            kept
         }
         (Ok(_), _) => Ok(()),
         (Err(fault), _) => Err(fault),
@@ -162,7 +164,7 @@ async fn greet(out: &Out, place: &Place, client: &Client) -> Result<(), Fault> {
 /// Starts again whatever dies, until somebody wants the end.
 async fn keep(
     out: &Out,
-    place: &mut Place,
+    place: &Place,
     coordinator: &mut Ward,
     agent: &mut Ward,
     stop: &mut Stop,
@@ -188,6 +190,20 @@ async fn keep(
         }
         ward.process = ward.recipe.start()?;
         ward.since = Instant::now();
+    }
+}
+
+/// Says what becomes of trainings that still run.
+async fn farewell(out: &Out, client: &Client) {
+    let agents = timeout(Duration::from_secs(1), client.agents()).await;
+    let agents = agents.ok().and_then(Result::ok).unwrap_or_default();
+    let busy = agents.iter().flat_map(|agent| &agent.slots).filter(|slot| slot.trial.is_some()).count();
+    if busy > 0 {
+        let trainings = count(busy, "training");
+        out.note(format!(
+            "{trainings} still running: within {} s each saves its state and ends; `sweepctl up` goes on from there",
+            programs::ORPHAN_SECONDS
+        ));
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) const COORDINATOR: &str = "sweep-coordinator";
 /// The agent's program.
 pub(super) const AGENT: &str = "sweep-agent";
 
+/// How long trainings go on without an agent, seconds: longer than a restart takes, and short enough
+/// that they do not stay for long after Ctrl-C.
+pub(super) const ORPHAN_SECONDS: u64 = 60;
+
 /// Where everything is, and what the programs are told.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -74,14 +78,15 @@ impl Place {
             (None, None) => DEFAULT_LISTEN.to_owned(),
         };
         let state = self.state.join("coordinator").into_os_string();
-        self.recipe(COORDINATOR, "coordinator", vec!["--data-dir".into(), state, "--listen".into(), listen.into()])
+        self.recipe(COORDINATOR, "coordinator", vec!["--data".into(), state, "--listen".into(), listen.into()])
     }
 
     /// How the agent is started, once it is known where the coordinator is.
     pub(super) fn agent(&self) -> Result<Recipe, Fault> {
         let server = self.server.clone().unwrap_or_else(|| url(DEFAULT_LISTEN));
         let state = self.state.join("agent").into_os_string();
-        let mut arguments: Vec<OsString> = vec!["--state".into(), state, "--server".into(), server.into()];
+        let mut arguments: Vec<OsString> = vec!["--state".into(), state, "--coordinator".into(), server.into()];
+        arguments.extend(["--orphan-limit".into(), ORPHAN_SECONDS.to_string().into()]);
         for data in &self.data {
             arguments.extend(["--data".into(), data.clone().into_os_string()]);
         }

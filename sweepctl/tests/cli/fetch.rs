@@ -1,0 +1,51 @@
+//! `fetch`: the bytes, the name, and what must not happen to files that are there.
+
+use std::fs;
+
+use crate::fake::Fake;
+use crate::ran::run;
+use crate::sweeps;
+
+#[test]
+fn fetch_writes_a_verified_file_and_never_replaces_another() {
+    let fake = Fake::start();
+    let home = tempfile::tempdir().unwrap();
+    let trial = sweeps::trial_id(0).short();
+    let fetch = |args: &[&str]| {
+        let args = [&["fetch", "-o", "w/deep", "--server", &fake.server], args].concat();
+        run(home.path(), &args)
+    };
+    let name = format!("w/deep/imagenette-first-{trial}-best.safetensors");
+    let ran = fetch(&[&trial]).expect(0);
+    assert_eq!(ran.out, format!("{name}\n"));
+    assert_eq!(fs::read(home.path().join(&name)).unwrap(), sweeps::weights());
+    assert_eq!(fetch(&[&trial, "--best"]).expect(0).tells("already here").out, ran.out);
+    // A sweep stands for its best trial.
+    assert_eq!(fetch(&[sweeps::NAME]).expect(0).out, ran.out);
+
+    fs::write(home.path().join(&name), "mine").unwrap();
+    fetch(&[&trial]).expect(7).tells("--force");
+    assert_eq!(fs::read(home.path().join(&name)).unwrap(), b"mine");
+    let ran = fetch(&[&trial, "--force", "--json"]).expect(0);
+    let json = ran.json();
+    assert_eq!((&json["path"], &json["bytes"]), (&name.as_str().into(), &3_000_000.into()));
+    assert_eq!(fs::read(home.path().join(&name)).unwrap(), sweeps::weights());
+}
+
+#[test]
+fn a_damaged_download_leaves_nothing() {
+    let fake = Fake::start();
+    let home = tempfile::tempdir().unwrap();
+    let trial = sweeps::trial_id(0).short();
+    let ran = run(home.path(), &["fetch", &trial, "--last", "-o", "w", "--server", &fake.server]);
+    ran.expect(1).tells("damaged");
+    assert_eq!(fs::read_dir(home.path().join("w")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_checkpoint_that_is_not_there_is_3() {
+    let fake = Fake::start();
+    let home = tempfile::tempdir().unwrap();
+    let trial = sweeps::trial_id(1).short();
+    run(home.path(), &["fetch", &trial, "-o", "w", "--server", &fake.server]).expect(3).tells("no best checkpoint");
+}

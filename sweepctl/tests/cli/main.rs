@@ -1,0 +1,10 @@
+//! Every command of `sweepctl` as a user runs it: the real program against a pretend coordinator,
+//! exit code, standard output and standard error looked at separately.
+
+mod fake;
+mod fetch;
+mod offline;
+mod online;
+mod ran;
+mod sweeps;
+mod up;

@@ -1,0 +1,247 @@
+//! Commands that ask the coordinator.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fake::Fake;
+use crate::offline::GRID;
+use crate::ran::{Ran, command, run};
+use crate::sweeps;
+
+struct Bench {
+    fake: Fake,
+    home: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("grid.toml"), GRID).unwrap();
+        Self { fake: Fake::start(), home }
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        run(self.home.path(), &[args, &["--server", &self.fake.server][..]].concat())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.fake.asked.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn submit_prints_name_and_id_and_repeating_it_is_harmless() {
+    let bench = Bench::new();
+    let first = bench.run(&["submit", "grid.toml"]).expect(0).tells("submitted 72 trials");
+    let plan = bench.run(&["plan", "grid.toml", "--json", "--limit", "1"]).expect(0).json();
+    assert_eq!(first.out, format!("imagenette-first {}\n", plan["sweep"].as_str().unwrap()));
+    let second = bench.run(&["submit", "grid.toml"]).expect(0).tells("submitted before");
+    assert_eq!(first.out, second.out);
+    let repeated = bench.run(&["submit", "grid.toml", "--run", "again", "--json"]).expect(0).json();
+    assert_eq!((&repeated["existing"], &repeated["trials"]), (&false.into(), &72.into()));
+    assert_ne!(repeated["sweep"], plan["sweep"]);
+    assert!(bench.asked().iter().all(|line| line.ends_with(" ada")), "{:?}", bench.asked());
+}
+
+#[test]
+fn a_refused_submission_says_why_and_what_to_do() {
+    let bench = Bench::new();
+    let spec = GRID.replace("imagenette-first", "nodata").replace("\"imagenette\"", "\"imagenett\"");
+    std::fs::write(bench.home.path().join("nodata.toml"), spec).unwrap();
+    let ran = bench.run(&["submit", "nodata.toml"]).expect(2).tells("did you mean `imagenette`?");
+    let ran = ran.tells("[dataset_unknown]").tells("--queue-anyway");
+    assert_eq!(ran.out, "");
+    bench.run(&["submit", "nodata.toml", "--queue-anyway"]).expect(0);
+}
+
+#[test]
+fn submit_can_watch_at_once() {
+    let bench = Bench::new();
+    bench.run(&["submit", "grid.toml", "--watch"]).expect(0).says("completed").tells("next: sweepctl report");
+}
+
+#[test]
+fn list_shows_sweeps() {
+    let bench = Bench::new();
+    let ran = bench.run(&["list"]).expect(0).says("imagenette-first").says("2/4").says("91.25").says("older");
+    assert!(ran.out.contains(&sweeps::sweep_id().short()) && ran.err.is_empty(), "{ran:#?}");
+    let json = bench.run(&["list", "--json", "--limit", "1"]).expect(0).json();
+    assert_eq!(json["sweeps"].as_array().unwrap().len(), 1);
+    assert_eq!(json["sweeps"][0]["sweep"], sweeps::sweep_id().to_string());
+    assert_eq!(json["sweeps"][0]["submitted"], "2025-10-09T08:53:20Z");
+    assert!(json["sweeps"][0]["ended"].is_null());
+    let csv = bench.run(&["ls", "--csv"]).expect(0);
+    assert!(csv.out.starts_with("name,sweep,user,status,"), "{csv:#?}");
+}
+
+#[test]
+fn show_gives_a_sweep_with_its_trials() {
+    let bench = Bench::new();
+    let ran = bench.run(&["show", sweeps::NAME]).expect(0).says("gpu-7/1").says("flip-crop").says("2/5");
+    let ran = ran.tells("bad_image").tells("agent gpu-7 was lost");
+    assert!(!ran.err.contains('\x1b') && ran.err.contains("\\u{1b}[2J"), "{ran:#?}");
+    let json = bench.run(&["show", sweeps::NAME, "--json"]).expect(0).json();
+    assert_eq!(json["trials"][2]["failure"]["reason"], "bad_image");
+    let ran = bench.run(&["show", sweeps::NAME, "--phase", "running", "--csv"]).expect(0);
+    assert_eq!(ran.out.lines().count(), 2, "{ran:#?}");
+    bench.run(&["show", sweeps::NAME, "--phase", "sleeping"]).expect(2);
+}
+
+#[test]
+fn show_reads_as_many_pages_as_are_wanted() {
+    let bench = Bench::new();
+    let trials = |args: &[&str]| {
+        let json = bench.run(&[&["show", "large", "--json"], args].concat()).expect(0).json();
+        json["trials"].as_array().unwrap().len()
+    };
+    assert_eq!(trials(&[]), 2_500);
+    assert_eq!(trials(&["--trials"]), 2_500);
+    assert_eq!(trials(&["--limit", "1500"]), 1_500);
+    assert_eq!(trials(&["--limit", "0"]), 0);
+    let table = bench.run(&["show", "large"]).expect(0).tells("2480 more trials");
+    assert!(table.out.lines().count() < 40, "{table:#?}");
+}
+
+#[test]
+fn show_gives_a_trial_with_its_curve() {
+    let bench = Bench::new();
+    let short = sweeps::trial_id(0).short();
+    bench.run(&["show", &short]).expect(0).says("lr=1e-3, augmentation=flip-crop, seed=0").says("NaN").says("812");
+    let json = bench.run(&["show", &short, "--json"]).expect(0).json();
+    assert_eq!(json["trial"]["trial"], sweeps::trial_id(0).to_string());
+    assert_eq!((&json["curve"][2]["val_loss"], &json["recipe"]["lr"]), (&"nan".into(), &0.001.into()));
+    let csv = bench.run(&["show", &short, "--csv"]).expect(0);
+    assert_eq!(csv.out.lines().count(), 4);
+    // A full id may be written with hyphens.
+    let hyphens = sweeps::trial_id(0).0.hyphenated().to_string();
+    bench.run(&["show", &hyphens]).expect(0).says(&sweeps::trial_id(0).to_string());
+    bench.run(&["show", &sweeps::trial_id(3).short()]).expect(0).tells("no epoch");
+}
+
+#[test]
+fn what_does_not_exist_is_3_and_a_refusal_is_7() {
+    let bench = Bench::new();
+    for verb in ["show", "watch", "cancel", "retry", "report", "audit"] {
+        let ran = bench.run(&[verb, "missing"]).expect(3).tells("no sweep `missing` [sweep_unknown]");
+        assert_eq!(ran.out, "", "{verb}");
+    }
+    bench.run(&["logs", "missing"]).expect(3);
+    bench.run(&["fetch", "missing", "-o", "."]).expect(3);
+    bench.run(&["cancel", "refused"]).expect(7).tells("[unschedulable]");
+    bench.run(&["report", "damaged"]).expect(1).tells("report cannot be understood");
+}
+
+#[test]
+fn watch_follows_to_the_end() {
+    let bench = Bench::new();
+    let ran = bench.run(&["watch", "good"]).expect(0).says("completed").tells("good: 0/4 over, 2 running");
+    assert!(ran.out.contains("4/4") && ran.err.contains("4/4 over"), "{ran:#?}");
+    let ran = bench.run(&["watch", "good", "--json"]).expect(0);
+    let lines: Vec<serde_json::Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line["schema_version"] == 1) && lines[2]["completed"] == 4);
+    bench.run(&["watch", "failing"]).expect(6).tells("1 trial failed");
+    bench.run(&["watch", "endless", "--timeout", "300ms"]).expect(124).tells("--timeout");
+}
+
+#[test]
+fn watch_survives_a_restart_of_the_coordinator() {
+    let bench = Bench::new();
+    let ran = bench.run(&["watch", "flaky"]).expect(0).tells("does not answer").tells("is back");
+    assert!(ran.out.contains("4/4"), "{ran:#?}");
+}
+
+#[test]
+fn ctrl_c_ends_with_130() {
+    let bench = Bench::new();
+    let args = ["watch", "endless", "--server", &bench.fake.server];
+    let mut child = command(bench.home.path(), &args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("0/4 over"));
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn logs_print_attempts_in_order_and_go_on_after_a_break() {
+    let bench = Bench::new();
+    let all = "epoch 1\nepoch 2\nepoch 2 again\n";
+    let ran = bench.run(&["logs", "abcd", "--follow"]).expect(0).tells("attempt 2");
+    assert_eq!(ran.out, all, "nothing twice, nothing missing");
+    assert_eq!(bench.run(&["logs", "abcd"]).expect(0).out, all);
+    assert_eq!(bench.run(&["logs", "abcd", "--attempt", "2"]).expect(0).out, "epoch 2 again\n");
+    bench.run(&["logs", "abcd", "--attempt", "9"]).expect(0).tells("empty");
+}
+
+#[test]
+fn cancel_and_retry_say_what_they_touched() {
+    let bench = Bench::new();
+    bench.run(&["cancel", sweeps::NAME]).expect(0).says("imagenette-first cancelled 2 trials");
+    bench.run(&["cancel", sweeps::NAME, "--trial", "abcd", "--json"]).expect(0).json();
+    bench.run(&["retry", sweeps::NAME]).expect(0).tells("--cancelled");
+    bench.run(&["retry", sweeps::NAME, "--cancelled"]).expect(0).says("1 trial");
+    let asked = bench.asked();
+    let expected = ["cancel imagenette-first  ada", "cancel imagenette-first abcd ada", "retry imagenette-first false"];
+    assert_eq!(asked[..3], expected);
+}
+
+#[test]
+fn report_ranks_points_and_names_the_best_checkpoint() {
+    let bench = Bench::new();
+    let ran = bench.run(&["report", sweeps::NAME]).expect(0);
+    let trial = sweeps::trial_id(2).short();
+    for text in [
+        "92.00 ± 1.41",
+        "baseline",
+        "single run: no spread known",
+        "best point: lr=1e-3, augmentation=flip-crop: 92.00 ± 1.41 % over 2 seeds",
+        &format!("sweepctl fetch {trial} --best -o DIR"),
+        "diverged, nan_loss: the loss is not a number since epoch 2",
+        "5 attempts, 12 min 34 s of slot time, 6 min 40 s from submission to end",
+        "1/2",
+    ] {
+        assert!(ran.out.contains(text), "no {text:?} in\n{}", ran.out);
+    }
+    let json = bench.run(&["report", sweeps::NAME, "--json"]).expect(0).json();
+    assert_eq!(json["best"]["trial"], sweeps::trial_id(2).to_string());
+    assert_eq!(json["points"][1]["accuracy"]["std"], serde_json::Value::Null);
+    assert_eq!(json["points"][0]["rank"], 1);
+    let csv = bench.run(&["report", sweeps::NAME, "--csv"]).expect(0);
+    let mut lines = csv.out.lines();
+    assert!(lines.next().unwrap().starts_with("rank,point,baseline,lr,augmentation,seeds,n,accuracy_mean"));
+    assert!(lines.next().unwrap().starts_with("1,1,false,1e-3,flip-crop,2,2,0.92,"), "{csv:#?}");
+}
+
+#[test]
+fn agents_show_what_runs_where() {
+    let bench = Bench::new();
+    let ran = bench.run(&["agents"]).expect(0).says("gpu-7").says("free").says(&sweeps::trial_id(1).short());
+    assert!(ran.out.contains("data sets on gpu-7: imagenette"), "{ran:#?}");
+    let json = bench.run(&["agents", "--json"]).expect(0).json();
+    assert_eq!(json["agents"][0]["slots"][0]["trial"], sweeps::trial_id(1).to_string());
+    assert_eq!(bench.run(&["agents", "--csv"]).expect(0).out.lines().count(), 3);
+}
+
+#[test]
+fn audit_explains_itself() {
+    let bench = Bench::new();
+    let text = "24 planned, 24 completed exactly once, no lease overlapped, nothing missing\n";
+    bench.run(&["audit", "good"]).expect(0).says(text);
+    let json = bench.run(&["audit", "good", "--json"]).expect(0).json();
+    assert_eq!((&json["exactly_once"], &json["planned"]), (&true.into(), &24.into()));
+    let ran = bench.run(&["audit", "illegal"]).expect(1).says("BROKEN at event 17: lease_overlap");
+    assert!(!ran.out.contains("no lease overlapped"), "{ran:#?}");
+    bench.run(&["audit", "open"]).expect(6).says("4 not over yet").tells("4 trials not over");
+    assert_eq!(bench.run(&["audit", "illegal", "--json"]).expect(1).json()["legal"], false);
+}
+
+#[test]
+fn version_names_both_ends() {
+    let bench = Bench::new();
+    bench.run(&["version"]).expect(0).says("sweepctl 0.").says("sweep-coordinator 9.9.9");
+    let json = bench.run(&["version", "--json"]).expect(0).json();
+    assert_eq!(json["coordinator"]["info"]["protocol"], 1);
+}

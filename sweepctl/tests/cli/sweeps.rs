@@ -1,0 +1,153 @@
+//! Canned answers: one sweep with three trials, in the coordinator's own types.
+
+use sweep_core::event::Checkpoint;
+use sweep_core::id::{SweepId, TrialId};
+use sweep_core::num::Num;
+use sweep_core::report::{BestTrial, Cost, EpochRow, FailedTrial, PointRow, Report, Spread, TrialRow};
+use sweep_proto::v1;
+
+/// Length of the best checkpoint, bytes.
+const WEIGHTS: usize = 3_000_000;
+
+pub(crate) const NAME: &str = "imagenette-first";
+
+pub(crate) fn sweep_id() -> SweepId {
+    SweepId::derive("canned", "")
+}
+
+pub(crate) fn trial_id(index: u32) -> TrialId {
+    TrialId::derive(sweep_id(), &format!("trial {index}"))
+}
+
+/// The bytes of the best checkpoint.
+pub(crate) fn weights() -> Vec<u8> {
+    (0..WEIGHTS as u32).map(|at| (at % 251) as u8).collect()
+}
+
+/// A summary with this many trials completed, failed and running, of four.
+pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> v1::SweepSummary {
+    let over = completed + failed == 4;
+    v1::SweepSummary {
+        sweep_id: sweep_id().0.as_bytes().to_vec().into(),
+        name: name.to_owned(),
+        user: "ada".to_owned(),
+        status: if over { "completed" } else { "running" }.to_owned(),
+        submitted: 1_760_000_000_000_000,
+        ended: if over { 1_760_000_100_000_000 } else { 0 },
+        trials: 4,
+        waiting: 4 - completed - failed - running,
+        running,
+        backoff: 0,
+        completed,
+        failed,
+        cancelled: 0,
+        best_accuracy: (completed > 0).then_some(0.9125),
+        best_trial_id: trial_id(0).0.as_bytes().to_vec().into(),
+        eta_seconds: (!over).then_some(245.0),
+    }
+}
+
+pub(crate) fn epoch(epoch: u32) -> v1::EpochMetrics {
+    let progress = f64::from(epoch) / 10.0;
+    v1::EpochMetrics {
+        seq: u64::from(epoch),
+        epoch,
+        train_loss: 1.5 - progress,
+        train_accuracy: 0.5 + progress,
+        val_loss: if epoch == 3 { f64::NAN } else { 1.25 - progress },
+        val_accuracy: 0.45 + progress,
+        lr: 1e-3,
+        images_per_s: 812.4,
+        seconds: 12.34,
+    }
+}
+
+/// Trial 0 is completed, 1 runs, 2 failed, 3 waits.
+pub(crate) fn trial(index: u32, sha256: &str) -> v1::TrialSummary {
+    let phase = ["completed", "running", "failed", "waiting"][index as usize % 4];
+    let mut trial = v1::TrialSummary {
+        trial_id: trial_id(index).0.as_bytes().to_vec().into(),
+        index: u64::from(index),
+        labels: vec!["1e-3".to_owned(), "flip-crop".to_owned()],
+        seed: u64::from(index % 2),
+        phase: phase.to_owned(),
+        attempt: 1,
+        epoch: 2,
+        epochs: 5,
+        last: Some(epoch(2)),
+        best: Some(epoch(1)),
+        seconds: 24.7,
+        ..v1::TrialSummary::default()
+    };
+    match phase {
+        "completed" => {
+            trial.best_checkpoint = Some(v1::Checkpoint {
+                kind: v1::CheckpointKind::Best.into(),
+                epoch: 1,
+                seq: 1,
+                sha256: sha256.to_owned(),
+                bytes: WEIGHTS as u64,
+            });
+            trial.weights = "ab".repeat(32);
+        }
+        "running" => {
+            trial.host = "gpu-7".to_owned();
+            trial.slot = 1;
+        }
+        "failed" => {
+            trial.failure_class = "data".to_owned();
+            trial.failure_reason = "bad_image".to_owned();
+            trial.failure_message = "train/cat/7.jpg is not an image\x1b[2J".to_owned();
+        }
+        _ => {}
+    }
+    trial
+}
+
+fn row(epoch: u32) -> EpochRow {
+    let (loss, accuracy) = (Num(0.4), Num(0.9));
+    EpochRow { epoch, val_accuracy: accuracy, val_loss: loss, train_accuracy: accuracy, train_loss: loss }
+}
+
+/// Two points: one over two seeds, one over a single run that failed once.
+pub(crate) fn report(sha256: &str) -> Report {
+    let trial_row = |index: u32, phase: &'static str| TrialRow {
+        trial: trial_id(index),
+        seed: u64::from(index % 2),
+        phase,
+        best: Some(row(1)),
+        epochs: 5,
+        weights: Some("ab".repeat(32)),
+    };
+    let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
+        rank: Some(rank),
+        point,
+        baseline: point == 0,
+        settings: vec![("lr".to_owned(), lr.to_owned()), ("augmentation".to_owned(), "flip-crop".to_owned())],
+        seeds: 2,
+        accuracy: Spread::of(accuracy),
+        loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
+        trials: vec![trial_row(2 * point, "completed"), trial_row(2 * point + 1, "completed")],
+    };
+    let kind = sweep_core::attempt::CheckpointKind::Best;
+    let checkpoint = Checkpoint { kind, epoch: 1, seq: 1, sha256: sha256.to_owned(), bytes: WEIGHTS as u64 };
+    Report {
+        sweep: sweep_id(),
+        name: NAME.to_owned(),
+        status: "completed".to_owned(),
+        metric: "val_accuracy",
+        points: vec![point(1, 1, "1e-3", &[0.91, 0.93]), point(0, 2, "1e-2", &[0.5])],
+        best: Some(BestTrial { trial: trial_id(2), point: 1, seed: 0, epoch: row(1), checkpoint: Some(checkpoint) }),
+        trials: 4,
+        completed: 3,
+        failures: vec![FailedTrial {
+            trial: trial_id(1),
+            point: 0,
+            seed: 1,
+            class: "diverged",
+            reason: "nan_loss".to_owned(),
+            message: "the loss is not a number since epoch 2".to_owned(),
+        }],
+        cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0) },
+    }
+}
