@@ -117,9 +117,12 @@ impl Folders {
     fn set_aside(&self, lease: Lease, name: &str) -> io::Result<()> {
         let aside = self.state.join(name);
         fs::create_dir_all(&aside)?;
-        let to = aside.join(lease.to_string());
+        let (from, to) = (self.path(lease), aside.join(lease.to_string()));
+        if !from.exists() {
+            return Ok(());
+        }
         gone(fs::remove_dir_all(&to))?;
-        gone(fs::rename(self.path(lease), to))
+        fs::rename(from, to)
     }
 }
 
