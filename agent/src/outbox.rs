@@ -137,7 +137,8 @@ impl Outbox {
                 pending.blocked = true;
             }
         }
-        self.checkpoints.retain(|pending| !replaced(pending) && !(pending.blocked && idle(pending)));
+        let left_out = |pending: &Pending| replaced(pending) || (pending.blocked && idle(pending));
+        self.checkpoints.retain(|pending| !left_out(pending));
         self.checkpoints.push(Pending { line, blob: Blob::Waiting, blocked: false });
     }
 

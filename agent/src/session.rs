@@ -210,7 +210,7 @@ impl Session {
             _ = self.ship.answer() => Event::Shipped,
             changed = self.datasets.changed(), if !self.datasets_end => {
                 self.datasets_end = changed.is_err();
-                Event::Datasets
+                if changed.is_ok() { Event::Datasets } else { Event::Tick }
             }
             () = wait_until(wake) => Event::Tick,
         }

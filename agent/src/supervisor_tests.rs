@@ -1,1 +1,113 @@
+//! Orders in every order, and what is never started twice.
 
+use super::*;
+use crate::launcher::noop::NoopLauncher;
+use serde_json::json;
+use sweep_core::id::{SweepId, TrialId};
+use sweep_core::orders::Order;
+
+fn lease(number: u32) -> Lease {
+    let trial = TrialId::derive(SweepId::derive("supervisor", ""), &number.to_string());
+    Lease { trial, attempt: 1 }
+}
+
+/// Orders for the leases with these numbers, on slots of the same number, all with bodies.
+fn orders(revision: u64, numbers: &[u32]) -> Orders {
+    let recipe = serde_json::from_value::<sweep_core::recipe::Recipe>(json!({ "dataset": "d" })).unwrap();
+    let body = |number: &u32| PlacedOrder {
+        lease: lease(*number),
+        slot: *number,
+        order: Order { recipe: recipe.clone(), resume: None, best: None },
+    };
+    Orders {
+        revision,
+        leases: numbers.iter().copied().map(lease).collect(),
+        bodies: numbers.iter().map(body).collect(),
+    }
+}
+
+struct Case {
+    supervisor: Supervisor,
+    told: mpsc::Receiver<(Lease, Told)>,
+}
+
+impl Case {
+    fn new(slots: u32) -> Self {
+        let (tell, told) = mpsc::channel(64);
+        let supervisor = Supervisor::new(Arc::new(NoopLauncher), slots, Duration::from_secs(1), tell);
+        Self { supervisor, told }
+    }
+
+    /// Takes what the units tell until so many are over.
+    async fn over(&mut self, count: usize) {
+        for _ in 0..count {
+            let (lease, told) = self.told.recv().await.unwrap();
+            self.supervisor.told(lease, told);
+        }
+    }
+
+    /// Reports everything and has it accepted.
+    fn accept(&mut self) -> usize {
+        let Some(report) = self.supervisor.report() else { return 0 };
+        let results = vec![EffectResult::Accepted { acked_seq: 1 }; report.sent.len()];
+        assert!(!self.supervisor.reported(&report.sent, &results));
+        report.sent.len()
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_is_started_once_whatever_orders_come() {
+    let mut case = Case::new(4);
+    case.supervisor.greeted(&[]);
+    assert!(case.supervisor.orders(orders(5, &[0, 1])));
+    assert!(!case.supervisor.orders(orders(5, &[0, 1])), "again is nothing new");
+    assert!(!case.supervisor.orders(orders(4, &[2])), "out of date");
+    case.over(2).await;
+    assert_eq!(case.accept(), 4, "an epoch and an end of each in one report");
+    assert_eq!(case.supervisor.held(), []);
+    assert!(!case.supervisor.orders(orders(5, &[0, 1])), "late, but not older: they are settled");
+    assert!(!case.supervisor.orders(orders(6, &[0])));
+    assert_eq!(case.supervisor.revision(), 6);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_was_started_again_counts_from_anew() {
+    let mut case = Case::new(4);
+    case.supervisor.greeted(&[]);
+    case.supervisor.orders(orders(50, &[0]));
+    case.over(1).await;
+    case.supervisor.greeted(&[(lease(0), Verdict::Continue { acked_seq: 0 })]);
+    assert_eq!(case.supervisor.revision(), 0);
+    assert!(case.supervisor.orders(orders(2, &[0, 1])));
+    case.over(1).await;
+    assert_eq!(case.accept(), 4);
+}
+
+#[tokio::test]
+async fn what_cannot_start_is_reported_and_verdicts_are_obeyed() {
+    let mut case = Case::new(2);
+    case.supervisor.greeted(&[]);
+    case.supervisor.orders(orders(1, &[0, 7]));
+    case.over(1).await;
+    let report = case.supervisor.report().unwrap();
+    let failed = report.effects.iter().find(|effect| effect.lease == lease(7)).unwrap();
+    let sweep_core::command::EffectKind::Ended { how: Ending::Failed(failure), .. } = &failed.what else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(failure.reason, "slot_unknown");
+    case.supervisor.greeted(&[(lease(0), Verdict::Fenced), (lease(7), Verdict::Unknown)]);
+    assert_eq!(case.supervisor.held(), []);
+    assert!(case.supervisor.report().is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_touched_before_the_first_orders() {
+    let mut case = Case::new(2);
+    case.supervisor.greeted(&[]);
+    case.supervisor.orders(orders(9, &[0]));
+    case.supervisor.greeted(&[(lease(0), Verdict::Continue { acked_seq: 0 })]);
+    case.over(1).await;
+    assert_eq!(case.supervisor.held(), [lease(0)]);
+    assert!(case.supervisor.attempts[&lease(0)].stop.is_none());
+    assert!(matches!(case.supervisor.attempts[&lease(0)].outbox.ending(), Some(Ending::Done { .. })));
+}
