@@ -74,7 +74,7 @@ pub(crate) enum Fault {
         source: tonic::transport::Error,
     },
     /// The coordinator said no, or the connection broke.
-    #[error("{}", status.message())]
+    #[error("{}", said(server, status))]
     Status {
         /// Where it is.
         server: String,
@@ -294,6 +294,14 @@ pub(crate) fn is_transient(status: &tonic::Status) -> bool {
         Code::Unavailable => true,
         Code::Unknown | Code::Internal | Code::Cancelled => broken,
         _ => false,
+    }
+}
+
+fn said(server: &str, status: &tonic::Status) -> String {
+    match status.message() {
+        message if is_transient(status) => format!("the coordinator at {server} does not answer: {message}"),
+        "" => format!("the coordinator at {server} refused ({})", status.code()),
+        message => message.to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::{Format, OneSweep};
 use crate::client::Client;
 use crate::fault::{Fault, count};
-use crate::output::{Cell, Out, Table, csv_row, number, percent, percent_with_spread, safe, span};
+use crate::output::{Cell, Out, Table, csv_row, number_with_spread, percent, percent_with_spread, safe, span};
 use crate::view::report::{PointView, ReportView, SpreadView};
 use crate::view::short;
 
@@ -64,11 +64,7 @@ fn accuracy(spread: &SpreadView) -> String {
 }
 
 fn loss(spread: &SpreadView) -> String {
-    match (spread.mean, spread.std) {
-        (Some(mean), Some(std)) => format!("{} ± {}", number(mean.0), number(std.0)),
-        (Some(mean), None) => number(mean.0),
-        (None, _) => "-".to_owned(),
-    }
+    spread.mean.map_or_else(|| "-".to_owned(), |mean| number_with_spread(mean.0, spread.std.map(|std| std.0)))
 }
 
 fn summary(report: &ReportView) -> String {

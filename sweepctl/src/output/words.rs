@@ -46,8 +46,11 @@ pub(crate) fn ago(time: i64) -> String {
     if time == 0 {
         return "-".to_owned();
     }
-    let seconds = (jiff::Timestamp::now().as_microsecond() - time).max(0) as f64 / 1e6;
-    if seconds < 1.0 { "now".to_owned() } else { format!("{} ago", span(seconds.floor())) }
+    match (jiff::Timestamp::now().as_microsecond() - time).max(0) / 1_000_000 {
+        0 => "now".to_owned(),
+        seconds @ 1..60 => format!("{seconds} s ago"),
+        seconds => format!("{} ago", span(seconds as f64)),
+    }
 }
 
 /// A time (microseconds since 1970) as scripts read it (RFC 3339, UTC); nothing for 0.
@@ -82,6 +85,17 @@ pub(crate) fn number(value: f64) -> String {
             format!("{value:.digits$}")
         }
     }
+}
+
+/// A mean with its standard deviation, both to the digits that the mean is shown with: `1.742 ± 0.078`.
+pub(crate) fn number_with_spread(mean: f64, std: Option<f64>) -> String {
+    let shown = number(mean);
+    let Some(std) = std else { return shown };
+    let digits = shown.split_once('.').map_or(0, |(_, digits)| digits.len());
+    if shown.contains('e') || !std.is_finite() {
+        return format!("{shown} ± {}", number(std));
+    }
+    format!("{shown} ± {std:.digits$}")
 }
 
 #[cfg(test)]
@@ -127,5 +141,8 @@ mod tests {
         }
         assert_eq!(percent_with_spread(0.9125, Some(0.004)), "91.25 ± 0.40");
         assert_eq!(percent_with_spread(f64::NAN, None), "NaN");
+        assert_eq!(number_with_spread(1.74211, Some(0.07839)), "1.742 ± 0.078");
+        assert_eq!(number_with_spread(1.234e-9, Some(0.5)), "1.234e-9 ± 0.5000");
+        assert_eq!(number_with_spread(0.5, None), "0.5000");
     }
 }

@@ -1,6 +1,8 @@
 //! Every command of `sweepctl` as a user runs it: the real program against a pretend coordinator,
 //! exit code, standard output and standard error looked at separately.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod fake;
 mod fetch;
 mod offline;

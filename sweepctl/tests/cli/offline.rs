@@ -182,6 +182,8 @@ fn wrong_usage_is_2_and_help_is_0() {
     for args in [&["frobnicate"][..], &["list", "--frob"], &["plan"], &["plan", "a", "--json", "--csv"], &[]] {
         run(home.path(), args).expect(2);
     }
+    let strange = std::os::unix::ffi::OsStrExt::from_bytes(b"we\xffird");
+    finish(command(home.path(), &["show"]).arg::<&std::ffi::OsStr>(strange)).expect(2);
     run(home.path(), &["lsit"]).expect(2).tells("list");
     run(home.path(), &["--help"]).expect(0).says("Examples:").says("SWEEP_SERVER");
     run(home.path(), &["fetch", "--help"]).expect(0).says("sweepctl fetch");

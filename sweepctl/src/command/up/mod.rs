@@ -118,10 +118,11 @@ async fn start(
     let agent = agent.insert(Ward::new(out, recipe, adopted)?);
     let deadline = Instant::now() + Duration::from_secs(READY_SECONDS);
     loop {
+        // First, because an agent that is not ours may be reachable, too.
+        agent.check(deadline)?;
         if client.agents().await?.iter().any(|agent| agent.status == "reachable") {
             return Ok(client);
         }
-        agent.check(deadline)?;
         sleep(ASK_EVERY).await;
     }
 }
