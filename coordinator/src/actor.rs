@@ -2,10 +2,9 @@
 //! all of it, writes all events in one commit with one sync, and only then answers: durable first,
 //! then visible. Between two commits it answers queries. Everything is decided in the core.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use sweep_core::command::{Command, Reply};
+use sweep_core::command::Reply;
 use sweep_core::decide::Core;
 use sweep_core::event::Event;
 use sweep_core::id::{AgentId, Lease};
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::books::Books;
 use crate::clock::Clock;
-use crate::handle::{Ask, Handle, QUEUE, Refusal, Synced, View};
+use crate::handle::{Ask, Handle, QUEUE, Query, Refusal, Synced, View};
 use crate::journal::{Batch, Journal, JournalError, Replayed, Series, key};
 
 /// Requests handled in one commit.
@@ -61,6 +60,27 @@ struct Waiting {
 enum Held {
     Command(Reply, oneshot::Sender<Result<Reply, Refusal>>),
     Sync(AgentId, Reply, Vec<Lease>, oneshot::Sender<Result<Synced, Refusal>>),
+}
+
+/// Everybody who waits for a commit.
+#[derive(Default)]
+struct Answers {
+    held: Vec<Held>,
+    queries: Vec<Query>,
+    series: Vec<oneshot::Sender<Result<(), Refusal>>>,
+}
+
+impl Answers {
+    fn refuse(self, refusal: &Refusal) {
+        for held in self.held {
+            match held {
+                Held::Command(_, reply) => drop(reply.send(Err(refusal.clone()))),
+                Held::Sync(_, _, _, reply) => drop(reply.send(Err(refusal.clone()))),
+            }
+        }
+        self.queries.into_iter().for_each(|query| query(Err(refusal.clone())));
+        self.series.into_iter().for_each(|reply| drop(reply.send(Err(refusal.clone()))));
+    }
 }
 
 impl Actor {
@@ -127,60 +147,67 @@ impl Actor {
 
     async fn turn(&mut self, inbox: &mut Vec<Ask>) -> Result<(), JournalError> {
         let now = self.clock.now();
-        let (mut events, mut held, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        let mut events = Vec::new();
+        let mut answers = Answers::default();
         for ask in inbox.drain(..) {
             match ask {
                 Ask::Command(command, reply) => {
-                    held.push(Held::Command(self.handle(command, now, &mut events), reply));
+                    let answer = self.core.handle(command, now, &mut events);
+                    answers.held.push(Held::Command(answer, reply));
                 }
                 Ask::Sync(agent, command, known, reply) => {
-                    let answer = self.handle(command, now, &mut events);
-                    held.push(Held::Sync(agent, answer, known, reply));
+                    let answer = self.core.handle(command, now, &mut events);
+                    answers.held.push(Held::Sync(agent, answer, known, reply));
                 }
-                Ask::Query(query) => queries.push(query),
+                Ask::Query(query) => answers.queries.push(query),
                 Ask::Series(series, reply) => self.series.push(series, reply),
             }
         }
         self.core.settle(now, &mut events);
         self.books.observe(self.core.state(), &events, now);
-        self.make_durable(now, events).await?;
-        for answer in held {
+        let batch = self.batch(now, events, &mut answers);
+        if !batch.is_empty() {
+            self.commit(&batch, &mut answers).await?;
+        }
+        if !batch.events.is_empty() {
+            self.books.publish();
+            self.changed.send_modify(|commits| *commits += 1);
+        }
+        for answer in answers.held {
             self.answer(answer);
         }
+        for reply in answers.series {
+            drop(reply.send(Ok(())));
+        }
         let view = View { core: &self.core, books: &self.books, now };
-        queries.into_iter().for_each(|query| query(Ok(view)));
+        answers.queries.into_iter().for_each(|query| query(Ok(view)));
         Ok(())
     }
 
-    fn handle(&mut self, command: Command, now: Timestamp, events: &mut Vec<Event>) -> Reply {
-        self.core.handle(command, now, events)
-    }
-
-    async fn make_durable(&mut self, at: Timestamp, events: Vec<Event>) -> Result<(), JournalError> {
+    /// What there is to write: the events, and waiting series if they can travel with them or are due.
+    fn batch(&mut self, at: Timestamp, events: Vec<Event>, answers: &mut Answers) -> Batch {
         let state = self.core.state();
-        let (series, replies) = match events.is_empty() && !self.series.is_due() {
-            true => (Series::default(), Vec::new()),
-            false => self.series.take(|lease| state.find(lease.trial).is_some()),
-        };
         let of_trial = |lease: &Lease| state.find(lease.trial).map_or(-1, |at| key(at.sweep, at.index));
         let keys = events.iter().filter_map(|event| match event {
             Event::EpochReported { lease, .. } => Some(of_trial(lease)),
             _ => None,
         });
-        let batch = Batch { at, keys: keys.collect(), events, series };
-        if !batch.is_empty() {
-            self.commit(&batch).await?;
-        }
-        replies.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-        if !batch.events.is_empty() {
-            self.books.publish();
-            self.changed.send_modify(|commits| *commits += 1);
-        }
-        Ok(())
+        let keys = keys.collect();
+        let series = match events.is_empty() && !self.series.is_due() {
+            true => Series::default(),
+            false => {
+                let known = |lease: Lease| state.find(lease.trial).is_some();
+                let (series, replies) = self.series.take(known);
+                answers.series = replies;
+                series
+            }
+        };
+        Batch { at, events, keys, series }
     }
 
-    /// Commits; on a full disk waits for room, and refuses whatever is asked in the meantime.
-    async fn commit(&mut self, batch: &Batch) -> Result<(), JournalError> {
+    /// Commits. On a full disk it refuses whoever waits, keeps the batch, and tries again until there is
+    /// room: what was decided stays decided, and whoever asks again gets the same answer.
+    async fn commit(&mut self, batch: &Batch, answers: &mut Answers) -> Result<(), JournalError> {
         let mut full_since = None;
         loop {
             let path = match self.journal.commit(batch).await {
@@ -188,10 +215,13 @@ impl Actor {
                 Err(JournalError::Full { path }) => path,
                 Err(error) => return Err(error),
             };
-            if full_since.replace(full_since.unwrap_or(Instant::now())).is_none() {
+            if full_since.is_none() {
+                full_since = Some(Instant::now());
                 tracing::error!(path = %path.display(), "no room left; waiting for some, refusing requests until then");
             }
-            if !self.refuse_for(ROOM_WAIT, &path).await {
+            let refusal = Refusal::DiskFull { path: path.clone() };
+            std::mem::take(answers).refuse(&refusal);
+            if !self.refuse_for(ROOM_WAIT, &refusal).await {
                 return Err(JournalError::Full { path });
             }
         }
@@ -205,7 +235,7 @@ impl Actor {
     }
 
     /// False when nobody can ask any more.
-    async fn refuse_for(&mut self, time: Duration, path: &PathBuf) -> bool {
+    async fn refuse_for(&mut self, time: Duration, refusal: &Refusal) -> bool {
         let end = Instant::now() + time;
         loop {
             tokio::select! {
@@ -213,7 +243,7 @@ impl Actor {
                 () = self.closing.cancelled() => return false,
                 () = sleep_until(end) => return true,
                 ask = self.asks.recv() => match ask {
-                    Some(ask) => ask.refuse(Refusal::DiskFull { path: path.clone() }),
+                    Some(ask) => ask.refuse(refusal.clone()),
                     None => return false,
                 },
             }

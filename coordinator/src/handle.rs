@@ -20,7 +20,7 @@ pub const QUEUE: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No room for the journal.
-    #[error("no room left to write {}: nothing was changed; make room on that disk and work goes on by itself", path.display())]
+    #[error("no room left to write {}: make room on that disk, and work goes on by itself", path.display())]
     DiskFull {
         /// The file.
         path: PathBuf,
@@ -52,7 +52,8 @@ pub struct Synced {
     pub changes: watch::Receiver<u64>,
 }
 
-type Query = Box<dyn FnOnce(Result<View<'_>, Refusal>) + Send>;
+/// A question with its answer's way back.
+pub(crate) type Query = Box<dyn FnOnce(Result<View<'_>, Refusal>) + Send>;
 
 /// A request in the queue.
 pub(crate) enum Ask {

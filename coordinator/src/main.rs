@@ -1,5 +1,6 @@
 //! The binary: flags, log, signals, exit code. Everything else is in the library.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,7 +31,8 @@ struct Flags {
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     let listen = loopback_only(flags.listen)?;
     let env = |name| std::env::var_os(name).map(PathBuf::from);
     let data = flags.data.or_else(|| default_folder(env("XDG_STATE_HOME").as_deref(), env("HOME").as_deref()));

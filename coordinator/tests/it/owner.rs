@@ -1,0 +1,72 @@
+//! The owner of the state: answered means durable, a full disk is waited for, a stop loses nothing.
+
+use std::time::Duration;
+
+use sweep_coordinator::Coordinator;
+use sweep_coordinator::handle::Refusal;
+use sweep_core::command::{Command, Reply, Submit};
+use sweep_core::event::Event;
+use sweep_core::id::SweepId;
+use sweep_core::plan::plan_text;
+
+use crate::world::{Disk, SPEC, within};
+
+fn submit(number: u32) -> Command {
+    let (plan, spec) = plan_text(SPEC.as_bytes()).unwrap();
+    let sweep = SweepId::derive(&spec.canonical(), &number.to_string());
+    Command::Submit(Submit { sweep, user: "ada".to_owned(), plan: plan.into(), queue_anyway: false })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_is_in_the_journal() {
+    let disk = Disk::new();
+    let coordinator = Coordinator::start(disk.config()).await.unwrap();
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let (handle, store) = (coordinator.handle.clone(), disk.store.clone());
+            tokio::spawn(async move {
+                let Reply::Submitted { sweep, existing: false, .. } = handle.command(submit(number)).await.unwrap()
+                else {
+                    panic!("not submitted");
+                };
+                let events = store.events().unwrap();
+                assert!(
+                    events.iter().any(|event| matches!(event, Event::SweepSubmitted { sweep: id, .. } if *id == sweep))
+                );
+            })
+        })
+        .collect();
+    for task in tasks {
+        within(task).await.unwrap();
+    }
+    assert!(disk.store.rows().len() < 10, "50 requests share few commits: {}", disk.store.rows().len());
+    let seen = coordinator.handle.query(|view| view.core.state().sweeps.len()).await.unwrap();
+    assert_eq!(seen, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_is_said_and_waited_for() {
+    let disk = Disk::new();
+    let coordinator = Coordinator::start(disk.config()).await.unwrap();
+    let handle = coordinator.handle.clone();
+    handle.command(submit(0)).await.unwrap();
+    disk.store.set_full(true);
+    let refusal = within(handle.command(submit(1))).await.unwrap_err();
+    assert!(matches!(&refusal, Refusal::DiskFull { .. }), "{refusal:?}");
+    assert!(refusal.to_string().contains("make room"));
+    let refusal = within(handle.query(|view| view.core.state().sweeps.len())).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::DiskFull { .. }), "what is not durable is not visible");
+    assert_eq!(disk.store.events().unwrap().len(), 1);
+    disk.store.set_full(false);
+    let again = loop {
+        match within(handle.command(submit(1))).await {
+            Ok(reply) => break reply,
+            // The clock is simulated and moves only while everybody waits.
+            Err(Refusal::DiskFull { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(refusal) => panic!("{refusal}"),
+        }
+    };
+    assert!(matches!(again, Reply::Submitted { existing: true, .. }), "the same answer as without the refusal");
+    assert_eq!(handle.query(|view| view.core.state().sweeps.len()).await, Ok(2));
+    assert_eq!(disk.store.events().unwrap().len(), 2);
+}

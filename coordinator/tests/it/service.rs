@@ -1,0 +1,198 @@
+//! Every call over a real socket, with a pretend agent.
+
+use std::time::{Duration, Instant};
+
+use sweep_coordinator::config::Config;
+use sweep_core::command::{Effect, EffectKind};
+use sweep_core::id::Lease;
+use sweep_proto::convert::to_leases;
+use sweep_proto::status::reason_of;
+use sweep_proto::v1;
+use tonic::Code;
+
+use crate::world::{Disk, Pretend, SPEC, World, done, metrics, within};
+
+#[tokio::test]
+async fn a_sweep_from_submission_to_audit() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    let submitted = world.submit(SPEC).await.unwrap();
+    assert_eq!((submitted.trials, submitted.existing, submitted.name.as_str()), (4, false, "small"));
+    assert!(world.submit(SPEC).await.unwrap().existing, "twice is harmless");
+    let watch = v1::WatchRequest { sweep: "small".to_owned() };
+    let mut summaries = world.sweeps.watch(watch).await.unwrap().into_inner();
+    assert_eq!(within(summaries.message()).await.unwrap().unwrap().waiting, 4);
+
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    let orders = agent.poll(&[], Duration::ZERO, 0).await;
+    assert_eq!((orders.leases.len(), orders.bodies.len()), (2, 2));
+    let known = agent.poll(&orders.leases, Duration::ZERO, 0).await;
+    assert_eq!((known.leases, known.bodies.len()), (orders.leases.clone(), 0));
+    let shown = world.show("small").await;
+    assert_eq!(shown.trials[0].host, "pretend");
+    assert_eq!(shown.paths, ["lr", "dropout"]);
+    assert_eq!(agent.finish_all().await, 4);
+
+    let last = loop {
+        match within(summaries.message()).await.unwrap() {
+            Some(summary) if summary.ended != 0 => break summary,
+            Some(_) => {}
+            None => panic!("the watch ended before the sweep"),
+        }
+    };
+    assert_eq!((last.completed, last.best_accuracy, last.status.as_str()), (4, Some(0.5), "completed"));
+    assert!(within(summaries.message()).await.unwrap().is_none());
+
+    let id = uuid::Uuid::from_slice(&shown.trials[1].trial_id).unwrap().simple().to_string();
+    let trial = v1::ShowTrialRequest { trial: id[..8].to_owned() };
+    let trial = world.sweeps.show_trial(trial).await.unwrap().into_inner();
+    assert_eq!(trial.curve.len(), 2);
+    assert_eq!(trial.curve[0].train_loss.to_bits(), 0xfff8_0000_0000_0123);
+    assert!(trial.recipe_json.contains("resnet"));
+
+    let sweep = v1::SweepRef { sweep: "small".to_owned() };
+    let report = world.sweeps.report(sweep.clone()).await.unwrap().into_inner().json;
+    assert!(report.contains("\"completed\":4"), "{report}");
+    let audit = world.sweeps.audit(sweep).await.unwrap().into_inner().json;
+    assert!(audit.contains("\"completed\":4") && audit.contains("\"violations\":[]"), "{audit}");
+    let listed = world.sweeps.list(v1::ListRequest { limit: 0 }).await.unwrap().into_inner();
+    assert_eq!(listed.sweeps.len(), 1);
+    let agents = world.sweeps.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+    assert_eq!((agents[0].status.as_str(), agents[0].slots.len()), ("reachable", 2));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_poll_waits_for_a_change_and_no_longer() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
+    let waiting = tokio::spawn(async move {
+        let orders = agent.poll(&[], Duration::from_secs(10), 0).await;
+        (agent, orders)
+    });
+    world.submit(SPEC).await.unwrap();
+    let start = Instant::now();
+    let (mut agent, orders) = within(waiting).await.unwrap();
+    assert_eq!(orders.leases.len(), 1);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // An attempt that is still being stopped does not make the poll spin.
+    let extra = Lease { attempt: 9, ..orders.leases[0] };
+    let held = [orders.leases[0], extra];
+    let start = Instant::now();
+    agent.poll(&held, Duration::from_millis(300), orders.revision).await;
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn refusals_have_a_code_and_a_reason() {
+    let mut world = World::start(Disk::new().config()).await;
+    let check = |refused: tonic::Status, code: Code, reason: &str, text: &str| {
+        assert_eq!((refused.code(), reason_of(&refused).as_deref()), (code, Some(reason)), "{refused}");
+        assert!(refused.message().contains(text), "{}", refused.message());
+    };
+    let refused = world.submit("name = \"x\"\nmodle = \"resnet18\"\n").await.unwrap_err();
+    check(refused, Code::InvalidArgument, "unknown_field", "modle");
+    world.submit(SPEC).await.unwrap();
+    let show = |sweep: &str| v1::ShowRequest { sweep: sweep.to_owned(), ..v1::ShowRequest::default() };
+    check(world.sweeps.show(show("smal")).await.unwrap_err(), Code::NotFound, "sweep_unknown", "did you mean `small`?");
+    check(world.sweeps.show(show("%' OR 1")).await.unwrap_err(), Code::NotFound, "sweep_unknown", "no sweep");
+    let trial = v1::ShowTrialRequest { trial: "abc".to_owned() };
+    check(world.sweeps.show_trial(trial).await.unwrap_err(), Code::NotFound, "trial_unknown", "abc");
+
+    let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
+    let poll = v1::PollRequest { agent_id: vec![1, 2].into(), ..v1::PollRequest::default() };
+    check(agent.client.poll(poll).await.unwrap_err(), Code::InvalidArgument, "message_invalid", "agent_id");
+    let stranger = v1::PollRequest { agent_id: vec![9; 16].into(), ..v1::PollRequest::default() };
+    check(agent.client.poll(stranger).await.unwrap_err(), Code::FailedPrecondition, "agent_unknown", "hello");
+    let skewed = v1::HelloRequest { protocol: 99, ..v1::HelloRequest::default() };
+    check(agent.client.hello(skewed).await.unwrap_err(), Code::FailedPrecondition, "version_skew", "protocol");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn pages_and_phases() {
+    let mut world = World::start(Disk::new().config()).await;
+    let seeds = SPEC.replace("seeds = 1", "seeds = 600");
+    world.submit(&seeds).await.unwrap();
+    let mut show = async |offset, limit, phases: &[&str]| {
+        let phases = phases.iter().map(|phase| (*phase).to_owned()).collect();
+        let request = v1::ShowRequest { sweep: "small".to_owned(), offset, limit, phases };
+        let reply = world.sweeps.show(request).await.unwrap().into_inner();
+        let first = reply.trials.first().map(|trial| trial.index);
+        (reply.matching, reply.trials.len(), first)
+    };
+    assert_eq!(show(0, 0, &[]).await, (2400, 100, Some(0)));
+    assert_eq!(show(2390, 100, &[]).await, (2400, 10, Some(2390)));
+    assert_eq!(show(0, u32::MAX, &["waiting"]).await, (2400, 1000, Some(0)));
+    assert_eq!(show(5, 10, &["running"]).await, (0, 0, None));
+    assert_eq!(show(u64::MAX, 10, &[]).await, (2400, 0, None));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_in_the_middle_keeps_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::start(Config::folder(folder.path())).await;
+    world.submit(SPEC).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    let first = agent.poll(&[], Duration::ZERO, 0).await;
+    let held = first.leases.clone();
+    let one = Effect { lease: held[0], what: EffectKind::Metrics(vec![metrics(1, 0.5)]) };
+    agent.report(std::slice::from_ref(&one), &held).await.unwrap();
+    let log = v1::LogChunk { lease: Some(held[0].into()), offset: 0, text: "hello\n".into() };
+    let series = v1::ShipSeriesRequest { logs: vec![log], ..v1::ShipSeriesRequest::default() };
+    within(agent.client.ship_series(series)).await.unwrap();
+    drop(agent);
+    world.stop().await;
+
+    let mut world = World::start(Config::folder(folder.path())).await;
+    let stranger = v1::PollRequest {
+        agent_id: sweep_proto::convert::id_bytes(sweep_core::id::AgentId::from(uuid::Uuid::from_u128(7))),
+        known: to_leases(&held),
+        ..v1::PollRequest::default()
+    };
+    let mut client = v1::agents_client::AgentsClient::new(world.channel.clone());
+    assert_eq!(reason_of(&client.poll(stranger).await.unwrap_err()).as_deref(), Some("agent_unknown"));
+    let (mut agent, welcome) = Pretend::hello(&world, 2, &held).await;
+    assert_eq!(welcome.verdicts[0].acked_seq, 1);
+    let orders = agent.poll(&held, Duration::ZERO, 0).await;
+    assert_eq!(orders.leases, held, "the same leases go on");
+    assert!(orders.revision > first.revision);
+    let reply = agent.report(&[one], &held).await.unwrap();
+    assert_eq!(reply.results[0].acked_seq, 1, "again is harmless");
+    let effects: Vec<Effect> = held.iter().flat_map(|lease| done(*lease, 2)).collect();
+    agent.report(&effects, &[]).await.unwrap();
+    assert_eq!(agent.finish_all().await, 2);
+    let shown = world.show("small").await;
+    assert_eq!(shown.summary.unwrap().completed, 4);
+    let logs = v1::LogsRequest { trial: held[0].trial.to_string(), follow: true, attempt: 0 };
+    let mut logs = world.sweeps.logs(logs).await.unwrap().into_inner();
+    assert_eq!(within(logs.message()).await.unwrap().unwrap().text.as_ref(), b"hello\n");
+    assert!(within(logs.message()).await.unwrap().is_none());
+    let audit = world.sweeps.audit(v1::SweepRef { sweep: "small".to_owned() }).await.unwrap().into_inner().json;
+    assert!(audit.contains("\"completed\":4") && audit.contains("\"violations\":[]"), "{audit}");
+    drop((agent, client));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_trial_ends_and_a_retry_brings_it_back() {
+    let mut world = World::start(Disk::new().config()).await;
+    world.submit(SPEC).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
+    let orders = agent.poll(&[], Duration::ZERO, 0).await;
+    let user = "ada".to_owned();
+    let cancel = v1::CancelRequest { sweep: "small".to_owned(), trial: String::new(), user: user.clone() };
+    assert_eq!(world.sweeps.cancel(cancel).await.unwrap().into_inner().trials, 4);
+    assert_eq!(agent.poll(&orders.leases, Duration::from_secs(5), orders.revision).await.leases, []);
+    agent.poll(&[], Duration::ZERO, 0).await;
+    let shown = world.show("small").await;
+    assert_eq!(shown.summary.unwrap().status, "cancelled");
+    assert!(shown.notes.iter().any(|note| note.contains("cancelled by ada")), "{:?}", shown.notes);
+    let retry = v1::RetryRequest { sweep: "small".to_owned(), cancelled: true, user };
+    assert_eq!(world.sweeps.retry(retry).await.unwrap().into_inner().trials, 4);
+    assert_eq!(agent.finish_all().await, 4);
+    world.stop().await;
+}
