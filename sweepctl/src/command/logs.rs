@@ -54,7 +54,7 @@ fn print(out: &Out, text: &[u8]) -> Result<(), Fault> {
 
 fn end(out: &Out, printed: &BTreeMap<u32, usize>) -> Result<(), Fault> {
     if printed.values().all(|bytes| *bytes == 0) {
-        out.note("the log is empty");
+        out.note("the log is empty: the trainer had nothing to say (`sweepctl show TRIAL` has the numbers)");
     }
     Ok(())
 }

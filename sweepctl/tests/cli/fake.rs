@@ -1,5 +1,5 @@
 //! A pretend coordinator: real gRPC on loopback, canned answers. The name of a sweep says how it
-//! behaves: `missing`, `refused`, `damaged`, `endless`, `failing`, `flaky` (its stream breaks once), `illegal`, `open`.
+//! behaves: `missing`, `refused`, `damaged`, `endless`, `failing`, `flaky` (breaks once), `illegal`, `open`.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -202,6 +202,9 @@ impl Sweeps for Service {
     async fn report(&self, request: Request<v1::SweepRef>) -> Answer<v1::JsonReply> {
         let name = request.into_inner().sweep;
         refuse(&name)?;
+        if name == "flaky" && self.streams.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(Status::unavailable("shutting down"));
+        }
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256)).unwrap(),

@@ -8,5 +8,6 @@ mod fetch;
 mod offline;
 mod online;
 mod ran;
+mod real;
 mod sweeps;
 mod up;

@@ -154,6 +154,12 @@ fn watch_survives_a_restart_of_the_coordinator() {
 }
 
 #[test]
+fn a_question_is_asked_again_when_the_coordinator_restarts() {
+    let bench = Bench::new();
+    bench.run(&["report", "flaky"]).expect(0).says("best point");
+}
+
+#[test]
 fn ctrl_c_ends_with_130() {
     let bench = Bench::new();
     let args = ["watch", "endless", "--server", &bench.fake.server];

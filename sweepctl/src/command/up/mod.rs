@@ -71,15 +71,22 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &cli::Up) -> Result<()
     };
     let result = match (started, &mut agent) {
         (Ok(Some(client)), Some(agent)) => {
-            greet(out, &place, &client).await?;
-            let kept = keep(out, &place, &mut coordinator, agent, &mut stop).await;
-            farewell(out, &client).await;
-            kept
+            // Whoever started this may not read what it says; that is no reason to end.
+            match greet(out, &place, &client).await {
+                Ok(()) | Err(Fault::Closed) => {
+                    let kept = keep(out, &place, &mut coordinator, agent, &mut stop).await;
+                    farewell(out, &client).await;
+                    kept
+                }
+                Err(fault) => Err(fault),
+            }
         }
         (Ok(_), _) => Ok(()),
         (Err(fault), _) => Err(fault),
     };
-    out.note("stopping");
+    if result.is_ok() {
+        out.note("stopping");
+    }
     shut_down(out, coordinator, agent, &mut stop).await;
     result
 }
@@ -238,7 +245,10 @@ impl Ward {
     fn new(out: &Out, recipe: Recipe, adopted: Option<Process>) -> Result<Self, Fault> {
         let process = match adopted {
             Some(process) => {
-                out.note(format!("{} of an earlier `sweepctl up` is still running; taking it over", recipe.name));
+                out.note(format!(
+                    "{} of an earlier `sweepctl up` is still running; taking it over as it is",
+                    recipe.name
+                ));
                 process
             }
             None => recipe.start()?,
@@ -250,7 +260,12 @@ impl Ward {
     fn check(&mut self, deadline: Instant) -> Result<(), Fault> {
         let (program, log) = (self.recipe.name, self.recipe.log.clone());
         if let Some(how) = self.process.has_ended() {
-            return Err(Fault::Ended { program, how: ending(how), log, words: self.recipe.last_words(10) });
+            return Err(Fault::Ended {
+                program,
+                how: ending(how),
+                log,
+                words: self.recipe.last_words(&self.process, 10),
+            });
         }
         if Instant::now() >= deadline {
             return Err(Fault::NotReady { program, seconds: READY_SECONDS, log });

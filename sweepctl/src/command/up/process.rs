@@ -14,6 +14,8 @@ use crate::fault::Fault;
 
 /// A log longer than this is put aside when its program starts, bytes.
 const LONGEST_LOG: u64 = 16 << 20;
+/// No more of a log is read for its last lines, bytes.
+const LONGEST_WORDS: u64 = 1 << 20;
 /// How often an adopted process is looked at: nobody tells when it ends.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -37,6 +39,8 @@ pub(super) struct Recipe {
 pub(super) struct Process {
     pid: i32,
     started: u64,
+    /// Length of its log when it was started.
+    log_from: u64,
     /// Absent for a process of an earlier `up`.
     child: Option<Child>,
 }
@@ -49,6 +53,7 @@ impl Recipe {
             move |source| Fault::Disk { what, path, source }
         };
         let log = self.open_log().map_err(disk("write the log", &self.log))?;
+        let log_from = log.metadata().map_err(disk("read the log", &self.log))?.len();
         let errors = log.try_clone().map_err(disk("write the log", &self.log))?;
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
@@ -59,7 +64,7 @@ impl Recipe {
         let partial = self.pid_file.with_extension("tmp");
         fs::write(&partial, format!("{pid} {started}\n")).map_err(disk("write", &partial))?;
         fs::rename(&partial, &self.pid_file).map_err(disk("write", &self.pid_file))?;
-        Ok(Process { pid, started, child: Some(child) })
+        Ok(Process { pid, started, log_from, child: Some(child) })
     }
 
     /// The process that an earlier `up` left, if it still runs.
@@ -67,23 +72,24 @@ impl Recipe {
         let text = fs::read_to_string(&self.pid_file).ok()?;
         let (pid, started) = text.trim().split_once(' ')?;
         let (pid, started) = (pid.parse().ok()?, started.parse().ok()?);
-        let process = Process { pid, started, child: None };
+        let process = Process { pid, started, log_from: 0, child: None };
         process.is_alive().then_some(process)
     }
 
-    /// The last lines of its log.
-    pub(super) fn last_words(&self, lines: usize) -> Vec<String> {
+    /// The last lines that `process` wrote to its log, without what only its developers understand.
+    pub(super) fn last_words(&self, process: &Process, lines: usize) -> Vec<String> {
         let read = || -> io::Result<String> {
             let mut file = File::open(&self.log)?;
-            let from = file.metadata()?.len().saturating_sub(8192);
-            file.seek(SeekFrom::Start(from))?;
+            file.seek(SeekFrom::Start(process.log_from))?;
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
+            file.take(LONGEST_WORDS).read_to_end(&mut bytes)?;
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         let text = read().unwrap_or_default();
-        let all: Vec<&str> = text.lines().collect();
-        all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+        let text = anstream::adapter::strip_str(&text).to_string();
+        let plain = text.lines().take_while(|line| !line.to_lowercase().contains("stack backtrace:"));
+        let all: Vec<String> = plain.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        all[all.len().saturating_sub(lines)..].to_vec()
     }
 
     fn open_log(&self) -> io::Result<File> {
