@@ -23,7 +23,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Watch) -> Result<(), 
 /// Follows until it is over, then prints where it stands; fails when trials did.
 pub(crate) async fn follow(out: &Out, client: &Client, sweep: &str, timeout: Option<Duration>) -> Result<(), Fault> {
     let mut screen = Screen::new(out);
-    let watching = until_over(out, client, sweep, &mut screen);
+    let watching = until_over(client, sweep, &mut screen);
     let view = match timeout {
         Some(limit) => tokio::time::timeout(limit, watching).await.map_err(|_| Fault::TimedOut)??,
         None => watching.await?,
@@ -39,7 +39,7 @@ pub(crate) async fn follow(out: &Out, client: &Client, sweep: &str, timeout: Opt
     Ok(())
 }
 
-async fn until_over(out: &Out, client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Result<SweepView, Fault> {
+async fn until_over(client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Result<SweepView, Fault> {
     let (mut seen, mut away, mut patience) = (false, false, Patience::new());
     loop {
         let lost = match client.watch(sweep).await {
@@ -47,7 +47,7 @@ async fn until_over(out: &Out, client: &Client, sweep: &str, screen: &mut Screen
                 match updates.next().await {
                     Ok(Some(view)) => {
                         if std::mem::take(&mut away) {
-                            out.note("the coordinator is back");
+                            screen.note("the coordinator is back");
                         }
                         (seen, patience) = (true, Patience::new());
                         screen.show(&view)?;
@@ -66,7 +66,7 @@ async fn until_over(out: &Out, client: &Client, sweep: &str, screen: &mut Screen
                 return Err(fault);
             }
             if !away {
-                out.note(format!("{} does not answer; training goes on, waiting for it", client.server()));
+                screen.note(&format!("{} does not answer; training goes on, waiting for it", client.server()));
             }
             away = true;
         }
@@ -84,6 +84,13 @@ struct Screen<'a> {
 impl<'a> Screen<'a> {
     fn new(out: &'a Out) -> Self {
         Self { out, bar: None, said: None }
+    }
+
+    fn note(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.aside(|| self.out.note(text)),
+            None => self.out.note(text),
+        }
     }
 
     fn show(&mut self, view: &SweepView) -> Result<(), Fault> {

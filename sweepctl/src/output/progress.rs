@@ -44,6 +44,11 @@ impl Progress {
         self.bar.inc(by);
     }
 
+    /// Says something while it is off the screen, so that they do not mix.
+    pub(crate) fn aside(&self, say: impl FnOnce()) {
+        self.bar.suspend(say);
+    }
+
     /// Takes it off the screen.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
