@@ -16,6 +16,7 @@ say "images: $demo/data/demo"
 "$bin/sweep-demo-images" "$demo/data/demo"
 
 say "coordinator and agent"
+export SWEEP_AGENT_CACHE="$demo/cache"
 "$bin/sweepctl" up --state "$demo/state" --data "$demo/data" --listen 127.0.0.1:0 >"$demo/up.log" 2>&1 &
 up=$!
 stop() {
@@ -52,8 +53,9 @@ cat <<TEXT
 Everything of this demo lies in $demo:
   data/demo           the images (real JPEG files, made by sweep-demo-images)
   state/coordinator   journal and checkpoints
-  state/agent         attempts and decoded images
-  up.log              what coordinator and agent said
+  state/agent         attempts while they run
+  state/log           what coordinator and agent said
+  cache               decoded images
 
 Try it yourself:
   $bin/sweepctl up --data $demo/data       # in one terminal

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sweep_tests::chaos::{Outcome, Plan, run};
 use sweep_tests::process::{Lab, Setup, built, wait_for};
 
-const SPEC: &str = r#"
+pub(super) const SPEC: &str = r#"
 name = "noop"
 dataset = "none"
 model = "cifar-cnn"
@@ -20,7 +20,7 @@ lr = [1e-4, 1e-3, 1e-2, 1e-1]
 dropout = [0.0, 0.1, 0.2, 0.3]
 "#;
 
-fn setup(dir: &Path) -> Setup {
+pub(super) fn setup(dir: &Path) -> Setup {
     let mut setup = Setup::new(built().unwrap(), dir.to_owned());
     setup.trainer = "sweep-noop-trainer".into();
     setup.slots = 4;
