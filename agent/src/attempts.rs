@@ -1,26 +1,33 @@
 //! The attempt folders on disk: made, listed, moved away, removed. What trainers write into them is
 //! left to `tail` and the launcher.
 //!
-//! Nothing here is fsynced. An order is written beside and renamed, so a crash of the agent leaves
-//! a whole one or none; and a power loss takes the trainer with it, so that whatever the folder
+//! Nothing here is fsynced. A trainer starts only after its order is written, so a crash of the agent
+//! while it writes leaves a folder without lines, which is removed; and a power loss takes the trainer with it, so that whatever the folder
 //! lost is lost with an attempt that starts again from the last checkpoint the coordinator has.
+//!
+//! Folders without checkpoints are used again: making and removing six inodes for each attempt costs
+//! more than starting a small process (ext4 looks for inodes that were not removed lately).
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile};
+use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile};
 use sweep_core::id::Lease;
 
 use crate::launcher::Disposal;
 
 /// Logs of so many failed attempts are kept, the newest.
 const FAILED_KEPT: usize = 50;
+/// Most folders that wait to be used again.
+const SPARE_KEPT: usize = 256;
 
 /// The folders below an agent's state folder.
 #[derive(Clone, Debug)]
 pub struct Folders {
     state: PathBuf,
+    spare: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Folders {
@@ -29,8 +36,11 @@ impl Folders {
     /// # Errors
     /// When the disk refuses.
     pub fn new(state: &Path) -> io::Result<Self> {
+        let spare = state.join("spare");
+        gone(fs::remove_dir_all(&spare))?;
+        fs::create_dir_all(spare)?;
         fs::create_dir_all(state.join("attempts"))?;
-        Ok(Self { state: state.into() })
+        Ok(Self { state: state.into(), spare: Arc::default() })
     }
 
     /// Where the attempt folders are.
@@ -43,21 +53,26 @@ impl Folders {
         self.root().join(lease.to_string())
     }
 
-    /// Makes the folder of a new attempt. What an earlier try to start it left is removed.
+    /// Makes the folder of a new attempt. What an earlier try to start it left
+    /// is removed.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn create(&self, lease: Lease) -> io::Result<PathBuf> {
         let path = self.path(lease);
+        let spare = self.spare.lock().map(|mut spare| spare.pop()).ok().flatten();
+        if let Some(spare) = spare
+            && fs::rename(spare, &path).is_ok()
+        {
+            return Ok(path);
+        }
         match fs::create_dir(&path) {
-            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_dir_all(&path)?;
                 fs::create_dir(&path)?;
             }
-            Err(error) => return Err(error),
+            other => other?,
         }
-        fs::create_dir(path.join(CHECKPOINT_DIR))?;
         Ok(path)
     }
 
@@ -67,9 +82,30 @@ impl Folders {
     /// When the disk refuses.
     pub fn write_order(folder: &Path, order: &OrderFile) -> io::Result<()> {
         let text = serde_json::to_vec(order)?;
-        let beside = folder.join("order.json.tmp");
-        fs::File::create(&beside)?.write_all(&text)?;
-        fs::rename(&beside, folder.join(ORDER_FILE))
+        fs::File::create(folder.join(ORDER_FILE))?.write_all(&text)
+    }
+
+    /// Empties the folder of a settled attempt for the next one. False if it holds more than the
+    /// files that every attempt has, or there are enough of them.
+    fn recycle(&self, lease: Lease) -> io::Result<bool> {
+        let from = self.path(lease);
+        for entry in fs::read_dir(&from)? {
+            let name = entry?.file_name();
+            if ![ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE].iter().any(|known| name == *known) {
+                return Ok(false);
+            }
+        }
+        let Ok(mut spare) = self.spare.lock() else { return Ok(false) };
+        if spare.len() >= SPARE_KEPT {
+            return Ok(false);
+        }
+        let to = self.state.join("spare").join(lease.to_string());
+        fs::rename(from, &to)?;
+        for name in [EVENTS_FILE, LOG_FILE] {
+            gone(fs::File::options().write(true).open(to.join(name)).and_then(|file| file.set_len(0)))?;
+        }
+        spare.push(to);
+        Ok(true)
     }
 
     /// The attempts that have a folder. What is not an attempt's folder is left alone.
@@ -97,7 +133,10 @@ impl Folders {
     pub fn dispose(&self, lease: Lease, how: Disposal) -> io::Result<()> {
         let from = self.path(lease);
         match how {
-            Disposal::Remove => gone(fs::remove_dir_all(&from)),
+            Disposal::Remove => match self.recycle(lease) {
+                Ok(true) => Ok(()),
+                Ok(false) | Err(_) => gone(fs::remove_dir_all(&from)),
+            },
             Disposal::Quarantine => self.set_aside(lease, "quarantine"),
             Disposal::Unknown => self.set_aside(lease, "unknown"),
             Disposal::KeepLog => {
@@ -180,6 +219,25 @@ mod tests {
             let kept = state.path().join(name).join(lease(attempt).to_string());
             assert_eq!(fs::read_to_string(kept.join(LOG_FILE)).unwrap(), "words");
         }
+    }
+
+    #[test]
+    fn a_folder_without_checkpoints_is_used_again_and_is_empty() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        let first = folders.create(lease(1)).unwrap();
+        for name in [ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE] {
+            fs::write(first.join(name), "old").unwrap();
+        }
+        folders.dispose(lease(1), Disposal::Remove).unwrap();
+        assert_eq!(folders.list().unwrap(), []);
+        let second = folders.create(lease(2)).unwrap();
+        for name in [EVENTS_FILE, LOG_FILE] {
+            assert_eq!(fs::read(second.join(name)).unwrap(), b"");
+        }
+        fs::create_dir(second.join("ckpt")).unwrap();
+        folders.dispose(lease(2), Disposal::Remove).unwrap();
+        assert_eq!(fs::read_dir(folders.create(lease(3)).unwrap()).unwrap().count(), 0);
     }
 
     #[test]

@@ -80,6 +80,21 @@ impl Series {
         self.logs.is_empty() && self.steps.is_empty()
     }
 
+    /// Takes a shipment back that did not arrive, as far as there is room beside what is newer.
+    pub fn put_back(&mut self, shipment: Shipment) {
+        for piece in shipment.logs.into_iter().rev() {
+            if self.log_bytes + piece.text.len() > MOST_LOG {
+                break;
+            }
+            self.log_bytes += piece.text.len();
+            self.logs.push_front(piece);
+        }
+        let room = MOST_STEPS.saturating_sub(self.steps.len());
+        for step in shipment.steps.into_iter().rev().take(room) {
+            self.steps.push_front(step);
+        }
+    }
+
     /// The next shipment. What becomes of it is not remembered.
     pub fn take(&mut self) -> Shipment {
         let mut shipment = Shipment::default();
@@ -115,6 +130,8 @@ mod tests {
             series.step(StepLoss { lease, step, loss: 0.0 });
         }
         let first = series.take();
+        series.put_back(first.clone());
+        assert_eq!(series.take(), first);
         assert_eq!(first.logs[0].offset, 2 << 20);
         assert_eq!(first.steps[0].step, 5);
         let mut shipments = 1;

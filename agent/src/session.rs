@@ -22,6 +22,7 @@ use crate::launcher::Launcher;
 use crate::outbox::{Sent, Uploaded};
 use crate::rpc::blobs::BlobClient;
 use crate::rpc::{CallError, Links, calls};
+use crate::series::Shipment;
 use crate::supervisor::Supervisor;
 use crate::unit::Told;
 
@@ -89,7 +90,7 @@ enum Event {
     Poll(Result<Orders, CallError>),
     Report(Result<(Vec<EffectResult>, Orders), CallError>),
     Uploaded(Lease, CheckpointLine, Uploaded),
-    Shipped,
+    Shipped(Result<(), CallError>),
     Datasets,
     Tick,
 }
@@ -157,6 +158,7 @@ struct Session {
     report: Lane<Result<(Vec<EffectResult>, Orders), CallError>>,
     sent: Vec<(Lease, Sent)>,
     ship: Lane<Result<(), CallError>>,
+    shipment: Shipment,
     uploads: FuturesUnordered<BoxFuture<'static, (Lease, CheckpointLine, Uploaded)>>,
     random: u64,
 }
@@ -190,6 +192,7 @@ impl Session {
             report: Lane::new(),
             sent: Vec::new(),
             ship: Lane::new(),
+            shipment: Shipment::default(),
             uploads: FuturesUnordered::new(),
         }
     }
@@ -206,8 +209,7 @@ impl Session {
             Some((lease, line, outcome)) = self.uploads.next(), if !self.uploads.is_empty() => {
                 Event::Uploaded(lease, line, outcome)
             }
-            // Lossy on purpose: what a failed call carried is gone.
-            _ = self.ship.answer() => Event::Shipped,
+            answer = self.ship.answer() => Event::Shipped(answer),
             changed = self.datasets.changed(), if !self.datasets_end => {
                 self.datasets_end = changed.is_err();
                 if changed.is_ok() { Event::Datasets } else { Event::Tick }
@@ -270,7 +272,14 @@ impl Session {
             Event::Uploaded(lease, line, outcome) => {
                 self.supervisor.uploaded(lease, &line, outcome, Instant::now());
             }
-            Event::Shipped => self.ship.pause(SHIP),
+            Event::Shipped(answer) => {
+                let shipment = std::mem::take(&mut self.shipment);
+                // What the coordinator refuses it would refuse again; the rest may still arrive.
+                if answer.is_err_and(|error| !error.is_refusal()) {
+                    self.supervisor.series.put_back(shipment);
+                }
+                self.ship.pause(SHIP);
+            }
             Event::Datasets => self.stale = true,
             Event::Tick => {}
         }
@@ -361,8 +370,8 @@ impl Session {
         }
         if !self.supervisor.series.is_empty() && self.ship.is_open(now) {
             let (channel, agent) = (self.links.bulk.clone(), self.settings.facts.agent);
-            let shipment = self.supervisor.series.take();
-            self.ship.start(calls::ship(channel, agent, shipment));
+            self.shipment = self.supervisor.series.take();
+            self.ship.start(calls::ship(channel, agent, self.shipment.clone()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_core::attempt::{CheckpointLine, FailureClass, Line};
+use sweep_core::attempt::{CheckpointLine, FailureClass};
 use sweep_core::command::{Effect, EffectResult, Ending, Verdict};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
@@ -14,19 +14,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::launcher::{Disposal, Exit, ExitKind, Found, Launcher, Source};
-use crate::outbox::{Outbox, Sent, Step, Uploaded};
+use crate::attempt::{Attempt, Fate};
+use crate::launcher::{Disposal, Found, Launcher, Source};
+use crate::outbox::{Sent, Step, Uploaded};
 use crate::reconcile::{Action, Running, reconcile};
-use crate::series::{LogPiece, Series, StepLoss};
-use crate::unit::{Over, Told, Unit};
+use crate::series::{LogPiece, Series};
+use crate::unit::{Told, Unit};
 
 /// Ended attempts that are remembered, so that an order delayed on its way starts none again.
 const REMEMBERED: usize = 4096;
 /// Most effects in one report.
 const EFFECTS_AT_ONCE: usize = 1_000;
-/// First pause after an upload that did not work; doubled up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub struct Supervisor {
@@ -45,28 +43,6 @@ pub struct Supervisor {
     settled_order: VecDeque<Lease>,
     /// What people look at, on its way.
     pub series: Series,
-}
-
-struct Attempt {
-    slot: Option<u32>,
-    /// Taken when the attempt is asked to stop.
-    stop: Option<oneshot::Sender<()>>,
-    over: bool,
-    outbox: Outbox,
-    fate: Fate,
-    /// Its events make no sense; what else it says is not listened to.
-    corrupt: bool,
-    /// Pause between uploads that do not work, and when the next may start.
-    upload_pause: Duration,
-    upload_at: Option<Instant>,
-}
-
-/// What is to become of an attempt when it is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Reported,
-    Fenced,
-    Unknown,
 }
 
 /// Effects to report.
@@ -350,118 +326,13 @@ impl Supervisor {
         let Some(attempt) = self.attempts.get_mut(&lease) else {
             return;
         };
-        attempt.outbox.uploaded(line, outcome);
-        if outcome == Uploaded::Later {
-            attempt.upload_at = Some(now + attempt.upload_pause);
-            attempt.upload_pause = (attempt.upload_pause * 2).min(LONGEST_PAUSE);
-        } else {
-            attempt.upload_at = None;
-            attempt.upload_pause = FIRST_PAUSE;
-        }
+        attempt.uploaded(line, outcome, now);
     }
 
     /// When a paused upload may be tried again.
     pub fn next_upload(&self) -> Option<Instant> {
         self.attempts.values().filter_map(|attempt| attempt.upload_at).min()
     }
-}
-
-impl Attempt {
-    fn new(slot: Option<u32>, stop: Option<oneshot::Sender<()>>) -> Self {
-        Self {
-            slot,
-            stop,
-            over: false,
-            outbox: Outbox::default(),
-            fate: Fate::Reported,
-            corrupt: false,
-            upload_pause: FIRST_PAUSE,
-            upload_at: None,
-        }
-    }
-
-    fn ask_to_stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.send(()).ok();
-        }
-    }
-
-    fn take(&mut self, lease: Lease, lines: Vec<Line>, series: &mut Series) {
-        for line in lines {
-            if self.corrupt {
-                return;
-            }
-            match self.outbox.push(line) {
-                Ok(None) => {}
-                Ok(Some(step)) => series.step(StepLoss { lease, step: step.step, loss: step.loss.0 }),
-                Err(failure) => {
-                    tracing::error!(%lease, problem = failure.message, "the trainer's events make no sense");
-                    self.corrupt = true;
-                    self.outbox.fail(failure);
-                    self.ask_to_stop();
-                }
-            }
-        }
-    }
-
-    fn over(&mut self, lease: Lease, over: Over, series: &mut Series) {
-        let asked = self.stop.is_none();
-        self.stop = None;
-        self.over = true;
-        match over {
-            Over::NeverStarted => self.outbox.finish(|| Ending::Stopped),
-            Over::Failed(failure) => {
-                tracing::warn!(%lease, reason = failure.reason, message = failure.message, "could not start");
-                self.outbox.finish(|| Ending::Failed(failure));
-            }
-            Over::Gone { lines, exit, killed } => {
-                self.take(lease, lines, series);
-                if let ExitKind::Corrupt(problem) = &exit.how {
-                    self.corrupt = true;
-                    self.outbox.fail(crate::outbox::corrupt(problem.clone()));
-                }
-                if !self.outbox.has_end() && !asked {
-                    tracing::warn!(%lease, how = ?exit.how, killed, "the trainer died without a final line");
-                }
-                self.outbox.finish(|| match asked {
-                    true => Ending::Stopped,
-                    false => Ending::Failed(crash(&exit)),
-                });
-            }
-        }
-    }
-
-    fn disposal(&self) -> Disposal {
-        match self.outbox.ending() {
-            _ if self.corrupt => Disposal::Quarantine,
-            Some(Ending::Failed(_)) => Disposal::KeepLog,
-            _ => Disposal::Remove,
-        }
-    }
-}
-
-/// The failure of a trainer that left no final line.
-fn crash(exit: &Exit) -> Failure {
-    let (class, reason, mut message) = match &exit.how {
-        ExitKind::Code(code) => {
-            (FailureClass::Crash, "exited", format!("the trainer ended with code {code} and no final line"))
-        }
-        ExitKind::Signal(number) => {
-            (FailureClass::Crash, "killed", format!("the trainer was killed by signal {number}"))
-        }
-        ExitKind::Vanished => {
-            (FailureClass::Crash, "vanished", "the trainer ended while no agent was there to see it".to_owned())
-        }
-        ExitKind::Rebooted => {
-            (FailureClass::Host, "host_restarted", "the host was started again under the trainer".to_owned())
-        }
-        ExitKind::Corrupt(problem) => return crate::outbox::corrupt(problem.clone()),
-    };
-    if !exit.words.is_empty() {
-        message.push_str("; its last words: ");
-        message.push_str(&exit.words);
-    }
-    Failure { class, reason: reason.into(), message }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The real agent with real trainer processes, against a coordinator that is the real core without
 //! a disk: whatever is killed, lost or refused, every trial ends once and nothing is left behind.
 
+#![expect(clippy::unwrap_used, reason = "what a test or its helper cannot do fails the test")]
+
 mod support;
 
 use std::fs;
@@ -334,7 +336,7 @@ async fn an_order_that_never_began_is_not_charged() {
     host.signal_trainer(lease, Signal::KILL);
     // As if the agent had been killed between the order and the start.
     let folder = host.attempts().join(lease.to_string());
-    fs::remove_file(folder.join("alive")).unwrap();
+    fs::write(folder.join("events.jsonl"), "").unwrap();
     host.start_agent();
     let cause = host.fake.event("a loss", |event| match event {
         Event::LeaseLost { cause, .. } => Some(*cause),

@@ -192,6 +192,7 @@ impl Run<'_> {
         let content = self.content(epoch, Some(best));
         let path = self.folder.join(CHECKPOINT_DIR).join(&file);
         let beside = path.with_extension("tmp");
+        fs::create_dir_all(self.folder.join(CHECKPOINT_DIR))?;
         fs::write(&beside, &content)?;
         fs::rename(&beside, path)?;
         Ok(CheckpointLine {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sweep_core::attempt::{ALIVE_FILE, CHECKPOINT_DIR, FailureClass, LOG_FILE, OrderFile, PROTOCOL, Resume, Work};
+use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, FailureClass, LOG_FILE, OrderFile, PROTOCOL, Resume, Work};
 use sweep_core::event::{Checkpoint, Failure};
 use sweep_core::id::Lease;
 use sweep_proto::convert::PlacedOrder;
@@ -88,8 +88,9 @@ impl Launcher for ProcessLauncher {
         let mut found = Vec::new();
         for lease in leases {
             let slot = living.get(&lease).and_then(|found| found.slot);
-            if !living.contains_key(&lease) && !folders.path(lease).join(ALIVE_FILE).exists() {
-                // Its trainer never got as far as its lock: it never began, and nobody is to blame.
+            let events = fs::metadata(folders.path(lease).join(EVENTS_FILE));
+            if !living.contains_key(&lease) && events.map_or(0, |events| events.len()) == 0 {
+                // Its trainer never said a word: it never began, and nobody is to blame.
                 self.dispose(lease, Disposal::Remove);
                 continue;
             }

@@ -245,6 +245,9 @@ impl Trainer for ProcessTrainer {
     }
 
     fn rest_of_log(&mut self) -> Option<(u64, Bytes)> {
+        // One piece only: of much, the end says most.
+        let length = self.log.metadata().ok()?.len();
+        self.log_offset = self.log_offset.max(length.saturating_sub(LOG_AT_ONCE));
         self.read_log()
     }
 }
