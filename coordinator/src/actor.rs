@@ -255,7 +255,11 @@ impl Actor {
         match answer {
             Held::Command(answer, reply) => drop(reply.send(Ok(answer))),
             Held::Sync(agent, answer, known, reply) => {
-                let changes = self.books.desk(agent).subscribe();
+                // Nothing is kept about a stranger.
+                let changes = match self.core.state().agents.contains_key(&agent) {
+                    true => self.books.desk(agent).subscribe(),
+                    false => watch::Sender::new(0).subscribe(),
+                };
                 let orders = self.orders(agent, *changes.borrow(), &known);
                 drop(reply.send(Ok(Synced { reply: answer, orders, changes })));
             }

@@ -21,7 +21,7 @@ use sweep_core::time::Timestamp;
 use tokio::task::JoinHandle;
 
 use super::rows::{Row, decode};
-use super::{Batch, Damage, JournalError, Replayed, series};
+use super::{Batch, Damage, JournalError, Replayed, Step, series};
 
 /// `swee` in ASCII: marks the file as ours.
 const APPLICATION_ID: i64 = 0x7377_6565;
@@ -74,6 +74,11 @@ BEGIN IMMEDIATE;
 INSERT INTO events (no, count, at, "check", body) VALUES (?, ?, ?, ?, ?);
 INSERT OR REPLACE INTO epochs (trial, attempt, seq, metrics)
     SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3 FROM json_each(?);
+"#;
+
+const INSERT_STEPS: &str = r#"
+INSERT OR REPLACE INTO steps (trial, attempt, step, loss_bits)
+    SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
 "#;
 
 /// All rows whose first event is in a range, as one text: a line `no count at check length` and the body for each.
@@ -182,14 +187,8 @@ impl SqliteJournal {
             }
             self.log_ends.insert(chunk.lease, end);
         }
-        for step in &batch.series.steps {
-            sqlx::query("INSERT OR REPLACE INTO steps (trial, attempt, step, loss_bits) VALUES (?, ?, ?, ?)")
-                .bind(step.lease.trial.0.as_bytes().as_slice())
-                .bind(i64::from(step.lease.attempt))
-                .bind(step.step as i64)
-                .bind(step.loss.to_bits() as i64)
-                .execute(&mut *writer)
-                .await?;
+        if !batch.series.steps.is_empty() {
+            sqlx::query(INSERT_STEPS).bind(steps(batch)).execute(&mut *writer).await?;
         }
         sqlx::query("COMMIT").execute(writer).await?;
         Ok(())
@@ -215,6 +214,13 @@ fn epochs(batch: &Batch) -> String {
     let rows: Vec<_> =
         reports.zip(&batch.keys).map(|((attempt, metrics), key)| (key, attempt, metrics.seq, metrics)).collect();
     serde_json::to_string(&rows).expect("metrics have string keys only")
+}
+
+/// The rows of `steps`, as JSON for `json_each`; losses by their bits.
+fn steps(batch: &Batch) -> String {
+    let row = |step: &Step| (step.lease.trial.to_string(), step.lease.attempt, step.step, step.loss.to_bits() as i64);
+    let rows: Vec<_> = batch.series.steps.iter().map(row).collect();
+    serde_json::to_string(&rows).expect("numbers and texts are JSON")
 }
 
 async fn log_end(writer: &mut SqliteConnection, lease: Lease) -> Result<u64, sqlx::Error> {
