@@ -1,5 +1,6 @@
 //! Which device, how many threads, and loading libtorch's CUDA half on hosts that have it.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +15,9 @@ use crate::log::say;
 /// libtorch's CUDA half inside a folder made by `deploy/libtorch.sh`.
 const CUDA_LIBRARY: &str = "cuda/torch/lib/libtorch_cuda.so";
 /// Set in the second start, so that there is no third.
-const SECOND_START: &str = "SWEEP_TRAINER_CUDA_LOADED";
+const SECOND_START: &str = "SWEEP_TRAINER_SECOND_START";
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+const PRELOAD: &str = "LD_PRELOAD";
 
 /// The device an order names: `cpu` or `cuda:<index>`.
 pub fn parse(device: &str) -> Result<Device, TrainError> {
@@ -43,46 +46,54 @@ pub fn cuda_is_loaded() -> bool {
     tch::utils::has_cudart()
 }
 
-/// The device that the order in an attempt folder names, read leniently: errors are reported later.
-pub fn wanted_in(folder: &Path) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Wanted {
-        device: String,
-    }
-    let text = std::fs::read(folder.join(ORDER_FILE)).ok()?;
-    let wanted: Wanted = serde_json::from_slice(&text).ok()?;
-    Some(wanted.device)
+/// What an order asks of the process itself, read leniently: errors are reported later.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Wanted {
+    device: String,
+    threads: u32,
 }
 
-/// Restarts this program with libtorch_cuda loaded, if `device` asks for it and it is there.
+/// Starts this program again, once, with the environment that the order in `folder` needs and that
+/// libraries only read when they are loaded. Keeps the process id and costs a fraction of a second.
+/// Must be called before any lock is taken. Does nothing when all is set already.
 ///
-/// The program links only against libtorch_cpu, so that one build serves hosts with and without a
-/// GPU. libtorch_cuda registers its kernels when it is loaded; loading it from Rust would be
-/// `dlopen`, which is `unsafe`. `exec` with `LD_PRELOAD` is not, keeps the process id, and costs a
-/// few milliseconds. Must be called before any lock or file is opened. Returns if there is nothing
-/// to load; the missing device is then reported by [`parse`].
-pub fn load_cuda(device: &str) {
-    if !device.starts_with("cuda") || cuda_is_loaded() || std::env::var_os(SECOND_START).is_some() {
+/// * libtorch_cuda, for a CUDA device. The program links only against libtorch_cpu, so that one build
+///   serves hosts with and without a GPU; libtorch_cuda registers its kernels when it is loaded.
+///   Loading it from Rust would be `dlopen`, which is `unsafe`; `LD_PRELOAD` is not. If it is not
+///   there, [`parse`] reports the missing device.
+/// * `OMP_WAIT_POLICY=passive`, for more than one thread. The OpenMP library otherwise spins at the end of every
+///   operation, which makes a small network 10 to 50 times slower when other programs use the cores.
+pub fn start_again_if_needed(folder: &Path) {
+    if std::env::var_os(SECOND_START).is_some() {
         return;
     }
-    let Some(library) = folders().into_iter().map(|folder| folder.join(CUDA_LIBRARY)).find(|library| library.exists())
-    else {
+    let order = std::fs::read(folder.join(ORDER_FILE)).unwrap_or_default();
+    let wanted: Wanted = serde_json::from_slice(&order).unwrap_or_default();
+    let mut needed: Vec<(&str, OsString)> = Vec::new();
+    if wanted.threads > 1 && std::env::var_os(WAIT_POLICY).is_none() {
+        needed.push((WAIT_POLICY, "passive".into()));
+    }
+    if wanted.device.starts_with("cuda") && !cuda_is_loaded() {
+        let mut libraries = folders().into_iter().map(|folder| folder.join(CUDA_LIBRARY));
+        if let Some(library) = libraries.find(|library| library.exists()) {
+            let mut preload = library.into_os_string();
+            if let Some(others) = std::env::var_os(PRELOAD) {
+                preload.push(":");
+                preload.push(others);
+            }
+            needed.push((PRELOAD, preload));
+        }
+    }
+    if needed.is_empty() {
         return;
-    };
+    }
     let Ok(program) = std::env::current_exe() else {
         return;
     };
-    let mut preload = library.into_os_string();
-    if let Some(others) = std::env::var_os("LD_PRELOAD") {
-        preload.push(":");
-        preload.push(others);
-    }
-    let error = Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .env("LD_PRELOAD", preload)
-        .env(SECOND_START, "1")
-        .exec();
-    say(format_args!("cannot start again with libtorch_cuda: {error}"));
+    let mut again = Command::new(program);
+    again.args(std::env::args_os().skip(1)).envs(needed).env(SECOND_START, "1");
+    say(format_args!("cannot start again with another environment: {}", again.exec()));
 }
 
 /// Where libtorch may be: named by the user, built against, or installed beside the program.

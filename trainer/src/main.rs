@@ -90,10 +90,8 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn attempt(folder: &Path) -> anyhow::Result<ExitCode> {
-    // Before any lock is taken: this may start the program again.
-    if let Some(device) = device::wanted_in(folder) {
-        device::load_cuda(&device);
-    }
+    // Before any lock is taken.
+    device::start_again_if_needed(folder);
     let stop = Stop::default();
     stop.on_signals().context("cannot handle signals")?;
     let mut link = match Link::open(folder) {
