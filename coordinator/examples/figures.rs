@@ -234,22 +234,35 @@ async fn scale(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a pretend agent saw.
+#[derive(Default)]
+struct Ran {
+    done: u64,
+    /// When it had its first trial.
+    first: Option<Instant>,
+    /// From reporting an end to having the next trial.
+    turns: Vec<Duration>,
+}
+
 /// A pretend agent: reports every trial as done as soon as it has it. Ends after `idle` without work.
-async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) -> anyhow::Result<u64> {
+async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) -> anyhow::Result<Ran> {
     let mut client = AgentsClient::new(channel);
     let facts = facts(number, slots);
     let agent_id = id_bytes(facts.agent);
     client.hello(hello_request(&facts, &[], "figures")).await?;
-    let (mut done, mut quiet) = (0, 0);
+    let (mut ran, mut quiet) = (Ran::default(), 0);
     let mut held: Vec<Lease> = Vec::new();
     loop {
         if held.is_empty() {
             if idle.is_some_and(|most| quiet >= most) {
-                return Ok(done);
+                return Ok(ran);
             }
             let poll = v1::PollRequest { agent_id: agent_id.clone(), known: Vec::new(), wait_ms: 200, revision: 0 };
             let orders = client.poll(poll).await?.into_inner().orders.context("orders")?;
             held = leases(&orders.leases)?;
+            if !held.is_empty() {
+                ran.first.get_or_insert(Instant::now());
+            }
             quiet = if held.is_empty() { quiet + 1 } else { 0 };
             continue;
         }
@@ -259,8 +272,10 @@ async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) 
                 .map(|what| v1::Effect::from(&Effect { lease: *lease, what }))
         });
         let report = v1::ReportRequest { agent_id: agent_id.clone(), effects: effects.collect(), known: Vec::new() };
-        done += held.len() as u64;
+        ran.done += held.len() as u64;
+        let start = Instant::now();
         let reply = client.report(report).await?.into_inner();
+        ran.turns.push(start.elapsed());
         held = leases(&reply.orders.context("orders")?.leases)?;
     }
 }
@@ -270,11 +285,26 @@ async fn dispatch(dir: &Path, agents: u128, slots: usize, trials: u32) -> anyhow
     let address = channel.clone();
     let start = Instant::now();
     let running = try_join_all((0..agents).map(|number| tokio::spawn(agent(address.clone(), number, slots, Some(2)))));
+    // The agents poll before there is anything to do.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let asked = Instant::now();
     submit(&channel, "noop", trials).await?;
     let submitted = start.elapsed();
-    let done: u64 = running.await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().sum();
+    let ran = running.await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let done: u64 = ran.iter().map(|ran| ran.done).sum();
     // The last agent waits two polls of 200 ms for nothing.
     let seconds = (start.elapsed() - submitted).as_secs_f64() - 0.4;
     say(&format!("{done} trials in {seconds:.2} s: {:.0} trials/s; {}", done as f64 / seconds, memory()?));
+    let first = ran.iter().filter_map(|ran| ran.first).min().context("nothing ran")?;
+    let mut turns: Vec<Duration> = ran.into_iter().flat_map(|ran| ran.turns).collect();
+    turns.sort_unstable();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let at = |share: f64| ms(turns[((turns.len() - 1) as f64 * share) as usize]);
+    say(&format!(
+        "submit to first start {:.1} ms; end reported to next trial: median {:.1} ms, p99 {:.1} ms",
+        ms(first - asked),
+        at(0.5),
+        at(0.99)
+    ));
     Ok(())
 }

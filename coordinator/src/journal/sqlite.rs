@@ -30,7 +30,7 @@ const VERSION: i64 = 1;
 /// Older ones have a bug that can damage a WAL after a checkpoint.
 const OLDEST_SQLITE: &str = "3.51.3";
 /// Events that are read back at once.
-const CHUNK: u64 = 8192;
+const CHUNK: u64 = 2048;
 /// Chunks that are parsed while others are folded.
 const AHEAD: usize = 4;
 /// SQLite's result codes for a file system without room: SQLITE_FULL, SQLITE_IOERR_SHMSIZE.

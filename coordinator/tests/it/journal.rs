@@ -112,7 +112,7 @@ async fn many_small_commits_are_read_back_in_order() {
     let (mut journal, _) = open(folder.path()).await.unwrap();
     let event = |number: u64| Event::RetryDue { trial: TrialId::derive(sweep(), &number.to_string()) };
     let mut written = 0;
-    for count in [1, 2, 9000, 1, 8192, 3] {
+    for count in [1, 2, 9000, 1, 2048, 3] {
         let events = (written..written + count).map(event).collect();
         journal.commit(&Batch { at: Timestamp(written as i64), events, ..Batch::default() }).await.unwrap();
         written += count;
