@@ -75,6 +75,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
         "8 zip[0].dropout",
         "10 point[0].batch",
         "12 exclude[0].lr",
+        "0 dataset",
     ];
     assert_eq!(found, expected);
 }
@@ -152,6 +153,18 @@ fn depth_is_no_danger() {
     ] {
         assert!(!errors(text.as_bytes()).is_empty());
     }
+}
+
+#[test]
+fn what_has_no_place_points_nowhere() {
+    let found = errors(format!("name = \"x\"\n{} = 1\n", ["a"; 200].join(".")).as_bytes());
+    assert_eq!((found[0].reason, found[0].line), (Reason::SpecSyntax, 0), "{}", shown(&found));
+}
+
+#[test]
+fn a_name_that_means_nothing_here_gets_no_far_fetched_hint() {
+    let found = errors(format!("{HEAD}\"データ\" = 1\n").as_bytes());
+    assert_eq!(found[0].hint, None, "{}", shown(&found));
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Reader<'_> {
     /// The axes of a table, drawn ranges being values.
     fn leaves<'n>(&mut self, node: &'n Node, key: &str) -> Vec<Leaf<'n>> {
         let Item::Table(entries) = &node.item else {
-            self.wrong_type(key, node, "a table", "");
+            self.wrong_type(key, node, "a table", if key == "grid" { "write [grid]" } else { "" });
             return Vec::new();
         };
         let mut leaves = Vec::new();
@@ -265,7 +265,7 @@ impl Reader<'_> {
             }
             choices.push(choice);
         }
-        (self.errors.len() == before).then_some(choices)
+        (self.errors.len() == before && choices.len() == items.len()).then_some(choices)
     }
 
     fn rows(&mut self, tables: Vec<(usize, &Node)>, what: &str, axes: &[&str]) -> Vec<Row> {

@@ -74,6 +74,10 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     };
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
+    if !entries.iter().any(names_dataset) {
+        let hint = "add a line like `dataset = \"imagenette\"` at the top";
+        (reader.errors).push(Reason::MissingField, "dataset", None, "the sweep needs a data set", hint);
+    }
     let spec = Spec {
         name,
         description,
@@ -88,6 +92,20 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         keys,
     };
     if reader.errors.is_empty() { Ok(spec) } else { Err(reader.errors.into_list()) }
+}
+
+/// Whether a key of the file says anything about the data set.
+fn names_dataset(entry: &Entry) -> bool {
+    let inside = |node: &Node| match &node.item {
+        Item::Table(entries) => entries.iter().any(|entry| entry.key == "dataset"),
+        _ => false,
+    };
+    match (entry.key.as_str(), &entry.node.item) {
+        ("dataset", _) => true,
+        ("grid", _) => inside(&entry.node),
+        ("zip" | "point", Item::Array(tables)) => tables.iter().any(inside),
+        _ => false,
+    }
 }
 
 impl Reader<'_> {
@@ -236,15 +254,16 @@ impl Reader<'_> {
                 };
                 let hint = "choose another name: letters, digits, `.`, `_`, `-`";
                 (self.errors).push(Reason::NameInvalid, key, Some(&entry.span), what, hint);
+                found.push((entry.key.clone(), None));
                 continue;
             }
             if !matches!(entry.node.item, Item::Array(_)) {
                 self.wrong_type(&key, &entry.node, "a list of steps", "");
+                found.push((entry.key.clone(), None));
                 continue;
             }
-            if let Some(choice) = self.resolve("augmentation", &key, &entry.node) {
-                found.push((entry.key.clone(), choice.value));
-            }
+            let choice = self.resolve("augmentation", &key, &entry.node);
+            found.push((entry.key.clone(), choice.map(|choice| choice.value)));
         }
         self.variants.extend(found);
     }
@@ -323,6 +342,8 @@ impl Reader<'_> {
         } else if TOP_LEVEL.contains(&segments[0]) {
             let key = segments[0];
             format!("`{key}` belongs at the top of the file, above the first [table]")
+        } else if segments[0] == "augmentation" {
+            "it is a name or a list of steps such as [\"flip\", { crop = { padding = 0.25 } }]".to_owned()
         } else if stray.reason != Reason::UnknownField {
             suggest::hint(wrong, names)
         } else if let Some(near) = suggest::nearest(path, paths) {

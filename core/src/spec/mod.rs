@@ -202,8 +202,8 @@ pub fn parse(text: &[u8]) -> Result<Spec, Vec<SpecError>> {
     if !syntax.is_empty() {
         let mut errors = Errors::new(text);
         for error in syntax {
-            let span = error.span().unwrap_or(0..0);
-            errors.push(Reason::SpecSyntax, "", Some(&span), value::harmless(error.message()), "");
+            // The limit of nesting has no place.
+            errors.push(Reason::SpecSyntax, "", error.span().as_ref(), value::harmless(error.message()), "");
         }
         return Err(errors.into_list());
     }

@@ -20,6 +20,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("axes", "grid"),
     ("image_width", "image_size"),
     ("resolution", "image_size"),
+    ("optim", "optimizer"),
+    ("sgd", "optimizer"),
+    ("adam", "optimizer"),
+    ("flip", "augmentation"),
+    ("crop", "augmentation"),
 ];
 
 /// The nearest of `names`, if one is near. A name whose last segment is what was written counts as
@@ -41,7 +46,7 @@ pub(super) fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>)
             }
             let near = |a: &str, b: &str| {
                 let distance = strsim::damerau_levenshtein(a, b);
-                (distance <= (a.len() / 3).max(1)).then_some(distance)
+                (distance <= (a.chars().count() / 3).max(1)).then_some(distance)
             };
             // Another place is worse than a slip of the finger, better than nothing.
             let elsewhere = near(&tail_of_wrong, &tail).map(|distance| distance + 1);
@@ -77,6 +82,8 @@ mod tests {
             ("optimizer.momentum", Some("optimizer.sgd.momentum")),
             ("epocks", Some("epochs")),
             ("zzzzzz", None),
+            ("データ", None),
+            ("sgd", None),
         ] {
             assert_eq!(nearest(wrong, names), right, "{wrong}");
         }

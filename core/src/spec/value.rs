@@ -26,8 +26,8 @@ pub(super) struct Reader<'a> {
     pub(super) text: &'a str,
     pub(super) errors: Errors<'a>,
     pub(super) schema: Schema,
-    /// Augmentations that the file names.
-    pub(super) variants: BTreeMap<String, Value>,
+    /// Augmentations that the file names; without a value, what is wrong with it has been said.
+    pub(super) variants: BTreeMap<String, Option<Value>>,
     /// Canonical values already worked out, by path and text.
     memo: BTreeMap<(String, String), Value>,
 }
@@ -130,6 +130,13 @@ impl<'a> Reader<'a> {
             // Exact up to 2^53, nearest above: as if written with a decimal point.
             Item::Int(value) => value as f64,
             Item::Float(value) => value,
+            Item::HugeInt => {
+                let text = clip(self.text.get(node.span.clone()).unwrap_or("?"));
+                let what = format!("{text} is not a whole number below 2^63");
+                let hint = "write it with a decimal point or an exponent";
+                self.errors.push(Reason::ValueOutOfRange, key, Some(&node.span), what, hint);
+                return None;
+            }
             _ => {
                 self.wrong_type(key, node, "a number", self.vary(key, node));
                 return None;
@@ -158,7 +165,10 @@ impl<'a> Reader<'a> {
             self.errors.push(Reason::DatasetUnknown, key, Some(span), what, hint);
             return None;
         }
-        Some(Value::from(text))
+        match field {
+            "dataset" => Some(Value::from(one_spelling(text))),
+            _ => Some(Value::from(text)),
+        }
     }
 
     fn table(&mut self, field: &str, fields: &Fields, key: &str, node: &Node) -> Option<Value> {
@@ -200,7 +210,11 @@ impl<'a> Reader<'a> {
         };
         let Some(fields) = variants.get(name) else {
             let what = format!("no {} is called `{}`", noun(field), clip(name));
-            let hint = suggest::hint(name, variants.keys().map(String::as_str));
+            let whole = BUILT_IN.contains(&name.as_str()) || self.variants.contains_key(name);
+            let hint = match field {
+                "augmentation" if whole => "a list holds steps; a name stands alone, without [ ]".to_owned(),
+                _ => suggest::hint(name, variants.keys().map(String::as_str)),
+            };
             self.errors.push(unknown_name(field), key, Some(span), what, hint);
             return None;
         };
@@ -220,11 +234,10 @@ impl<'a> Reader<'a> {
                 (read.len() == items.len()).then_some(Value::Array(read))
             }
             Item::Text(name) => {
-                let found = match self.variants.get(name) {
-                    Some(value) => Some(value.clone()),
-                    None => Augmentation::built_in(name).map(|steps| json!(steps)),
-                };
-                if found.is_none() {
+                let built_in = Augmentation::built_in(name).map(|steps| json!(steps));
+                let own = self.variants.get(name).cloned();
+                let found = built_in.or_else(|| own.clone().flatten());
+                if found.is_none() && own.is_none() {
                     let what = format!("no augmentation is called `{}`", clip(name));
                     let own = self.variants.keys().map(String::as_str);
                     let all: Vec<_> = BUILT_IN.iter().copied().chain(own).collect();
@@ -245,7 +258,12 @@ impl<'a> Reader<'a> {
         let recipe = match typed(path, &raw, None) {
             Ok(recipe) => recipe,
             Err(error) => {
-                let (reason, what) = explain(&error);
+                let (reason, mut what) = explain(&error);
+                // Too large for the field's type: its bound says more than the type does.
+                let largest = typed(path, &json!(u32::MAX), None).map(|recipe| about(path, recipe.check()));
+                if let (true, Ok([bound, ..])) = (raw.is_u64(), largest.as_deref()) {
+                    what = format!("{raw} is not allowed: must be {}", bound.allowed);
+                }
                 self.errors.push(reason, key, Some(&node.span), what, "");
                 return None;
             }
@@ -310,12 +328,18 @@ pub(crate) fn explain(error: &serde_json::Error) -> (Reason, String) {
     } else {
         Reason::WrongType
     };
-    (reason, text)
+    let number = text.strip_prefix("invalid value: integer `").and_then(|rest| rest.strip_suffix("`, expected u32"));
+    match number {
+        Some(number) => (reason, format!("{number} is not allowed: must be at most {}", u32::MAX)),
+        None => (reason, text),
+    }
 }
 
 /// A data set is named, or found by an absolute path that does not climb.
 fn dataset(text: &str) -> Result<(), String> {
-    if text.chars().any(char::is_control) {
+    // Marks that turn the direction of a line make a path look like another one.
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().any(|c| c.is_control() || turns(c)) {
         return Err("control characters in the name of a data set".to_owned());
     }
     let shown = clip(text);
@@ -326,6 +350,15 @@ fn dataset(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{shown}` is neither a name nor an absolute path"))
+}
+
+/// One folder, one text: `/a//b/./` is `/a/b`.
+fn one_spelling(text: &str) -> String {
+    if !text.starts_with('/') {
+        return text.to_owned();
+    }
+    let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    format!("/{}", parts.join("/"))
 }
 
 /// What a field holds, for messages.
