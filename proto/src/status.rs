@@ -14,9 +14,7 @@ use crate::v1::ErrorDetail;
 
 /// A refusal with its stable reason.
 pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
-    let detail = ErrorDetail {
-        reason: reason.to_owned(),
-    };
+    let detail = ErrorDetail { reason: reason.to_owned() };
     Status::with_details(code, message, detail.encode_to_vec().into())
 }
 
@@ -25,10 +23,7 @@ pub fn reason_of(status: &Status) -> Option<String> {
     if status.details().is_empty() {
         return None;
     }
-    ErrorDetail::decode(status.details())
-        .ok()
-        .map(|detail| detail.reason)
-        .filter(|reason| !reason.is_empty())
+    ErrorDetail::decode(status.details()).ok().map(|detail| detail.reason).filter(|reason| !reason.is_empty())
 }
 
 /// A refusal of the core.
@@ -36,20 +31,16 @@ pub fn rejected(reject: &Reject) -> Status {
     let code = match reject {
         Reject::SweepUnknown(_) | Reject::TrialUnknown(_) => Code::NotFound,
         Reject::AgentUnknown(_) => Code::FailedPrecondition,
-        Reject::DatasetUnknown { .. }
-        | Reject::DatasetBroken { .. }
-        | Reject::BatchTooLarge { .. } => Code::InvalidArgument,
+        Reject::DatasetUnknown { .. } | Reject::DatasetBroken { .. } | Reject::BatchTooLarge { .. } => {
+            Code::InvalidArgument
+        }
     };
     status(code, reject.reason(), reject.to_string())
 }
 
 impl From<ConvertError> for Status {
     fn from(error: ConvertError) -> Self {
-        status(
-            Code::InvalidArgument,
-            ConvertError::REASON,
-            error.to_string(),
-        )
+        status(Code::InvalidArgument, ConvertError::REASON, error.to_string())
     }
 }
 

@@ -78,10 +78,7 @@ impl From<Verdict> for v1::Verdict {
             Verdict::Fenced => (Kind::Fenced, 0),
             Verdict::Unknown => (Kind::Unknown, 0),
         };
-        Self {
-            kind: kind.into(),
-            acked_seq,
-        }
+        Self { kind: kind.into(), acked_seq }
     }
 }
 
@@ -89,15 +86,10 @@ impl TryFrom<v1::Verdict> for Verdict {
     type Error = ConvertError;
     fn try_from(verdict: v1::Verdict) -> Result<Self, ConvertError> {
         match verdict.kind() {
-            Kind::Continue => Ok(Self::Continue {
-                acked_seq: verdict.acked_seq,
-            }),
+            Kind::Continue => Ok(Self::Continue { acked_seq: verdict.acked_seq }),
             Kind::Fenced => Ok(Self::Fenced),
             Kind::Unknown => Ok(Self::Unknown),
-            Kind::Unspecified => Err(ConvertError::new(
-                "verdict.kind",
-                ConvertReason::UnknownValue,
-            )),
+            Kind::Unspecified => Err(ConvertError::new("verdict.kind", ConvertReason::UnknownValue)),
         }
     }
 }

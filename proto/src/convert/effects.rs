@@ -13,59 +13,37 @@ use crate::v1::ended::How;
 impl From<&Effect> for v1::Effect {
     fn from(effect: &Effect) -> Self {
         let what = match &effect.what {
-            EffectKind::Metrics(epochs) => What::Metrics(v1::Metrics {
-                epochs: epochs.iter().map(v1::EpochMetrics::from).collect(),
-            }),
+            EffectKind::Metrics(epochs) => {
+                What::Metrics(v1::Metrics { epochs: epochs.iter().map(v1::EpochMetrics::from).collect() })
+            }
             EffectKind::Checkpoint(checkpoint) => What::Checkpoint(checkpoint.into()),
-            EffectKind::Ended { final_seq, how } => What::Ended(v1::Ended {
-                final_seq: *final_seq,
-                how: Some(how.into()),
-            }),
+            EffectKind::Ended { final_seq, how } => {
+                What::Ended(v1::Ended { final_seq: *final_seq, how: Some(how.into()) })
+            }
         };
-        Self {
-            lease: Some(effect.lease.into()),
-            what: Some(what),
-        }
+        Self { lease: Some(effect.lease.into()), what: Some(what) }
     }
 }
 
 impl TryFrom<&v1::Effect> for Effect {
     type Error = ConvertError;
     fn try_from(effect: &v1::Effect) -> Result<Self, ConvertError> {
-        let what = match effect
-            .what
-            .as_ref()
-            .ok_or(ConvertError::missing("effect.what"))?
-        {
-            What::Metrics(metrics) => {
-                EffectKind::Metrics(metrics.epochs.iter().map(EpochMetrics::from).collect())
-            }
+        let what = match effect.what.as_ref().ok_or(ConvertError::missing("effect.what"))? {
+            What::Metrics(metrics) => EffectKind::Metrics(metrics.epochs.iter().map(EpochMetrics::from).collect()),
             What::Checkpoint(checkpoint) => EffectKind::Checkpoint(checkpoint.try_into()?),
             What::Ended(ended) => {
-                let how = ended
-                    .how
-                    .as_ref()
-                    .ok_or(ConvertError::missing("ended.how"))?;
-                EffectKind::Ended {
-                    final_seq: ended.final_seq,
-                    how: how.try_into()?,
-                }
+                let how = ended.how.as_ref().ok_or(ConvertError::missing("ended.how"))?;
+                EffectKind::Ended { final_seq: ended.final_seq, how: how.try_into()? }
             }
         };
-        Ok(Self {
-            lease: lease(effect.lease.as_ref())?,
-            what,
-        })
+        Ok(Self { lease: lease(effect.lease.as_ref())?, what })
     }
 }
 
 impl From<&Ending> for How {
     fn from(how: &Ending) -> Self {
         match how {
-            Ending::Done { early, weights } => Self::Done(v1::Done {
-                early: *early,
-                weights: weights.clone(),
-            }),
+            Ending::Done { early, weights } => Self::Done(v1::Done { early: *early, weights: weights.clone() }),
             Ending::Stopped => Self::Stopped(v1::Stopped {}),
             Ending::Failed(failure) => Self::Failed(v1::Failure {
                 class: failure.class.as_str().to_owned(),
@@ -80,10 +58,7 @@ impl TryFrom<&How> for Ending {
     type Error = ConvertError;
     fn try_from(how: &How) -> Result<Self, ConvertError> {
         Ok(match how {
-            How::Done(done) => Self::Done {
-                early: done.early,
-                weights: done.weights.clone(),
-            },
+            How::Done(done) => Self::Done { early: done.early, weights: done.weights.clone() },
             How::Stopped(_) => Self::Stopped,
             How::Failed(failure) => Self::Failed(Failure {
                 class: class(&failure.class)?,
@@ -105,10 +80,7 @@ fn class(word: &str) -> Result<FailureClass, ConvertError> {
         FailureClass::Crash,
     ];
     let found = ALL.into_iter().find(|class| class.as_str() == word);
-    found.ok_or(ConvertError::new(
-        "failure.class",
-        ConvertReason::UnknownValue,
-    ))
+    found.ok_or(ConvertError::new("failure.class", ConvertReason::UnknownValue))
 }
 
 impl From<EffectResult> for v1::EffectResult {
@@ -118,10 +90,7 @@ impl From<EffectResult> for v1::EffectResult {
             EffectResult::Gap { acked_seq } => (Kind::Gap, acked_seq),
             EffectResult::Fenced => (Kind::Fenced, 0),
         };
-        Self {
-            kind: kind.into(),
-            acked_seq,
-        }
+        Self { kind: kind.into(), acked_seq }
     }
 }
 
@@ -133,10 +102,7 @@ impl TryFrom<v1::EffectResult> for EffectResult {
             Kind::Accepted => Ok(Self::Accepted { acked_seq }),
             Kind::Gap => Ok(Self::Gap { acked_seq }),
             Kind::Fenced => Ok(Self::Fenced),
-            Kind::Unspecified => Err(ConvertError::new(
-                "result.kind",
-                ConvertReason::UnknownValue,
-            )),
+            Kind::Unspecified => Err(ConvertError::new("result.kind", ConvertReason::UnknownValue)),
         }
     }
 }
@@ -151,13 +117,9 @@ mod tests {
 
     #[test]
     fn every_effect_survives_the_wire_with_the_bits_of_its_numbers() {
-        let lease = Lease {
-            trial: TrialId::derive(SweepId::derive("x", ""), "a"),
-            attempt: 1,
-        };
+        let lease = Lease { trial: TrialId::derive(SweepId::derive("x", ""), "a"), attempt: 1 };
         let odd = Num(f64::from_bits(0xfff8_0000_0000_0123));
-        let [train_accuracy, val_accuracy, images_per_s, seconds] =
-            [0.25, 0.5, 100.0, 2.0].map(Num);
+        let [train_accuracy, val_accuracy, images_per_s, seconds] = [0.25, 0.5, 100.0, 2.0].map(Num);
         let (train_loss, val_loss, lr) = (odd, Num(f64::INFINITY), Num(-0.0));
         let epochs = vec![EpochMetrics {
             seq: 1,
@@ -170,36 +132,15 @@ mod tests {
             images_per_s,
             seconds,
         }];
-        let checkpoint = Checkpoint {
-            kind: CheckpointKind::Best,
-            epoch: 1,
-            seq: 1,
-            sha256: "0f".repeat(32),
-            bytes: 7,
-        };
-        let failure = Failure {
-            class: FailureClass::OutOfMemory,
-            reason: "oom".to_owned(),
-            message: "too much".to_owned(),
-        };
+        let checkpoint = Checkpoint { kind: CheckpointKind::Best, epoch: 1, seq: 1, sha256: "0f".repeat(32), bytes: 7 };
+        let failure =
+            Failure { class: FailureClass::OutOfMemory, reason: "oom".to_owned(), message: "too much".to_owned() };
         let kinds = [
             EffectKind::Metrics(epochs),
             EffectKind::Checkpoint(checkpoint),
-            EffectKind::Ended {
-                final_seq: 1,
-                how: Ending::Done {
-                    early: true,
-                    weights: "ab".to_owned(),
-                },
-            },
-            EffectKind::Ended {
-                final_seq: 1,
-                how: Ending::Stopped,
-            },
-            EffectKind::Ended {
-                final_seq: 1,
-                how: Ending::Failed(failure),
-            },
+            EffectKind::Ended { final_seq: 1, how: Ending::Done { early: true, weights: "ab".to_owned() } },
+            EffectKind::Ended { final_seq: 1, how: Ending::Stopped },
+            EffectKind::Ended { final_seq: 1, how: Ending::Failed(failure) },
         ];
         for what in kinds {
             let effect = Effect { lease, what };
@@ -209,16 +150,7 @@ mod tests {
 
     #[test]
     fn an_effect_with_a_hole_is_named() {
-        let effect = v1::Effect {
-            lease: None,
-            what: Some(What::Ended(v1::Ended {
-                final_seq: 0,
-                how: None,
-            })),
-        };
-        assert_eq!(
-            Effect::try_from(&effect).unwrap_err().to_string(),
-            "field `ended.how` is missing"
-        );
+        let effect = v1::Effect { lease: None, what: Some(What::Ended(v1::Ended { final_seq: 0, how: None })) };
+        assert_eq!(Effect::try_from(&effect).unwrap_err().to_string(), "field `ended.how` is missing");
     }
 }

@@ -17,18 +17,13 @@ pub fn id_bytes<Kind>(id: Id<Kind>) -> Bytes {
 /// # Errors
 /// When there are not 16 bytes.
 pub fn id<Kind>(bytes: &[u8], field: &'static str) -> Result<Id<Kind>, ConvertError> {
-    let bytes = bytes
-        .try_into()
-        .map_err(|_| ConvertError::new(field, ConvertReason::NotAnId))?;
+    let bytes = bytes.try_into().map_err(|_| ConvertError::new(field, ConvertReason::NotAnId))?;
     Ok(Id::from(Uuid::from_bytes(bytes)))
 }
 
 impl From<Lease> for v1::Lease {
     fn from(lease: Lease) -> Self {
-        Self {
-            trial_id: id_bytes(lease.trial),
-            attempt: lease.attempt,
-        }
+        Self { trial_id: id_bytes(lease.trial), attempt: lease.attempt }
     }
 }
 
@@ -37,10 +32,7 @@ impl TryFrom<&v1::Lease> for Lease {
     fn try_from(lease: &v1::Lease) -> Result<Self, ConvertError> {
         let trial = id(&lease.trial_id, "lease.trial_id")?;
         match lease.attempt {
-            0 => Err(ConvertError::new(
-                "lease.attempt",
-                ConvertReason::OutOfRange,
-            )),
+            0 => Err(ConvertError::new("lease.attempt", ConvertReason::OutOfRange)),
             attempt => Ok(Self { trial, attempt }),
         }
     }
@@ -81,27 +73,10 @@ mod tests {
 
     #[test]
     fn a_lease_survives_the_wire_and_nonsense_does_not() {
-        let lease = Lease {
-            trial: TrialId::derive(SweepId::derive("x", ""), "a"),
-            attempt: 2,
-        };
+        let lease = Lease { trial: TrialId::derive(SweepId::derive("x", ""), "a"), attempt: 2 };
         assert_eq!(Lease::try_from(v1::Lease::from(lease)), Ok(lease));
-        let check = |lease: v1::Lease, field: &str| {
-            assert_eq!(Lease::try_from(lease).unwrap_err().field, field)
-        };
-        check(
-            v1::Lease {
-                attempt: 0,
-                ..lease.into()
-            },
-            "lease.attempt",
-        );
-        check(
-            v1::Lease {
-                trial_id: Bytes::from_static(b"short"),
-                attempt: 1,
-            },
-            "lease.trial_id",
-        );
+        let check = |lease: v1::Lease, field: &str| assert_eq!(Lease::try_from(lease).unwrap_err().field, field);
+        check(v1::Lease { attempt: 0, ..lease.into() }, "lease.attempt");
+        check(v1::Lease { trial_id: Bytes::from_static(b"short"), attempt: 1 }, "lease.trial_id");
     }
 }

@@ -67,18 +67,12 @@ impl TryFrom<&v1::Checkpoint> for Checkpoint {
             v1::CheckpointKind::Last => CheckpointKind::Last,
             v1::CheckpointKind::Best => CheckpointKind::Best,
             v1::CheckpointKind::Unspecified => {
-                return Err(ConvertError::new(
-                    "checkpoint.kind",
-                    ConvertReason::UnknownValue,
-                ));
+                return Err(ConvertError::new("checkpoint.kind", ConvertReason::UnknownValue));
             }
         };
         let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if checkpoint.sha256.len() != 64 || !checkpoint.sha256.bytes().all(digit) {
-            return Err(ConvertError::new(
-                "checkpoint.sha256",
-                ConvertReason::NotADigest,
-            ));
+            return Err(ConvertError::new("checkpoint.sha256", ConvertReason::NotADigest));
         }
         Ok(Self {
             kind,

@@ -52,11 +52,7 @@ impl TryFrom<&v1::Orders> for Orders {
         Ok(Self {
             revision: orders.revision,
             leases: leases(&orders.leases)?,
-            bodies: orders
-                .bodies
-                .iter()
-                .map(PlacedOrder::try_from)
-                .collect::<Result<_, _>>()?,
+            bodies: orders.bodies.iter().map(PlacedOrder::try_from).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -67,8 +63,7 @@ impl From<&PlacedOrder> for v1::Order {
         Self {
             lease: Some(placed.lease.into()),
             slot: placed.slot,
-            recipe_json: serde_json::to_string(&order.recipe)
-                .expect("a recipe has string keys only"),
+            recipe_json: serde_json::to_string(&order.recipe).expect("a recipe has string keys only"),
             resume: order.resume.as_ref().map(v1::Checkpoint::from),
             best: order.best.as_ref().map(v1::Checkpoint::from),
         }
@@ -80,18 +75,7 @@ impl TryFrom<&v1::Order> for PlacedOrder {
     fn try_from(order: &v1::Order) -> Result<Self, ConvertError> {
         let recipe = serde_json::from_str(&order.recipe_json)
             .map_err(|_| ConvertError::new("order.recipe_json", ConvertReason::NotARecipe))?;
-        let (resume, best) = (
-            checkpoint(order.resume.as_ref())?,
-            checkpoint(order.best.as_ref())?,
-        );
-        Ok(Self {
-            lease: lease(order.lease.as_ref())?,
-            slot: order.slot,
-            order: Order {
-                recipe,
-                resume,
-                best,
-            },
-        })
+        let (resume, best) = (checkpoint(order.resume.as_ref())?, checkpoint(order.best.as_ref())?);
+        Ok(Self { lease: lease(order.lease.as_ref())?, slot: order.slot, order: Order { recipe, resume, best } })
     }
 }
