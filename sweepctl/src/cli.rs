@@ -140,7 +140,7 @@ pub(crate) struct Up {
     /// Where everything is kept [default: ~/.local/state/sweep]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Trials at once [default: one per GPU, else one]
+    /// Trials at once [default: one per GPU; without GPUs one per core, at most one per 2 GiB of memory]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: Option<u32>,
     /// Address to listen on [default: 127.0.0.1:7070]
@@ -198,7 +198,7 @@ pub(crate) struct Submit {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) shape: Shape,

@@ -46,7 +46,7 @@ Exit codes of sweepctl:
 
     0  done
     1  failed: an error here or in the coordinator, or `audit` found a broken rule
-    2  wrong usage, or a sweep file that is missing, unreadable or not valid
+    2  wrong usage, or a sweep file that is missing, unreadable, not valid, or asks for a data set that no agent has
     3  no such sweep, trial or checkpoint
     5  the coordinator does not answer
     6  trials failed or were cancelled (`watch`, `submit --watch`), or have no result (`audit`)

@@ -252,7 +252,7 @@ impl Fault {
                 Some("give the agent its folder (`sweepctl up --data DIR`), or submit with --queue-anyway".to_owned())
             }
             Self::Status { reason: Some(reason), .. } if reason.ends_with("_unknown") => {
-                Some("`sweepctl list` shows the sweeps, `sweepctl show SWEEP` its trials".to_owned())
+                Some("`sweepctl list` shows the sweeps, `sweepctl show SWEEP` its trials; a prefix of an id has 4 digits or more".to_owned())
             }
             Self::NoBest { .. } => Some("name one of its trials, with --last".to_owned()),
             _ => None,
@@ -300,6 +300,10 @@ pub(crate) fn is_transient(status: &tonic::Status) -> bool {
 fn said(server: &str, status: &tonic::Status) -> String {
     match status.message() {
         message if is_transient(status) => format!("the coordinator at {server} does not answer: {message}"),
+        // What tonic says about an answer that is not gRPC.
+        message if message.starts_with("grpc-status header missing") => {
+            format!("what answers at {server} is not a coordinator")
+        }
         "" => format!("the coordinator at {server} refused ({})", status.code()),
         message => message.to_owned(),
     }
@@ -351,6 +355,12 @@ mod tests {
         assert_eq!(of(tonic::Status::failed_precondition("x")), 7);
         assert_eq!(of(tonic::Status::unavailable("x")), 5);
         assert_eq!(of(tonic::Status::internal("x")), 1);
+    }
+
+    #[test]
+    fn a_web_server_is_not_taken_for_a_coordinator() {
+        let status = tonic::Status::unknown("grpc-status header missing, mapped from HTTP status code 404");
+        assert_eq!(said("http://x", &status), "what answers at http://x is not a coordinator");
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub(crate) fn head(file: &SweepFile, sweep: SweepId) -> serde_json::Value {
         "points": plan.points,
         "seeds": plan.seeds,
         "baseline": plan.baseline,
+        "base": plan.base,
         "axes": plan.columns.iter().map(axis).collect::<Vec<_>>(),
     })
 }

@@ -34,6 +34,13 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
     } else {
         out.note(format!("submitted {}", count(submitted.trials, "trial")));
     }
+    if submitted.name != file.plan.name {
+        out.note(format!(
+            "another sweep is called {}; this one is called {}",
+            safe(&file.plan.name),
+            safe(&submitted.name)
+        ));
+    }
     if args.watch {
         return watch::follow(out, &client, &submitted.sweep, args.timeout).await;
     }

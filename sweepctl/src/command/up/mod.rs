@@ -30,6 +30,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A program that lived so long gets the first pause again.
 const LIVED_WELL: Duration = Duration::from_secs(30);
+/// How long an agent may take until it has said which data sets it has, before it is taken to have none.
+const LOOKED_AROUND: Duration = Duration::from_secs(5);
 /// How long programs may take to end before they are killed.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -154,7 +156,15 @@ async fn greet(out: &Out, place: &Place, client: &Client) -> Result<(), Fault> {
     out.note("the coordinator and an agent are running; everybody on this machine can reach them, nobody else");
     out.note(format!("state    {}", place.state.display()));
     out.note(format!("logs     {}", place.state.join("log").display()));
-    let sets: Vec<String> = client.agents().await?.into_iter().flat_map(|agent| agent.datasets).collect();
+    // A restarted coordinator knows the agent before the agent has said again what it has.
+    let deadline = Instant::now() + LOOKED_AROUND;
+    let sets = loop {
+        let sets: Vec<String> = client.agents().await?.into_iter().flat_map(|agent| agent.datasets).collect();
+        if !sets.is_empty() || !place.has_data() || Instant::now() >= deadline {
+            break sets;
+        }
+        sleep(ASK_EVERY).await;
+    };
     match sets.as_slice() {
         [] => out.note("data     no data sets found; --data DIR names a folder that holds some"),
         some => out.note(format!("data     {}", safe(&some.join(", ")))),

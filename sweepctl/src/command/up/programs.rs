@@ -70,6 +70,11 @@ impl Place {
         client.info().await.is_ok_and(|info| folder(info.data_dir.as_ref()).is_ok_and(|dir| dir == own))
     }
 
+    /// Whether it was said where data sets are.
+    pub(super) fn has_data(&self) -> bool {
+        !self.data.is_empty()
+    }
+
     /// How the coordinator is started.
     pub(super) fn coordinator(&self) -> Result<Recipe, Fault> {
         let listen = match (&self.server, self.listen) {
