@@ -199,7 +199,9 @@ pub enum Reject {
         problem: String,
     },
     /// A batch would not fit into the data.
-    #[error("batch_size = {batch_size} is larger than the {images} training images of `{dataset}`; use at most {images}")]
+    #[error(
+        "batch_size = {batch_size} is larger than the {images} training images of `{dataset}`; use at most {images}"
+    )]
     BatchTooLarge {
         /// The value.
         batch_size: u64,

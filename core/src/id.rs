@@ -72,10 +72,7 @@ impl SweepId {
     /// repetitions of the same spec apart (empty for the first).
     pub fn derive(canonical: &str, run: &str) -> Self {
         let scope = Uuid::new_v5(&NAMESPACE, b"sweep");
-        Self::from(Uuid::new_v5(
-            &scope,
-            format!("{run}\n{canonical}").as_bytes(),
-        ))
+        Self::from(Uuid::new_v5(&scope, format!("{run}\n{canonical}").as_bytes()))
     }
 }
 
@@ -122,10 +119,7 @@ impl FromStr for Lease {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fail = || LeaseParseError(text.to_owned());
         let (trial, attempt) = text.rsplit_once('-').ok_or_else(fail)?;
-        Ok(Self {
-            trial: trial.parse().map_err(|_| fail())?,
-            attempt: attempt.parse().map_err(|_| fail())?,
-        })
+        Ok(Self { trial: trial.parse().map_err(|_| fail())?, attempt: attempt.parse().map_err(|_| fail())? })
     }
 }
 
@@ -136,19 +130,13 @@ mod tests {
     #[test]
     fn a_lease_survives_being_a_folder_name() {
         let sweep = SweepId::derive("x", "");
-        let lease = Lease {
-            trial: TrialId::derive(sweep, "lr=0.1"),
-            attempt: 3,
-        };
+        let lease = Lease { trial: TrialId::derive(sweep, "lr=0.1"), attempt: 3 };
         assert_eq!(lease.to_string().parse::<Lease>().unwrap(), lease);
         assert!("nonsense".parse::<Lease>().is_err());
     }
 
     #[test]
     fn ids_are_stable_between_releases() {
-        assert_eq!(
-            SweepId::derive("x", "").to_string(),
-            "015ac00b20745b3399e3685928a3a014"
-        );
+        assert_eq!(SweepId::derive("x", "").to_string(), "015ac00b20745b3399e3685928a3a014");
     }
 }

@@ -71,12 +71,7 @@ impl<'de> Deserialize<'de> for Num {
                 Ok(Num(value as f64))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Num, E> {
-                let bits = |hex: &str| {
-                    u64::from_str_radix(hex, 16)
-                        .ok()
-                        .map(f64::from_bits)
-                        .filter(|v| v.is_nan())
-                };
+                let bits = |hex: &str| u64::from_str_radix(hex, 16).ok().map(f64::from_bits).filter(|v| v.is_nan());
                 match text {
                     "nan" => Ok(Num(f64::NAN)),
                     "inf" => Ok(Num(f64::INFINITY)),
@@ -97,23 +92,9 @@ mod tests {
     #[test]
     fn every_kind_of_float_survives_json_with_its_bits() {
         let odd_nan = f64::from_bits(0xfff8_0000_0000_0123);
-        for value in [
-            0.0,
-            -0.0,
-            0.1,
-            1e-310,
-            f64::MAX,
-            f64::NAN,
-            odd_nan,
-            f64::INFINITY,
-            f64::NEG_INFINITY,
-        ] {
+        for value in [0.0, -0.0, 0.1, 1e-310, f64::MAX, f64::NAN, odd_nan, f64::INFINITY, f64::NEG_INFINITY] {
             let text = serde_json::to_string(&Num(value)).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Num>(&text).unwrap(),
-                Num(value),
-                "{text}"
-            );
+            assert_eq!(serde_json::from_str::<Num>(&text).unwrap(), Num(value), "{text}");
         }
         assert!(serde_json::from_str::<Num>("\"nan:zz\"").is_err());
     }

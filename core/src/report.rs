@@ -212,9 +212,8 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
     let completed = |index: &&u32| matches!(sweep.trials[**index as usize].phase, Phase::Completed { .. });
     let best_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.best.as_ref();
     let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
-    let spread = |pick: fn(&EpochMetrics) -> Num| {
-        Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>())
-    };
+    let spread =
+        |pick: fn(&EpochMetrics) -> Num| Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>());
     let labels = sweep.plan.labels(point).into_iter();
     PointRow {
         rank: None,

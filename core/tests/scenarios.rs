@@ -269,6 +269,46 @@ fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
 }
 
 #[test]
+fn a_checkpoint_brings_the_numbers_of_its_own_epoch_not_of_a_later_one() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits::default()));
+    let lease = lab.leases(1)[0];
+    // Reports run ahead of uploads.
+    lab.epoch(1, lease, 1, 1, 0.5);
+    lab.epoch(1, lease, 2, 2, 0.9);
+    lab.checkpoint(1, lease, CheckpointKind::Last, 1, 1);
+    lab.fail(1, lease, FailureClass::Host, 2);
+    lab.pass(Span::seconds(5));
+    lab.beat(1);
+    let again = lab.leases(1)[0];
+    let (at, _) = lab.core.state().leased(again).unwrap();
+    let progress = lab.core.state().trial(at).progress.clone().unwrap();
+    assert_eq!((progress.last.unwrap().epoch, progress.best.unwrap().epoch), (1, 1), "epoch 2 comes again");
+}
+
+#[test]
+fn a_best_that_came_after_the_last_checkpoint_does_not_replace_the_one_before() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits::default()));
+    let lease = lab.leases(1)[0];
+    for (epoch, accuracy) in [(1, 0.5), (2, 0.4), (3, 0.6)] {
+        lab.epoch(1, lease, u64::from(epoch), epoch, accuracy);
+    }
+    lab.checkpoint(1, lease, CheckpointKind::Best, 1, 1);
+    lab.checkpoint(1, lease, CheckpointKind::Last, 1, 1);
+    lab.checkpoint(1, lease, CheckpointKind::Last, 2, 2);
+    lab.checkpoint(1, lease, CheckpointKind::Best, 3, 3);
+    lab.fail(1, lease, FailureClass::Host, 3);
+    lab.pass(Span::seconds(5));
+    lab.beat(1);
+    let (at, _) = lab.core.state().leased(lab.leases(1)[0]).unwrap();
+    let order = order(lab.core.state(), at).unwrap();
+    assert_eq!((order.resume.unwrap().epoch, order.best.unwrap().epoch), (2, 1));
+}
+
+#[test]
 fn a_crash_loop_is_given_up_and_progress_starts_the_count_again() {
     let mut lab = Lab::new();
     lab.hello(facts(1, 1, 1), &[]);

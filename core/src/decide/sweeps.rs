@@ -48,7 +48,11 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
                 .flat_map(|agent| agent.facts.datasets.iter().map(|facts| facts.name.clone()))
                 .collect();
             let nearest = nearest(dataset, known.iter().map(String::as_str)).map(str::to_owned);
-            return Err(Reject::DatasetUnknown { name: dataset.to_owned(), known: known.into_iter().collect(), nearest });
+            return Err(Reject::DatasetUnknown {
+                name: dataset.to_owned(),
+                known: known.into_iter().collect(),
+                nearest,
+            });
         }
         let usable = |known: &Known<'_>| !matches!(known, Known::Seen(facts) if facts.problem.is_some());
         if !seen.iter().any(usable)

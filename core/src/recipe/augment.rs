@@ -105,12 +105,7 @@ impl Augmentation {
 
     pub(super) fn check(&self, _image_size: u32, bounds: &mut Bounds) {
         let many = self.0.len();
-        bounds.require(
-            many <= 32,
-            "augmentation",
-            format!("{many} steps"),
-            "at most 32 steps",
-        );
+        bounds.require(many <= 32, "augmentation", format!("{many} steps"), "at most 32 steps");
         for step in &self.0 {
             match step {
                 Augment::Flip(Flip { p }) => {
@@ -118,21 +113,11 @@ impl Augmentation {
                 }
                 Augment::Crop(Crop { padding }) => {
                     let ok = (0.0..=0.5).contains(padding);
-                    bounds.require(
-                        ok,
-                        "augmentation.crop.padding",
-                        padding,
-                        "0 to 0.5 of the image side",
-                    );
+                    bounds.require(ok, "augmentation.crop.padding", padding, "0 to 0.5 of the image side");
                 }
                 Augment::ResizedCrop(ResizedCrop { scale_min }) => {
                     let ok = *scale_min > 0.0 && *scale_min <= 1.0;
-                    bounds.require(
-                        ok,
-                        "augmentation.resized-crop.scale_min",
-                        scale_min,
-                        "above 0 and at most 1",
-                    );
+                    bounds.require(ok, "augmentation.resized-crop.scale_min", scale_min, "above 0 and at most 1");
                 }
             }
         }

@@ -161,19 +161,9 @@ pub struct Bounds(Vec<OutOfRange>);
 
 impl Bounds {
     /// Notes `path` as wrong unless `ok`.
-    pub fn require(
-        &mut self,
-        ok: bool,
-        path: impl Into<String>,
-        value: impl ToString,
-        allowed: impl Into<String>,
-    ) {
+    pub fn require(&mut self, ok: bool, path: impl Into<String>, value: impl ToString, allowed: impl Into<String>) {
         if !ok {
-            self.0.push(OutOfRange {
-                path: path.into(),
-                value: value.to_string(),
-                allowed: allowed.into(),
-            });
+            self.0.push(OutOfRange { path: path.into(), value: value.to_string(), allowed: allowed.into() });
         }
     }
 }
@@ -183,71 +173,21 @@ impl Recipe {
     pub fn check(&self) -> Vec<OutOfRange> {
         let mut bounds = Bounds::default();
         let b = &mut bounds;
-        b.require(
-            !self.dataset.is_empty(),
-            "dataset",
-            "\"\"",
-            "the name of a data set or an absolute path",
-        );
-        b.require(
-            (8..=1024).contains(&self.image_size),
-            "image_size",
-            self.image_size,
-            "8 to 1024 pixels",
-        );
-        b.require(
-            (1..=100_000).contains(&self.epochs),
-            "epochs",
-            self.epochs,
-            "1 to 100,000",
-        );
-        b.require(
-            (1..=65_536).contains(&self.batch_size),
-            "batch_size",
-            self.batch_size,
-            "1 to 65,536",
-        );
-        b.require(
-            self.lr.is_finite() && self.lr > 0.0,
-            "lr",
-            self.lr,
-            "a finite number above 0",
-        );
-        b.require(
-            (0.0..1.0).contains(&self.dropout),
-            "dropout",
-            self.dropout,
-            "at least 0 and below 1",
-        );
+        b.require(!self.dataset.is_empty(), "dataset", "\"\"", "the name of a data set or an absolute path");
+        b.require((8..=1024).contains(&self.image_size), "image_size", self.image_size, "8 to 1024 pixels");
+        b.require((1..=100_000).contains(&self.epochs), "epochs", self.epochs, "1 to 100,000");
+        b.require((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size, "1 to 65,536");
+        b.require(self.lr.is_finite() && self.lr > 0.0, "lr", self.lr, "a finite number above 0");
+        b.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "at least 0 and below 1");
         // TOML integers are signed 64 bit: a larger seed could not be written back.
-        b.require(
-            i64::try_from(self.seed).is_ok(),
-            "seed",
-            self.seed,
-            "0 to 2^63 - 1",
-        );
+        b.require(i64::try_from(self.seed).is_ok(), "seed", self.seed, "0 to 2^63 - 1");
         if let Some(stop) = &self.early_stop {
-            b.require(
-                stop.patience >= 1,
-                "early_stop.patience",
-                stop.patience,
-                "at least 1 epoch",
-            );
+            b.require(stop.patience >= 1, "early_stop.patience", stop.patience, "at least 1 epoch");
             let ok = stop.min_delta.is_finite() && stop.min_delta >= 0.0;
-            b.require(
-                ok,
-                "early_stop.min_delta",
-                stop.min_delta,
-                "a finite number, at least 0",
-            );
+            b.require(ok, "early_stop.min_delta", stop.min_delta, "a finite number, at least 0");
         }
         let fraction = self.data.val_fraction;
-        b.require(
-            fraction > 0.0 && fraction < 1.0,
-            "data.val_fraction",
-            fraction,
-            "above 0 and below 1",
-        );
+        b.require(fraction > 0.0 && fraction < 1.0, "data.val_fraction", fraction, "above 0 and below 1");
         b.require(
             i64::try_from(self.data.split_seed).is_ok(),
             "data.split_seed",
@@ -255,20 +195,10 @@ impl Recipe {
             "0 to 2^63 - 1",
         );
         for channel in self.data.mean {
-            b.require(
-                channel.is_finite(),
-                "data.mean",
-                channel,
-                "three finite numbers",
-            );
+            b.require(channel.is_finite(), "data.mean", channel, "three finite numbers");
         }
         for channel in self.data.std {
-            b.require(
-                channel.is_finite() && channel > 0.0,
-                "data.std",
-                channel,
-                "three finite numbers above 0",
-            );
+            b.require(channel.is_finite() && channel > 0.0, "data.std", channel, "three finite numbers above 0");
         }
         self.model.check(self.image_size, b);
         self.augmentation.check(self.image_size, b);
@@ -296,13 +226,9 @@ mod tests {
 
     #[test]
     fn short_names_and_tables_mean_the_same() {
-        let short: Recipe =
-            serde_json::from_str(r#"{"dataset":"x","model":"resnet18","optimizer":"adam"}"#)
-                .unwrap();
-        let long: Recipe = serde_json::from_str(
-            r#"{"dataset":"x","model":{"resnet18":{}},"optimizer":{"adam":{}}}"#,
-        )
-        .unwrap();
+        let short: Recipe = serde_json::from_str(r#"{"dataset":"x","model":"resnet18","optimizer":"adam"}"#).unwrap();
+        let long: Recipe =
+            serde_json::from_str(r#"{"dataset":"x","model":{"resnet18":{}},"optimizer":{"adam":{}}}"#).unwrap();
         assert_eq!(short, long);
     }
 

@@ -61,20 +61,10 @@ impl Model {
     pub(super) fn check(&self, image_size: u32, bounds: &mut Bounds) {
         match self {
             // Five halvings leave at least one pixel of 32.
-            Self::Resnet18(_) => bounds.require(
-                image_size >= 32,
-                "image_size",
-                image_size,
-                "at least 32 for resnet18",
-            ),
+            Self::Resnet18(_) => bounds.require(image_size >= 32, "image_size", image_size, "at least 32 for resnet18"),
             // Two 5x5 convolutions without padding and two halvings leave at least one pixel of 16.
             Self::CifarCnn(_) => {
-                bounds.require(
-                    image_size >= 16,
-                    "image_size",
-                    image_size,
-                    "at least 16 for cifar-cnn",
-                );
+                bounds.require(image_size >= 16, "image_size", image_size, "at least 16 for cifar-cnn");
             }
         }
     }

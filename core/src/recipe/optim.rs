@@ -29,11 +29,7 @@ pub struct Sgd {
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self {
-            momentum: 0.9,
-            weight_decay: 0.0,
-            nesterov: false,
-        }
+        Self { momentum: 0.9, weight_decay: 0.0, nesterov: false }
     }
 }
 
@@ -53,12 +49,7 @@ pub struct Adam {
 
 impl Default for Adam {
     fn default() -> Self {
-        Self {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-        }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
     }
 }
 
@@ -91,52 +82,22 @@ impl Optimizer {
         match self {
             Self::Sgd(sgd) => {
                 let path = |field: &str| format!("optimizer.sgd.{field}");
-                bounds.require(
-                    (0.0..1.0).contains(&sgd.momentum),
-                    path("momentum"),
-                    sgd.momentum,
-                    FRACTION,
-                );
-                bounds.require(
-                    not_negative(sgd.weight_decay),
-                    path("weight_decay"),
-                    sgd.weight_decay,
-                    NOT_NEGATIVE,
-                );
+                bounds.require((0.0..1.0).contains(&sgd.momentum), path("momentum"), sgd.momentum, FRACTION);
+                bounds.require(not_negative(sgd.weight_decay), path("weight_decay"), sgd.weight_decay, NOT_NEGATIVE);
                 let ok = !sgd.nesterov || sgd.momentum > 0.0;
-                bounds.require(
-                    ok,
-                    path("nesterov"),
-                    sgd.nesterov,
-                    "false when momentum is 0",
-                );
+                bounds.require(ok, path("nesterov"), sgd.nesterov, "false when momentum is 0");
             }
             Self::Adam(adam) => {
                 let path = |field: &str| format!("optimizer.adam.{field}");
-                bounds.require(
-                    (0.0..1.0).contains(&adam.beta1),
-                    path("beta1"),
-                    adam.beta1,
-                    FRACTION,
-                );
-                bounds.require(
-                    (0.0..1.0).contains(&adam.beta2),
-                    path("beta2"),
-                    adam.beta2,
-                    FRACTION,
-                );
+                bounds.require((0.0..1.0).contains(&adam.beta1), path("beta1"), adam.beta1, FRACTION);
+                bounds.require((0.0..1.0).contains(&adam.beta2), path("beta2"), adam.beta2, FRACTION);
                 bounds.require(
                     adam.eps.is_finite() && adam.eps > 0.0,
                     path("eps"),
                     adam.eps,
                     "a finite number above 0",
                 );
-                bounds.require(
-                    not_negative(adam.weight_decay),
-                    path("weight_decay"),
-                    adam.weight_decay,
-                    NOT_NEGATIVE,
-                );
+                bounds.require(not_negative(adam.weight_decay), path("weight_decay"), adam.weight_decay, NOT_NEGATIVE);
             }
         }
     }
@@ -204,12 +165,7 @@ impl Schedule {
 
     pub(super) fn check(&self, _epochs: u32, bounds: &mut Bounds) {
         if let Self::Cosine(Cosine { min_lr }) = self {
-            bounds.require(
-                not_negative(*min_lr),
-                "schedule.cosine.min_lr",
-                min_lr,
-                NOT_NEGATIVE,
-            );
+            bounds.require(not_negative(*min_lr), "schedule.cosine.min_lr", min_lr, NOT_NEGATIVE);
         }
     }
 }
@@ -222,12 +178,7 @@ mod tests {
     fn cosine_follows_pytorch() {
         // torch.optim.lr_scheduler.CosineAnnealingLR(lr=0.1, T_max=10), epochs 0, 1, 5, 9.
         let schedule = Schedule::Cosine(Cosine::default());
-        for (epoch, expected) in [
-            (0, 0.1),
-            (1, 0.097_552_825_814_757_68),
-            (5, 0.05),
-            (9, 0.002_447_174_185_242_324),
-        ] {
+        for (epoch, expected) in [(0, 0.1), (1, 0.097_552_825_814_757_68), (5, 0.05), (9, 0.002_447_174_185_242_324)] {
             assert!((schedule.lr_at(0.1, epoch, 10) - expected).abs() < 1e-12);
         }
     }

@@ -20,7 +20,8 @@ pub fn next(state: &State, is_reachable: impl Fn(AgentId) -> bool) -> Option<Eve
     }
     queue::fair(state).find_map(|sweep| {
         let sweep = &state.sweeps[sweep as usize];
-        let heads = sweep.waiting.iter().zip(&sweep.datasets).filter_map(|(set, dataset)| Some((set.first()?, dataset)));
+        let heads =
+            sweep.waiting.iter().zip(&sweep.datasets).filter_map(|(set, dataset)| Some((set.first()?, dataset)));
         let mut heads: Vec<_> = heads.collect();
         heads.sort_unstable();
         heads.into_iter().find_map(|(index, dataset)| {

@@ -32,7 +32,9 @@ impl Agent {
             let path = Path::new(dataset);
             let under = self.facts.data_roots.iter().find_map(|root| path.strip_prefix(root).ok())?;
             let name = under.to_str()?;
-            return Some(self.facts.datasets.iter().find(|facts| facts.name == name).map_or(Known::Unseen, Known::Seen));
+            return Some(
+                self.facts.datasets.iter().find(|facts| facts.name == name).map_or(Known::Unseen, Known::Seen),
+            );
         }
         self.facts.datasets.iter().find(|facts| facts.name == dataset).map(Known::Seen)
     }

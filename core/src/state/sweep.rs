@@ -129,7 +129,8 @@ impl Sweep {
             self.waiting[group].insert(index);
         }
         if phase.is_terminal() {
-            trial.progress_mut().ended = Some(now);
+            let progress = trial.progress_mut();
+            (progress.ended, progress.ahead) = (Some(now), Vec::new());
         } else if let Some(progress) = &mut trial.progress {
             progress.ended = None;
         }

@@ -90,6 +90,8 @@ pub struct Progress {
     pub last_checkpoint: Option<Kept>,
     /// The best state.
     pub best_checkpoint: Option<Checkpoint>,
+    /// Epochs after the last checkpoint, in order: reports run ahead of uploads. Empty once the trial is over.
+    pub ahead: Vec<EpochMetrics>,
     /// Time under lease of ended attempts, microseconds.
     pub spent: i64,
     /// Hash of the final weights.
@@ -105,10 +107,12 @@ pub struct Progress {
 pub struct Kept {
     /// The blob.
     pub checkpoint: Checkpoint,
-    /// The newest epoch when it was kept.
+    /// The epoch it was taken after.
     pub last: Option<EpochMetrics>,
-    /// The best epoch when it was kept.
+    /// The best epoch up to it.
     pub best: Option<EpochMetrics>,
+    /// The checkpoint of that epoch, if it came.
+    pub best_checkpoint: Option<Checkpoint>,
 }
 
 impl Trial {
@@ -138,35 +142,44 @@ impl Trial {
 impl Progress {
     /// A new attempt repeats what came after the last checkpoint: forget it until it comes again.
     pub(super) fn rewind(&mut self) {
+        self.ahead.clear();
         let kept = self.last_checkpoint.as_ref();
         self.last = kept.and_then(|kept| kept.last.clone());
         self.best = kept.and_then(|kept| kept.best.clone());
-        let best_epoch = self.best.as_ref().map_or(0, |best| best.epoch);
-        self.best_checkpoint.take_if(|checkpoint| checkpoint.epoch > best_epoch);
+        self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
     }
 
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
-        let better = match &self.best {
-            None => true,
-            // NaN is never better, and anything is better than NaN.
-            Some(best) => {
-                metrics.val_accuracy.0 > best.val_accuracy.0
-                    || (best.val_accuracy.0.is_nan() && !metrics.val_accuracy.0.is_nan())
-            }
-        };
-        if better {
+        if is_better(metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
         }
         self.last = Some(metrics.clone());
+        self.ahead.push(metrics.clone());
     }
 
     pub(super) fn keep(&mut self, checkpoint: &Checkpoint) {
-        match checkpoint.kind {
-            CheckpointKind::Best => self.best_checkpoint = Some(checkpoint.clone()),
-            CheckpointKind::Last => {
-                let (last, best) = (self.last.clone(), self.best.clone());
-                self.last_checkpoint = Some(Kept { checkpoint: checkpoint.clone(), last, best });
-            }
+        if checkpoint.kind == CheckpointKind::Best {
+            self.best_checkpoint = Some(checkpoint.clone());
+            return;
         }
+        let before = self.last_checkpoint.take();
+        let (mut last, mut best) = before.map_or((None, None), |kept| (kept.last, kept.best));
+        let contained = self.ahead.iter().take_while(|metrics| metrics.epoch <= checkpoint.epoch).count();
+        for metrics in self.ahead.drain(..contained) {
+            if is_better(&metrics, best.as_ref()) {
+                best = Some(metrics.clone());
+            }
+            last = Some(metrics);
+        }
+        let best_checkpoint = self.best_checkpoint.clone().filter(|best| best.epoch <= checkpoint.epoch);
+        self.last_checkpoint = Some(Kept { checkpoint: checkpoint.clone(), last, best, best_checkpoint });
     }
+}
+
+/// Higher validation accuracy. NaN is never better, and anything is better than NaN.
+fn is_better(metrics: &EpochMetrics, than: Option<&EpochMetrics>) -> bool {
+    than.is_none_or(|best| {
+        metrics.val_accuracy.0 > best.val_accuracy.0
+            || (best.val_accuracy.0.is_nan() && !metrics.val_accuracy.0.is_nan())
+    })
 }
