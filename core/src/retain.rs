@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::state::State;
 
-/// The hashes of all blobs that some trial refers to: its newest and its best checkpoint.
+/// The hashes of all blobs that some trial refers to: its newest and its best checkpoint,
+/// and the best that a next attempt would start with.
 pub fn keep(state: &State) -> BTreeSet<String> {
     let progress = state.sweeps.iter().flat_map(|sweep| &sweep.trials).filter_map(|trial| trial.progress.as_deref());
     let checkpoints = progress.flat_map(|progress| {
-        let last = progress.last_checkpoint.as_ref().map(|kept| &kept.checkpoint);
-        last.into_iter().chain(progress.best_checkpoint.as_ref())
+        let kept = progress.last_checkpoint.as_deref();
+        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
+        last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref())
     });
     checkpoints.map(|checkpoint| checkpoint.sha256.clone()).collect()
 }

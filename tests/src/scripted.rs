@@ -184,7 +184,7 @@ impl Trainer for ScriptedTrainer {
                     None => {}
                 }
                 if self.done >= self.script.epochs {
-                    let weights = format!("{:016x}", Random(self.recipe.seed ^ self.recipe.lr.to_bits()).next());
+                    let weights = format!("{:016x}", Random(self.recipe.seed ^ self.recipe.lr.to_bits()).bits());
                     let last = Body::Done(Done { final_seq, early: false, weights });
                     return self.gone(lines, Some(last), ExitKind::Code(0));
                 }

@@ -64,7 +64,7 @@ impl State {
             }
             Event::TrialCompleted { lease, early, weights, .. } => {
                 if let Some(at) = self.end_lease(*lease, now) {
-                    self.trial_mut(at).progress_mut().weights = Some(weights.clone());
+                    self.trial_mut(at).progress_mut().complete(weights);
                     self.set_phase(at, Phase::Completed { early: *early }, now);
                 }
             }

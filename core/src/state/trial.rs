@@ -87,7 +87,7 @@ pub struct Progress {
     /// The epoch with the highest validation accuracy; the earliest of equals.
     pub best: Option<EpochMetrics>,
     /// Where a next attempt goes on.
-    pub last_checkpoint: Option<Kept>,
+    pub last_checkpoint: Option<Box<Kept>>,
     /// The best state.
     pub best_checkpoint: Option<Checkpoint>,
     /// Epochs after the last checkpoint, in order: reports run ahead of uploads. Empty once the trial is over.
@@ -149,6 +149,14 @@ impl Progress {
         self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
     }
 
+    /// The trial is over for good: what a next attempt would need is let go.
+    pub(super) fn complete(&mut self, weights: &str) {
+        self.weights = Some(weights.to_owned());
+        if let Some(kept) = &mut self.last_checkpoint {
+            (kept.last, kept.best, kept.best_checkpoint) = (None, None, None);
+        }
+    }
+
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
         if is_better(metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
@@ -172,7 +180,8 @@ impl Progress {
             last = Some(metrics);
         }
         let best_checkpoint = self.best_checkpoint.clone().filter(|best| best.epoch <= checkpoint.epoch);
-        self.last_checkpoint = Some(Kept { checkpoint: checkpoint.clone(), last, best, best_checkpoint });
+        let kept = Kept { checkpoint: checkpoint.clone(), last, best, best_checkpoint };
+        self.last_checkpoint = Some(Box::new(kept));
     }
 }
 
