@@ -137,11 +137,18 @@ fn crash(exit: &Exit) -> Failure {
         ExitKind::Code(code) => {
             (FailureClass::Crash, "exited", format!("the trainer ended with code {code} and no final line"))
         }
+        // SIGKILL and SIGTERM come from outside: no trainer does that to itself.
+        ExitKind::Signal(number @ (9 | 15)) => {
+            (FailureClass::Host, "killed", format!("the trainer was killed from outside by signal {number}"))
+        }
         ExitKind::Signal(number) => {
-            (FailureClass::Crash, "killed", format!("the trainer was killed by signal {number}"))
+            (FailureClass::Crash, "crashed", format!("the trainer was ended by signal {number}"))
+        }
+        ExitKind::OutOfMemory => {
+            (FailureClass::OutOfMemory, "host_memory", "the kernel killed the trainer for lack of memory".to_owned())
         }
         ExitKind::Vanished => {
-            (FailureClass::Crash, "vanished", "the trainer ended while no agent was there to see it".to_owned())
+            (FailureClass::Host, "vanished", "the trainer ended while no agent was there to see it".to_owned())
         }
         ExitKind::Rebooted => {
             (FailureClass::Host, "host_restarted", "the host was started again under the trainer".to_owned())

@@ -77,7 +77,7 @@ async fn a_killed_trainer_is_reported_and_its_trial_goes_on_from_its_checkpoint(
     let lease = host.fake.running(3).await;
     host.signal_trainer(lease, Signal::KILL);
     let failure = host.fake.event("a failure", failure).await;
-    assert_eq!((failure.class, failure.reason.as_str()), (FailureClass::Crash, "killed"));
+    assert_eq!((failure.class, failure.reason.as_str()), (FailureClass::Host, "killed"));
     let audit = host.fake.finish(sweep).await;
     assert_eq!((audit.completed, audit.attempts), (1, 2));
     let resumed = host.fake.event("a resumed attempt", |event| match event {
@@ -269,7 +269,7 @@ async fn fails(script: &str, class: FailureClass, reason: &str, words: &str) -> 
 #[tokio::test]
 async fn every_way_to_fail_has_its_name() {
     fails("echo out of luck >&2; exit 3", FailureClass::Crash, "exited", "out of luck").await;
-    fails("kill -SEGV $$", FailureClass::Crash, "killed", "signal 11").await;
+    fails("kill -SEGV $$", FailureClass::Crash, "crashed", "signal 11").await;
     let torn = "printf '{\"event\":{\"ep' > \"$1/events.jsonl\"; exit 1";
     fails(torn, FailureClass::Crash, "exited", "code 1").await;
     let said =

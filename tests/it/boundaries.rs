@@ -100,7 +100,8 @@ fn every_dependency_has_an_allowed_licence() {
 #[test]
 fn every_method_declares_who_may_call_it() {
     // The build refuses a method without a permission; here: none of them is open by accident.
-    let public: Vec<&str> = (sweep_proto::PERMISSIONS.iter()).filter(|(_, who)| *who == 1).map(|(path, _)| *path).collect();
+    let public: Vec<&str> =
+        (sweep_proto::PERMISSIONS.iter()).filter(|(_, who)| *who == 1).map(|(path, _)| *path).collect();
     assert_eq!(public, ["/sweep.v1.Sweeps/Info"]);
     assert!(sweep_proto::PERMISSIONS.len() >= 18);
 }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant as Wall};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use sweep_agent::launcher::{Disposal, Exit, ExitKind, Found, Launcher, News, Signal, Source, Trainer};
-use sweep_core::attempt::{Body, CheckpointKind, CheckpointLine, Done, EpochMetrics, FailureClass, Line, StopCause, Stopped};
+use sweep_core::attempt::{
+    Body, CheckpointKind, CheckpointLine, Done, EpochMetrics, FailureClass, Line, StopCause, Stopped,
+};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_core::num::Num;

@@ -48,7 +48,12 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
     std::fs::write(&spec, SPEC).unwrap();
     let limit = Duration::from_secs(600);
     let quiet = run(&mut lab(dir.path(), "quiet"), &spec, Plan { every: None, seed: 0, limit }).unwrap();
-    assert_eq!(quiet.audit["completed"].as_u64().or(quiet.audit["audit"]["completed"].as_u64()), Some(8), "{}", quiet.audit);
+    assert_eq!(
+        quiet.audit["completed"].as_u64().or(quiet.audit["audit"]["completed"].as_u64()),
+        Some(8),
+        "{}",
+        quiet.audit
+    );
     let seed = u64::from(std::process::id());
     let every = Some(Duration::from_millis(1200));
     let noisy = run(&mut lab(dir.path(), "noisy"), &spec, Plan { every, seed, limit }).unwrap();
@@ -82,7 +87,11 @@ fn the_best_checkpoint_is_fetched_and_loads() {
     lab.text(&["fetch", &trial, "--best", "-o", out.to_str().unwrap()]).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torchvision_parity.py");
     let trainer = lab.setup().bin.join("sweep-trainer");
-    let output = Command::new("python3").args([script, &path, "--classes", "4", "--image-size", "32", "--trainer"]).arg(trainer).output().unwrap();
+    let output = Command::new("python3")
+        .args([script, &path, "--classes", "4", "--image-size", "32", "--trainer"])
+        .arg(trainer)
+        .output()
+        .unwrap();
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words}");
     #[expect(clippy::print_stderr, reason = "says whether torchvision was there")]
@@ -121,7 +130,8 @@ fn real_images_train() {
     };
     let dir = tempfile::tempdir().unwrap();
     let spec = dir.path().join("real.toml");
-    let text = "name = \"real\"\ndataset = \"cifar10-small\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\nlr = 1e-3\n";
+    let text =
+        "name = \"real\"\ndataset = \"cifar10-small\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\nlr = 1e-3\n";
     std::fs::write(&spec, text).unwrap();
     let mut setup = Setup::new(built().unwrap(), dir.path().join("lab"));
     setup.data = vec![root];

@@ -107,6 +107,8 @@ pub enum ExitKind {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// By SIGKILL, while the kernel was killing for lack of memory.
+    OutOfMemory,
     /// Nobody saw it: it ended while there was no agent.
     Vanished,
     /// The host was started again under it.

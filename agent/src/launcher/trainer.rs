@@ -27,6 +27,8 @@ const LOG_EVERY: u32 = 10;
 const LOG_AT_ONCE: u64 = 256 << 10;
 /// Most log bytes behind which reading goes on from the end.
 const LOG_BEHIND: u64 = 1 << 20;
+/// The signal of kernels out of memory and of people in a hurry.
+const SIGKILL: i32 = 9;
 /// Log bytes that go into the message of a crash.
 const LAST_WORDS: u64 = 2 << 10;
 
@@ -77,6 +79,8 @@ pub(super) struct ProcessTrainer {
     tick: Interval,
     /// Why its events cannot be read on.
     corrupt: Option<String>,
+    /// The kernel's count of processes killed for lack of memory, when this one was first looked at.
+    memory_kills: Option<u64>,
 }
 
 impl ProcessTrainer {
@@ -93,6 +97,7 @@ impl ProcessTrainer {
             looks: 0,
             tick,
             corrupt: None,
+            memory_kills: None,
         }
     }
 
@@ -104,10 +109,13 @@ impl ProcessTrainer {
                 Body::Own { child, .. } => tokio::select! {
                     biased;
                     status = child.wait() => Some(match status {
-                        Ok(status) => status.code().map_or_else(
-                            || ExitKind::Signal(status.signal().unwrap_or_default()),
-                            ExitKind::Code,
-                        ),
+                        Ok(status) => match (status.code(), status.signal()) {
+                            (Some(code), _) => ExitKind::Code(code),
+                            (None, Some(SIGKILL)) if self.memory_kills < memory_kills() && self.looks > 0 => {
+                                ExitKind::OutOfMemory
+                            }
+                            (None, number) => ExitKind::Signal(number.unwrap_or_default()),
+                        },
                         Err(error) => {
                             tracing::error!(lease = %self.lease, %error, "cannot wait for the trainer");
                             ExitKind::Vanished
@@ -125,6 +133,9 @@ impl ProcessTrainer {
             };
             if let Some(how) = ended {
                 return self.gone(how);
+            }
+            if self.looks == 0 {
+                self.memory_kills = memory_kills();
             }
             self.looks += 1;
             let lines = self.tail.read();
@@ -254,6 +265,12 @@ impl Trainer for ProcessTrainer {
 
 fn root(folder: &Path) -> PathBuf {
     folder.parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// How many processes the kernel has killed for lack of memory since it started.
+fn memory_kills() -> Option<u64> {
+    let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
 /// Whether nobody holds the lock that says a trainer lives. Asks for a shared lock for a moment, so

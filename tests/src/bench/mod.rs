@@ -213,7 +213,8 @@ pub fn spec(name: &str, trials: u32, epochs: u32) -> String {
 /// # Errors
 /// When it is refused.
 pub async fn submit(client: &mut SweepsClient<Channel>, spec: &str) -> Result<String> {
-    let request = v1::SubmitRequest { spec: spec.as_bytes().to_vec().into(), user: "bench".into(), ..Default::default() };
+    let request =
+        v1::SubmitRequest { spec: spec.as_bytes().to_vec().into(), user: "bench".into(), ..Default::default() };
     Ok(client.submit(request).await?.into_inner().name)
 }
 

@@ -99,8 +99,16 @@ async fn in_process(bin: &Path, dir: &Path, trials: u32, agents: u32, slots: u32
         "in-process trainers, {agents} agents x {slots} slots     {:>8.0} /s     aim 10,000; HyperQueue without processes 13,994",
         f64::from(trials) / seconds
     );
-    println!("  slot free -> next start, p50 / p99 (full load) {} / {}", millis(quantile(&gaps, 0.5)), millis(quantile(&gaps, 0.99)));
-    println!("  coordinator: {:.1} MiB, {:.0} % of one core", coordinator.memory().0, (coordinator.cpu() - cpu) / seconds * 100.0);
+    println!(
+        "  slot free -> next start, p50 / p99 (full load) {} / {}",
+        millis(quantile(&gaps, 0.5)),
+        millis(quantile(&gaps, 0.99))
+    );
+    println!(
+        "  coordinator: {:.1} MiB, {:.0} % of one core",
+        coordinator.memory().0,
+        (coordinator.cpu() - cpu) / seconds * 100.0
+    );
     Ok(())
 }
 
@@ -120,14 +128,24 @@ async fn latency(bin: &Path, dir: &Path) -> Result<()> {
     // The first round also waits for the agent's hello.
     firsts.remove(0);
     firsts.sort();
-    println!("submit -> first start, median              {:>12}   aim <= 10 ms; HyperQueue 8.0 ms", millis(quantile(&firsts, 0.5)));
+    println!(
+        "submit -> first start, median              {:>12}   aim <= 10 ms; HyperQueue 8.0 ms",
+        millis(quantile(&firsts, 0.5))
+    );
     pretend.take_gaps();
     let start = Instant::now();
     let name = submit(&mut client, &spec("thousand", 1000, 1)).await?;
     finish(&mut client, &name).await?;
-    println!("1,000-point grid on 2 slots                {:>12}   aim < 2 s; Ray Tune 22 s; Optuna 115 s", millis(start.elapsed()));
+    println!(
+        "1,000-point grid on 2 slots                {:>12}   aim < 2 s; Ray Tune 22 s; Optuna 115 s",
+        millis(start.elapsed())
+    );
     let gaps = pretend.take_gaps();
-    println!("  slot free -> next start, p50 / p99       {} / {}   aim p99 < 20 ms", millis(quantile(&gaps, 0.5)), millis(quantile(&gaps, 0.99)));
+    println!(
+        "  slot free -> next start, p50 / p99       {} / {}   aim p99 < 20 ms",
+        millis(quantile(&gaps, 0.5)),
+        millis(quantile(&gaps, 0.99))
+    );
     Ok(())
 }
 
@@ -135,7 +153,8 @@ async fn latency(bin: &Path, dir: &Path) -> Result<()> {
 async fn with_processes(bin: &Path, dir: &Path, trials: u32) -> Result<()> {
     const AGENTS: u32 = 8;
     let (coordinator, _) = Coordinator::start(bin, &dir.join("coordinator")).await?;
-    let agents: Vec<Agent> = (0..AGENTS).map(|number| Agent::start(bin, dir, &coordinator.url(), number)).collect::<Result<_>>()?;
+    let agents: Vec<Agent> =
+        (0..AGENTS).map(|number| Agent::start(bin, dir, &coordinator.url(), number)).collect::<Result<_>>()?;
     let mut client = coordinator.client().await?;
     let name = submit(&mut client, &spec("warm-up", 100, 1)).await?;
     finish(&mut client, &name).await?;
@@ -143,7 +162,9 @@ async fn with_processes(bin: &Path, dir: &Path, trials: u32) -> Result<()> {
     let name = submit(&mut client, &spec("processes", trials, 1)).await?;
     finish(&mut client, &name).await?;
     let rate = f64::from(trials) / start.elapsed().as_secs_f64();
-    println!("a process per trial, {AGENTS} agents              {rate:>8.0} /s     aim 1,700; HyperQueue 1,715, Ray Tune 61, Slurm 4");
+    println!(
+        "a process per trial, {AGENTS} agents              {rate:>8.0} /s     aim 1,700; HyperQueue 1,715, Ray Tune 61, Slurm 4"
+    );
     drop(agents);
     Ok(())
 }

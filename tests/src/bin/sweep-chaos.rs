@@ -48,7 +48,10 @@ fn main() -> Result<()> {
         let plan = Plan { every: every.map(Duration::from_secs_f64), seed: args.seed, limit };
         let outcome = run(&mut Lab::start(setup)?, &args.spec, plan)?;
         let [coordinator, agent, trainer] = outcome.kills;
-        println!("{name}: {:.0} s, killed: coordinator {coordinator}, agent {agent}, trainer {trainer}", outcome.seconds);
+        println!(
+            "{name}: {:.0} s, killed: coordinator {coordinator}, agent {agent}, trainer {trainer}",
+            outcome.seconds
+        );
         println!("{name}: audit {}", outcome.audit);
         anyhow::Ok(outcome)
     };
