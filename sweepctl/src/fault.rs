@@ -273,6 +273,11 @@ impl Fault {
         }
     }
 
+    /// The coordinator waits for room on its disk and goes on by itself then.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if sweep_proto::status::reason_of(status).as_deref() == Some("disk_full"))
+    }
+
     /// What was asked for is not even written like one.
     pub(crate) fn is_malformed(&self) -> bool {
         matches!(self, Self::Status { status, .. } if status.code() == tonic::Code::InvalidArgument)

@@ -42,10 +42,11 @@ fn files_have_one_job() {
 
 #[test]
 fn generated_types_stay_at_the_edge() {
-    const EDGE: [&str; 9] = [
+    const EDGE: [&str; 10] = [
         "proto/",
         "coordinator/src/rpc/",
         "coordinator/tests/",
+        "coordinator/examples/",
         "agent/src/rpc/",
         "agent/src/session.rs",
         "agent/tests/",

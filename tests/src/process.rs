@@ -150,13 +150,14 @@ impl Lab {
 
     /// Process ids of the trainers that run now.
     pub fn trainers(&self) -> Vec<u32> {
-        let attempts = self.setup.dir.join("agent").join("attempts");
-        let attempts = attempts.canonicalize().unwrap_or(attempts).display().to_string();
+        let agent = self.setup.dir.join("agent");
+        let agent = agent.canonicalize().unwrap_or(agent).display().to_string();
+        let is_attempt = |argument: &str| argument.starts_with(&agent) && argument.contains("/attempts/");
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).split('\0').skip(1).any(|argument| argument.starts_with(&attempts))
+            String::from_utf8_lossy(&line).split('\0').skip(1).any(is_attempt)
         })
         .collect()
     }

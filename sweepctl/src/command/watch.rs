@@ -62,11 +62,16 @@ async fn until_over(client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Re
             Err(fault) => Some(fault),
         };
         if let Some(fault) = lost {
-            if !seen || !fault.is_transient() {
+            let full = fault.is_disk_full();
+            if !full && !(seen && fault.is_transient()) {
                 return Err(fault);
             }
-            if !away {
-                screen.note(&format!("{} does not answer; training goes on, waiting for it", client.server()));
+            match (away, full) {
+                (true, _) => {}
+                (false, true) => screen.note(&format!("{fault}; training goes on")),
+                (false, false) => {
+                    screen.note(&format!("{} does not answer; training goes on, waiting for it", client.server()));
+                }
             }
             away = true;
         }
