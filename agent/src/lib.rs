@@ -3,7 +3,7 @@
 //! attempt, which outlives the agent, and a folder is all there is between the two
 //! (`sweep_core::attempt`).
 //!
-//! Reading order: [`reconcile`] (what to start and stop), [`unit`] (the life of one attempt),
+//! Reading order: [`reconcile`] (what to start and stop), [`mod@unit`] (the life of one attempt),
 //! [`outbox`] (what of it is not accepted yet), [`supervisor`] (the owner of all of them),
 //! [`session`] (the calls to the coordinator), [`launcher`] (where trainers really run).
 //!

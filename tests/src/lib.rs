@@ -1,6 +1,6 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
 //! and kills them; [`chaos`] does so at random until a sweep is done; [`sim`] runs a whole cluster in
-//! simulated time with the trainers of [`scripted`]; [`bench`] measures dispatch; [`images`] finds real
+//! simulated time with the trainers of [`scripted`]; [`mod@bench`] measures dispatch; [`images`] finds real
 //! images, if there are any.
 
 use sha2::{Digest, Sha256};

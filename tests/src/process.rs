@@ -237,7 +237,7 @@ fn kill(child: &mut Option<Child>) {
     }
 }
 
-/// Asks `probe` until it answers, at most [`READY`].
+/// Asks `probe` until it answers, at most half a minute.
 ///
 /// # Errors
 /// When the time is over.

@@ -94,7 +94,6 @@ fn the_best_checkpoint_is_fetched_and_loads() {
         .unwrap();
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{words}");
-    #[expect(clippy::print_stderr, reason = "says whether torchvision was there")]
     {
         eprintln!("{words}");
     }
@@ -122,7 +121,6 @@ fn a_class_folder_without_images_is_refused_before_anything_runs() {
 #[test]
 fn real_images_train() {
     let Some(root) = sweep_tests::images::root() else {
-        #[expect(clippy::print_stderr, reason = "says that it was skipped")]
         {
             eprintln!("skipped: no real images ($SWEEP_TEST_DATA is not set)");
         }

@@ -1,7 +1,7 @@
 //! The trainer: one attempt folder in, lines and checkpoints out. The only crate that links
 //! libtorch; it has no network, no async and no credentials.
 //!
-//! Reading order: [`run`] is the training loop, an ordinary function over ordinary values. [`link`]
+//! Reading order: [`run()`] is the training loop, an ordinary function over ordinary values. [`link`]
 //! is its tie to the attempt folder (lock, lines, SIGTERM, watchdog). [`data`] finds, decodes and
 //! caches images, [`augment`] changes them, [`model`] and [`optim`] are the networks and update
 //! rules, [`checkpoint`] writes and reads safetensors files. `docs/protocol.md` describes the folder.

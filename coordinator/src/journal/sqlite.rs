@@ -4,7 +4,7 @@
 //! insert and one check, is there whole or not at all, and is read back at the speed of the JSON in it.
 //! `epochs` is a projection of the same events, written in the same transaction, so that a curve is
 //! read without the journal. `logs` and `steps` are for people and are never folded.
-//! Small commits make many small rows; [`CHUNK`] events are joined inside SQLite when read back, so
+//! Small commits make many small rows; some thousand events are joined inside SQLite when read back, so
 //! that a row costs no hand-over between threads.
 
 use std::collections::{BTreeMap, VecDeque};

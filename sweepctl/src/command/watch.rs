@@ -63,7 +63,8 @@ async fn until_over(client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Re
         };
         if let Some(fault) = lost {
             let full = fault.is_disk_full();
-            if !full && !(seen && fault.is_transient()) {
+            let goes_on = full || (seen && fault.is_transient());
+            if !goes_on {
                 return Err(fault);
             }
             match (away, full) {
