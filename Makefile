@@ -3,7 +3,7 @@
 # scripts here into folders of the project: .deps (libtorch), target (builds), .demo (the demo's state).
 
 CARGO := cargo
-export SWEEP_TEST_DATA ?= $(wildcard ../shared/data)
+export SWEEP_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 
 .PHONY: demo test build release libtorch lint unit bench chaos clean-demo
 
