@@ -33,6 +33,7 @@ unit: build
 # The dispatch figures of the README, on this machine.
 bench: release
 	target/release/sweepctl bench dispatch
+	target/release/sweepctl bench large
 
 # The acceptance sweep with a kill every few seconds, compared with a quiet run. Needs real images.
 chaos: release

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! attempts/<trial>-<attempt>/
-//!   order.json     what to train, written by the agent before the trainer starts (write, rename)
+//!   order.json     what to train, complete before the trainer is started
 //!   events.jsonl   one `Line` of JSON each, appended by the trainer; the agent tails it
 //!   alive          locked (flock, exclusive) by the trainer for as long as it lives
 //!   log.txt        stdout and stderr of the trainer

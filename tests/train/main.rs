@@ -88,8 +88,8 @@ fn the_best_checkpoint_is_fetched_and_loads() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torchvision_parity.py");
     let trainer = lab.setup().bin.join("sweep-trainer");
     let output = Command::new("python3")
-        .args([script, &path, "--classes", "4", "--image-size", "32", "--trainer"])
-        .arg(trainer)
+        .args([script, &path, "--classes", "4", "--image-size", "32"])
+        .env("SWEEP_TRAINER", trainer)
         .output()
         .unwrap();
     let words = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -15,6 +15,7 @@ use crate::data;
 use crate::device;
 use crate::error::{OrderError, TrainError};
 use crate::link::Stop;
+use crate::log::say;
 use crate::metric::Mean;
 use crate::trial::Trial;
 
@@ -137,6 +138,15 @@ fn train(
             images_per_s: (dataset.train.len() as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
         }))?;
+        say(format_args!(
+            "epoch {epoch}/{}: train loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %; lr {lr:e}, {:.1} s",
+            recipe.epochs,
+            train.loss,
+            train.accuracy * 100.0,
+            val.loss,
+            val.accuracy * 100.0,
+            began.elapsed().as_secs_f64()
+        ));
         if !train.is_finite() || !val.is_finite() {
             return Err(TrainError::Diverged { epoch });
         }

@@ -109,12 +109,17 @@ impl Coordinator {
 
     /// Seconds of processor time used so far.
     pub fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-        // Fields 14 and 15 of proc(5), counted after the name; the clock ticks at 100 Hz on Linux.
-        (ticks(11) + ticks(12)) / 100.0
+        cpu(self.child.id()).0
     }
+}
+
+/// Seconds of processor time of a process, and of its children that have ended.
+pub fn cpu(pid: u32) -> (f64, f64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    // Fields 14 to 17 of proc(5), counted after the name; the clock ticks at 100 Hz on Linux.
+    ((ticks(11) + ticks(12)) / 100.0, (ticks(13) + ticks(14)) / 100.0)
 }
 
 impl Drop for Coordinator {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use sweep_tests::bench::{Coordinator, Pretend, finish, large, millis, quantile, spec, submit};
+use sweep_tests::bench::{Coordinator, Pretend, cpu, finish, large, millis, quantile, spec, submit};
 use sweep_tests::scripted::Script;
 
 /// Measures dispatch on this machine, with the real coordinator and its synced journal.
@@ -42,6 +42,15 @@ enum What {
         /// Only the run with a process per trial.
         #[arg(long)]
         processes: bool,
+        /// Agent processes of that run.
+        #[arg(long, default_value_t = 2)]
+        agent_processes: u32,
+        /// Pretend agents in each of them.
+        #[arg(long, default_value_t = 4)]
+        pretend: u32,
+        /// Slots of each pretend agent.
+        #[arg(long, default_value_t = 4)]
+        process_slots: u32,
     },
     /// 100,000 trials: plan, submit, list, memory, restart with 1,000,000 epoch reports.
     Large {
@@ -65,12 +74,22 @@ async fn main() -> Result<()> {
         None => tempfile::tempdir_in(".")?,
     };
     match args.what {
-        What::Dispatch { trials, agents, slots, process_trials, processes } => {
+        What::Dispatch {
+            trials,
+            agents,
+            slots,
+            process_trials,
+            processes,
+            agent_processes,
+            pretend,
+            process_slots,
+        } => {
             if !processes {
                 in_process(&bin, &dir.path().join("rate"), trials, agents, slots).await?;
                 latency(&bin, &dir.path().join("latency")).await?;
             }
-            with_processes(&bin, &dir.path().join("processes"), process_trials).await?;
+            let crowd = Crowd { processes: agent_processes, pretend, slots: process_slots };
+            with_processes(&bin, &dir.path().join("processes"), process_trials, crowd).await?;
         }
         What::Large { trials, epochs } => {
             println!("{trials} trials of {epochs} epoch reports:");
@@ -149,21 +168,43 @@ async fn latency(bin: &Path, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Who runs the trials of [`with_processes`].
+#[derive(Clone, Copy)]
+struct Crowd {
+    processes: u32,
+    pretend: u32,
+    slots: u32,
+}
+
 #[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-async fn with_processes(bin: &Path, dir: &Path, trials: u32) -> Result<()> {
-    const AGENTS: u32 = 8;
+async fn with_processes(bin: &Path, dir: &Path, trials: u32, crowd: Crowd) -> Result<()> {
     let (coordinator, _) = Coordinator::start(bin, &dir.join("coordinator")).await?;
-    let agents: Vec<Agent> =
-        (0..AGENTS).map(|number| Agent::start(bin, dir, &coordinator.url(), number)).collect::<Result<_>>()?;
+    let start_one = |number| Agent::start(bin, dir, &coordinator.url(), number, crowd);
+    let agents: Vec<Agent> = (0..crowd.processes).map(start_one).collect::<Result<_>>()?;
     let mut client = coordinator.client().await?;
-    let name = submit(&mut client, &spec("warm-up", 100, 1)).await?;
+    let name = submit(&mut client, &spec("warm-up", 500, 1)).await?;
     finish(&mut client, &name).await?;
+    let used = |agents: &[Agent]| {
+        let each = agents.iter().map(|agent| cpu(agent.0.id()));
+        each.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    };
+    let (before, coordinator_before) = (used(&agents), coordinator.cpu());
     let start = Instant::now();
     let name = submit(&mut client, &spec("processes", trials, 1)).await?;
     finish(&mut client, &name).await?;
-    let rate = f64::from(trials) / start.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
+    let (after, coordinator_after) = (used(&agents), coordinator.cpu());
+    let Crowd { processes, pretend, slots } = crowd;
     println!(
-        "a process per trial, {AGENTS} agents              {rate:>8.0} /s     aim 1,700; HyperQueue 1,715, Ray Tune 61, Slurm 4"
+        "a process per trial, {processes} x {pretend} agents x {slots} slots {:>8.0} /s     aim 1,700; HyperQueue 1,715, Ray Tune 61, Slurm 4",
+        f64::from(trials) / seconds
+    );
+    let each = |seconds: f64| seconds / f64::from(trials) * 1e3;
+    println!(
+        "  processor time a trial: coordinator {:.2} ms, agents {:.2} ms, trainers {:.2} ms",
+        each(coordinator_after - coordinator_before),
+        each(after.0 - before.0),
+        each(after.1 - before.1)
     );
     drop(agents);
     Ok(())
@@ -173,9 +214,10 @@ async fn with_processes(bin: &Path, dir: &Path, trials: u32) -> Result<()> {
 struct Agent(Child);
 
 impl Agent {
-    fn start(bin: &Path, dir: &Path, url: &str, number: u32) -> Result<Self> {
+    fn start(bin: &Path, dir: &Path, url: &str, number: u32, crowd: Crowd) -> Result<Self> {
         let child = Command::new(bin.join("sweep-agent"))
-            .args(["--coordinator", url, "--slots", "4", "--pretend", "1", "--trainer"])
+            .args(["--coordinator", url, "--slots", &crowd.slots.to_string()])
+            .args(["--pretend", &crowd.pretend.to_string(), "--trainer"])
             .arg(bin.join("sweep-noop-trainer"))
             .arg("--state")
             .arg(dir.join(format!("agent-{number}")))
