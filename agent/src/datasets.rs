@@ -179,7 +179,6 @@ async fn inspect(trainer: &Path, paths: &[&PathBuf]) -> io::Result<BTreeMap<Path
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn sub_folders_are_reported_as_the_trainer_sees_them() {
@@ -189,8 +188,7 @@ mod tests {
         }
         let trainer = folder.path().join("trainer");
         let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folders\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
-        fs::write(&trainer, script).unwrap();
-        fs::set_permissions(&trainer, fs::Permissions::from_mode(0o755)).unwrap();
+        program(&trainer, script);
         let roots = [folder.path().join("data"), folder.path().join("other")];
         let found = look(&trainer, signature(&roots).keys()).await;
         let expected = [("bad", 0, Some("dataset_empty: no images")), ("good", 9, None)];
@@ -201,5 +199,16 @@ mod tests {
         }
         let none = look(Path::new("/no/trainer"), signature(&roots).keys()).await;
         assert_eq!(none, []);
+    }
+
+    /// Writes a program. A process of its own holds the file open while it is written: a descriptor of this
+    /// process could be inherited by whatever another test starts just then, and the program be "busy".
+    fn program(path: &std::path::Path, text: &str) {
+        use std::io::Write;
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"]).arg(path).stdin(std::process::Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(shell.wait().unwrap().success());
     }
 }

@@ -3,7 +3,6 @@
 pub(crate) mod fake;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -49,8 +48,7 @@ impl Host {
     pub(crate) async fn with_script(script: &str) -> Self {
         let mut host = Self::new(&[]).await;
         host.trainer = host.folder.path().join("trainer");
-        fs::write(&host.trainer, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&host.trainer, fs::Permissions::from_mode(0o755)).unwrap();
+        program(&host.trainer, &format!("#!/bin/sh\n{script}\n"));
         host
     }
 
@@ -139,4 +137,15 @@ impl Drop for Host {
             }
         }
     }
+}
+
+/// Writes a program. A process of its own holds the file open while it is written: a descriptor of this
+/// process could be inherited by whatever another test starts just then, and the program be "busy".
+fn program(path: &std::path::Path, text: &str) {
+    use std::io::Write;
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"]).arg(path).stdin(std::process::Stdio::piped());
+    let mut shell = shell.spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
 }

@@ -243,13 +243,11 @@ fn a_dry_run_of_submit_calls_nobody() {
 fn bench_says_which_program_it_needs() {
     let home = home();
     let copy = home.path().join("sweepctl");
-    fs::copy(env!("CARGO_BIN_EXE_sweepctl"), &copy).unwrap();
+    crate::ran::copy_sweepctl(&copy);
     let mut alone = std::process::Command::new(&copy);
     alone.args(["bench", "dispatch", "--trials", "10"]).env_clear().env("PATH", "/usr/bin:/bin");
     finish(&mut alone).expect(1).tells("sweep-bench");
     let script = home.path().join("sweep-bench");
-    fs::write(&script, "#!/bin/sh\necho \"got $*\"\nexit 9\n").unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&script, mode).unwrap();
+    crate::ran::program(&script, "#!/bin/sh\necho \"got $*\"\nexit 9\n");
     finish(&mut alone).expect(9).says("got dispatch --trials 10");
 }

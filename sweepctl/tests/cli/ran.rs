@@ -72,3 +72,21 @@ pub(crate) fn run_with_input(home: &Path, args: &[&str], input: &[u8]) -> Ran {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
+
+/// Writes a program. A process of its own holds the file open while it is written: a descriptor of this
+/// process could be inherited by whatever another test starts just then, and the program be "busy".
+pub(crate) fn program(path: &Path, text: &str) {
+    write(path, "cat > \"$1\" && chmod 755 \"$1\"", text);
+}
+
+/// Puts a copy of `sweepctl` there, likewise.
+pub(crate) fn copy_sweepctl(path: &Path) {
+    write(path, concat!("cp '", env!("CARGO_BIN_EXE_sweepctl"), "' \"$1\""), "");
+}
+
+fn write(path: &Path, how: &str, text: &str) {
+    let mut shell = Command::new("/bin/sh");
+    let mut shell = shell.args(["-c", how, "sh"]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::fake::Fake;
-use crate::ran::{Ran, finish};
+use crate::ran::{Ran, copy_sweepctl, finish, program};
 
 struct Machine {
     folder: tempfile::TempDir,
@@ -20,7 +20,7 @@ impl Machine {
     /// `sweepctl` beside two scripts.
     fn new() -> Self {
         let machine = Self { folder: tempfile::tempdir().unwrap(), fake: Fake::start() };
-        fs::copy(env!("CARGO_BIN_EXE_sweepctl"), machine.path("sweepctl")).unwrap();
+        copy_sweepctl(&machine.path("sweepctl"));
         let address = machine.fake.server.trim_start_matches("http://");
         let address_file = machine.path("state/coordinator/address");
         let coordinator = format!("#!/bin/sh\necho {address} > {}\nexec sleep 600\n", address_file.display());
@@ -34,9 +34,7 @@ impl Machine {
     }
 
     fn script(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(self.path(name), mode).unwrap();
+        program(&self.path(name), text);
     }
 
     fn command(&self) -> Command {
