@@ -39,8 +39,10 @@ pub(crate) struct World {
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     /// Text per attempt, by offset.
     pub(crate) logs: BTreeMap<Lease, Vec<u8>>,
-    /// So many reports are taken and not answered.
-    pub(crate) lose_answers: u32,
+    /// A report that says something new is taken and not answered: it must be said twice.
+    pub(crate) lose_answers: bool,
+    /// How many answers were lost so.
+    pub(crate) lost: u32,
     /// Uploads find no room.
     pub(crate) full: bool,
     /// Nothing answers.
@@ -264,10 +266,11 @@ impl Agents for Fake {
         let agent = convert::id(&request.agent_id, "agent_id")?;
         let known = leases(&request.known)?;
         let effects: Vec<Effect> = request.effects.iter().map(|effect| Effect::try_from(effect).unwrap()).collect();
+        let before = self.world().journal.len();
         let reply = answered(self.act(Some(Command::Report { agent, effects })))?;
         let Reply::Effects(results) = reply else { panic!("{reply:?}") };
-        if self.world().lose_answers > 0 {
-            self.world().lose_answers -= 1;
+        if self.world().lose_answers && self.world().journal.len() > before {
+            self.world().lost += 1;
             return Err(Status::unavailable("the answer is lost"));
         }
         Ok(Response::new(v1::ReportReply {
