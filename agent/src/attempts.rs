@@ -82,7 +82,11 @@ impl Folders {
     /// When the disk refuses.
     pub fn write_order(folder: &Path, order: &OrderFile) -> io::Result<()> {
         let text = serde_json::to_vec(order)?;
-        fs::File::create(folder.join(ORDER_FILE))?.write_all(&text)
+        let mut options = fs::File::options();
+        // In a folder that is used again the file keeps its block.
+        let mut file = options.write(true).create(true).truncate(false).open(folder.join(ORDER_FILE))?;
+        file.write_all(&text)?;
+        file.set_len(text.len() as u64)
     }
 
     /// Empties the folder of a settled attempt for the next one. False if it holds more than the
@@ -102,7 +106,10 @@ impl Folders {
         let to = self.state.join("spare").join(lease.to_string());
         fs::rename(from, &to)?;
         for name in [EVENTS_FILE, LOG_FILE] {
-            gone(fs::File::options().write(true).open(to.join(name)).and_then(|file| file.set_len(0)))?;
+            let path = to.join(name);
+            if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
+                fs::File::options().write(true).open(path)?.set_len(0)?;
+            }
         }
         spare.push(to);
         Ok(true)

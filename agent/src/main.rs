@@ -177,7 +177,7 @@ fn processes(
     };
     let folders = Folders::new(&state.path).with_context(|| format!("cannot use {}", state.path.display()))?;
     let blobs = BlobClient::new(links.bulk.clone());
-    Ok(Arc::new(ProcessLauncher::new(config, folders, blobs)))
+    Ok(Arc::new(ProcessLauncher::new(config, folders, blobs)?))
 }
 
 /// Trainers are started from anywhere.

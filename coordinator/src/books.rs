@@ -181,7 +181,7 @@ impl Books {
         let (since, done_then) = self.sweeps[number as usize].pace?;
         let done_now = done(state, number);
         let seconds = (now - since).as_seconds();
-        let left = sweep.trials.len() as f64 - done_now;
+        let left = sweep.trials.len() as f64 - f64::from(sweep.counts.cancelled) - done_now;
         (done_now > done_then && seconds > 0.0).then(|| seconds * left / (done_now - done_then))
     }
 }
@@ -200,7 +200,8 @@ impl SweepBook {
     }
 }
 
-/// Trials that are over, and the done parts of those that run.
+/// Trials that have come to their own end, and the done parts of those that run. A cancelled trial is
+/// no work done, only less to do.
 fn done(state: &State, number: u32) -> f64 {
     let sweep = &state.sweeps[number as usize];
     let leases = state.agents.values().flat_map(|agent| agent.slots.iter().flatten());
@@ -209,7 +210,7 @@ fn done(state: &State, number: u32) -> f64 {
         let last = state.trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
         f64::from(last.map_or(0, |last| last.epoch)) / f64::from(epochs(&sweep.plan, at.index).max(1))
     };
-    f64::from(sweep.counts.ended()) + refs.map(|at| part(at).min(1.0)).sum::<f64>()
+    f64::from(sweep.counts.completed + sweep.counts.failed) + refs.map(|at| part(at).min(1.0)).sum::<f64>()
 }
 
 /// Epochs of a trial, without putting its recipe together.

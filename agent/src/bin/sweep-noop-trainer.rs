@@ -19,6 +19,7 @@ use sweep_core::attempt::{
     ORDER_FILE, OrderFile, PROTOCOL, Started, StopCause, Stopped,
 };
 use sweep_core::num::Num;
+use uuid::Uuid;
 
 fn main() -> ExitCode {
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
@@ -103,7 +104,7 @@ fn train(folder: &Path) -> io::Result<()> {
             run.forget(epoch, best.epoch);
         }
     }
-    let weights = format!("{:x}", Sha256::digest(run.content(epochs, best)));
+    let weights = Uuid::new_v5(&Uuid::NAMESPACE_OID, run.content(epochs, best).as_bytes()).simple().to_string();
     let done = Done { final_seq: seq, early: false, weights };
     line(&mut out, Body::Done(done));
     run.write(&mut out)?;

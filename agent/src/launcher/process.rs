@@ -1,10 +1,10 @@
 //! Real trainers: one process group per attempt, told what to do by a file and heard through
 //! another. A trainer outlives its agent; the next life of the agent takes it over.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -68,12 +68,24 @@ struct Inner {
     config: ProcessConfig,
     folders: Folders,
     blobs: BlobClient,
+    /// What trainers read: nothing.
+    silence: File,
+    /// The part of the environment that is the same for all.
+    environment: Vec<(&'static str, OsString)>,
 }
 
 impl ProcessLauncher {
     /// Looks after the attempt folders below `folders`.
-    pub fn new(config: ProcessConfig, folders: Folders, blobs: BlobClient) -> Self {
-        Self { inner: Arc::new(Inner { config, folders, blobs }) }
+    ///
+    /// # Errors
+    /// When `/dev/null` cannot be opened.
+    pub fn new(config: ProcessConfig, folders: Folders, blobs: BlobClient) -> io::Result<Self> {
+        let silence = File::open("/dev/null")?;
+        let threads = OsString::from(config.threads.to_string());
+        let passed = PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
+        let environment = passed.chain(["OMP_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, threads.clone())));
+        let environment = environment.collect();
+        Ok(Self { inner: Arc::new(Inner { config, folders, blobs, silence, environment }) })
     }
 }
 
@@ -162,24 +174,19 @@ impl Inner {
     fn spawn(&self, lease: Lease, slot: u32, folder: PathBuf) -> Result<ProcessTrainer, Failure> {
         let config = &self.config;
         let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
-        let (out, err) = log
-            .try_clone()
-            .and_then(|out| Ok((out, log.try_clone()?)))
-            .map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
-        let threads = config.threads.to_string();
+        let streams = || Ok((self.silence.try_clone()?, log.try_clone()?, log.try_clone()?));
+        let (silence, out, err) = streams().map_err(|error: io::Error| host(&error, format!("{LOG_FILE}: {error}")))?;
         let mut command = Command::new(&config.trainer);
         command
             .arg(&folder)
             .env_clear()
-            .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env(FOLDER_VAR, &folder)
             .env(SLOT_VAR, slot.to_string())
             .env("SWEEP_TRIAL_ID", lease.trial.to_string())
             .env("SWEEP_ATTEMPT", lease.attempt.to_string())
-            .env("OMP_NUM_THREADS", &threads)
-            .env("MKL_NUM_THREADS", &threads)
             .env("CUDA_VISIBLE_DEVICES", config.slots[slot as usize].visible())
-            .stdin(Stdio::null())
+            .stdin(silence)
             .stdout(out)
             .stderr(err)
             .process_group(0)

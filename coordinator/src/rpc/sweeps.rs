@@ -125,7 +125,16 @@ impl Service for Sweeps {
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let v1::LogsRequest { trial, follow, attempt } = request.into_inner();
-        let at = self.trial(trial).await?;
+        let at = self.trial(trial.clone()).await?;
+        let known = self.0.handle.query(move |view| {
+            let trial = view.core.state().trial(at);
+            (trial.attempt, trial.phase.is_terminal())
+        });
+        let (newest, over) = known.await.map_err(refused)?;
+        if attempt > newest && (over || !follow) {
+            let message = format!("trial {trial} has no attempt {attempt}; its newest is {newest}");
+            return Err(status(Code::NotFound, "attempt_unknown", message));
+        }
         let (sink, answers) = mpsc::channel(streams::AHEAD);
         tokio::spawn(streams::logs(self.0.clone(), at, attempt, follow, sink));
         Ok(Response::new(ReceiverStream::new(answers)))

@@ -100,6 +100,10 @@ async fn refusals_have_a_code_and_a_reason() {
     check(world.sweeps.show(show("%' OR 1")).await.unwrap_err(), Code::NotFound, "sweep_unknown", "no sweep");
     let trial = v1::ShowTrialRequest { trial: "abc".to_owned() };
     check(world.sweeps.show_trial(trial).await.unwrap_err(), Code::NotFound, "trial_unknown", "abc");
+    let trial = world.show("small").await.trials[0].trial_id.clone();
+    let trial = uuid::Uuid::from_slice(&trial).unwrap().to_string();
+    let logs = v1::LogsRequest { trial, follow: false, attempt: 5 };
+    check(world.sweeps.logs(logs).await.unwrap_err(), Code::NotFound, "attempt_unknown", "no attempt 5");
 
     let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
     let poll = v1::PollRequest { agent_id: vec![1, 2].into(), ..v1::PollRequest::default() };
@@ -184,8 +188,14 @@ async fn a_cancelled_trial_ends_and_a_retry_brings_it_back() {
     let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
     let orders = agent.poll(&[], Duration::ZERO, 0).await;
     let user = "ada".to_owned();
+    let waiting = world.show("small").await.trials.pop().unwrap().trial_id;
+    let trial = uuid::Uuid::from_slice(&waiting).unwrap().to_string();
+    let cancel = v1::CancelRequest { sweep: "small".to_owned(), trial, user: user.clone() };
+    assert_eq!(world.sweeps.cancel(cancel).await.unwrap().into_inner().trials, 1);
+    // Nothing was trained, so there is no pace to reckon with.
+    assert_eq!(world.show("small").await.summary.unwrap().eta_seconds, None);
     let cancel = v1::CancelRequest { sweep: "small".to_owned(), trial: String::new(), user: user.clone() };
-    assert_eq!(world.sweeps.cancel(cancel).await.unwrap().into_inner().trials, 4);
+    assert_eq!(world.sweeps.cancel(cancel).await.unwrap().into_inner().trials, 3);
     assert_eq!(agent.poll(&orders.leases, Duration::from_secs(5), orders.revision).await.leases, []);
     agent.poll(&[], Duration::ZERO, 0).await;
     let shown = world.show("small").await;

@@ -60,7 +60,11 @@ async fn trial(client: &Client, what: &str) -> Result<TrialPageView, Fault> {
     };
     let sweep = match client.show(what, 0, 1, &[]).await {
         Ok(page) => page.summary,
-        Err(fault) if fault.is_not_found() => return Err(not_a_trial),
+        // What can be an id was probably meant as one.
+        Err(fault) if fault.is_not_found() => {
+            let digits = what.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+            return Err(if digits { not_a_trial } else { fault });
+        }
         Err(fault) => return Err(fault),
     };
     let best = sweep.best_trial.ok_or(Fault::NoBest { sweep: sweep.name })?;
