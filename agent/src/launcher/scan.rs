@@ -93,6 +93,7 @@ fn mark(environment: &[u8], attempts: &Path) -> Option<(Lease, Option<u32>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
     use sweep_core::id::{SweepId, TrialId};
@@ -102,14 +103,19 @@ mod tests {
         let trial = TrialId::derive(SweepId::derive("scan", ""), &std::process::id().to_string());
         let lease = Lease { trial, attempt: 7 };
         let attempts = Path::new("/nowhere/attempts");
-        let mut child = Command::new("sleep")
-            .arg("600")
+        // It lives for as long as its input is open. Its environment can be read for certain once it
+        // has said something: a process that has only just been started may still have none.
+        let mut child = Command::new("sh")
+            .args(["-c", "echo ready; read end"])
             .env(FOLDER_VAR, attempts.join(lease.to_string()))
             .env(SLOT_VAR, "3")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
             .unwrap();
+        let mut ready = [0; 6];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
         let pid = Pid::from_raw(child.id() as i32).unwrap();
         let expected = Found { pids: vec![pid], slot: Some(3) };
         assert_eq!(all(attempts).get(&lease), Some(&expected));
