@@ -1,6 +1,7 @@
 //! The command line: every command, flag and example. What they do is in `command/`.
 
 mod shape;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 use crate::exit::EXIT_CODES;
 
 pub(crate) use shape::{Color, Format, Shape};
+pub(crate) use verify::VerifyResume;
 
 const AFTER: &str = "\
 Examples:
@@ -119,6 +121,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         shape: Shape,
     },
+    /// Train one trial of a file twice, once with kills at random moments, and compare every bit
+    #[command(
+        after_help = "Examples:\n  sweepctl verify-resume grid.toml --data ~/datasets\n  sweepctl verify-resume grid.toml --data ~/datasets --trial 3 --kills 20"
+    )]
+    VerifyResume(VerifyResume),
     /// Measure, with the program `sweep-bench`
     #[command(after_help = "Examples:\n  sweepctl bench dispatch --trials 10000 --agents 16 --slots 2")]
     Bench {

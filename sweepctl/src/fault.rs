@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::command::verify_resume::Verdict;
 use crate::exit::Exit;
 
 /// Why a command did not do what was asked.
@@ -135,6 +136,9 @@ pub(crate) enum Fault {
         /// Its name.
         program: &'static str,
     },
+    /// See there.
+    #[error(transparent)]
+    Verify(#[from] Verdict),
     /// A program could not be started or waited for.
     #[error("cannot run {}", path.display())]
     Program {
@@ -222,6 +226,7 @@ impl Fault {
             | Self::Config { .. }
             | Self::Variable { .. }
             | Self::NoHome
+            | Self::Verify(Verdict::NoSuchTrial { .. })
             | Self::Address { .. } => Exit::Usage,
             Self::NoCheckpoint { .. } | Self::NoBest { .. } => Exit::NotFound,
             Self::Unreachable { .. } => Exit::Unreachable,
@@ -235,6 +240,7 @@ impl Fault {
             | Self::Damaged { .. }
             | Self::Disk { .. }
             | Self::ProgramMissing { .. }
+            | Self::Verify(_)
             | Self::Program { .. }
             | Self::NotReady { .. }
             | Self::Ended { .. }

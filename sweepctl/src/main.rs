@@ -57,6 +57,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Retry(args) => Some(&args.shape),
         Command::Report(args) | Command::Audit(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
+        Command::VerifyResume(args) => Some(&args.shape),
         Command::Version { shape } => Some(shape),
         Command::Up(_)
         | Command::Logs(_)
@@ -73,6 +74,7 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
         Command::Check(args) => return command::check::run(out, args),
         Command::Plan(args) => return command::plan::run(out, args),
         Command::Completions { shell } => return command::completions::run(out, *shell),
+        Command::VerifyResume(args) => return command::verify_resume::run(out, args),
         Command::Bench { arguments } => return command::bench::run(arguments),
         Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
         _ => {}
@@ -115,6 +117,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         | Command::Submit(_)
         | Command::Version { .. }
         | Command::Completions { .. }
+        | Command::VerifyResume(_)
         | Command::Bench { .. }
         | Command::ExitCodes => unreachable!("handled before anybody is called"),
     }

@@ -14,6 +14,7 @@ pub(crate) mod report;
 pub(crate) mod show;
 pub(crate) mod submit;
 pub(crate) mod up;
+pub(crate) mod verify_resume;
 pub(crate) mod version;
 pub(crate) mod watch;
 

@@ -90,3 +90,20 @@ fn up_runs_the_real_programs_and_a_killed_coordinator_comes_back_with_everything
     assert_eq!(up.0.wait().unwrap().code(), Some(0));
     run(home.path(), &["list"]).expect(5);
 }
+
+#[test]
+fn verify_resume_kills_a_real_trainer_and_finds_the_same_bits() {
+    let (Some(images), Some(_)) = (built("sweep-demo-images"), built("sweep-trainer")) else {
+        println!("skipped: sweep-trainer and sweep-demo-images are not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    assert!(Command::new(images).arg(data.join("demo")).stdout(Stdio::null()).status().unwrap().success());
+    let spec = "name = \"v\"\ndataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\ndropout = 0.2\n";
+    std::fs::write(home.path().join("v.toml"), spec).unwrap();
+    let verify = |more: &[&str]| run(home.path(), &[&["verify-resume", "v.toml", "--data", "data"], more].concat());
+    verify(&["--kills", "2"]).expect(0).says("the same bits after").tells("straight: 2 epochs");
+    verify(&["--trial", "9"]).expect(2).tells("the plan has 1");
+    verify(&["--device", "cuda:77"]).expect(1).tells("device_unavailable");
+}
