@@ -73,7 +73,8 @@ fn signature(roots: &[PathBuf]) -> BTreeMap<PathBuf, Vec<SystemTime>> {
                 tracing::warn!(path = %path.display(), "left out: an earlier data root has a data set of this name");
                 continue;
             }
-            let mut times = Vec::new();
+            let manifest = fs::metadata(path.join("manifest.csv")).and_then(|metadata| metadata.modified());
+            let mut times: Vec<_> = manifest.into_iter().collect();
             changes(&path, DEPTH, &mut times);
             out.insert(path, times);
         }

@@ -62,6 +62,16 @@ pub enum TrainError {
         /// The first disagreement.
         what: LabelTrouble,
     },
+    /// A line of a CSV file of labels is wrong.
+    #[error("{}:{line}: {what}", path.display())]
+    LabelLine {
+        /// The CSV file.
+        path: PathBuf,
+        /// From 1.
+        line: u64,
+        /// What is wrong with it, and what to do.
+        what: LineTrouble,
+    },
     /// Images that cannot be decoded, more than the recipe lets pass.
     #[error("{bad} unreadable image(s), data.skip_bad = {allowed} allows that many; first: {first}")]
     BadImages {
@@ -185,6 +195,61 @@ pub enum LabelTrouble {
     /// A name that is not UTF-8.
     #[error("{0:?} is not UTF-8")]
     NotUtf8(PathBuf),
+    /// No CSV file has the column.
+    #[error("no CSV file with the columns `path` and `{name}`{}", among(.have))]
+    NoColumn {
+        /// The column that is wanted.
+        name: String,
+        /// The columns that there are.
+        have: Vec<String>,
+    },
+    /// More than one CSV file has the column.
+    #[error("several CSV files have a column `{0}`: rename it in all but one, or move the others away")]
+    SeveralLists(String),
+}
+
+/// What is wrong with a line of a CSV file.
+#[derive(Debug, thiserror::Error)]
+pub enum LineTrouble {
+    /// Not text.
+    #[error("not UTF-8: save the file as UTF-8")]
+    NotUtf8,
+    /// Something the reader cannot go on after.
+    #[error("not CSV")]
+    NotCsv,
+    /// Not as many fields as the header has.
+    #[error("{found} field(s), the header has {expected}: put fields that hold a comma in double quotes")]
+    Fields {
+        /// In this row.
+        found: usize,
+        /// In the header.
+        expected: usize,
+    },
+    /// Nothing where there must be something.
+    #[error("the {0} is empty: fill it in or remove the line")]
+    Empty(&'static str),
+    /// A path that leaves the data set.
+    #[error("{0:?} leaves the data set: paths are relative to its folder and stay inside it")]
+    Escapes(String),
+    /// A path without a file.
+    #[error("there is no file {0:?}: put it there or remove the line")]
+    Missing(PathBuf),
+    /// A path of something else.
+    #[error("{0:?} is not a regular file: remove the line")]
+    NotAFile(PathBuf),
+    /// A path for the second time.
+    #[error("the same path as in line {0}: remove one of the lines")]
+    Twice(u64),
+    /// A split that is not known.
+    #[error("split {0:?} is not one of train, val, test")]
+    Split(String),
+    /// A label that no training image has.
+    #[error("no training image has the label {0:?}: correct it or remove the line")]
+    UnknownClass(String),
+}
+
+fn among(have: &[String]) -> String {
+    if have.is_empty() { String::new() } else { format!("; the columns are {}", have.join(", ")) }
 }
 
 fn list(wrong: &[OutOfRange]) -> String {
@@ -205,6 +270,7 @@ impl TrainError {
             | Self::PathNotRegular { .. }
             | Self::DatasetEmpty { .. }
             | Self::LabelsMismatch { .. }
+            | Self::LabelLine { .. }
             | Self::BadImages { .. } => FailureClass::Data,
             Self::DataRead { .. }
             | Self::Cache { .. }
@@ -230,7 +296,8 @@ impl TrainError {
             Self::DatasetUnknown { .. } => "dataset_unknown",
             Self::PathNotRegular { .. } => "path_not_regular",
             Self::DatasetEmpty { .. } => "dataset_empty",
-            Self::LabelsMismatch { .. } => "labels_mismatch",
+            Self::LabelLine { what: LineTrouble::Escapes(_) | LineTrouble::NotAFile(_), .. } => "path_not_regular",
+            Self::LabelsMismatch { .. } | Self::LabelLine { .. } => "labels_mismatch",
             Self::BadImages { .. } => "bad_image",
             Self::DataRead { .. } => "data_unreadable",
             Self::Cache { .. } => "cache_unusable",

@@ -14,7 +14,7 @@ pub struct About {
     pub path: PathBuf,
     /// The name that a recipe would use.
     pub name: String,
-    /// `folder` or `tiny-imagenet`.
+    /// `folder`, `tiny-imagenet` or `manifest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<&'static str>,
     /// Class names in the order of the labels.

@@ -96,6 +96,11 @@ fn files_that_are_not_whole_images_are_told_apart() {
     let mut huge = png.clone();
     huge[16..24].copy_from_slice(&[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff]);
     check("huge.png", &huge, |e| matches!(e, BadImage::Decode(_)));
+    // The same in a JPEG's start of frame: marker, length, precision, height, width.
+    let mut huge = jpeg.clone();
+    let frame = huge.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    huge[frame + 5..frame + 9].fill(0xff);
+    check("huge.jpg", &huge, |e| matches!(e, BadImage::Decode(_)));
     // Bytes after the end of a JPEG do no harm.
     fs::write(&good, [jpeg.as_slice(), b"trailing"].concat()).unwrap();
     decode(&good).unwrap();
@@ -261,6 +266,9 @@ fn bad_names_and_folders_fail_with_their_reason() {
     folder_of_images(&data.join("singles"), 3, 1);
     folder_of_images(&data.join("link/train"), 2, 3);
     symlink(outside.join("class0/0.jpg"), data.join("link/train/class0/x.jpg")).unwrap();
+    folder_of_images(&data.join("pipe/train"), 2, 3);
+    let pipe = std::process::Command::new("mkfifo").arg(data.join("pipe/train/class1/p.jpg")).status().unwrap();
+    assert!(pipe.success());
 
     let outside = outside.to_str().unwrap();
     for (dataset, reason, words) in [
@@ -278,6 +286,7 @@ fn bad_names_and_folders_fail_with_their_reason() {
         ("stranger", "labels_mismatch", ["class2", "no training images"]),
         ("singles", "dataset_empty", ["singles", "validation"]),
         ("link", "path_not_regular", ["x.jpg", "leaves"]),
+        ("pipe", "path_not_regular", ["p.jpg", "not a regular file"]),
     ] {
         check_bad(&bench, dataset, "{}", reason, &words);
     }

@@ -102,6 +102,42 @@ pub struct DataOptions {
     /// Channel deviations divided by.
     #[serde(default = "defaults::std")]
     pub std: [f64; 3],
+    /// Training labels from this column of a CSV file in the data set's folder; off unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// Only images of exactly this width and height are used; off unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[u32; 2]>,
+    /// Only images whose shorter side has at least so many pixels are used; off unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_side: Option<u32>,
+}
+
+impl DataOptions {
+    /// Whether an image of this size, as it is in its file, is used.
+    pub fn admits(&self, width: u32, height: u32) -> bool {
+        self.size.is_none_or(|size| size == [width, height])
+            && self.min_side.is_none_or(|side| width.min(height) >= side)
+    }
+
+    fn check(&self, b: &mut Bounds) {
+        let fraction = self.val_fraction;
+        b.require(fraction > 0.0 && fraction < 1.0, "data.val_fraction", fraction, "above 0 and below 1");
+        b.require(i64::try_from(self.split_seed).is_ok(), "data.split_seed", self.split_seed, "0 to 2^63 - 1");
+        for channel in self.mean {
+            b.require(channel.is_finite(), "data.mean", channel, "three finite numbers");
+        }
+        for channel in self.std {
+            b.require(channel.is_finite() && channel > 0.0, "data.std", channel, "three finite numbers above 0");
+        }
+        if let Some(labels) = &self.labels {
+            b.require(!labels.is_empty() && labels != "path", "data.labels", labels, "the name of a column of labels");
+        }
+        let sides = self.size.into_iter().flatten().map(|side| ("data.size", side));
+        for (path, side) in sides.chain(self.min_side.map(|side| ("data.min_side", side))) {
+            b.require((1..=16_384).contains(&side), path, side, "1 to 16,384 pixels");
+        }
+    }
 }
 
 impl Default for DataOptions {
@@ -112,6 +148,9 @@ impl Default for DataOptions {
             skip_bad: 0,
             mean: defaults::mean(),
             std: defaults::std(),
+            labels: None,
+            size: None,
+            min_side: None,
         }
     }
 }
@@ -186,20 +225,7 @@ impl Recipe {
             let ok = stop.min_delta.is_finite() && stop.min_delta >= 0.0;
             b.require(ok, "early_stop.min_delta", stop.min_delta, "a finite number, at least 0");
         }
-        let fraction = self.data.val_fraction;
-        b.require(fraction > 0.0 && fraction < 1.0, "data.val_fraction", fraction, "above 0 and below 1");
-        b.require(
-            i64::try_from(self.data.split_seed).is_ok(),
-            "data.split_seed",
-            self.data.split_seed,
-            "0 to 2^63 - 1",
-        );
-        for channel in self.data.mean {
-            b.require(channel.is_finite(), "data.mean", channel, "three finite numbers");
-        }
-        for channel in self.data.std {
-            b.require(channel.is_finite() && channel > 0.0, "data.std", channel, "three finite numbers above 0");
-        }
+        self.data.check(b);
         self.model.check(self.image_size, b);
         self.augmentation.check(self.image_size, b);
         self.optimizer.check(b);
@@ -230,6 +256,19 @@ mod tests {
         let long: Recipe =
             serde_json::from_str(r#"{"dataset":"x","model":{"resnet18":{}},"optimizer":{"adam":{}}}"#).unwrap();
         assert_eq!(short, long);
+    }
+
+    #[test]
+    fn sizes_that_are_not_wanted_are_not_admitted() {
+        let mut data = DataOptions::default();
+        assert!(data.admits(1, 1));
+        data.min_side = Some(200);
+        assert!(data.admits(200, 500) && !data.admits(500, 199));
+        data.size = Some([300, 400]);
+        assert!(data.admits(300, 400) && !data.admits(400, 300));
+        let recipe: Recipe = serde_json::from_str(r#"{"dataset":"x","data":{"labels":"","size":[300,0]}}"#).unwrap();
+        let paths: Vec<_> = recipe.check().into_iter().map(|wrong| wrong.path).collect();
+        assert_eq!(paths, ["data.labels", "data.size"]);
     }
 
     #[test]

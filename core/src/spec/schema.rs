@@ -24,8 +24,11 @@ pub(super) enum Shape {
     Float,
     Bool,
     Text,
-    /// A list of exactly so many numbers.
-    Numbers(usize),
+    /// A list of exactly so many numbers, whole or not.
+    Numbers {
+        count: usize,
+        whole: bool,
+    },
     Table(Fields),
     /// A name, or a table with one name as its key.
     Variant(BTreeMap<String, Fields>),
@@ -56,6 +59,8 @@ impl Schema {
     pub(super) fn new() -> Self {
         let whole = with("early_stop", json!({"patience": 1}));
         let mut fields = shapes(&whole);
+        let options = with("data", json!({"labels": "label", "size": [1, 1], "min_side": 1}));
+        fields.insert("data".to_owned(), Shape::Table(shapes(&options["data"])));
         for (field, names) in ENUMS {
             let variant = |name: &str| {
                 let value = with(field, json!(name))[*field].take();
@@ -149,7 +154,7 @@ fn shapes(value: &Value) -> Fields {
         Value::Bool(_) => Shape::Bool,
         Value::Number(number) if number.is_f64() => Shape::Float,
         Value::Number(_) => Shape::Int,
-        Value::Array(items) => Shape::Numbers(items.len()),
+        Value::Array(items) => Shape::Numbers { count: items.len(), whole: items.iter().all(Value::is_u64) },
         Value::Object(_) => Shape::Table(shapes(value)),
         Value::String(_) | Value::Null => Shape::Text,
     };
@@ -208,6 +213,8 @@ mod tests {
             "early_stop.patience",
             "early_stop.metric",
             "data.mean",
+            "data.labels",
+            "data.size",
             "augmentation",
         ] {
             assert!(schema.paths().iter().any(|known| known == path), "{path}");

@@ -83,10 +83,13 @@ impl<'a> Reader<'a> {
                 Item::Text(text) => return self.string(field, key, text, &node.span),
                 _ => self.wrong_type(key, node, "a string", self.vary(key, node)),
             },
-            Shape::Numbers(count) => match &node.item {
+            Shape::Numbers { count, whole } => match &node.item {
                 Item::Array(items) if items.len() == *count => {
                     let numbers: Vec<_> = (items.iter().enumerate())
-                        .filter_map(|(at, item)| self.float(&format!("{key}[{at}]"), item))
+                        .filter_map(|(at, item)| match (format!("{key}[{at}]"), whole) {
+                            (key, true) => self.int(&key, item).map(Value::from),
+                            (key, false) => self.float(&key, item).map(Value::from),
+                        })
                         .collect();
                     return (numbers.len() == *count).then(|| Value::from_iter(numbers));
                 }

@@ -7,7 +7,8 @@
 //! 8    version u32, reserved u32
 //! 16   images u64, list of bad images: offset u64, length u64, file length u64
 //! 48   SHA-256 over bytes 0..48, the index and the list of bad images
-//! 80   index: per image offset u64, width u32, height u32, first 16 bytes of the SHA-256 of its pixels
+//! 80   index: per image offset u64, width u32, height u32, first 16 bytes of the SHA-256 of its pixels,
+//!      width and height of the file u32, u32
 //! ...  pixels, RGB, row by row
 //! ...  bad images: JSON [[index, cause], ...]
 //! ```
@@ -31,9 +32,9 @@ use crate::log::say;
 use crate::room::wait_for_room;
 
 const MAGIC: &[u8; 8] = b"SWEEPIMG";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 80;
-const SLOT: usize = 32;
+const SLOT: usize = 40;
 /// Images decoded between two looks at the stop flag.
 const CHUNK: usize = 256;
 
@@ -63,10 +64,12 @@ struct Slot {
     width: u32,
     height: u32,
     digest: [u8; 16],
+    /// Width and height in the file, before anything was resized.
+    source: (u32, u32),
 }
 
 impl Slot {
-    const BAD: Self = Self { offset: 0, width: 0, height: 0, digest: [0; 16] };
+    const BAD: Self = Self { offset: 0, width: 0, height: 0, digest: [0; 16], source: (0, 0) };
 
     fn bytes(&self) -> u64 {
         3 * u64::from(self.width) * u64::from(self.height)
@@ -77,6 +80,8 @@ impl Slot {
         out.extend_from_slice(&self.width.to_le_bytes());
         out.extend_from_slice(&self.height.to_le_bytes());
         out.extend_from_slice(&self.digest);
+        out.extend_from_slice(&self.source.0.to_le_bytes());
+        out.extend_from_slice(&self.source.1.to_le_bytes());
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -84,7 +89,8 @@ impl Slot {
             offset: u64_at(bytes, 0)?,
             width: u32_at(bytes, 8)?,
             height: u32_at(bytes, 12)?,
-            digest: bytes.get(16..SLOT)?.try_into().ok()?,
+            digest: bytes.get(16..32)?.try_into().ok()?,
+            source: (u32_at(bytes, 32)?, u32_at(bytes, 36)?),
         })
     }
 }
@@ -209,6 +215,11 @@ impl Cache {
         self.slots.get(index).map_or([0; 16], |slot| slot.digest)
     }
 
+    /// Width and height of the image at `index` as they are in its file; nothing if it could not be decoded.
+    pub fn source_size(&self, index: usize) -> Option<(u32, u32)> {
+        self.slots.get(index).filter(|slot| slot.width > 0).map(|slot| slot.source)
+    }
+
     /// Images that could not be decoded, with the cause, in order.
     pub fn bad(&self) -> &[(u32, String)] {
         &self.bad
@@ -273,6 +284,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// One image on its way into the file.
+struct Decoded {
+    pixels: Pixels,
+    digest: [u8; 16],
+    /// Width and height in its file.
+    source: (u32, u32),
+}
+
 fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &Stop) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -284,18 +303,21 @@ fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &S
         if stop.cause().is_some() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let decoded: Vec<Result<(Pixels, [u8; 16]), BadImage>> = chunk
+        let decoded: Vec<Result<Decoded, BadImage>> = chunk
             .par_iter()
             .map_init(Resizer::new, |resizer, entry| {
-                let pixels = prepare(decode(&root.join(&entry.file))?, form, resizer);
+                let whole = decode(&root.join(&entry.file))?;
+                let source = (whole.width, whole.height);
+                let pixels = prepare(whole, form, resizer);
                 let digest = digest(&pixels.rgb);
-                Ok((pixels, digest))
+                Ok(Decoded { pixels, digest, source })
             })
             .collect();
         for (place, result) in decoded.into_iter().enumerate() {
             match result {
-                Ok((pixels, digest)) => {
-                    let slot = Slot { offset: offset as u64, width: pixels.width, height: pixels.height, digest };
+                Ok(Decoded { pixels, digest, source }) => {
+                    let (width, height) = (pixels.width, pixels.height);
+                    let slot = Slot { offset: offset as u64, width, height, digest, source };
                     slot.write(&mut index);
                     out.write_all(&pixels.rgb)?;
                     offset += pixels.rgb.len();

@@ -3,7 +3,7 @@
 //!
 //! Layouts: `train/<class>/*` with or without `val/<class>/*`; `<class>/*` directly; and Tiny
 //! ImageNet as it is distributed (`wnids.txt`, `train/<class>/images/*`, `val/images/*` with
-//! `val/val_annotations.txt`). Names that begin with a dot are passed over. Classes and files are
+//! `val/val_annotations.txt`); `manifest.csv` is left to `manifest`. Names that begin with a dot are passed over. Classes and files are
 //! in byte order, as torchvision's `ImageFolder` has them.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use super::manifest::{self, MANIFEST};
 use crate::error::{LabelTrouble, TrainError};
 
 /// How a data set lies on disk.
@@ -23,6 +24,8 @@ pub enum Layout {
     Folder,
     /// Tiny ImageNet's original layout.
     TinyImagenet,
+    /// The images that `manifest.csv` names.
+    Manifest,
 }
 
 impl Layout {
@@ -31,6 +34,7 @@ impl Layout {
         match self {
             Self::Folder => "folder",
             Self::TinyImagenet => "tiny-imagenet",
+            Self::Manifest => "manifest",
         }
     }
 }
@@ -94,7 +98,7 @@ pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> 
     Ok(real)
 }
 
-fn inside(real: &Path, roots: &[PathBuf]) -> bool {
+pub(super) fn inside(real: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| real.starts_with(root))
 }
 
@@ -102,7 +106,10 @@ fn inside(real: &Path, roots: &[PathBuf]) -> bool {
 pub fn scan(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError> {
     let scan = Scan { root, roots };
     let train = root.join("train");
-    let listing = if root.join("wnids.txt").is_file() && train.is_dir() {
+    let listed = root.join(MANIFEST).symlink_metadata().is_ok();
+    let listing = if listed {
+        manifest::read(root, roots)?
+    } else if root.join("wnids.txt").is_file() && train.is_dir() {
         scan.tiny_imagenet()?
     } else if train.is_dir() {
         let val = root.join("val");
@@ -112,11 +119,12 @@ pub fn scan(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError> {
     };
     if listing.classes.len() < 2 {
         return Err(TrainError::DatasetEmpty {
-            folder: if train.is_dir() { train } else { root.into() },
-            why: if listing.classes.is_empty() {
-                "has no class folders (train/<class>/* or <class>/*)"
-            } else {
-                "has only one class folder, at least two are needed"
+            folder: if listed || !train.is_dir() { root.into() } else { train },
+            why: match (listed, listing.classes.is_empty()) {
+                (true, true) => "has a manifest.csv without training images",
+                (true, false) => "has a manifest.csv with only one label, at least two are needed",
+                (false, true) => "has no class folders (train/<class>/* or <class>/*) and no manifest.csv",
+                (false, false) => "has only one class folder, at least two are needed",
             },
         });
     }
@@ -291,7 +299,7 @@ impl Scan<'_> {
     }
 }
 
-fn changed_ns(about: &Metadata) -> i128 {
+pub(super) fn changed_ns(about: &Metadata) -> i128 {
     let Ok(time) = about.modified() else { return 0 };
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_nanos() as i128,

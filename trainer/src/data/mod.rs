@@ -4,14 +4,17 @@
 pub mod batches;
 pub mod cache;
 pub mod decode;
+pub mod labels;
 pub mod listing;
+pub mod manifest;
 pub mod mapped;
+mod rows;
 pub mod split;
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use sweep_core::recipe::Recipe;
+use sweep_core::recipe::{DataOptions, Recipe};
 
 use cache::{Cache, hex};
 use decode::Form;
@@ -68,18 +71,19 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
         None
     };
 
+    let (train, val) = admitted(&listing, &square, recipe);
     let (train, val) = match &listing.val {
-        Some(_) => ((0..train_files).collect(), (train_files..all.len()).collect()),
-        None => split::split(&listing.train, listing.classes.len(), recipe.data.val_fraction, recipe.data.split_seed),
+        Some(_) => (train, val),
+        None => held_out(&all, &train, listing.classes.len(), &recipe.data),
     };
-    let good = |indices: Vec<usize>| -> Vec<Item> {
-        indices
-            .into_iter()
-            .filter(|&image| square.picture(image).is_some())
-            .map(|image| Item { image, class: all[image].class })
-            .collect()
+    // Only after the split: it goes by the true labels, and validation keeps them.
+    let labels = recipe.data.labels.as_deref().map(|column| labels::read(&listing, column)).transpose()?;
+    let good = |indices: Vec<usize>, labels: Option<&Vec<u32>>| -> Vec<Item> {
+        let class = |image: usize| labels.map_or(all[image].class, |labels| labels[image]);
+        let readable = indices.into_iter().filter(|&image| square.picture(image).is_some());
+        readable.map(|image| Item { image, class: class(image) }).collect()
     };
-    let (train, val) = (good(train), good(val));
+    let (train, val) = (good(train, labels.as_ref()), good(val, None));
     check_counts(&listing, &train, &val, recipe)?;
     Ok(Dataset {
         digest: digest(&listing, &square, whole.as_ref(), &train, &val),
@@ -89,6 +93,35 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
         square,
         whole,
     })
+}
+
+/// Images for training and those of the validation folder, without the ones of a size that is not wanted.
+fn admitted(listing: &Listing, square: &Cache, recipe: &Recipe) -> (Vec<usize>, Vec<usize>) {
+    let train_files = listing.train.len();
+    let val_files = listing.val.as_ref().map_or(0, Vec::len);
+    let fits = |image: &usize| match square.source_size(*image) {
+        Some((width, height)) => recipe.data.admits(width, height),
+        // Unreadable: that is told elsewhere.
+        None => true,
+    };
+    let train: Vec<usize> = (0..train_files).filter(fits).collect();
+    let val: Vec<usize> = (train_files..train_files + val_files).filter(fits).collect();
+    let left_out = (train_files - train.len(), val_files - val.len());
+    if left_out != (0, 0) {
+        say(format_args!(
+            "left out by data.size or data.min_side: {} of {train_files} training images, {} of {val_files} validation images",
+            left_out.0, left_out.1
+        ));
+    }
+    (train, val)
+}
+
+/// Splits `images` where there is no validation folder.
+fn held_out(all: &[&Entry], images: &[usize], classes: usize, options: &DataOptions) -> (Vec<usize>, Vec<usize>) {
+    let entries: Vec<&Entry> = images.iter().map(|&image| all[image]).collect();
+    let (train, val) = split::split(&entries, classes, options.val_fraction, options.split_seed);
+    let back = |places: Vec<usize>| places.into_iter().map(|place| images[place]).collect();
+    (back(train), back(val))
 }
 
 fn check_bad(listing: &Listing, all: &[&Entry], cache: &Cache, allowed: u32) -> Result<(), TrainError> {
@@ -121,7 +154,7 @@ fn check_counts(listing: &Listing, train: &[Item], val: &[Item], recipe: &Recipe
             .find(|entry| entry.class as usize == class)
             .and_then(|entry| entry.file.parent())
             .unwrap_or(Path::new(""));
-        return empty(listing.root.join(folder), "has no readable image left for training");
+        return empty(listing.root.join(folder), "has no usable image left for training");
     }
     if val.is_empty() {
         return empty(
