@@ -196,7 +196,7 @@ pub enum LabelTrouble {
     #[error("{0:?} is not UTF-8")]
     NotUtf8(PathBuf),
     /// No CSV file has the column.
-    #[error("no CSV file with the columns `path` and `{name}`{}", among(.have))]
+    #[error("no CSV file with {}{}", if .name == "path" { "the column `path`".to_owned() } else { format!("the columns `path` and `{name}`") }, among(.have))]
     NoColumn {
         /// The column that is wanted.
         name: String,
