@@ -133,7 +133,7 @@ fn a_wrong_line_is_named_with_what_to_do() {
     assert!(text.contains("manifest.csv:4: not UTF-8"), "{text}");
 
     for (whole, reason, words) in [
-        ("", "labels_mismatch", "no CSV file with the columns `path` and `path`"),
+        ("", "labels_mismatch", "no CSV file with the column `path`"),
         ("path,class\n", "labels_mismatch", "`label`; the columns are path, class"),
         ("path,label\n", "dataset_empty", "without training images"),
         ("path,label\nimages/class0/0.jpg,a\n", "dataset_empty", "only one label"),
