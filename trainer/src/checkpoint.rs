@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use sweep_core::attempt::{CheckpointKind, CheckpointLine};
 use sweep_core::num::Num;
 use sweep_core::recipe::Recipe;
+use sweep_core::recipe::plateau::PlateauState;
 use tch::{Kind, Tensor};
 
 use crate::data::cache::hex;
@@ -61,6 +62,9 @@ pub struct Position {
     pub best: Option<Mark>,
     /// What early stopping watches: its best epoch.
     pub watched: Option<Mark>,
+    /// Where the schedule stands, if it depends on validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plateau: Option<PlateauState>,
 }
 
 /// A value that an epoch reached.

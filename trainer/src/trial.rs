@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
-use sweep_core::recipe::{Recipe, Watched};
+use sweep_core::recipe::schedule::{Moment, Pace};
+use sweep_core::recipe::{Recipe, Schedule, Watched};
 use tch::{Device, Reduction, Tensor};
 
 use crate::augment::{Normalise, Pipeline};
 use crate::checkpoint::{self, FORMAT, Header, Mark, Position, Store};
-use crate::cost::Pace;
 use crate::data::Dataset;
 use crate::data::batches::{Batch, Batches};
 use crate::error::TrainError;
@@ -139,35 +139,43 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// One pass over the training images at rate `lr`. After each step calls `look` with the number
+    /// Rate and momentum of the next step.
+    pub fn pace(&self) -> Pace {
+        self.recipe.pace(&self.moment(self.optimizer.steps()), self.position.plateau.as_ref())
+    }
+
+    fn moment(&self, step: u64) -> Moment {
+        let steps_per_epoch = self.dataset.train.len().div_ceil(self.recipe.batch_size as usize) as u64;
+        Moment { epoch: self.position.epoch, step, steps_per_epoch }
+    }
+
+    /// One pass over the training images. After each step calls `look` with the number
     /// of steps so far and the loss; it returns whether to go on. A pass with a loss that is not
-    /// finite is worth [`Mean::NONE`], wherever it was noticed. `pace` follows the steps.
+    /// finite is worth [`Mean::NONE`], wherever it was noticed.
     pub fn train_epoch(
         &mut self,
-        lr: f64,
         stop: &Stop,
-        pace: &mut Pace,
         mut look: impl FnMut(u64, &Tensor) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
         let epoch = self.position.epoch + 1;
         let (recipe, device) = (self.recipe, self.device);
+        let (moment, plateau) = (self.moment(0), self.position.plateau);
         let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, ..self.batches() };
         let (model, optimizer) = (&self.model, &mut self.optimizer);
         let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
-        let mut meter = Meter::new(self.dataset.classes.len(), device);
+        let mut meter = Meter::new(device);
         let mut diverged = false;
         let step = |Batch { images, labels }: Batch| {
             stop.check()?;
-            pace.batch();
             let mut random = stream(recipe.seed, Purpose::Dropout, &[optimizer.steps()]);
             let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
             let logits = model.forward(&images, &mut mode);
             let loss = cross_entropy(&logits, &labels);
             let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
-            optimizer.step(gradients, lr);
+            let moment = Moment { step: optimizer.steps(), ..moment };
+            optimizer.step(gradients, recipe.pace(&moment, plateau.as_ref()));
             meter.add(&loss, &logits, &labels);
             diverged = !look(optimizer.steps(), &loss)?;
-            pace.step();
             if diverged { Err(Halt::Diverged) } else { Ok(()) }
         };
         let size = recipe.batch_size as usize;
@@ -185,7 +193,7 @@ impl<'a> Trial<'a> {
     /// One pass over the validation images.
     pub fn evaluate(&self, stop: &Stop) -> Result<Mean, TrainError> {
         let _guard = tch::no_grad_guard();
-        let mut meter = Meter::new(self.dataset.classes.len(), self.device);
+        let mut meter = Meter::new(self.device);
         let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
         self.batches().val(size, |Batch { images, labels }| {
             stop.check()?;
@@ -204,6 +212,10 @@ impl<'a> Trial<'a> {
         let is_best = (self.position.best).is_none_or(|best| val.accuracy > best.value.0);
         if is_best {
             self.position.best = Some(mark(val.accuracy));
+        }
+        if let Schedule::Plateau(rule) = &self.recipe.schedule {
+            let before = self.position.plateau;
+            self.position.plateau = Some(rule.observe(before, self.recipe.lr, val.loss, val.accuracy));
         }
         if let Some(rule) = &self.recipe.early_stop {
             let (value, better) = match rule.metric {

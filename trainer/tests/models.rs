@@ -6,6 +6,7 @@ mod common;
 
 use common::{Bench, with_val};
 use sweep_core::recipe::optim::{Adam, Sgd};
+use sweep_core::recipe::schedule::Pace;
 use sweep_core::recipe::{self, Optimizer as Rule};
 use sweep_trainer::logits::logits;
 use sweep_trainer::model::{Mode, Model};
@@ -87,7 +88,7 @@ fn every_network_takes_a_step_that_lowers_the_loss_of_its_batch() {
             let loss = model.forward(&images, &mut mode).cross_entropy_for_logits(&labels);
             losses.push(loss.double_value(&[]));
             let gradients = Tensor::run_backward(&[&loss], &weights, false, false);
-            optimizer.step(gradients, 0.01);
+            optimizer.step(gradients, Pace { lr: 0.01, momentum: None });
         }
         assert!(losses[5] < losses[0], "{name}: {losses:?}");
     }
@@ -125,7 +126,7 @@ fn trajectory(rule: Rule, lr: f64) -> Vec<f64> {
                 _ => named.tensor.zeros_like(),
             })
             .collect();
-        optimizer.step(gradients, lr);
+        optimizer.step(gradients, Pace { lr, momentum: None });
     }
     (0..2).map(|place| bias.double_value(&[place])).collect()
 }
@@ -139,7 +140,8 @@ fn check_rule(rule: Rule, lr: f64, recorded: [f64; 2]) {
 #[test]
 fn update_rules_follow_pytorch() {
     // Four steps of torch 2.11 (torch.optim.SGD and Adam) on the same numbers.
-    let sgd = |momentum, weight_decay, nesterov| Rule::Sgd(Sgd { momentum, weight_decay, nesterov });
+    let sgd =
+        |momentum, weight_decay, nesterov| Rule::Sgd(Sgd { momentum, weight_decay, nesterov, decay_norm_bias: true });
     let recorded = [0.387_410_014_867_782_6, -1.048_640_012_741_089];
     check_rule(sgd(0.9, 0.0, false), 0.1, recorded);
     let recorded = [0.233_299_508_690_834_05, -1.034_672_260_284_423_8];
@@ -148,7 +150,7 @@ fn update_rules_follow_pytorch() {
     check_rule(sgd(0.0, 0.01, false), 0.1, recorded);
     let recorded = [0.492_507_368_326_187_13, -0.995_046_794_414_520_3];
     check_rule(Rule::Adam(Adam::default()), 0.01, recorded);
-    let adam = Adam { beta1: 0.8, beta2: 0.99, eps: 1e-3, weight_decay: 0.1 };
+    let adam = Adam { beta1: 0.8, beta2: 0.99, eps: 1e-3, weight_decay: 0.1, decay_norm_bias: true };
     let recorded = [0.375_962_555_408_477_8, -0.906_929_433_345_794_7];
     check_rule(Rule::Adam(adam), 0.1, recorded);
 }

@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, Told, with_val};
 use sweep_core::attempt::{Body, CheckpointKind, OrderFile, StopCause};
 
-const RECIPES: [(&str, &str); 4] = [
+const RECIPES: [(&str, &str); 7] = [
     (
         "adam",
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.003,
@@ -29,6 +29,23 @@ const RECIPES: [(&str, &str); 4] = [
         "patience",
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":6,"batch_size":7,"lr":0.02,
             "dropout":0.2,"early_stop":{"patience":2,"metric":"val_loss"},"seed":8}"#,
+    ),
+    (
+        "plateau",
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":6,"batch_size":7,"lr":0.02,"dropout":0.2,
+            "optimizer":{"rmsprop":{"momentum":0.9,"centered":true}},
+            "schedule":{"plateau":{"patience":0,"factor":0.5,"threshold":0.3}},"seed":9}"#,
+    ),
+    (
+        "one-cycle",
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.02,"dropout":0.2,
+            "optimizer":{"radam":{"weight_decay":0.01,"decoupled":true}},"schedule":"one-cycle","seed":10}"#,
+    ),
+    (
+        "warmup",
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.02,"dropout":0.2,
+            "optimizer":{"adamw":{"decay_norm_bias":false}},"warmup":{"steps":10},
+            "schedule":{"multi-step":{"milestones":[2,3]}},"seed":11}"#,
     ),
 ];
 
@@ -114,6 +131,26 @@ fn early_stopping_resumes_to_the_bit_and_restores_the_best_state() {
     let mut short = bench.order(RECIPES[3].1);
     short.work[0].recipe.epochs = best.epoch;
     assert_eq!(bench.run("short", &short).weights(), told.weights());
+}
+
+#[test]
+fn reduce_on_plateau_resumes_to_the_bit_and_lowers_the_rate() {
+    check_resume(4);
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let rates: Vec<_> = bench.run("plateau", &bench.order(RECIPES[4].1)).epochs().iter().map(|e| e.lr.0).collect();
+    assert_eq!(rates[0], 0.02);
+    assert!(rates[5] < rates[0], "{rates:?}");
+}
+
+#[test]
+fn one_cycle_moves_rate_and_momentum_and_resumes_to_the_bit() {
+    check_resume(5);
+}
+
+#[test]
+fn warm_up_and_milestones_resume_to_the_bit() {
+    check_resume(6);
 }
 
 #[test]

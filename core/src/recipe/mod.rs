@@ -4,6 +4,8 @@
 pub mod augment;
 pub mod model;
 pub mod optim;
+pub mod plateau;
+pub mod schedule;
 mod section;
 mod tagged;
 
@@ -11,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use augment::{Augment, Augmentation};
 pub use model::Model;
-pub use optim::{Optimizer, Schedule};
+pub use optim::Optimizer;
+pub use schedule::{Schedule, Warmup};
 
 /// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
 /// recipe holds all of them, so that a later change of a default changes no submitted sweep.
@@ -32,7 +35,7 @@ pub struct Recipe {
     /// Images a step; the last, smaller batch of an epoch is used too.
     #[serde(default = "defaults::batch_size")]
     pub batch_size: u32,
-    /// Learning rate at the start of the schedule.
+    /// Learning rate at the start of the schedule; for `one-cycle`, at its top.
     #[serde(default = "defaults::lr")]
     pub lr: f64,
     /// Probability of zeroing an activation before the last linear layer(s), 0 to below 1.
@@ -47,6 +50,9 @@ pub struct Recipe {
     /// How the learning rate moves.
     #[serde(default)]
     pub schedule: Schedule,
+    /// A linear rise of the learning rate at the beginning; off unless given.
+    #[serde(default)]
+    pub warmup: Warmup,
     /// Stop when validation stops getting better; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,
@@ -194,6 +200,18 @@ pub struct OutOfRange {
     pub allowed: String,
 }
 
+const FRACTION: &str = "at least 0 and below 1";
+const NOT_NEGATIVE: &str = "a finite number, at least 0";
+const POSITIVE: &str = "a finite number above 0";
+
+fn not_negative(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
 /// Collects the fields of a recipe that are out of bounds.
 #[derive(Debug, Default)]
 pub struct Bounds(Vec<OutOfRange>);
@@ -216,8 +234,8 @@ impl Recipe {
         b.require((8..=1024).contains(&self.image_size), "image_size", self.image_size, "8 to 1024 pixels");
         b.require((1..=100_000).contains(&self.epochs), "epochs", self.epochs, "1 to 100,000");
         b.require((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size, "1 to 65,536");
-        b.require(self.lr.is_finite() && self.lr > 0.0, "lr", self.lr, "a finite number above 0");
-        b.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, "at least 0 and below 1");
+        b.require(positive(self.lr), "lr", self.lr, POSITIVE);
+        b.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, FRACTION);
         // TOML integers are signed 64 bit: a larger seed could not be written back.
         b.require(i64::try_from(self.seed).is_ok(), "seed", self.seed, "0 to 2^63 - 1");
         if let Some(stop) = &self.early_stop {
@@ -229,7 +247,8 @@ impl Recipe {
         self.model.check(self.image_size, b);
         self.augmentation.check(self.image_size, b);
         self.optimizer.check(b);
-        self.schedule.check(self.epochs, b);
+        self.schedule.check(&self.optimizer, b);
+        self.warmup.check(b);
         bounds.0
     }
 }

@@ -1,18 +1,26 @@
-//! Update rules and learning-rate schedules. The rate itself is pure arithmetic and lives here;
-//! the trainer owns the tensors.
+//! Update rules. The numbers only; the trainer owns the tensors.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Bounds, tagged};
+use super::{Bounds, FRACTION, NOT_NEGATIVE, POSITIVE, not_negative, positive, tagged};
 
-/// An update rule, PyTorch's definitions and defaults.
+/// An update rule, PyTorch's definitions; its defaults too, except that SGD has momentum.
+///
+/// Every rule has `weight_decay` and `decay_norm_bias`: whether one-dimensional weights (biases, and
+/// the weights of normalisations) decay too. PyTorch needs two parameter groups to leave them out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
-    /// Stochastic gradient descent with momentum (Sutskever et al. 2013, PyTorch's form).
+    /// Stochastic gradient descent with momentum (Sutskever et al. 2013), `torch.optim.SGD`.
     Sgd(Sgd),
-    /// Adam (Kingma & Ba 2015, arXiv:1412.6980).
+    /// Adam (Kingma & Ba 2015, arXiv:1412.6980), `torch.optim.Adam`.
     Adam(Adam),
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101), `torch.optim.AdamW`.
+    Adamw(Adamw),
+    /// Rectified Adam (Liu et al. 2020, arXiv:1908.03265), `torch.optim.RAdam`.
+    Radam(Radam),
+    /// RMSprop (Hinton 2012, lecture 6e; centred: Graves 2013, arXiv:1308.0850), `torch.optim.RMSprop`.
+    Rmsprop(Rmsprop),
 }
 
 /// Options of [`Optimizer::Sgd`].
@@ -25,11 +33,13 @@ pub struct Sgd {
     pub weight_decay: f64,
     /// Nesterov's form; needs momentum.
     pub nesterov: bool,
+    /// Whether one-dimensional weights decay too.
+    pub decay_norm_bias: bool,
 }
 
 impl Default for Sgd {
     fn default() -> Self {
-        Self { momentum: 0.9, weight_decay: 0.0, nesterov: false }
+        Self { momentum: 0.9, weight_decay: 0.0, nesterov: false, decay_norm_bias: true }
     }
 }
 
@@ -45,16 +55,88 @@ pub struct Adam {
     pub eps: f64,
     /// L2 penalty added to the gradient.
     pub weight_decay: f64,
+    /// Whether one-dimensional weights decay too.
+    pub decay_norm_bias: bool,
 }
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decay_norm_bias: true }
+    }
+}
+
+/// Options of [`Optimizer::Adamw`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adamw {
+    /// Decay of the first moment, 0 to below 1.
+    pub beta1: f64,
+    /// Decay of the second moment, 0 to below 1.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Times the rate: the share that a weight loses in each step, apart from the gradient.
+    pub weight_decay: f64,
+    /// Whether one-dimensional weights decay too.
+    pub decay_norm_bias: bool,
+}
+
+impl Default for Adamw {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, decay_norm_bias: true }
+    }
+}
+
+/// Options of [`Optimizer::Radam`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Radam {
+    /// Decay of the first moment, 0 to below 1.
+    pub beta1: f64,
+    /// Decay of the second moment, 0 to below 1.
+    pub beta2: f64,
+    /// Added to the denominator, before the correction of the second moment.
+    pub eps: f64,
+    /// L2 penalty added to the gradient, or a share of the weight.
+    pub weight_decay: f64,
+    /// Whether weight decay works as in AdamW (`decoupled_weight_decay`).
+    pub decoupled: bool,
+    /// Whether one-dimensional weights decay too.
+    pub decay_norm_bias: bool,
+}
+
+impl Default for Radam {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false, decay_norm_bias: true }
+    }
+}
+
+/// Options of [`Optimizer::Rmsprop`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rmsprop {
+    /// Decay of the mean square, 0 to below 1.
+    pub alpha: f64,
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Momentum factor, 0 to below 1.
+    pub momentum: f64,
+    /// Whether the square of the mean gradient is taken off the mean square.
+    pub centered: bool,
+    /// L2 penalty added to the gradient.
+    pub weight_decay: f64,
+    /// Whether one-dimensional weights decay too.
+    pub decay_norm_bias: bool,
+}
+
+impl Default for Rmsprop {
+    fn default() -> Self {
+        Self { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false, weight_decay: 0.0, decay_norm_bias: true }
     }
 }
 
 /// Names of all optimizers as they are written in a sweep file.
-pub const OPTIMIZER_NAMES: &[&str] = &["sgd", "adam"];
+pub const OPTIMIZER_NAMES: &[&str] = &["sgd", "adam", "adamw", "radam", "rmsprop"];
 
 impl Default for Optimizer {
     fn default() -> Self {
@@ -69,117 +151,74 @@ impl<'de> Deserialize<'de> for Optimizer {
         enum Table {
             Sgd(Sgd),
             Adam(Adam),
+            Adamw(Adamw),
+            Radam(Radam),
+            Rmsprop(Rmsprop),
         }
         Ok(match tagged::name_or_table(deserializer)? {
             Table::Sgd(options) => Self::Sgd(options),
             Table::Adam(options) => Self::Adam(options),
+            Table::Adamw(options) => Self::Adamw(options),
+            Table::Radam(options) => Self::Radam(options),
+            Table::Rmsprop(options) => Self::Rmsprop(options),
         })
     }
 }
 
 impl Optimizer {
+    /// The name used in sweep files and tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd(_) => "sgd",
+            Self::Adam(_) => "adam",
+            Self::Adamw(_) => "adamw",
+            Self::Radam(_) => "radam",
+            Self::Rmsprop(_) => "rmsprop",
+        }
+    }
+
+    /// Momentum, or the decay of the first moment: what PyTorch's one-cycle schedule moves.
+    pub fn momentum(&self) -> f64 {
+        match self {
+            Self::Sgd(rule) => rule.momentum,
+            Self::Adam(rule) => rule.beta1,
+            Self::Adamw(rule) => rule.beta1,
+            Self::Radam(rule) => rule.beta1,
+            Self::Rmsprop(rule) => rule.momentum,
+        }
+    }
+
     pub(super) fn check(&self, bounds: &mut Bounds) {
-        match self {
-            Self::Sgd(sgd) => {
-                let path = |field: &str| format!("optimizer.sgd.{field}");
-                bounds.require((0.0..1.0).contains(&sgd.momentum), path("momentum"), sgd.momentum, FRACTION);
-                bounds.require(not_negative(sgd.weight_decay), path("weight_decay"), sgd.weight_decay, NOT_NEGATIVE);
-                let ok = !sgd.nesterov || sgd.momentum > 0.0;
-                bounds.require(ok, path("nesterov"), sgd.nesterov, "false when momentum is 0");
+        let name = self.name();
+        let mut fraction = |field: &str, value: f64| {
+            bounds.require((0.0..1.0).contains(&value), format!("optimizer.{name}.{field}"), value, FRACTION);
+        };
+        let (eps, weight_decay) = match self {
+            Self::Sgd(rule) => {
+                fraction("momentum", rule.momentum);
+                (None, rule.weight_decay)
             }
-            Self::Adam(adam) => {
-                let path = |field: &str| format!("optimizer.adam.{field}");
-                bounds.require((0.0..1.0).contains(&adam.beta1), path("beta1"), adam.beta1, FRACTION);
-                bounds.require((0.0..1.0).contains(&adam.beta2), path("beta2"), adam.beta2, FRACTION);
-                bounds.require(
-                    adam.eps.is_finite() && adam.eps > 0.0,
-                    path("eps"),
-                    adam.eps,
-                    "a finite number above 0",
-                );
-                bounds.require(not_negative(adam.weight_decay), path("weight_decay"), adam.weight_decay, NOT_NEGATIVE);
+            Self::Adam(Adam { beta1, beta2, eps, weight_decay, .. })
+            | Self::Adamw(Adamw { beta1, beta2, eps, weight_decay, .. })
+            | Self::Radam(Radam { beta1, beta2, eps, weight_decay, .. }) => {
+                fraction("beta1", *beta1);
+                fraction("beta2", *beta2);
+                (Some(*eps), *weight_decay)
             }
-        }
-    }
-}
-
-const FRACTION: &str = "at least 0 and below 1";
-const NOT_NEGATIVE: &str = "a finite number, at least 0";
-
-fn not_negative(value: f64) -> bool {
-    value.is_finite() && value >= 0.0
-}
-
-/// How the learning rate moves over the epochs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// The same rate throughout.
-    #[default]
-    Constant,
-    /// Half a cosine from `lr` to `min_lr` over all epochs, stepped once an epoch (Loshchilov &
-    /// Hutter 2017, arXiv:1608.03983, without restarts; PyTorch's `CosineAnnealingLR`).
-    Cosine(Cosine),
-}
-
-/// Options of [`Schedule::Cosine`].
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cosine {
-    /// The rate that the curve ends at.
-    pub min_lr: f64,
-}
-
-/// Names of all schedules as they are written in a sweep file.
-pub const SCHEDULE_NAMES: &[&str] = &["constant", "cosine"];
-
-impl<'de> Deserialize<'de> for Schedule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Nothing {}
-        #[derive(Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        enum Table {
-            Constant(Nothing),
-            Cosine(Cosine),
-        }
-        Ok(match tagged::name_or_table(deserializer)? {
-            Table::Constant(Nothing {}) => Self::Constant,
-            Table::Cosine(options) => Self::Cosine(options),
-        })
-    }
-}
-
-impl Schedule {
-    /// The learning rate of `epoch` (from 0) of `epochs`, starting at `lr`.
-    pub fn lr_at(&self, lr: f64, epoch: u32, epochs: u32) -> f64 {
-        match self {
-            Self::Constant => lr,
-            Self::Cosine(Cosine { min_lr }) => {
-                let phase = std::f64::consts::PI * f64::from(epoch) / f64::from(epochs.max(1));
-                min_lr + (lr - min_lr) * (1.0 + phase.cos()) / 2.0
+            Self::Rmsprop(rule) => {
+                fraction("alpha", rule.alpha);
+                fraction("momentum", rule.momentum);
+                (Some(rule.eps), rule.weight_decay)
             }
+        };
+        if let Some(eps) = eps {
+            bounds.require(positive(eps), format!("optimizer.{name}.eps"), eps, POSITIVE);
         }
-    }
-
-    pub(super) fn check(&self, _epochs: u32, bounds: &mut Bounds) {
-        if let Self::Cosine(Cosine { min_lr }) = self {
-            bounds.require(not_negative(*min_lr), "schedule.cosine.min_lr", min_lr, NOT_NEGATIVE);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cosine_follows_pytorch() {
-        // torch.optim.lr_scheduler.CosineAnnealingLR(lr=0.1, T_max=10), epochs 0, 1, 5, 9.
-        let schedule = Schedule::Cosine(Cosine::default());
-        for (epoch, expected) in [(0, 0.1), (1, 0.097_552_825_814_757_68), (5, 0.05), (9, 0.002_447_174_185_242_324)] {
-            assert!((schedule.lr_at(0.1, epoch, 10) - expected).abs() < 1e-12);
+        let path = format!("optimizer.{name}.weight_decay");
+        bounds.require(not_negative(weight_decay), path, weight_decay, NOT_NEGATIVE);
+        if let Self::Sgd(rule) = self {
+            let ok = !rule.nesterov || rule.momentum > 0.0;
+            bounds.require(ok, "optimizer.sgd.nesterov", rule.nesterov, "false when momentum is 0");
         }
     }
 }

@@ -20,6 +20,7 @@ impl Recipe {
             augmentation,
             optimizer,
             schedule,
+            warmup,
             early_stop,
             data,
             seed,
@@ -35,6 +36,7 @@ impl Recipe {
             "augmentation" => self.augmentation.clone_from(augmentation),
             "optimizer" => self.optimizer.clone_from(optimizer),
             "schedule" => self.schedule.clone_from(schedule),
+            "warmup" => self.warmup.clone_from(warmup),
             "early_stop" => self.early_stop.clone_from(early_stop),
             "data" => self.data.clone_from(data),
             "seed" => self.seed = *seed,
@@ -57,6 +59,7 @@ impl Recipe {
             "augmentation" => serde_json::to_value(&self.augmentation),
             "optimizer" => serde_json::to_value(&self.optimizer),
             "schedule" => serde_json::to_value(&self.schedule),
+            "warmup" => serde_json::to_value(&self.warmup),
             "early_stop" => serde_json::to_value(&self.early_stop),
             "data" => serde_json::to_value(&self.data),
             "seed" => serde_json::to_value(self.seed),
@@ -74,7 +77,7 @@ mod tests {
     fn every_field_can_be_adopted() {
         let other: Recipe = serde_json::from_str(
             r#"{"dataset":"y","model":"cifar-cnn","image_size":99,"epochs":3,"batch_size":5,"lr":0.5,
-            "dropout":0.25,"augmentation":["flip"],"optimizer":"sgd","schedule":"cosine",
+            "dropout":0.25,"augmentation":["flip"],"optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
             "early_stop":{"patience":2},"data":{"skip_bad":3},"seed":4}"#,
         )
         .unwrap();

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::recipe::augment::STEP_NAMES;
 use crate::recipe::model::MODEL_NAMES;
-use crate::recipe::optim::{OPTIMIZER_NAMES, SCHEDULE_NAMES};
+use crate::recipe::optim::OPTIMIZER_NAMES;
+use crate::recipe::schedule::SCHEDULE_NAMES;
 use crate::recipe::{Augment, Recipe};
 
 use super::error::Reason;
@@ -24,6 +25,8 @@ pub(super) enum Shape {
     Float,
     Bool,
     Text,
+    /// A list of whole numbers, of any length.
+    Ints,
     /// A list of exactly so many numbers, whole or not.
     Numbers {
         count: usize,
@@ -154,6 +157,8 @@ fn shapes(value: &Value) -> Fields {
         Value::Bool(_) => Shape::Bool,
         Value::Number(number) if number.is_f64() => Shape::Float,
         Value::Number(_) => Shape::Int,
+        // A list that is empty unless given has no length of its own.
+        Value::Array(items) if items.is_empty() => Shape::Ints,
         Value::Array(items) => Shape::Numbers { count: items.len(), whole: items.iter().all(Value::is_u64) },
         Value::Object(_) => Shape::Table(shapes(value)),
         Value::String(_) | Value::Null => Shape::Text,

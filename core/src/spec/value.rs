@@ -83,6 +83,13 @@ impl<'a> Reader<'a> {
                 Item::Text(text) => return self.string(field, key, text, &node.span),
                 _ => self.wrong_type(key, node, "a string", self.vary(key, node)),
             },
+            Shape::Ints => match &node.item {
+                Item::Array(items) => {
+                    let int = |(at, item)| self.int(&format!("{key}[{at}]"), item);
+                    return items.iter().enumerate().map(int).collect();
+                }
+                _ => self.wrong_type(key, node, "a list of whole numbers", ""),
+            },
             Shape::Numbers { count, whole } => match &node.item {
                 Item::Array(items) if items.len() == *count => {
                     let numbers: Vec<_> = (items.iter().enumerate())
@@ -366,10 +373,7 @@ fn one_spelling(text: &str) -> String {
 
 /// What a field holds, for messages.
 fn noun(field: &str) -> &str {
-    match field {
-        "augmentation" => "augmentation step",
-        other => other,
-    }
+    if field == "augmentation" { "augmentation step" } else { field }
 }
 
 /// A text short enough for a message, see [`harmless`].

@@ -158,13 +158,11 @@ impl Progress {
     }
 
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
-        // The curve beside the journal has every epoch's cost; the state stays small.
-        let metrics = EpochMetrics { cost: None, ..metrics.clone() };
-        if is_better(&metrics, self.best.as_ref()) {
+        if is_better(metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
         }
         self.last = Some(metrics.clone());
-        self.ahead.push(metrics);
+        self.ahead.push(metrics.clone());
     }
 
     pub(super) fn keep(&mut self, checkpoint: &Checkpoint) {

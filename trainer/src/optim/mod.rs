@@ -5,9 +5,12 @@
 //! rule to the next; every value goes through the same operations either way.
 
 mod adam;
+mod radam;
+mod rmsprop;
 mod sgd;
 
 use sweep_core::recipe;
+use sweep_core::recipe::schedule::Pace;
 use tch::{Kind, Tensor};
 
 use crate::model::{Misfit, Model, check_shape};
@@ -19,6 +22,7 @@ const PIECE: i64 = 1 << 16;
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Rule,
+    decay: Decay,
     weights: Vec<Weight>,
     steps: u64,
 }
@@ -26,7 +30,40 @@ pub struct Optimizer {
 #[derive(Debug)]
 enum Rule {
     Sgd(recipe::optim::Sgd),
-    Adam(recipe::optim::Adam),
+    Adam(Moments),
+    Radam(Moments),
+    Rmsprop(recipe::optim::Rmsprop),
+}
+
+/// The constants that the rules of Adam's family share.
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+}
+
+/// How weights decay.
+#[derive(Clone, Copy, Debug)]
+struct Decay {
+    rate: f64,
+    /// Taken off the weight instead of added to the gradient.
+    decoupled: bool,
+    /// Whether one-dimensional weights decay too.
+    norm_bias: bool,
+}
+
+impl Decay {
+    fn apply(self, piece: &mut Piece, gradient: &mut Tensor, lr: f64) {
+        if self.rate == 0.0 || (piece.flat && !self.norm_bias) {
+            return;
+        }
+        if self.decoupled {
+            let _ = piece.weight.g_mul_scalar_(1.0 - lr * self.rate);
+        } else {
+            *gradient += &piece.weight * self.rate;
+        }
+    }
 }
 
 impl Rule {
@@ -35,7 +72,49 @@ impl Rule {
         match self {
             Self::Sgd(sgd) if sgd.momentum > 0.0 => &["momentum"],
             Self::Sgd(_) => &[],
-            Self::Adam(_) => &["exp_avg", "exp_avg_sq"],
+            Self::Adam(_) | Self::Radam(_) => &["exp_avg", "exp_avg_sq"],
+            Self::Rmsprop(rule) => match (rule.momentum > 0.0, rule.centered) {
+                (false, false) => &["square_avg"],
+                (true, false) => &["square_avg", "momentum"],
+                (false, true) => &["square_avg", "grad_avg"],
+                (true, true) => &["square_avg", "grad_avg", "momentum"],
+            },
+        }
+    }
+
+    /// The rule of a recipe, and how its weights decay.
+    fn of(optimizer: &recipe::Optimizer) -> (Self, Decay) {
+        use recipe::optim::{Adam, Adamw, Radam};
+        match optimizer {
+            recipe::Optimizer::Sgd(rule) => {
+                let decay = Decay { rate: rule.weight_decay, decoupled: false, norm_bias: rule.decay_norm_bias };
+                (Self::Sgd(rule.clone()), decay)
+            }
+            recipe::Optimizer::Adam(Adam { beta1, beta2, eps, weight_decay, decay_norm_bias }) => {
+                let decay = Decay { rate: *weight_decay, decoupled: false, norm_bias: *decay_norm_bias };
+                (Self::Adam(Moments { beta1: *beta1, beta2: *beta2, eps: *eps }), decay)
+            }
+            recipe::Optimizer::Adamw(Adamw { beta1, beta2, eps, weight_decay, decay_norm_bias }) => {
+                let decay = Decay { rate: *weight_decay, decoupled: true, norm_bias: *decay_norm_bias };
+                (Self::Adam(Moments { beta1: *beta1, beta2: *beta2, eps: *eps }), decay)
+            }
+            recipe::Optimizer::Radam(Radam { beta1, beta2, eps, weight_decay, decoupled, decay_norm_bias }) => {
+                let decay = Decay { rate: *weight_decay, decoupled: *decoupled, norm_bias: *decay_norm_bias };
+                (Self::Radam(Moments { beta1: *beta1, beta2: *beta2, eps: *eps }), decay)
+            }
+            recipe::Optimizer::Rmsprop(rule) => {
+                let decay = Decay { rate: rule.weight_decay, decoupled: false, norm_bias: rule.decay_norm_bias };
+                (Self::Rmsprop(rule.clone()), decay)
+            }
+        }
+    }
+
+    /// Changes momentum, or the first beta, from now on.
+    fn set_momentum(&mut self, momentum: f64) {
+        match self {
+            Self::Sgd(rule) => rule.momentum = momentum,
+            Self::Adam(moments) | Self::Radam(moments) => moments.beta1 = momentum,
+            Self::Rmsprop(rule) => rule.momentum = momentum,
         }
     }
 }
@@ -53,6 +132,8 @@ struct Weight {
 struct Piece {
     weight: Tensor,
     state: Vec<Tensor>,
+    /// Of a one-dimensional weight: a bias, or the scale of a normalisation.
+    flat: bool,
 }
 
 fn pieces(tensor: &Tensor) -> Vec<Tensor> {
@@ -64,10 +145,7 @@ fn pieces(tensor: &Tensor) -> Vec<Tensor> {
 impl Optimizer {
     /// The recipe's rule for the weights of `model`, with empty state.
     pub fn new(optimizer: &recipe::Optimizer, model: &Model) -> Self {
-        let rule = match optimizer {
-            recipe::Optimizer::Sgd(sgd) => Rule::Sgd(sgd.clone()),
-            recipe::Optimizer::Adam(adam) => Rule::Adam(adam.clone()),
-        };
+        let (rule, decay) = Rule::of(optimizer);
         let _guard = tch::no_grad_guard();
         let weights = model
             .weights()
@@ -81,27 +159,38 @@ impl Optimizer {
                 let mut parts: Vec<_> = state.iter().map(|(_, s)| pieces(s).into_iter()).collect();
                 let pieces = pieces(&named.tensor)
                     .into_iter()
-                    .map(|weight| Piece { weight, state: parts.iter_mut().filter_map(Iterator::next).collect() })
+                    .map(|weight| Piece {
+                        weight,
+                        state: parts.iter_mut().filter_map(Iterator::next).collect(),
+                        flat: named.tensor.dim() <= 1,
+                    })
                     .collect();
                 Weight { name: named.name.clone(), state, pieces }
             })
             .collect();
-        Self { rule, weights, steps: 0 }
+        Self { rule, decay, weights, steps: 0 }
     }
 
     /// Updates the weights of the model, in its order, with one gradient each. The gradients are
     /// used up.
-    pub fn step(&mut self, gradients: Vec<Tensor>, lr: f64) {
+    pub fn step(&mut self, gradients: Vec<Tensor>, pace: Pace) {
         assert_eq!(gradients.len(), self.weights.len(), "one gradient per weight");
         let _guard = tch::no_grad_guard();
         self.steps += 1;
+        if let Some(momentum) = pace.momentum {
+            self.rule.set_momentum(momentum);
+        }
+        let lr = pace.lr;
         for (weight, gradient) in self.weights.iter_mut().zip(gradients) {
             // Dense already, except for expanded ones of unusual layers.
             let gradient = gradient.contiguous();
             for (piece, mut gradient) in weight.pieces.iter_mut().zip(pieces(&gradient)) {
+                self.decay.apply(piece, &mut gradient, lr);
                 match &self.rule {
                     Rule::Sgd(rule) => sgd::step(rule, piece, &mut gradient, lr, self.steps == 1),
                     Rule::Adam(rule) => adam::step(rule, piece, &mut gradient, lr, self.steps),
+                    Rule::Radam(rule) => radam::step(rule, piece, &mut gradient, lr, self.steps),
+                    Rule::Rmsprop(rule) => rmsprop::step(rule, piece, &mut gradient, lr),
                 }
             }
         }

@@ -7,9 +7,6 @@ use tch::Tensor;
 use super::Piece;
 
 pub(super) fn step(rule: &Sgd, piece: &mut Piece, gradient: &mut Tensor, lr: f64, first: bool) {
-    if rule.weight_decay != 0.0 {
-        *gradient += &piece.weight * rule.weight_decay;
-    }
     let Some(velocity) = piece.state.first_mut() else {
         piece.weight -= gradient.g_mul_scalar_(lr);
         return;
