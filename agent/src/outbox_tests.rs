@@ -20,6 +20,8 @@ fn epoch(seq: u64) -> Line {
         lr: value,
         images_per_s: value,
         seconds: value,
+        top5: None,
+        cost: None,
     }))
 }
 

@@ -168,6 +168,35 @@ pub struct EpochMetrics {
     pub images_per_s: Num,
     /// Wall time of the epoch with validation.
     pub seconds: Num,
+    /// How often the class was among the five likeliest; absent with five classes or fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<Top5>,
+    /// What it took; absent from a trainer that does not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Box<EpochCost>>,
+}
+
+/// Shares of images whose class is among the five with the highest logits, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Top5 {
+    /// Of the training images, during the epoch.
+    pub train: Num,
+    /// Of the validation images.
+    pub val: Num,
+}
+
+/// What an epoch took. Of the machine and the moment: never compared, never decided from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochCost {
+    /// Median time from the end of one training step to the end of the next, milliseconds.
+    pub step_ms: Num,
+    /// Share of the training time in which there was no batch to train on, 0 to 1.
+    pub data_wait: Num,
+    /// The most memory the trainer's process has had up to here, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
 }
 
 /// A number inside an epoch, for curves only.
@@ -286,5 +315,21 @@ impl FailureClass {
             Self::Host => "host",
             Self::Crash => "crash",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_line_of_the_first_release_reads_and_writes_the_same() {
+        let old = r#"{"event":{"epoch":{"seq":1,"epoch":1,"train_loss":2.5,"train_accuracy":0.25,"val_loss":"nan","#
+            .to_owned()
+            + r#""val_accuracy":0.5,"lr":0.1,"images_per_s":812.5,"seconds":12.25}}}"#;
+        let line: Line = serde_json::from_str(&old).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), old);
+        let Body::Epoch(epoch) = line.body else { panic!("{line:?}") };
+        assert_eq!((epoch.top5, epoch.cost), (None, None));
     }
 }

@@ -50,6 +50,8 @@ fn epoch(seq: u64, epoch: u32) -> EpochMetrics {
         lr: value,
         images_per_s: value,
         seconds: value,
+        top5: None,
+        cost: None,
     }
 }
 

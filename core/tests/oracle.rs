@@ -52,6 +52,8 @@ fn epoch(lease: Lease, seq: u64, epoch: u32) -> Event {
         lr: value,
         images_per_s: value,
         seconds: value,
+        top5: None,
+        cost: None,
     };
     Event::EpochReported { lease, metrics }
 }

@@ -108,6 +108,8 @@ impl Lab {
             lr: value,
             images_per_s: value,
             seconds: value,
+            top5: None,
+            cost: None,
         };
         self.effect(number, lease, EffectKind::Metrics(vec![metrics]))
     }

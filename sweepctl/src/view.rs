@@ -74,6 +74,11 @@ pub(crate) struct EpochView {
     pub(crate) lr: Num,
     pub(crate) images_per_s: Num,
     pub(crate) seconds: Num,
+    pub(crate) train_top5: Option<Num>,
+    pub(crate) val_top5: Option<Num>,
+    pub(crate) step_ms: Option<Num>,
+    pub(crate) data_wait: Option<Num>,
+    pub(crate) peak_memory: Option<u64>,
 }
 
 /// A checkpoint in the blob store.

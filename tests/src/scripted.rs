@@ -228,5 +228,7 @@ fn curve(recipe: &Recipe, epoch: u32, seq: u64) -> EpochMetrics {
         lr: Num(recipe.lr),
         images_per_s: Num(0.0),
         seconds: Num(0.0),
+        top5: None,
+        cost: None,
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod augment;
 pub mod checkpoint;
+pub mod cost;
 pub mod data;
 pub mod device;
 pub mod error;

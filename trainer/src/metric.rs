@@ -8,6 +8,8 @@ use tch::{Kind, Tensor};
 pub struct Meter {
     loss: Tensor,
     correct: Tensor,
+    /// Absent where five classes are all there are.
+    among_five: Option<Tensor>,
     images: i64,
 }
 
@@ -18,11 +20,13 @@ pub struct Mean {
     pub loss: f64,
     /// Share classified right, 0 to 1.
     pub accuracy: f64,
+    /// Share whose class is among the five with the highest logits; absent with five classes or fewer.
+    pub top5: Option<f64>,
 }
 
 impl Mean {
     /// What a pass with a loss that is not finite is worth, whichever step showed it first.
-    pub const NONE: Self = Self { loss: f64::NAN, accuracy: f64::NAN };
+    pub const NONE: Self = Self { loss: f64::NAN, accuracy: f64::NAN, top5: None };
 
     /// Whether the loss is a number to train on.
     pub fn is_finite(&self) -> bool {
@@ -31,11 +35,13 @@ impl Mean {
 }
 
 impl Meter {
-    /// Empty sums on `device`.
-    pub fn new(device: tch::Device) -> Self {
+    /// Empty sums for so many classes, on `device`.
+    pub fn new(classes: usize, device: tch::Device) -> Self {
+        let none = || Tensor::zeros([], (Kind::Int64, device));
         Self {
             loss: Tensor::zeros([], (Kind::Double, device)),
-            correct: Tensor::zeros([], (Kind::Int64, device)),
+            correct: none(),
+            among_five: (classes > 5).then(none),
             images: 0,
         }
     }
@@ -46,12 +52,42 @@ impl Meter {
         let _guard = tch::no_grad_guard();
         self.loss += loss.detach().to_kind(Kind::Double) * n;
         self.correct += logits.detach().argmax(1, false).eq_tensor(labels).sum(Kind::Int64);
+        if let Some(among_five) = &mut self.among_five {
+            let (_, likely) = logits.detach().topk(5, 1, true, false);
+            *among_five += likely.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Int64);
+        }
         self.images += n;
     }
 
     /// Waits for the device and divides.
     pub fn mean(&self) -> Mean {
         let images = self.images.max(1) as f64;
-        Mean { loss: self.loss.double_value(&[]) / images, accuracy: self.correct.int64_value(&[]) as f64 / images }
+        let share = |count: &Tensor| count.int64_value(&[]) as f64 / images;
+        Mean {
+            loss: self.loss.double_value(&[]) / images,
+            accuracy: share(&self.correct),
+            top5: self.among_five.as_ref().map(share),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn top_five_counts_the_five_highest() {
+        // Class c has the c-th highest logit of six.
+        let logits = Tensor::from_slice(&[6f32, 5.0, 4.0, 3.0, 2.0, 1.0]).repeat([6, 1]);
+        let labels = Tensor::arange(6, (Kind::Int64, tch::Device::Cpu));
+        let mut meter = Meter::new(6, tch::Device::Cpu);
+        meter.add(&Tensor::from(2.0f32), &logits, &labels);
+        meter.add(&Tensor::from(8.0f32), &logits.narrow(0, 0, 2), &labels.narrow(0, 4, 2));
+        let mean = Mean { loss: 3.5, accuracy: 1.0 / 8.0, top5: Some(6.0 / 8.0) };
+        assert_eq!(meter.mean(), mean);
+
+        let mut meter = Meter::new(5, tch::Device::Cpu);
+        meter.add(&Tensor::from(2.0f32), &logits.narrow(1, 0, 5).narrow(0, 0, 5), &labels.narrow(0, 0, 5));
+        assert_eq!(meter.mean(), Mean { loss: 2.0, accuracy: 1.0 / 5.0, top5: None });
     }
 }

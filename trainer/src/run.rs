@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use sweep_core::attempt::{
     Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started, StepMetrics,
-    StopCause, Stopped, Work,
+    StopCause, Stopped, Top5, Work,
 };
 
+use crate::cost::Pace;
 use crate::data;
 use crate::device;
 use crate::error::{OrderError, TrainError};
@@ -113,7 +114,8 @@ fn train(
         let began = Instant::now();
         let epoch = trial.epoch() + 1;
         let lr = trial.pace().lr;
-        let train = trial.train_epoch(stop, |step, loss| {
+        let mut pace = Pace::begin();
+        let train = trial.train_epoch(stop, &mut pace, |step, loss| {
             // Reading the loss waits for the device: only now and then.
             if told.is_some_and(|at| at.elapsed() < STEP_LINES) {
                 return Ok(true);
@@ -137,6 +139,8 @@ fn train(
             lr: lr.into(),
             images_per_s: (dataset.train.len() as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
+            top5: train.top5.zip(val.top5).map(|(train, val)| Top5 { train: train.into(), val: val.into() }),
+            cost: Some(Box::new(pace.cost())),
         }))?;
         say(format_args!(
             "epoch {epoch}/{}: train loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %; lr {lr:e}, {:.1} s",

@@ -10,6 +10,7 @@ use tch::{Device, Reduction, Tensor};
 
 use crate::augment::{Normalise, Pipeline};
 use crate::checkpoint::{self, FORMAT, Header, Mark, Position, Store};
+use crate::cost;
 use crate::data::Dataset;
 use crate::data::batches::{Batch, Batches};
 use crate::error::TrainError;
@@ -151,10 +152,11 @@ impl<'a> Trial<'a> {
 
     /// One pass over the training images. After each step calls `look` with the number
     /// of steps so far and the loss; it returns whether to go on. A pass with a loss that is not
-    /// finite is worth [`Mean::NONE`], wherever it was noticed.
+    /// finite is worth [`Mean::NONE`], wherever it was noticed. `pace` follows the steps.
     pub fn train_epoch(
         &mut self,
         stop: &Stop,
+        pace: &mut cost::Pace,
         mut look: impl FnMut(u64, &Tensor) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
         let epoch = self.position.epoch + 1;
@@ -163,10 +165,11 @@ impl<'a> Trial<'a> {
         let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, ..self.batches() };
         let (model, optimizer) = (&self.model, &mut self.optimizer);
         let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
-        let mut meter = Meter::new(device);
+        let mut meter = Meter::new(self.dataset.classes.len(), device);
         let mut diverged = false;
         let step = |Batch { images, labels }: Batch| {
             stop.check()?;
+            pace.batch();
             let mut random = stream(recipe.seed, Purpose::Dropout, &[optimizer.steps()]);
             let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
             let logits = model.forward(&images, &mut mode);
@@ -176,6 +179,7 @@ impl<'a> Trial<'a> {
             optimizer.step(gradients, recipe.pace(&moment, plateau.as_ref()));
             meter.add(&loss, &logits, &labels);
             diverged = !look(optimizer.steps(), &loss)?;
+            pace.step();
             if diverged { Err(Halt::Diverged) } else { Ok(()) }
         };
         let size = recipe.batch_size as usize;
@@ -193,7 +197,7 @@ impl<'a> Trial<'a> {
     /// One pass over the validation images.
     pub fn evaluate(&self, stop: &Stop) -> Result<Mean, TrainError> {
         let _guard = tch::no_grad_guard();
-        let mut meter = Meter::new(self.device);
+        let mut meter = Meter::new(self.dataset.classes.len(), self.device);
         let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
         self.batches().val(size, |Batch { images, labels }| {
             stop.check()?;

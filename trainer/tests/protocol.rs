@@ -85,6 +85,12 @@ fn an_attempt_is_told_from_started_to_done() {
                 seq += 1;
                 assert_eq!((metrics.seq, u64::from(metrics.epoch)), (seq, seq));
                 assert!(metrics.seconds.0 > 0.0 && metrics.images_per_s.0 > 0.0);
+                assert_eq!(metrics.top5, None, "three classes");
+                let cost = metrics.cost.as_deref().unwrap();
+                let step_s = cost.step_ms.0 / 1e3;
+                assert!(step_s > 0.0 && step_s < metrics.seconds.0, "{cost:?}");
+                assert!(cost.data_wait.0 > 0.0 && cost.data_wait.0 < 1.0, "{cost:?}");
+                assert!(cost.peak_memory.unwrap() > 50 << 20, "libtorch alone is larger: {cost:?}");
             }
             Body::Checkpoint(line) => {
                 assert_eq!(line.seq, seq, "contains the epochs before it");

@@ -179,6 +179,8 @@ impl Run<'_> {
             lr: Num(self.lr),
             images_per_s: Num(0.0),
             seconds: Num(0.0),
+            top5: None,
+            cost: None,
         }
     }
 

@@ -56,6 +56,8 @@ impl Trainer for NoopTrainer {
                 lr: Num(self.lr),
                 images_per_s: Num(0.0),
                 seconds: Num(0.0),
+                top5: None,
+                cost: None,
             })),
             line(Body::Done(Done { final_seq: 1, early: false, weights: String::new() })),
         ];

@@ -166,6 +166,8 @@ pub(crate) fn metrics(seq: u64, accuracy: f64) -> EpochMetrics {
         lr: Num(0.1),
         images_per_s: Num(100.0),
         seconds: Num(1.0),
+        top5: None,
+        cost: None,
     }
 }
 

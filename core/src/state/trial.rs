@@ -158,11 +158,13 @@ impl Progress {
     }
 
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
-        if is_better(metrics, self.best.as_ref()) {
+        // The curve beside the journal has every epoch's cost; the state stays small.
+        let metrics = EpochMetrics { cost: None, ..metrics.clone() };
+        if is_better(&metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
         }
         self.last = Some(metrics.clone());
-        self.ahead.push(metrics.clone());
+        self.ahead.push(metrics);
     }
 
     pub(super) fn keep(&mut self, checkpoint: &Checkpoint) {

@@ -110,7 +110,7 @@ impl TryFrom<v1::EffectResult> for EffectResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweep_core::attempt::CheckpointKind;
+    use sweep_core::attempt::{CheckpointKind, EpochCost, Top5};
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};
     use sweep_core::num::Num;
@@ -131,6 +131,8 @@ mod tests {
             lr,
             images_per_s,
             seconds,
+            top5: Some(Top5 { train: odd, val: val_accuracy }),
+            cost: Some(Box::new(EpochCost { step_ms: seconds, data_wait: odd, peak_memory: Some(1 << 40) })),
         }];
         let checkpoint = Checkpoint { kind: CheckpointKind::Best, epoch: 1, seq: 1, sha256: "0f".repeat(32), bytes: 7 };
         let failure =

@@ -1,6 +1,6 @@
 //! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
 
-use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::attempt::{CheckpointKind, EpochCost, EpochMetrics, Top5};
 use sweep_core::event::Checkpoint;
 use sweep_core::num::Num;
 
@@ -19,6 +19,9 @@ impl From<&EpochMetrics> for v1::EpochMetrics {
             lr: metrics.lr.0,
             images_per_s: metrics.images_per_s.0,
             seconds: metrics.seconds.0,
+            train_top5: metrics.top5.map(|top5| top5.train.0),
+            val_top5: metrics.top5.map(|top5| top5.val.0),
+            cost: metrics.cost.as_deref().map(v1::EpochCost::from),
         }
     }
 }
@@ -35,7 +38,24 @@ impl From<&v1::EpochMetrics> for EpochMetrics {
             lr: Num(metrics.lr),
             images_per_s: Num(metrics.images_per_s),
             seconds: Num(metrics.seconds),
+            top5: metrics
+                .train_top5
+                .zip(metrics.val_top5)
+                .map(|(train, val)| Top5 { train: Num(train), val: Num(val) }),
+            cost: metrics.cost.as_ref().map(|cost| Box::new(cost.into())),
         }
+    }
+}
+
+impl From<&EpochCost> for v1::EpochCost {
+    fn from(cost: &EpochCost) -> Self {
+        Self { step_ms: cost.step_ms.0, data_wait: cost.data_wait.0, peak_memory: cost.peak_memory }
+    }
+}
+
+impl From<&v1::EpochCost> for EpochCost {
+    fn from(cost: &v1::EpochCost) -> Self {
+        Self { step_ms: Num(cost.step_ms), data_wait: Num(cost.data_wait), peak_memory: cost.peak_memory }
     }
 }
 

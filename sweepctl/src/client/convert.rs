@@ -71,6 +71,11 @@ impl From<v1::EpochMetrics> for EpochView {
             lr: Num(metrics.lr),
             images_per_s: Num(metrics.images_per_s),
             seconds: Num(metrics.seconds),
+            train_top5: metrics.train_top5.map(Num),
+            val_top5: metrics.val_top5.map(Num),
+            step_ms: metrics.cost.map(|cost| Num(cost.step_ms)),
+            data_wait: metrics.cost.map(|cost| Num(cost.data_wait)),
+            peak_memory: metrics.cost.and_then(|cost| cost.peak_memory),
         }
     }
 }

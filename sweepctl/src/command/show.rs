@@ -1,10 +1,12 @@
 //! `show`: a sweep with its trials, or a trial with its curve.
 
+mod trial;
+
 use crate::cli::{Format, Phase, Show};
 use crate::client::Client;
-use crate::fault::{Fault, count};
-use crate::output::{Cell, Out, Table, ago, csv_row, number, percent, safe, span};
-use crate::view::{CheckpointView, EpochView, PageView, TrialPageView, short};
+use crate::fault::Fault;
+use crate::output::{Cell, Out, Table, ago, csv_row, percent, safe, span};
+use crate::view::{EpochView, PageView, short};
 
 /// Trials shown when nothing is said.
 const USUAL: u64 = 20;
@@ -23,7 +25,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Show) -> Result<(), F
         Err(fault) => return Err(fault),
     };
     match client.show_trial(&args.what).await {
-        Ok(page) => trial(out, &page),
+        Ok(page) => trial::show(out, &page),
         Err(fault) if fault.is_not_found() => Err(not_a_sweep),
         Err(fault) => Err(fault),
     }
@@ -145,89 +147,6 @@ fn csv(out: &Out, page: &PageView) -> Result<(), Fault> {
             ];
             let before = [trial.index.to_string(), trial.trial.clone()];
             csv_row(to, before.into_iter().chain(trial.labels.iter().cloned()).chain(after))?;
-        }
-        Ok(())
-    })
-}
-
-fn trial(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
-    match out.format {
-        Format::Json => return out.json(page),
-        Format::Csv => return curve_csv(out, page),
-        Format::Table => {}
-    }
-    let trial = &page.trial;
-    let mut head = Table::default();
-    let mut line = |name: &str, text: String| head.row([Cell::new(name), Cell::new(text)]);
-    line("trial", trial.trial.clone());
-    line("sweep", format!("{} ({})", page.sweep_name, short(&page.sweep)));
-    let settings = page.paths.iter().zip(&trial.labels).map(|(path, label)| format!("{path}={label}"));
-    line("settings", settings.chain([format!("seed={}", trial.seed)]).collect::<Vec<_>>().join(", "));
-    let early = if trial.early { ", stopped early by its patience" } else { "" };
-    line("phase", format!("{}, attempt {}{early}", trial.phase, trial.attempt));
-    line("epochs", format!("{} of {}, {}", trial.epoch, trial.epochs, span(trial.seconds)));
-    if let (Some(host), Some(slot)) = (&trial.host, trial.slot) {
-        line("where", format!("{host}, slot {slot}"));
-    }
-    if let Some(failure) = &trial.failure {
-        line("failure", format!("{} ({}): {}", failure.reason, failure.class, failure.message));
-    }
-    let stored = |checkpoint: &CheckpointView| {
-        format!("epoch {}, {:.1} MB, sha256 {}", checkpoint.epoch, checkpoint.bytes as f64 / 1e6, checkpoint.sha256)
-    };
-    if let Some(best) = &trial.best_checkpoint {
-        line("best checkpoint", stored(best));
-    }
-    if let Some(last) = &trial.last_checkpoint {
-        line("last checkpoint", stored(last));
-    }
-    if let Some(weights) = &trial.weights {
-        line("weights", weights.clone());
-    }
-    out.table(&head)?;
-    if page.curve.is_empty() {
-        out.note("no epoch has been reported yet");
-        return Ok(());
-    }
-    out.print("\n")?;
-    out.table(&curve(&page.curve))?;
-    out.note(format!("{}; next: sweepctl logs {}", count(page.curve.len(), "epoch"), short(&trial.trial)));
-    Ok(())
-}
-
-fn curve(epochs: &[EpochView]) -> Table {
-    let mut table = Table::new(["epoch", "train loss", "train %", "val loss", "val %", "lr", "images/s", "time"]);
-    for epoch in epochs {
-        table.row([
-            Cell::number(epoch.epoch),
-            Cell::number(number(epoch.train_loss.0)),
-            Cell::number(percent(epoch.train_accuracy.0)),
-            Cell::number(number(epoch.val_loss.0)),
-            Cell::number(percent(epoch.val_accuracy.0)),
-            Cell::number(number(epoch.lr.0)),
-            Cell::number(format!("{:.0}", epoch.images_per_s.0)),
-            Cell::number(span(epoch.seconds.0)),
-        ]);
-    }
-    table
-}
-
-fn curve_csv(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
-    out.write(|to| {
-        let names =
-            ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_s", "seconds"];
-        csv_row(to, names)?;
-        for epoch in &page.curve {
-            let numbers = [
-                epoch.train_loss,
-                epoch.train_accuracy,
-                epoch.val_loss,
-                epoch.val_accuracy,
-                epoch.lr,
-                epoch.images_per_s,
-                epoch.seconds,
-            ];
-            csv_row(to, [epoch.epoch.to_string()].into_iter().chain(numbers.iter().map(ToString::to_string)))?;
         }
         Ok(())
     })

@@ -152,8 +152,9 @@ fn complete(told: Told) -> Result<(Vec<EpochMetrics>, String), Fault> {
 /// Epochs whose numbers differ from those of the straight run. Times are no results.
 fn differing(whole: &[EpochMetrics], pieces: &[EpochMetrics]) -> Vec<u32> {
     let bits = |epoch: &EpochMetrics| {
-        let EpochMetrics { epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr, .. } = epoch;
-        (*epoch, [train_loss, train_accuracy, val_loss, val_accuracy, lr].map(|number| number.0.to_bits()))
+        let EpochMetrics { epoch, train_loss, train_accuracy, val_loss, val_accuracy, lr, top5, .. } = epoch;
+        let top5 = top5.map(|top5| [top5.train, top5.val].map(|number| number.0.to_bits()));
+        (*epoch, [train_loss, train_accuracy, val_loss, val_accuracy, lr].map(|number| number.0.to_bits()), top5)
     };
     let wrong = |piece: &&EpochMetrics| !whole.iter().any(|epoch| bits(epoch) == bits(piece));
     let missing = |epoch: &&EpochMetrics| !pieces.iter().any(|piece| piece.epoch == epoch.epoch);
@@ -268,6 +269,7 @@ fn unit(state: &mut u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sweep_core::attempt::{EpochCost, Top5};
     use sweep_core::num::Num;
 
     fn epoch(epoch: u32, loss: f64) -> EpochMetrics {
@@ -284,6 +286,8 @@ mod tests {
             lr,
             images_per_s,
             seconds,
+            top5: Some(Top5 { train: number, val: number }),
+            cost: None,
         }
     }
 
@@ -296,5 +300,10 @@ mod tests {
         again[2].train_loss = Num(f64::from_bits(0.5f64.to_bits() + 1));
         assert_eq!(differing(&whole, &again), [2]);
         assert_eq!(differing(&whole, &again[..2]), [2], "missing");
+        again[2] = epoch(2, 0.5);
+        again[2].cost = Some(Box::new(EpochCost { step_ms: Num(1.0), data_wait: Num(0.0), peak_memory: None }));
+        assert_eq!(differing(&whole, &again), [] as [u32; 0]);
+        again[2].top5 = None;
+        assert_eq!(differing(&whole, &again), [2]);
     }
 }

@@ -41,6 +41,12 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
+/// An amount of memory: `812 MB`, `1.25 GB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    let mega = bytes as f64 / 1e6;
+    if mega < 999.5 { format!("{mega:.0} MB") } else { format!("{:.2} GB", mega / 1e3) }
+}
+
 /// How long ago a time (microseconds since 1970) is; `-` for 0, which means never.
 pub(crate) fn ago(time: i64) -> String {
     if time == 0 {
@@ -124,6 +130,7 @@ mod tests {
             assert_eq!(span(seconds), text, "{seconds}");
         }
         assert_eq!(ago(0), "-");
+        assert_eq!([0, 641_728_512, 999_600_000].map(bytes), ["0 MB", "642 MB", "1.00 GB"]);
         assert_eq!(stamp(1_000_000).as_deref(), Some("1970-01-01T00:00:01Z"));
     }
 

@@ -123,6 +123,20 @@ fn show_gives_a_trial_with_its_curve() {
     assert_eq!((&json["curve"][2]["val_loss"], &json["recipe"]["lr"]), (&"nan".into(), &0.001.into()));
     let csv = bench.run(&["show", &short, "--csv"]).expect(0);
     assert_eq!(csv.out.lines().count(), 4);
+    assert!(csv.out.contains(",step_ms,data_wait,peak_memory\n"), "{csv:#?}");
+    assert!(csv.out.contains(",0.7125,,,\n") && csv.out.contains(",,,48.7612,0.0375,641728512\n"), "{csv:#?}");
+    bench
+        .run(&["show", &short])
+        .expect(0)
+        .says("val top-5 %")
+        .says("71.25")
+        .says("step ms")
+        .says("48.76")
+        .says("642 MB");
+    assert_eq!(
+        (&json["curve"][0]["step_ms"], &json["curve"][1]["data_wait"]),
+        (&serde_json::Value::Null, &0.0375.into())
+    );
     // A full id may be written with hyphens.
     let hyphens = sweeps::trial_id(0).0.hyphenated().to_string();
     bench.run(&["show", &hyphens]).expect(0).says(&sweeps::trial_id(0).to_string());

@@ -94,6 +94,7 @@ impl Told {
         let timeless = |mut metrics: EpochMetrics| {
             metrics.images_per_s = 0.0.into();
             metrics.seconds = 0.0.into();
+            metrics.cost = None;
             metrics
         };
         self.lines
