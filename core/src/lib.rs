@@ -20,6 +20,7 @@ pub mod attempt;
 pub mod audit;
 pub mod command;
 pub mod decide;
+pub mod environment;
 pub mod event;
 pub mod id;
 pub mod nearest;

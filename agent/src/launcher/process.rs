@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, FailureClass, LOG_FILE, OrderFile, PROTOCOL, Resume, Work};
+use sweep_core::environment;
 use sweep_core::event::{Checkpoint, Failure};
 use sweep_core::id::Lease;
 use sweep_proto::convert::PlacedOrder;
@@ -81,10 +82,9 @@ impl ProcessLauncher {
     /// When `/dev/null` cannot be opened.
     pub fn new(config: ProcessConfig, folders: Folders, blobs: BlobClient) -> io::Result<Self> {
         let silence = File::open("/dev/null")?;
-        let threads = OsString::from(config.threads.to_string());
         let passed = PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
-        let environment = passed.chain(["OMP_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, threads.clone())));
-        let environment = environment.collect();
+        let ours = environment::of_trainer(config.threads).map(|(name, value)| (name, value.into()));
+        let environment = passed.chain(ours).collect();
         Ok(Self { inner: Arc::new(Inner { config, folders, blobs, silence, environment }) })
     }
 }

@@ -13,6 +13,7 @@ use sweep_core::attempt::{
     Body, CHECKPOINT_DIR, CheckpointKind, EVENTS_FILE, EpochMetrics, LOG_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL,
     Resume, Work,
 };
+use sweep_core::environment;
 use sweep_core::id::Lease;
 use sweep_core::plan::RecipeError;
 use sweep_core::recipe::Recipe;
@@ -197,7 +198,7 @@ impl Bench<'_> {
         let log = File::create(folder.join(LOG_FILE)).map_err(disk("write the log in"))?;
         let mut trainer = Command::new(&self.trainer)
             .arg(&folder)
-            .envs(["OMP_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, self.args.threads.to_string())))
+            .envs(environment::of_trainer(self.args.threads))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(Fault::Process)?)
             .stderr(log)
