@@ -136,7 +136,11 @@ fn named_augmentations_are_resolved_and_keep_their_name() {
     );
     assert_eq!(column(&plan, "augmentation"), ["strong", "[crop]", "none"]);
     let values: Vec<String> = plan.columns[0].values.iter().map(|v| v.to_string()).collect();
-    let expected = ["[]", r#"[{"flip":{"p":0.5}},{"crop":{"padding":0.25}}]"#, r#"[{"crop":{"padding":0.125}}]"#];
+    let expected = [
+        "[]",
+        r#"[{"flip":{"p":0.5}},{"crop":{"padding":0.25,"pixels":0,"size":0}}]"#,
+        r#"[{"crop":{"padding":0.125,"pixels":0,"size":0}}]"#,
+    ];
     assert_eq!(values, expected);
 }
 

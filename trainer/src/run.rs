@@ -137,7 +137,7 @@ fn train(
             val_loss: val.loss.into(),
             val_accuracy: val.accuracy.into(),
             lr: lr.into(),
-            images_per_s: (dataset.train.len() as f64 / training).into(),
+            images_per_s: (trial.images_per_epoch() as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
             top5: train.top5.zip(val.top5).map(|(train, val)| Top5 { train: train.into(), val: val.into() }),
             cost: Some(Box::new(pace.cost())),

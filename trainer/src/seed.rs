@@ -15,6 +15,10 @@ pub enum Purpose {
     Dropout,
     /// Which images are held out for validation; keyed by class and file name.
     Split,
+    /// Random changes that make a copy of an image; keyed by epoch (0 when fixed), image and copy.
+    Copy,
+    /// Mixing of a batch; keyed by epoch and number of the batch.
+    Mix,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -60,6 +64,36 @@ impl Stream {
         ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
+    /// A number of mean 0 and deviation 1 (Box & Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
+    /// A number of the Beta distribution with both parameters `alpha`.
+    pub fn beta(&mut self, alpha: f64) -> f64 {
+        let (x, y) = (self.log_gamma_number(alpha), self.log_gamma_number(alpha));
+        // In logarithms: for a small alpha both numbers can be too small for a float.
+        1.0 / (1.0 + (y - x).exp())
+    }
+
+    /// The logarithm of a number of the Gamma distribution (Marsaglia & Tsang 2000, "A simple method for
+    /// generating gamma variables"; below 1 by their power of a uniform number).
+    fn log_gamma_number(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            return self.log_gamma_number(shape + 1.0) + (1.0 - self.unit()).ln() / shape;
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && (1.0 - self.unit()).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return (d * v).ln();
+            }
+        }
+    }
+
     /// Puts `items` into random order (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -103,6 +137,26 @@ mod tests {
         for count in counts.into_iter().flatten() {
             // 1,000 expected, standard deviation 28.
             assert!((850..1150).contains(&count), "{count}");
+        }
+    }
+
+    #[test]
+    fn normal_and_beta_numbers_have_their_moments() {
+        let moments = |draw: &mut dyn FnMut() -> f64| {
+            let values: Vec<f64> = (0..20_000).map(|_| draw()).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let square = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+            assert!(values.iter().all(|value| value.is_finite()));
+            (mean, square / values.len() as f64)
+        };
+        let mut random = stream(4, Purpose::Mix, &[]);
+        let (mean, variance) = moments(&mut || random.normal());
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        for alpha in [0.001, 0.2, 1.0, 5.0] {
+            let (mean, variance) = moments(&mut || random.beta(alpha));
+            // Var of Beta(a, a) is 1 / (4 (2 a + 1)).
+            let want = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            assert!((mean - 0.5).abs() < 0.02 && (variance / want - 1.0).abs() < 0.06, "{alpha}: {mean} {variance}");
         }
     }
 

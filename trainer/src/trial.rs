@@ -8,6 +8,7 @@ use sweep_core::recipe::schedule::{Moment, Pace};
 use sweep_core::recipe::{Recipe, Schedule, Watched};
 use tch::{Device, Reduction, Tensor};
 
+use crate::augment::mix::Mixer;
 use crate::augment::{Normalise, Pipeline};
 use crate::checkpoint::{self, FORMAT, Header, Mark, Position, Store};
 use crate::cost;
@@ -29,6 +30,7 @@ pub struct Trial<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     pipeline: Pipeline,
+    mixer: Mixer,
     device: Device,
     helper: bool,
     model: Model,
@@ -51,7 +53,8 @@ impl<'a> Trial<'a> {
         let classes = dataset.classes.len() as u32;
         let model = Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
         Ok(Self {
-            pipeline: Pipeline::new(&recipe.augmentation, recipe.image_size as usize),
+            pipeline: Pipeline::new(recipe),
+            mixer: Mixer::new(recipe),
             optimizer: Optimizer::new(&recipe.optimizer, &model),
             store: Store::new(folder.to_path_buf())?,
             position: Position::default(),
@@ -112,6 +115,11 @@ impl<'a> Trial<'a> {
         self.model.parameters()
     }
 
+    /// Training images that an epoch goes through, copies included.
+    pub fn images_per_epoch(&self) -> usize {
+        self.dataset.train.len() * self.pipeline.copies()
+    }
+
     /// Whether no epoch is left, or patience has run out.
     pub fn is_over(&self) -> bool {
         self.position.epoch >= self.recipe.epochs || self.patience_is_out()
@@ -133,6 +141,7 @@ impl<'a> Trial<'a> {
         Batches {
             dataset: self.dataset,
             pipeline: &self.pipeline,
+            mixer: &self.mixer,
             normalise: Normalise::new(self.recipe.data.mean, self.recipe.data.std),
             seed: self.recipe.seed,
             device: self.device,
@@ -146,7 +155,7 @@ impl<'a> Trial<'a> {
     }
 
     fn moment(&self, step: u64) -> Moment {
-        let steps_per_epoch = self.dataset.train.len().div_ceil(self.recipe.batch_size as usize) as u64;
+        let steps_per_epoch = self.images_per_epoch().div_ceil(self.recipe.batch_size as usize) as u64;
         Moment { epoch: self.position.epoch, step, steps_per_epoch }
     }
 
@@ -162,22 +171,22 @@ impl<'a> Trial<'a> {
         let epoch = self.position.epoch + 1;
         let (recipe, device) = (self.recipe, self.device);
         let (moment, plateau) = (self.moment(0), self.position.plateau);
-        let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, ..self.batches() };
+        let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, mixer: &self.mixer, ..self.batches() };
         let (model, optimizer) = (&self.model, &mut self.optimizer);
         let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
         let mut meter = Meter::new(self.dataset.classes.len(), device);
         let mut diverged = false;
-        let step = |Batch { images, labels }: Batch| {
+        let step = |batch: Batch| {
             stop.check()?;
             pace.batch();
             let mut random = stream(recipe.seed, Purpose::Dropout, &[optimizer.steps()]);
             let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
-            let logits = model.forward(&images, &mut mode);
-            let loss = cross_entropy(&logits, &labels);
+            let logits = model.forward(&batch.images, &mut mode);
+            let loss = batch.loss(|labels| cross_entropy(&logits, labels));
             let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
             let moment = Moment { step: optimizer.steps(), ..moment };
             optimizer.step(gradients, recipe.pace(&moment, plateau.as_ref()));
-            meter.add(&loss, &logits, &labels);
+            meter.add(&loss, &logits, &batch.labels);
             diverged = !look(optimizer.steps(), &loss)?;
             pace.step();
             if diverged { Err(Halt::Diverged) } else { Ok(()) }
@@ -199,7 +208,7 @@ impl<'a> Trial<'a> {
         let _guard = tch::no_grad_guard();
         let mut meter = Meter::new(self.dataset.classes.len(), self.device);
         let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
-        self.batches().val(size, |Batch { images, labels }| {
+        self.batches().val(size, |Batch { images, labels, .. }| {
             stop.check()?;
             let logits = self.model.forward(&images, &mut Mode::Eval);
             meter.add(&cross_entropy(&logits, &labels), &logits, &labels);

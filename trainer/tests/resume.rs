@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, Told, with_val};
 use sweep_core::attempt::{Body, CheckpointKind, OrderFile, StopCause};
 
-const RECIPES: [(&str, &str); 7] = [
+const RECIPES: [(&str, &str); 8] = [
     (
         "adam",
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.003,
@@ -46,6 +46,12 @@ const RECIPES: [(&str, &str); 7] = [
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.02,"dropout":0.2,
             "optimizer":{"adamw":{"decay_norm_bias":false}},"warmup":{"steps":10},
             "schedule":{"multi-step":{"milestones":[2,3]}},"seed":11}"#,
+    ),
+    (
+        "mixed",
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":3,"batch_size":7,"lr":0.003,
+            "dropout":0.2,"copies":[[],["rotation","jpeg"]],"seed":9,
+            "augmentation":["trivial-augment","crop","erasing",{"mixup":{"alpha":0.2}},"cutmix"]}"#,
     ),
 ];
 
@@ -109,6 +115,11 @@ fn adam_with_dropout_and_crops_resumes_to_the_bit() {
 #[test]
 fn sgd_with_resized_crops_resumes_to_the_bit() {
     check_resume(1);
+}
+
+#[test]
+fn mixed_batches_of_copies_resume_to_the_bit() {
+    check_resume(7);
 }
 
 #[test]

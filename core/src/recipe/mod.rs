@@ -44,6 +44,13 @@ pub struct Recipe {
     /// Random changes to training images: a built-in name, a variant of the file, or a list of steps.
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// Versions of every training image that an epoch goes through, each a list of steps done before
+    /// those of `augmentation`. Empty is the image alone.
+    #[serde(default)]
+    pub copies: Vec<Augmentation>,
+    /// Whether the random steps of `copies` are drawn once for all epochs.
+    #[serde(default)]
+    pub fixed_copies: bool,
     /// Update rule.
     #[serde(default)]
     pub optimizer: Optimizer,
@@ -245,7 +252,7 @@ impl Recipe {
         }
         self.data.check(b);
         self.model.check(self.image_size, b);
-        self.augmentation.check(self.image_size, b);
+        augment::check(&self.augmentation, &self.copies, self.image_size, b);
         self.optimizer.check(b);
         self.schedule.check(&self.optimizer, b);
         self.warmup.check(b);

@@ -18,6 +18,8 @@ impl Recipe {
             lr,
             dropout,
             augmentation,
+            copies,
+            fixed_copies,
             optimizer,
             schedule,
             warmup,
@@ -34,6 +36,8 @@ impl Recipe {
             "lr" => self.lr = *lr,
             "dropout" => self.dropout = *dropout,
             "augmentation" => self.augmentation.clone_from(augmentation),
+            "copies" => self.copies.clone_from(copies),
+            "fixed_copies" => self.fixed_copies = *fixed_copies,
             "optimizer" => self.optimizer.clone_from(optimizer),
             "schedule" => self.schedule.clone_from(schedule),
             "warmup" => self.warmup.clone_from(warmup),
@@ -57,6 +61,8 @@ impl Recipe {
             "lr" => serde_json::to_value(self.lr),
             "dropout" => serde_json::to_value(self.dropout),
             "augmentation" => serde_json::to_value(&self.augmentation),
+            "copies" => serde_json::to_value(&self.copies),
+            "fixed_copies" => serde_json::to_value(self.fixed_copies),
             "optimizer" => serde_json::to_value(&self.optimizer),
             "schedule" => serde_json::to_value(&self.schedule),
             "warmup" => serde_json::to_value(&self.warmup),
@@ -77,7 +83,8 @@ mod tests {
     fn every_field_can_be_adopted() {
         let other: Recipe = serde_json::from_str(
             r#"{"dataset":"y","model":"cifar-cnn","image_size":99,"epochs":3,"batch_size":5,"lr":0.5,
-            "dropout":0.25,"augmentation":["flip"],"optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
+            "dropout":0.25,"augmentation":["flip"],"copies":[["flip"],[]],"fixed_copies":true,
+            "optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
             "early_stop":{"patience":2},"data":{"skip_bad":3},"seed":4}"#,
         )
         .unwrap();

@@ -10,6 +10,7 @@ mod error;
 mod fields;
 mod ranges;
 mod schema;
+mod steps;
 mod suggest;
 mod tree;
 mod value;

@@ -37,6 +37,8 @@ pub(super) enum Shape {
     Variant(BTreeMap<String, Fields>),
     /// A list of steps, each a variant.
     Steps(BTreeMap<String, Fields>),
+    /// A list of such lists.
+    Copies(BTreeMap<String, Fields>),
 }
 
 /// The shape of a whole recipe.
@@ -77,7 +79,9 @@ impl Schema {
             let value = serde_json::to_value(step).expect("a step is plain JSON");
             shapes(value.get(name).unwrap_or(&Value::Null))
         };
-        fields.insert("augmentation".to_owned(), Shape::Steps(named(STEP_NAMES, step)));
+        let steps = named(STEP_NAMES, step);
+        fields.insert("augmentation".to_owned(), Shape::Steps(steps.clone()));
+        fields.insert("copies".to_owned(), Shape::Copies(steps));
         // Set by `seeds`, never by hand.
         fields.remove("seed");
         let mut paths = Vec::new();

@@ -8,7 +8,7 @@ use std::ops::Range;
 use serde_json::{Map, Number, Value, json};
 
 use crate::plan;
-use crate::recipe::augment::{Augmentation, BUILT_IN};
+use crate::recipe::augment::BUILT_IN;
 use crate::recipe::model::MODEL_NAMES;
 use crate::recipe::{OutOfRange, Recipe};
 
@@ -108,7 +108,8 @@ impl<'a> Reader<'a> {
             },
             Shape::Table(fields) => return self.table(field, fields, key, node),
             Shape::Variant(variants) => return self.variant(field, variants, key, node),
-            Shape::Steps(steps) => return self.steps(field, steps, key, node),
+            Shape::Steps(steps) => return self.steps(steps, key, node),
+            Shape::Copies(steps) => return self.copies(steps, key, node),
         }
         None
     }
@@ -202,7 +203,13 @@ impl<'a> Reader<'a> {
         Some(Value::Object(table))
     }
 
-    fn variant(&mut self, field: &str, variants: &BTreeMap<String, Fields>, key: &str, node: &Node) -> Option<Value> {
+    pub(super) fn variant(
+        &mut self,
+        field: &str,
+        variants: &BTreeMap<String, Fields>,
+        key: &str,
+        node: &Node,
+    ) -> Option<Value> {
         let (name, span, inner) = match &node.item {
             Item::Text(name) => (name, &node.span, None),
             Item::Table(entries) if entries.len() == 1 => (&entries[0].key, &entries[0].span, Some(&entries[0].node)),
@@ -233,34 +240,6 @@ impl<'a> Reader<'a> {
             None => json!({}),
         };
         Some(Value::Object([(name.clone(), options)].into_iter().collect()))
-    }
-
-    fn steps(&mut self, field: &str, steps: &BTreeMap<String, Fields>, key: &str, node: &Node) -> Option<Value> {
-        match &node.item {
-            Item::Array(items) => {
-                let read: Vec<_> = (items.iter().enumerate())
-                    .filter_map(|(at, item)| self.variant(field, steps, &format!("{key}[{at}]"), item))
-                    .collect();
-                (read.len() == items.len()).then_some(Value::Array(read))
-            }
-            Item::Text(name) => {
-                let built_in = Augmentation::built_in(name).map(|steps| json!(steps));
-                let own = self.variants.get(name).cloned();
-                let found = built_in.or_else(|| own.clone().flatten());
-                if found.is_none() && own.is_none() {
-                    let what = format!("no augmentation is called `{}`", clip(name));
-                    let own = self.variants.keys().map(String::as_str);
-                    let all: Vec<_> = BUILT_IN.iter().copied().chain(own).collect();
-                    let hint = suggest::hint(name, all);
-                    self.errors.push(Reason::VariantUnknown, key, Some(&node.span), what, hint);
-                }
-                found
-            }
-            _ => {
-                self.wrong_type(key, node, "a name or a list of steps", "");
-                None
-            }
-        }
     }
 
     /// The value as the recipe's types write it, every default filled in, within its own bounds.

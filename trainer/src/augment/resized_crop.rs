@@ -1,11 +1,6 @@
 //! A random window of an image, resized to the image size: torchvision's `RandomResizedCrop`
 //! (bilinear with antialias; Szegedy et al. 2015, "Going deeper with convolutions").
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
-use super::view::View;
-use crate::data::cache::Picture;
 use crate::seed::Stream;
 
 /// Draws before the centre is taken, as in torchvision.
@@ -14,13 +9,18 @@ const TRIES: usize = 10;
 /// A rectangle of the source, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
-    left: usize,
-    top: usize,
-    width: usize,
-    height: usize,
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 impl Window {
+    /// All of a picture.
+    pub(super) fn all(width: usize, height: usize) -> Self {
+        Self { left: 0, top: 0, width, height }
+    }
+
     /// `scale_min` to all of the area, aspect 3/4 to 4/3, log-uniform.
     pub(super) fn draw(width: usize, height: usize, scale_min: f64, random: &mut Stream) -> Self {
         let area = (width * height) as f64;
@@ -45,58 +45,6 @@ impl Window {
         let h = height.min((width as f64 * 4.0 / 3.0).round() as usize).max(1);
         let (w, h) = if aspect < 0.75 { (width, h) } else { (w, height) };
         Self { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
-    }
-}
-
-/// Buffers that live from image to image.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    resizer: Resizer,
-    kept: Vec<u8>,
-    cut: Vec<u8>,
-}
-
-impl Scratch {
-    /// Draws `view` of `picture` (or of the last cut) for [`Self::cut_kept`].
-    pub(super) fn keep(&mut self, view: &View, picture: Option<Picture<'_>>) {
-        match picture {
-            Some(picture) => view.render(picture, &mut self.kept),
-            None => {
-                let side = ((self.cut.len() / 3) as f64).sqrt() as usize;
-                let cut = Picture { width: side, height: side, rgb: &self.cut };
-                view.render(cut, &mut self.kept);
-            }
-        }
-    }
-
-    /// Cuts `window` out of what [`Self::keep`] drew.
-    pub(super) fn cut_kept(&mut self, window: Window, size: usize) {
-        let kept = std::mem::take(&mut self.kept);
-        let picture = Picture { width: size, height: size, rgb: &kept };
-        self.cut(picture, window, size);
-        self.kept = kept;
-    }
-
-    /// Cuts `window` out of `picture`, resized to a square of `size`.
-    pub(super) fn cut(&mut self, picture: Picture<'_>, window: Window, size: usize) {
-        let (width, height) = (picture.width as u32, picture.height as u32);
-        let source = ImageRef::new(width, height, picture.rgb, PixelType::U8x3)
-            .expect("a picture has width x height RGB pixels");
-        let mut buffer = std::mem::take(&mut self.cut);
-        buffer.resize(3 * size * size, 0);
-        let side = size as u32;
-        let mut target = Image::from_vec_u8(side, side, buffer, PixelType::U8x3).expect("the buffer was sized for it");
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .use_alpha(false)
-            .crop(window.left as f64, window.top as f64, window.width as f64, window.height as f64);
-        self.resizer.resize(&source, &mut target, &options).expect("the window lies inside the picture");
-        self.cut = target.into_vec();
-    }
-
-    /// The last cut.
-    pub(super) fn picture(&self, size: usize) -> Picture<'_> {
-        Picture { width: size, height: size, rgb: &self.cut }
     }
 }
 

@@ -3,15 +3,18 @@
 use super::Normalise;
 use crate::data::cache::Picture;
 
-/// Maps output pixels of a square to source pixels; outside `rows` and `columns` it is black.
+/// Maps output pixels to source pixels; outside `rows` and `columns` it is black.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
-    size: usize,
+    width: usize,
+    height: usize,
     /// Whether columns run backwards.
     mirrored: bool,
+    /// Whether rows run backwards.
+    upside_down: bool,
     /// Source column of output column 0 (of the last one, when mirrored counts backwards from it).
     left: isize,
-    /// Source row of output row 0.
+    /// Source row of output row 0, likewise.
     top: isize,
     /// Output columns and rows that show the source, half open.
     columns: (isize, isize),
@@ -19,41 +22,70 @@ pub(super) struct View {
 }
 
 impl View {
-    /// The source as it is.
-    pub(super) fn new(size: usize) -> Self {
-        let all = (0, size as isize);
-        Self { size, mirrored: false, left: 0, top: 0, columns: all, rows: all }
+    /// A source of this size as it is.
+    pub(super) fn new(width: usize, height: usize) -> Self {
+        let (columns, rows) = ((0, width as isize), (0, height as isize));
+        Self { width, height, mirrored: false, upside_down: false, left: 0, top: 0, columns, rows }
     }
 
-    /// Whether no crop has moved it.
-    pub(super) fn is_flip_only(&self) -> bool {
-        let all = (0, self.size as isize);
-        let home = if self.mirrored { all.1 - 1 } else { 0 };
-        (self.left, self.top, self.columns, self.rows) == (home, 0, all, all)
+    /// Pixels in a row and rows that come out.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// Whether all of a source of this size is shown, however it is mirrored.
+    pub(super) fn is_flip_only(&self, width: usize, height: usize) -> bool {
+        *self == self.same_flips(width, height)
+    }
+
+    /// A source of this size, mirrored as this view is.
+    pub(super) fn same_flips(&self, width: usize, height: usize) -> Self {
+        let mut view = Self::new(width, height);
+        if self.mirrored {
+            view.flip();
+        }
+        if self.upside_down {
+            view.vflip();
+        }
+        view
     }
 
     /// Mirrors left and right.
     pub(super) fn flip(&mut self) {
-        let last = self.size as isize - 1;
+        let last = self.width as isize - 1;
         self.left = self.column(last);
         self.mirrored = !self.mirrored;
         self.columns = (last + 1 - self.columns.1, last + 1 - self.columns.0);
     }
 
-    /// Moves the window by so many output pixels; what was outside of it is black.
-    pub(super) fn shift(&mut self, right: isize, down: isize) {
+    /// Mirrors top and bottom.
+    pub(super) fn vflip(&mut self) {
+        let last = self.height as isize - 1;
+        self.top = self.row(last);
+        self.upside_down = !self.upside_down;
+        self.rows = (last + 1 - self.rows.1, last + 1 - self.rows.0);
+    }
+
+    /// Cuts a window that begins so many output pixels further; what was outside is black.
+    pub(super) fn crop(&mut self, right: isize, down: isize, width: usize, height: usize) {
         self.left = self.column(right);
-        self.top += down;
-        let moved = |(from, to): (isize, isize), by: isize| {
-            let edge = self.size as isize;
+        self.top = self.row(down);
+        let moved = |(from, to): (isize, isize), by: isize, edge: usize| {
+            let edge = edge as isize;
             ((from - by).clamp(0, edge), (to - by).clamp(0, edge))
         };
-        (self.columns, self.rows) = (moved(self.columns, right), moved(self.rows, down));
+        (self.columns, self.rows) = (moved(self.columns, right, width), moved(self.rows, down, height));
+        (self.width, self.height) = (width, height);
     }
 
     /// Source column of an output column.
     fn column(&self, x: isize) -> isize {
         if self.mirrored { self.left - x } else { self.left + x }
+    }
+
+    /// Source row of an output row.
+    fn row(&self, y: isize) -> isize {
+        if self.upside_down { self.top - y } else { self.top + y }
     }
 
     /// Calls `row(y, x range, source bytes of the lowest column, mirrored)` for visible rows.
@@ -64,18 +96,17 @@ impl View {
         }
         let lowest = self.column(if self.mirrored { x1 - 1 } else { x0 }) as usize;
         for y in self.rows.0..self.rows.1 {
-            let from = 3 * ((self.top + y) as usize * picture.width + lowest);
+            let from = 3 * (self.row(y) as usize * picture.width + lowest);
             let bytes = &picture.rgb[from..from + 3 * (x1 - x0) as usize];
             row(y as usize, x0 as usize..x1 as usize, bytes);
         }
     }
 
-    /// Writes what the view shows as normalised `[3, size, size]`.
+    /// Writes what the view shows as normalised `[3, height, width]`.
     pub(super) fn write(&self, picture: Picture<'_>, normalise: &Normalise, out: &mut [f32]) {
-        let plane = self.size * self.size;
+        let plane = self.width * self.height;
         let Normalise { scale, shift } = *normalise;
-        let all = (0, self.size as isize);
-        if (self.columns, self.rows) != (all, all) {
+        if (self.columns, self.rows) != ((0, self.width as isize), (0, self.height as isize)) {
             for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
                 out.fill(shift[channel]);
             }
@@ -83,7 +114,7 @@ impl View {
         let (red, rest) = out.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
         self.visible(picture, |y, columns, bytes| {
-            let row = y * self.size + columns.start..y * self.size + columns.end;
+            let row = y * self.width + columns.start..y * self.width + columns.end;
             let targets = (red[row.clone()].iter_mut()).zip(&mut green[row.clone()]).zip(&mut blue[row]);
             let one = |((r, g), b): ((&mut f32, &mut f32), &mut f32), rgb: &[u8]| {
                 *r = f32::from(rgb[0]) * scale[0] + shift[0];
@@ -102,12 +133,12 @@ impl View {
         });
     }
 
-    /// Writes what the view shows as RGB bytes, `3 * size * size` of them.
+    /// Writes what the view shows as RGB bytes, `3 * width * height` of them.
     pub(super) fn render(&self, picture: Picture<'_>, out: &mut Vec<u8>) {
         out.clear();
-        out.resize(3 * self.size * self.size, 0);
+        out.resize(3 * self.width * self.height, 0);
         self.visible(picture, |y, columns, bytes| {
-            let start = 3 * (y * self.size + columns.start);
+            let start = 3 * (y * self.width + columns.start);
             let row = &mut out[start..start + bytes.len()];
             if self.mirrored {
                 for (target, rgb) in row.chunks_exact_mut(3).zip(bytes.chunks_exact(3).rev()) {
@@ -150,14 +181,18 @@ mod tests {
         let picture = Picture { width: size, height: size, rgb: &image };
         let mut random = crate::seed::stream(1, crate::seed::Purpose::Augment, &[]);
         for _ in 0..500 {
-            let (mut view, mut slow) = (View::new(size), image.clone());
+            let (mut view, mut slow) = (View::new(size, size), image.clone());
             for _ in 0..random.below(5) {
-                if random.below(2) == 0 {
+                let kind = random.below(3);
+                if kind == 0 {
                     view.flip();
                     slow = flip(&slow, size);
+                } else if kind == 1 {
+                    view.vflip();
+                    slow = slow.chunks(3 * size).rev().flatten().copied().collect();
                 } else {
                     let (right, down) = (random.below(9) as isize - 4, random.below(9) as isize - 4);
-                    view.shift(right, down);
+                    view.crop(right, down, size, size);
                     slow = shift(&slow, size, right, down);
                 }
             }

@@ -5,9 +5,10 @@ use std::sync::mpsc::sync_channel;
 
 use tch::{Device, Kind, Tensor};
 
-use super::cache::Cache;
+use super::cache::{Cache, Picture};
 use super::{Dataset, Item};
-use crate::augment::{Normalise, Pipeline, Scratch};
+use crate::augment::mix::{Mixed, Mixer};
+use crate::augment::{Normalise, Pipeline, Place, Scratch};
 use crate::seed::{Purpose, stream};
 
 /// Batches that the helper thread may be ahead.
@@ -19,6 +20,7 @@ struct HostBatch {
     /// `[n, 3, size, size]`, normalised.
     images: Vec<f32>,
     labels: Vec<i64>,
+    mixed: Option<Mixed>,
 }
 
 /// One batch on the device.
@@ -26,8 +28,20 @@ struct HostBatch {
 pub struct Batch {
     /// `[n, 3, size, size]`, f32, normalised.
     pub images: Tensor,
-    /// `[n]`, i64.
+    /// `[n]`, i64. Of a mixed batch the labels with the larger share, which accuracy counts against.
     pub labels: Tensor,
+    /// The labels with the smaller share and that share, when images were mixed.
+    pub second: Option<(Tensor, f64)>,
+}
+
+impl Batch {
+    /// The loss over all labels, each with its share, from the loss against one set of labels.
+    pub fn loss(&self, against: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        match &self.second {
+            None => against(&self.labels),
+            Some((second, share)) => against(&self.labels) * (1.0 - share) + against(second) * *share,
+        }
+    }
 }
 
 /// Where batches come from and go to.
@@ -37,6 +51,8 @@ pub struct Batches<'a> {
     pub dataset: &'a Dataset,
     /// Changes to training images, and the image size.
     pub pipeline: &'a Pipeline,
+    /// Changes to whole training batches.
+    pub mixer: &'a Mixer,
     /// Scale of the pixels.
     pub normalise: Normalise,
     /// Of the recipe: decides order and changes.
@@ -56,56 +72,61 @@ impl Batches<'_> {
         batch_size: usize,
         step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut items = self.dataset.train.clone();
+        let copies = 0..self.pipeline.copies();
+        let mut items: Vec<(Item, usize)> =
+            copies.flat_map(|copy| self.dataset.train.iter().map(move |item| (*item, copy))).collect();
         stream(self.seed, Purpose::Shuffle, &[u64::from(epoch)]).shuffle(&mut items);
-        let source = self.dataset.whole.as_ref().unwrap_or(&self.dataset.square);
-        let make = |items: &[Item], scratch: &mut Scratch| {
-            self.host(items, source, |picture, item, out| {
-                let keys = [u64::from(epoch), item.image as u64];
-                let mut random = stream(self.seed, Purpose::Augment, &keys);
-                self.pipeline.apply(picture, &mut random, &self.normalise, scratch, out);
-            })
+        let square = &self.dataset.square;
+        let whole = self.dataset.whole.as_ref().unwrap_or(square);
+        let make = |number: usize, items: &[(Item, usize)], scratch: &mut Scratch| {
+            let mut batch = self.host(items.iter().map(|(item, copy)| (item, *copy)), |item, copy, out| {
+                let source = if self.pipeline.starts_whole(copy) { whole } else { square };
+                let place = Place { epoch, image: item.image, copy };
+                self.pipeline.apply(picture(source, item), place, &self.normalise, scratch, out);
+            });
+            let HostBatch { images, labels, mixed } = &mut batch;
+            *mixed = self.mixer.apply(epoch, number, images, self.pipeline.size(), labels);
+            batch
         };
         self.feed(&items, batch_size, make, step)
     }
 
     /// Calls `step` with every validation batch, in the order of the files.
     pub fn val<E: Send>(&self, batch_size: usize, step: impl FnMut(Batch) -> Result<(), E>) -> Result<(), E> {
-        let make = |items: &[Item], _: &mut Scratch| {
-            self.host(items, &self.dataset.square, |picture, _, out| {
-                self.normalise.square(picture, out);
+        let make = |_, items: &[Item], _: &mut Scratch| {
+            self.host(items.iter().map(|item| (item, 0)), |item, _, out| {
+                self.normalise.square(picture(&self.dataset.square, item), out);
             })
         };
         self.feed(&self.dataset.val, batch_size, make, step)
     }
 
-    fn host(
+    fn host<'i>(
         &self,
-        items: &[Item],
-        source: &Cache,
-        mut fill: impl FnMut(super::cache::Picture<'_>, &Item, &mut [f32]),
+        items: impl ExactSizeIterator<Item = (&'i Item, usize)>,
+        mut fill: impl FnMut(&Item, usize, &mut [f32]),
     ) -> HostBatch {
         let image = 3 * self.pipeline.size() * self.pipeline.size();
         let mut images = vec![0f32; items.len() * image];
-        for (item, out) in items.iter().zip(images.chunks_exact_mut(image)) {
-            let picture = source.picture(item.image).expect("items hold only images that were decoded");
-            fill(picture, item, out);
+        let mut labels = Vec::with_capacity(items.len());
+        for ((item, copy), out) in items.zip(images.chunks_exact_mut(image)) {
+            fill(item, copy, out);
+            labels.push(i64::from(item.class));
         }
-        let labels = items.iter().map(|item| i64::from(item.class)).collect();
-        HostBatch { images, labels }
+        HostBatch { images, labels, mixed: None }
     }
 
-    fn feed<E: Send>(
+    fn feed<T: Sync, E: Send>(
         &self,
-        items: &[Item],
+        items: &[T],
         batch_size: usize,
-        make: impl Fn(&[Item], &mut Scratch) -> HostBatch + Sync,
+        make: impl Fn(usize, &[T], &mut Scratch) -> HostBatch + Sync,
         mut step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut scratch = Scratch::default();
         if !self.helper {
-            for chunk in items.chunks(batch_size) {
-                step(self.upload(make(chunk, &mut scratch)))?;
+            for (number, chunk) in items.chunks(batch_size).enumerate() {
+                step(self.upload(make(number, chunk, &mut scratch)))?;
             }
             return Ok(());
         }
@@ -113,9 +134,9 @@ impl Batches<'_> {
             let (send, receive) = sync_channel(AHEAD);
             let make = &make;
             scope.spawn(move || {
-                for chunk in items.chunks(batch_size) {
+                for (number, chunk) in items.chunks(batch_size).enumerate() {
                     // The receiver is gone when a step failed or the trial was stopped.
-                    if send.send(make(chunk, &mut scratch)).is_err() {
+                    if send.send(make(number, chunk, &mut scratch)).is_err() {
                         return;
                     }
                 }
@@ -126,9 +147,19 @@ impl Batches<'_> {
 
     fn upload(&self, batch: HostBatch) -> Batch {
         let (n, size) = (batch.labels.len() as i64, self.pipeline.size() as i64);
-        Batch {
-            images: Tensor::from_slice(&batch.images).view([n, 3, size, size]).to_device(self.device),
-            labels: Tensor::from_slice(&batch.labels).to_kind(Kind::Int64).to_device(self.device),
-        }
+        let tensor = |labels: &[i64]| Tensor::from_slice(labels).to_kind(Kind::Int64).to_device(self.device);
+        let (labels, second) = match batch.mixed {
+            None => (tensor(&batch.labels), None),
+            Some(mixed) if mixed.share >= 0.5 => {
+                (tensor(&batch.labels), Some((tensor(&mixed.labels), 1.0 - mixed.share)))
+            }
+            Some(mixed) => (tensor(&mixed.labels), Some((tensor(&batch.labels), mixed.share))),
+        };
+        let images = Tensor::from_slice(&batch.images).view([n, 3, size, size]).to_device(self.device);
+        Batch { images, labels, second }
     }
+}
+
+fn picture<'a>(source: &'a Cache, item: &Item) -> Picture<'a> {
+    source.picture(item.image).expect("items hold only images that were decoded")
 }

@@ -20,7 +20,7 @@ use cache::{Cache, hex};
 use decode::Form;
 use listing::{Entry, Listing};
 
-use crate::augment::needs_whole;
+use crate::augment::whole_form;
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::log::say;
@@ -63,8 +63,7 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
     let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).collect();
     let square = Cache::open_or_build(cache_dir, &root, &all, Form::Square(recipe.image_size), stop)?;
     check_bad(&listing, &all, &square, recipe.data.skip_bad)?;
-    let whole = if needs_whole(&recipe.augmentation) {
-        let form = Form::whole_for(recipe.image_size);
+    let whole = if let Some(form) = whole_form(recipe) {
         let train = &all[..train_files];
         Some(Cache::open_or_build(cache_dir, &root, train, form, stop)?)
     } else {
@@ -162,8 +161,9 @@ fn check_counts(listing: &Listing, train: &[Item], val: &[Item], recipe: &Recipe
             "has no image left for validation (no val folder, and too few images to hold some out)",
         );
     }
-    if recipe.batch_size as usize > train.len() {
-        return Err(TrainError::BatchTooLarge { batch_size: recipe.batch_size, train_images: train.len() });
+    let train_images = train.len() * recipe.copies.len().max(1);
+    if recipe.batch_size as usize > train_images {
+        return Err(TrainError::BatchTooLarge { batch_size: recipe.batch_size, train_images });
     }
     Ok(())
 }
