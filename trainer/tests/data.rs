@@ -8,12 +8,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::time::{Duration, SystemTime};
 
 use common::{Bench, Told, folder_of_images, pixels, with_val, write_jpeg};
 use sweep_core::attempt::{Body, FailureClass, OrderFile};
 use sweep_trainer::data::decode::{BadImage, decode};
 use sweep_trainer::data::listing::{Layout, resolve, scan};
-use sweep_trainer::data::{self, Dataset};
+use sweep_trainer::data::{self, Dataset, verified};
 use sweep_trainer::link::Stop;
 
 const RECIPE: &str = r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":1,"batch_size":4}"#;
@@ -151,6 +152,29 @@ fn a_torn_or_changed_cache_is_never_trusted() {
         assert!(open(&order).square.was_built(), "cut at {length}");
     }
     assert!(!open(&order).square.was_built());
+}
+
+#[test]
+fn checksums_that_were_right_are_not_computed_again_until_the_file_changes() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let order = bench.order(RECIPE);
+    let digest = open(&order).digest;
+    let path = cache_files(&bench).remove(0);
+    let later = SystemTime::now() + Duration::from_secs(5);
+    verified::remember(&path, &File::open(&path).unwrap(), later);
+    assert!(verified::is_known(&path, &File::open(&path).unwrap()));
+    assert!(!open(&order).square.was_built());
+    assert_eq!(open(&order).digest, digest);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let mut byte = [0];
+    let middle = file.metadata().unwrap().len() / 2;
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], middle).unwrap();
+    drop(file);
+    let dataset = open(&order);
+    assert!(dataset.square.was_built());
+    assert_eq!(dataset.digest, digest);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Decoded images in one memory-mapped file, shared by every trainer of a host: built once even
 //! when several start together, found by a key over the files' names, lengths and times, and never
-//! trusted unless every checksum in it is right.
+//! trusted unless every checksum in it is right (or was, see [`verified`]).
 //!
 //! ```text
 //! 0    magic "SWEEPIMG"   8 bytes        all numbers little endian
@@ -17,7 +17,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use super::decode::{BadImage, Form, Pixels, decode, prepare};
 use super::listing::Entry;
 use super::mapped::Mapped;
+use super::verified;
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::log::say;
@@ -164,15 +165,19 @@ impl Cache {
 
     /// Maps and verifies; anything odd makes it absent.
     fn open(path: &Path, images: usize) -> Option<Self> {
-        let map = Mapped::new(&File::open(path).ok()?).ok()?;
-        let cache = Self::parse(map, images);
-        if cache.is_none() {
-            say(format_args!("{} is damaged, not used", path.display()));
+        let file = File::open(path).ok()?;
+        let known = verified::is_known(path, &file);
+        let cache = Self::parse(Mapped::new(&file).ok()?, images, known);
+        match &cache {
+            None => say(format_args!("{} is damaged, not used", path.display())),
+            Some(_) if !known => verified::remember(path, &file, SystemTime::now()),
+            Some(_) => {}
         }
         cache
     }
 
-    fn parse(map: Mapped, images: usize) -> Option<Self> {
+    /// `known`: the checksums of the pixels were right before.
+    fn parse(map: Mapped, images: usize, known: bool) -> Option<Self> {
         if map.get(..8)? != MAGIC
             || u32_at(&map, 8)? != VERSION
             || u64_at(&map, 16)? != images as u64
@@ -193,7 +198,7 @@ impl Cache {
         let cache = Self { map, slots, bad, built: false };
         let whole = (0..images).into_par_iter().all(|image| {
             let slot = &cache.slots[image];
-            slot.width == 0 || cache.pixels(slot).is_some_and(|rgb| digest(rgb) == slot.digest)
+            slot.width == 0 || cache.pixels(slot).is_some_and(|rgb| known || digest(rgb) == slot.digest)
         });
         whole.then_some(cache)
     }
@@ -361,6 +366,7 @@ fn forget_older(folder: &Path, stem: &str, keep: &Path) {
             .is_some_and(|key| key.len() == 16);
         if same && path != keep {
             fs::remove_file(&path).ok();
+            fs::remove_file(verified::note_path(&path)).ok();
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod mapped;
 mod rows;
 pub mod split;
+pub mod verified;
 
 use std::path::{Path, PathBuf};
 
