@@ -4,9 +4,10 @@
 //! Reading order: [`run()`] is the training loop, an ordinary function over ordinary values. [`link`]
 //! is its tie to the attempt folder (lock, lines, SIGTERM, watchdog). [`data`] finds, decodes and
 //! caches images, [`augment`] changes them, [`model`] and [`optim`] are the networks and update
-//! rules, [`checkpoint`] writes and reads safetensors files. `docs/protocol.md` describes the folder.
+//! rules; `state` is what they change and [`checkpoint`] writes and reads safetensors files. `docs/protocol.md` describes the folder.
 
 pub mod augment;
+pub mod average;
 pub mod checkpoint;
 pub mod cost;
 pub mod data;
@@ -22,6 +23,8 @@ pub mod optim;
 pub mod room;
 pub mod run;
 pub mod seed;
+mod state;
+pub mod steps;
 pub mod trial;
 
 pub use error::TrainError;

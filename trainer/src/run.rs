@@ -113,7 +113,7 @@ fn train(
     while !trial.is_over() {
         let began = Instant::now();
         let epoch = trial.epoch() + 1;
-        let lr = trial.pace().lr;
+        let lr = trial.lr();
         let mut pace = Pace::begin();
         let train = trial.train_epoch(stop, &mut pace, |step, loss| {
             // Reading the loss waits for the device: only now and then.

@@ -1,25 +1,25 @@
-//! The state of one trial between epochs: network, optimizer, position, and the best state when
-//! early stopping will want it back. When epochs run and what is said about them is left to `run`.
+//! One trial: its state with the data it learns from and the files it is kept in. When epochs run
+//! and what is said about them is left to `run`.
 
 use std::path::{Path, PathBuf};
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
-use sweep_core::recipe::schedule::{Moment, Pace};
-use sweep_core::recipe::{Recipe, Schedule, Watched};
-use tch::{Device, Reduction, Tensor};
+use sweep_core::recipe::Recipe;
+use tch::{Device, Tensor};
 
 use crate::augment::mix::Mixer;
 use crate::augment::{Normalise, Pipeline};
-use crate::checkpoint::{self, FORMAT, Header, Mark, Position, Store};
+use crate::checkpoint::{self, FORMAT, Header, Store};
 use crate::cost;
 use crate::data::Dataset;
 use crate::data::batches::{Batch, Batches};
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::metric::{Mean, Meter};
-use crate::model::{Misfit, Mode, Model};
-use crate::optim::Optimizer;
-use crate::seed::{Purpose, stream};
+use crate::model::{Misfit, Mode};
+use crate::state::State;
+pub use crate::state::cross_entropy;
+use crate::steps::Steps;
 
 /// Validation takes at least so many images at a time: small batches only cost time there.
 const VAL_BATCH: u32 = 32;
@@ -27,18 +27,42 @@ const VAL_BATCH: u32 = 32;
 /// One trial.
 #[derive(Debug)]
 pub struct Trial<'a> {
+    source: Source<'a>,
+    state: State,
+    store: Store,
+}
+
+/// What training does not change.
+#[derive(Debug)]
+struct Source<'a> {
     recipe: &'a Recipe,
     dataset: &'a Dataset,
     pipeline: Pipeline,
     mixer: Mixer,
     device: Device,
     helper: bool,
-    model: Model,
-    optimizer: Optimizer,
-    store: Store,
-    position: Position,
-    /// The watched best state, in the order of the model's tensors; kept only for early stopping.
-    best: Option<Vec<Tensor>>,
+}
+
+impl Source<'_> {
+    fn batches(&self) -> Batches<'_> {
+        Batches {
+            dataset: self.dataset,
+            pipeline: &self.pipeline,
+            mixer: &self.mixer,
+            normalise: Normalise::new(self.recipe.data.mean, self.recipe.data.std),
+            seed: self.recipe.seed,
+            device: self.device,
+            helper: self.helper,
+        }
+    }
+
+    fn images_per_epoch(&self) -> usize {
+        self.dataset.train.len() * self.pipeline.copies()
+    }
+
+    fn steps(&self) -> Steps {
+        Steps::new(self.recipe, self.images_per_epoch())
+    }
 }
 
 impl<'a> Trial<'a> {
@@ -50,20 +74,11 @@ impl<'a> Trial<'a> {
         helper: bool,
         folder: &Path,
     ) -> Result<Self, TrainError> {
-        let classes = dataset.classes.len() as u32;
-        let model = Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
+        let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
         Ok(Self {
-            pipeline: Pipeline::new(recipe),
-            mixer: Mixer::new(recipe),
-            optimizer: Optimizer::new(&recipe.optimizer, &model),
+            state: State::new(recipe, dataset.classes.len() as u32, device),
             store: Store::new(folder.to_path_buf())?,
-            position: Position::default(),
-            best: None,
-            recipe,
-            dataset,
-            device,
-            helper,
-            model,
+            source: Source { recipe, dataset, pipeline, mixer, device, helper },
         })
     }
 
@@ -78,127 +93,81 @@ impl<'a> Trial<'a> {
                 header.position.epoch, resume.epoch
             )));
         }
-        if header.recipe != *self.recipe {
+        if header.recipe != *self.source.recipe {
             return Err(invalid("it belongs to another recipe".to_owned()));
         }
-        if header.data != self.dataset.digest {
+        if header.data != self.source.dataset.digest {
             return Err(invalid("the data set has changed since it was written".to_owned()));
         }
-        self.model.load(|name| tensors.get(name)).map_err(misfit)?;
-        self.optimizer
-            .load(header.position.step, |name, slot| tensors.get(&format!("optimizer.{name}.{slot}")))
-            .map_err(misfit)?;
-        self.position = header.position;
-        self.best = match self.position.watched {
-            None => None,
-            Some(mark) if mark.epoch == self.position.epoch => Some(self.model.snapshot()),
-            Some(_) => {
-                let find = |name: &str| {
-                    let name = format!("best.{name}");
-                    (tensors.get(&name).map(|tensor| tensor.to_device(self.device))).ok_or(Misfit::Missing(name))
-                };
-                let names = self.model.tensors().iter().map(|named| &named.name);
-                let best: Result<Vec<_>, _> = names.map(|name| find(name)).collect();
-                Some(best.map_err(misfit)?)
-            }
-        };
-        Ok(())
+        self.state.load(header.position, &tensors).map_err(misfit)
     }
 
     /// Epochs done.
     pub fn epoch(&self) -> u32 {
-        self.position.epoch
+        self.state.position.epoch
     }
 
     /// Number of trained values.
     pub fn parameters(&self) -> u64 {
-        self.model.parameters()
+        self.state.shown().parameters()
     }
 
     /// Training images that an epoch goes through, copies included.
     pub fn images_per_epoch(&self) -> usize {
-        self.dataset.train.len() * self.pipeline.copies()
+        self.source.images_per_epoch()
     }
 
     /// Whether no epoch is left, or patience has run out.
     pub fn is_over(&self) -> bool {
-        self.position.epoch >= self.recipe.epochs || self.patience_is_out()
+        !self.ended_early() || self.patience_is_out()
     }
 
     /// Whether patience ran out before the last epoch.
     pub fn ended_early(&self) -> bool {
-        self.position.epoch < self.recipe.epochs
+        self.epoch() < self.source.recipe.epochs
     }
 
     fn patience_is_out(&self) -> bool {
-        match (&self.recipe.early_stop, &self.position.watched) {
-            (Some(rule), Some(mark)) => self.position.epoch - mark.epoch >= rule.patience,
+        match (&self.source.recipe.early_stop, &self.state.position.watched) {
+            (Some(rule), Some(mark)) => self.epoch() - mark.epoch >= rule.patience,
             _ => false,
         }
     }
 
-    fn batches(&self) -> Batches<'_> {
-        Batches {
-            dataset: self.dataset,
-            pipeline: &self.pipeline,
-            mixer: &self.mixer,
-            normalise: Normalise::new(self.recipe.data.mean, self.recipe.data.std),
-            seed: self.recipe.seed,
-            device: self.device,
-            helper: self.helper,
-        }
-    }
-
-    /// Rate and momentum of the next step.
-    pub fn pace(&self) -> Pace {
-        self.recipe.pace(&self.moment(self.optimizer.steps()), self.position.plateau.as_ref())
-    }
-
-    fn moment(&self, step: u64) -> Moment {
-        let steps_per_epoch = self.images_per_epoch().div_ceil(self.recipe.batch_size as usize) as u64;
-        Moment { epoch: self.position.epoch, step, steps_per_epoch }
+    /// Rate of the next step.
+    pub fn lr(&self) -> f64 {
+        let moment = self.state.moment(self.source.steps());
+        self.source.recipe.pace(&moment, self.state.position.plateau.as_ref()).lr
     }
 
     /// One pass over the training images. After each step calls `look` with the number
     /// of steps so far and the loss; it returns whether to go on. A pass with a loss that is not
-    /// finite is worth [`Mean::NONE`], wherever it was noticed. `pace` follows the steps.
+    /// finite is worth [`Mean::NONE`], wherever it was noticed. `pace` follows the batches.
     pub fn train_epoch(
         &mut self,
         stop: &Stop,
         pace: &mut cost::Pace,
         mut look: impl FnMut(u64, &Tensor) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
-        let epoch = self.position.epoch + 1;
-        let (recipe, device) = (self.recipe, self.device);
-        let (moment, plateau) = (self.moment(0), self.position.plateau);
-        let batches = Batches { dataset: self.dataset, pipeline: &self.pipeline, mixer: &self.mixer, ..self.batches() };
-        let (model, optimizer) = (&self.model, &mut self.optimizer);
-        let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
-        let mut meter = Meter::new(self.dataset.classes.len(), device);
-        let mut diverged = false;
-        let step = |batch: Batch| {
+        let Self { source, state, .. } = self;
+        let (recipe, steps) = (source.recipe, source.steps());
+        let mut meter = Meter::new(source.dataset.classes.len(), source.device);
+        let (epoch, mut at) = (state.position.epoch + 1, 0);
+        let learn = |batch: Batch| {
             stop.check()?;
             pace.batch();
-            let mut random = stream(recipe.seed, Purpose::Dropout, &[optimizer.steps()]);
-            let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
-            let logits = model.forward(&batch.images, &mut mode);
-            let loss = batch.loss(|labels| cross_entropy(&logits, labels));
-            let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
-            let moment = Moment { step: optimizer.steps(), ..moment };
-            optimizer.step(gradients, recipe.pace(&moment, plateau.as_ref()));
-            meter.add(&loss, &logits, &batch.labels);
-            diverged = !look(optimizer.steps(), &loss)?;
+            let (loss, stepped) = state.learn(recipe, steps, at, &batch, &mut meter)?;
+            at += 1;
+            let diverged = stepped && !look(state.steps(), &loss)?;
             pace.step();
             if diverged { Err(Halt::Diverged) } else { Ok(()) }
         };
-        let size = recipe.batch_size as usize;
-        match batches.train(epoch, size, step) {
+        match source.batches().train(epoch, recipe.batch_size as usize, learn) {
             Ok(()) => {}
             Err(Halt::Diverged) => return Ok(Mean::NONE),
             Err(Halt::Error(error)) => return Err(error),
         }
-        self.position.epoch = epoch;
-        self.position.step = self.optimizer.steps();
+        state.end_epoch(steps);
         let mean = meter.mean();
         Ok(if mean.is_finite() { mean } else { Mean::NONE })
     }
@@ -206,81 +175,40 @@ impl<'a> Trial<'a> {
     /// One pass over the validation images.
     pub fn evaluate(&self, stop: &Stop) -> Result<Mean, TrainError> {
         let _guard = tch::no_grad_guard();
-        let mut meter = Meter::new(self.dataset.classes.len(), self.device);
-        let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
-        self.batches().val(size, |Batch { images, labels, .. }| {
+        let source = &self.source;
+        let model = self.state.shown();
+        let mut meter = Meter::new(source.dataset.classes.len(), source.device);
+        let size = source.recipe.batch_size.max(VAL_BATCH) as usize;
+        source.batches().val(size, |Batch { images, labels, .. }| {
             stop.check()?;
-            let logits = self.model.forward(&images, &mut Mode::Eval);
-            meter.add(&cross_entropy(&logits, &labels), &logits, &labels);
+            let logits = model.forward(&images, &mut Mode::Eval);
+            meter.add(&cross_entropy(&logits, &labels, 0.0), &logits, &labels);
             Ok::<_, TrainError>(())
         })?;
         Ok(meter.mean())
     }
 
-    /// Notes the epoch's validation; returns whether its accuracy is the best so far. Of equal
-    /// epochs the earlier one stays.
+    /// Notes the epoch's validation; returns whether its accuracy is the best so far.
     pub fn note(&mut self, val: &Mean) -> bool {
-        let epoch = self.position.epoch;
-        let mark = |value: f64| Mark { epoch, value: value.into() };
-        let is_best = (self.position.best).is_none_or(|best| val.accuracy > best.value.0);
-        if is_best {
-            self.position.best = Some(mark(val.accuracy));
-        }
-        if let Schedule::Plateau(rule) = &self.recipe.schedule {
-            let before = self.position.plateau;
-            self.position.plateau = Some(rule.observe(before, self.recipe.lr, val.loss, val.accuracy));
-        }
-        if let Some(rule) = &self.recipe.early_stop {
-            let (value, better) = match rule.metric {
-                Watched::ValAccuracy => (val.accuracy, 1.0),
-                Watched::ValLoss => (val.loss, -1.0),
-            };
-            let gain = |old: Mark| (value - old.value.0) * better;
-            if (self.position.watched).is_none_or(|old| gain(old) > rule.min_delta) {
-                self.position.watched = Some(mark(value));
-                self.model.set_batches(self.position.step);
-                self.best = Some(self.model.snapshot());
-            }
-        }
-        is_best
+        self.state.note(self.source.recipe, val)
     }
 
     /// Writes a checkpoint of the state after the last epoch.
     pub fn save(&mut self, kind: CheckpointKind, seq: u64, stop: &Stop) -> Result<CheckpointLine, TrainError> {
-        self.model.set_batches(self.position.step);
         let header = Header {
             format: FORMAT,
-            recipe: self.recipe.clone(),
-            classes: self.dataset.classes.clone(),
-            data: self.dataset.digest.clone(),
-            position: self.position.clone(),
+            recipe: self.source.recipe.clone(),
+            classes: self.source.dataset.classes.clone(),
+            data: self.source.dataset.digest.clone(),
+            position: self.state.position.clone(),
         };
-        let model = self.model.tensors();
-        let mut tensors: Vec<(String, &Tensor)> =
-            model.iter().map(|named| (named.name.clone(), &named.tensor)).collect();
-        if kind == CheckpointKind::Last {
-            for (name, slot, tensor) in self.optimizer.state() {
-                tensors.push((format!("optimizer.{name}.{slot}"), tensor));
-            }
-            let earlier = (self.position.watched).is_some_and(|m| m.epoch != self.position.epoch);
-            if let (Some(best), true) = (&self.best, earlier) {
-                let names = model.iter().map(|named| format!("best.{}", named.name));
-                tensors.extend(names.zip(best));
-            }
-        }
-        self.store.write(kind, seq, &header, &tensors, stop)
+        self.store.write(kind, seq, &header, &self.state.tensors(kind), stop)
     }
 
     /// Restores the best state if early stopping is on, and returns the digest of the final weights.
     pub fn finish(&mut self) -> Result<String, TrainError> {
-        self.model.set_batches(self.position.step);
-        if let Some(best) = self.best.take() {
-            let mut states = best.iter();
-            let fits = self.model.load(|_| states.next());
-            fits.expect("a snapshot has the tensors of its model, in order");
-        }
-        let tensors = (self.model.tensors().iter()).map(|named| (named.name.as_str(), &named.tensor));
-        Ok(checkpoint::digest(tensors))
+        let tensors = self.state.finish().tensors().iter();
+        Ok(checkpoint::digest(tensors.map(|named| (named.name.as_str(), &named.tensor))))
     }
 }
 
@@ -294,9 +222,4 @@ impl<E: Into<TrainError>> From<E> for Halt {
     fn from(error: E) -> Self {
         Self::Error(error.into())
     }
-}
-
-/// Mean cross entropy, nats.
-fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    logits.cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)
 }

@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, Told, with_val};
 use sweep_core::attempt::{Body, CheckpointKind, OrderFile, StopCause};
 
-const RECIPES: [(&str, &str); 8] = [
+const RECIPES: [(&str, &str); 9] = [
     (
         "adam",
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.003,
@@ -52,6 +52,12 @@ const RECIPES: [(&str, &str); 8] = [
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":3,"batch_size":7,"lr":0.003,
             "dropout":0.2,"copies":[[],["rotation","jpeg"]],"seed":9,
             "augmentation":["trivial-augment","crop","erasing",{"mixup":{"alpha":0.2}},"cutmix"]}"#,
+    ),
+    (
+        "average",
+        r#"{"dataset":"d","model":"resnet18","image_size":32,"epochs":3,"batch_size":5,"accumulate":2,"lr":0.003,
+            "dropout":0.2,"clip_norm":1.0,"label_smoothing":0.1,"ema":{"decay":0.7},
+            "early_stop":{"patience":2,"metric":"val_loss"},"seed":12}"#,
     ),
 ];
 
@@ -162,6 +168,11 @@ fn one_cycle_moves_rate_and_momentum_and_resumes_to_the_bit() {
 #[test]
 fn warm_up_and_milestones_resume_to_the_bit() {
     check_resume(6);
+}
+
+#[test]
+fn averages_clipping_and_accumulation_resume_to_the_bit() {
+    check_resume(8);
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod plateau;
 pub mod schedule;
 mod section;
 mod tagged;
+pub mod training;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ pub use augment::{Augment, Augmentation};
 pub use model::Model;
 pub use optim::Optimizer;
 pub use schedule::{Schedule, Warmup};
+pub use training::Ema;
 
 /// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
 /// recipe holds all of them, so that a later change of a default changes no submitted sweep.
@@ -60,6 +62,18 @@ pub struct Recipe {
     /// A linear rise of the learning rate at the beginning; off unless given.
     #[serde(default)]
     pub warmup: Warmup,
+    /// Longest gradient (2-norm over all weights) that is not shortened; 0 is off.
+    #[serde(default)]
+    pub clip_norm: f64,
+    /// Batches whose gradients make one step.
+    #[serde(default = "defaults::accumulate")]
+    pub accumulate: u32,
+    /// A moving average of the weights, which is what validation and the best checkpoint see.
+    #[serde(default)]
+    pub ema: Ema,
+    /// Share of the target that is spread evenly over all classes in training, 0 to below 1.
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// Stop when validation stops getting better; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,
@@ -179,6 +193,9 @@ mod defaults {
     pub(super) fn batch_size() -> u32 {
         32
     }
+    pub(super) fn accumulate() -> u32 {
+        1
+    }
     pub(super) fn lr() -> f64 {
         1e-3
     }
@@ -256,6 +273,10 @@ impl Recipe {
         self.optimizer.check(b);
         self.schedule.check(&self.optimizer, b);
         self.warmup.check(b);
+        b.require(not_negative(self.clip_norm), "clip_norm", self.clip_norm, NOT_NEGATIVE);
+        b.require((1..=65_536).contains(&self.accumulate), "accumulate", self.accumulate, "1 to 65,536");
+        b.require((0.0..1.0).contains(&self.ema.decay), "ema.decay", self.ema.decay, FRACTION);
+        b.require((0.0..1.0).contains(&self.label_smoothing), "label_smoothing", self.label_smoothing, FRACTION);
         bounds.0
     }
 }

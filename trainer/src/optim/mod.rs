@@ -5,10 +5,12 @@
 //! rule to the next; every value goes through the same operations either way.
 
 mod adam;
+mod clip;
 mod radam;
 mod rmsprop;
 mod sgd;
 
+pub use clip::clip;
 use sweep_core::recipe;
 use sweep_core::recipe::schedule::Pace;
 use tch::{Kind, Tensor};

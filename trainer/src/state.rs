@@ -1,0 +1,210 @@
+//! Everything that training changes, and that a checkpoint therefore holds: network, average,
+//! optimizer, position, and the best state when early stopping will want it back. One batch at a
+//! time; when batches come and what is said about them is left to `trial`.
+
+use sweep_core::attempt::CheckpointKind;
+use sweep_core::recipe::schedule::Moment;
+use sweep_core::recipe::{Recipe, Schedule, Watched};
+use tch::{Device, Reduction, Tensor};
+
+use crate::average::Average;
+use crate::checkpoint::{Mark, Position, Tensors};
+use crate::data::batches::Batch;
+use crate::error::TrainError;
+use crate::metric::{Mean, Meter};
+use crate::model::{Misfit, Mode, Model};
+use crate::optim::{Optimizer, clip};
+use crate::seed::{Purpose, stream};
+use crate::steps::Steps;
+
+/// The state of one trial.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) position: Position,
+    model: Model,
+    average: Option<Average>,
+    optimizer: Optimizer,
+    /// The watched best state, in the order of the model's tensors; kept only for early stopping.
+    best: Option<Vec<Tensor>>,
+    /// Gradients of the batches since the last step.
+    gathered: Option<Vec<Tensor>>,
+}
+
+impl State {
+    /// A trial at its beginning.
+    pub(crate) fn new(recipe: &Recipe, classes: u32, device: Device) -> Self {
+        let make = || Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
+        let model = make();
+        Self {
+            position: Position::default(),
+            average: (recipe.ema.decay > 0.0).then(|| Average::new(recipe.ema.decay, make())),
+            optimizer: Optimizer::new(&recipe.optimizer, &model),
+            best: None,
+            gathered: None,
+            model,
+        }
+    }
+
+    /// Goes on at `position` with the tensors of its `last` checkpoint.
+    pub(crate) fn load(&mut self, position: Position, tensors: &Tensors) -> Result<(), Misfit> {
+        self.model.load(|name| tensors.get(name))?;
+        if let Some(average) = &mut self.average {
+            average.model.load(|name| tensors.get(&format!("average.{name}")))?;
+        }
+        let slot = |name: &str, slot: &str| tensors.get(&format!("optimizer.{name}.{slot}"));
+        self.optimizer.load(position.step, slot)?;
+        self.best = match position.watched {
+            None => None,
+            Some(mark) if mark.epoch == position.epoch => Some(self.shown().snapshot()),
+            Some(_) => {
+                let find = |name: &str, like: &Tensor| {
+                    let name = format!("best.{name}");
+                    (tensors.get(&name).map(|tensor| tensor.to_device(like.device()))).ok_or(Misfit::Missing(name))
+                };
+                let named = self.model.tensors().iter();
+                Some(named.map(|named| find(&named.name, &named.tensor)).collect::<Result<_, _>>()?)
+            }
+        };
+        self.position = position;
+        Ok(())
+    }
+
+    /// The network that is validated, kept as the best and handed over at the end: the average, if
+    /// there is one.
+    pub(crate) fn shown(&self) -> &Model {
+        self.average.as_ref().map_or(&self.model, |average| &average.model)
+    }
+
+    /// Steps of the optimizer so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
+    /// Where the next step stands.
+    pub(crate) fn moment(&self, steps: Steps) -> Moment {
+        Moment { epoch: self.position.epoch, step: self.optimizer.steps(), steps_per_epoch: steps.steps() }
+    }
+
+    /// Trains on batch `at` (from 0) of the epoch after the position. Returns its loss, and whether
+    /// a step ended with it.
+    pub(crate) fn learn(
+        &mut self,
+        recipe: &Recipe,
+        steps: Steps,
+        at: u64,
+        batch: &Batch,
+        meter: &mut Meter,
+    ) -> Result<(Tensor, bool), TrainError> {
+        let seen = u64::from(self.position.epoch) * steps.batches() + at;
+        let mut random = stream(recipe.seed, Purpose::Dropout, &[seen]);
+        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let logits = self.model.forward(&batch.images, &mut mode);
+        let loss = batch.loss(|labels| cross_entropy(&logits, labels, recipe.label_smoothing));
+        let share = steps.share(at);
+        let part = if share < 1.0 { &loss * share } else { loss.shallow_clone() };
+        let weights: Vec<&Tensor> = self.model.weights().map(|named| &named.tensor).collect();
+        let mut gradients = Tensor::f_run_backward(&[&part], &weights, false, false)?;
+        if let Some(before) = self.gathered.take() {
+            let _guard = tch::no_grad_guard();
+            for (gradient, before) in gradients.iter_mut().zip(before) {
+                *gradient += before;
+            }
+        }
+        let ends = steps.ends(at);
+        if ends {
+            if recipe.clip_norm > 0.0 {
+                clip(&mut gradients, recipe.clip_norm);
+            }
+            let pace = recipe.pace(&self.moment(steps), self.position.plateau.as_ref());
+            self.optimizer.step(gradients, pace);
+            if let Some(average) = &mut self.average {
+                average.follow(&self.model, self.optimizer.steps() == 1);
+            }
+        } else {
+            self.gathered = Some(gradients);
+        }
+        meter.add(&loss, &logits, &batch.labels);
+        Ok((loss, ends))
+    }
+
+    /// The epoch after the position is done.
+    pub(crate) fn end_epoch(&mut self, steps: Steps) {
+        self.position.epoch += 1;
+        self.position.step = self.optimizer.steps();
+        self.count_batches(steps);
+    }
+
+    fn count_batches(&mut self, steps: Steps) {
+        let seen = u64::from(self.position.epoch) * steps.batches();
+        self.model.set_batches(seen);
+        if let Some(average) = &mut self.average {
+            average.model.set_batches(seen);
+        }
+    }
+
+    /// Notes the epoch's validation; returns whether its accuracy is the best so far. Of equal
+    /// epochs the earlier one stays.
+    pub(crate) fn note(&mut self, recipe: &Recipe, val: &Mean) -> bool {
+        let epoch = self.position.epoch;
+        let mark = |value: f64| Mark { epoch, value: value.into() };
+        let is_best = (self.position.best).is_none_or(|best| val.accuracy > best.value.0);
+        if is_best {
+            self.position.best = Some(mark(val.accuracy));
+        }
+        if let Schedule::Plateau(rule) = &recipe.schedule {
+            self.position.plateau = Some(rule.observe(self.position.plateau, recipe.lr, val.loss, val.accuracy));
+        }
+        if let Some(rule) = &recipe.early_stop {
+            let (value, better) = match rule.metric {
+                Watched::ValAccuracy => (val.accuracy, 1.0),
+                Watched::ValLoss => (val.loss, -1.0),
+            };
+            let gain = |old: Mark| (value - old.value.0) * better;
+            if (self.position.watched).is_none_or(|old| gain(old) > rule.min_delta) {
+                self.position.watched = Some(mark(value));
+                self.best = Some(self.shown().snapshot());
+            }
+        }
+        is_best
+    }
+
+    /// What a checkpoint of this kind holds.
+    pub(crate) fn tensors(&self, kind: CheckpointKind) -> Vec<(String, &Tensor)> {
+        if kind == CheckpointKind::Best {
+            return prefixed("", self.shown()).collect();
+        }
+        let mut tensors: Vec<(String, &Tensor)> = prefixed("", &self.model).collect();
+        if let Some(average) = &self.average {
+            tensors.extend(prefixed("average.", &average.model));
+        }
+        for (name, slot, tensor) in self.optimizer.state() {
+            tensors.push((format!("optimizer.{name}.{slot}"), tensor));
+        }
+        let earlier = (self.position.watched).is_some_and(|mark| mark.epoch != self.position.epoch);
+        if let (Some(best), true) = (&self.best, earlier) {
+            tensors.extend(prefixed("best.", &self.model).zip(best).map(|((name, _), best)| (name, best)));
+        }
+        tensors
+    }
+
+    /// The network at the end: the best state, if early stopping is on.
+    pub(crate) fn finish(&mut self) -> &Model {
+        if let Some(best) = self.best.take() {
+            let model = self.average.as_mut().map_or(&mut self.model, |average| &mut average.model);
+            let mut states = best.iter();
+            let fits = model.load(|_| states.next());
+            fits.expect("a snapshot has the tensors of its model, in order");
+        }
+        self.shown()
+    }
+}
+
+fn prefixed<'a>(prefix: &str, model: &'a Model) -> impl Iterator<Item = (String, &'a Tensor)> {
+    model.tensors().iter().map(move |named| (format!("{prefix}{}", named.name), &named.tensor))
+}
+
+/// Mean cross entropy, nats. With `smoothing` that share of each target is spread evenly over all
+/// classes (Szegedy et al. 2016, arXiv:1512.00567).
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
+    logits.cross_entropy_loss(labels, None::<&Tensor>, Reduction::Mean, -100, smoothing)
+}
