@@ -1,5 +1,6 @@
 //! The command line: every command, flag and example. What they do is in `command/`.
 
+mod dataset;
 mod shape;
 mod verify;
 
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
+pub(crate) use dataset::{Dataset, DatasetOne};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use verify::VerifyResume;
 
@@ -126,6 +128,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  sweepctl verify-resume grid.toml --data ~/datasets\n  sweepctl verify-resume grid.toml --data ~/datasets --trial 3 --kills 20"
     )]
     VerifyResume(VerifyResume),
+    /// Look at data sets
+    #[command(subcommand, after_help = "Examples:\n  sweepctl dataset check ~/datasets/imagenette")]
+    Dataset(Dataset),
     /// Measure, with the program `sweep-bench`
     #[command(after_help = "Examples:\n  sweepctl bench dispatch --trials 10000 --agents 16 --slots 2")]
     Bench {

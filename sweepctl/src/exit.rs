@@ -45,9 +45,9 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes of sweepctl:
 
     0  done
-    1  failed: an error here or in the coordinator, or `audit` found a broken rule
+    1  failed: an error here or in the coordinator, or `audit` found a broken rule, or `dataset check` a problem
     2  wrong usage, or a sweep file that is missing, unreadable, not valid, or asks for a data set that no agent has
-    3  no such sweep, trial or checkpoint
+    3  no such sweep, trial, checkpoint or data set
     5  the coordinator does not answer
     6  trials failed or were cancelled (`watch`, `submit --watch`), or have no result (`audit`)
     7  the coordinator understood and refused

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::command::dataset::DatasetFault;
 use crate::command::verify_resume::Verdict;
 use crate::exit::Exit;
 
@@ -139,6 +140,9 @@ pub(crate) enum Fault {
     /// See there.
     #[error(transparent)]
     Verify(#[from] Verdict),
+    /// See there.
+    #[error(transparent)]
+    Dataset(#[from] DatasetFault),
     /// A program could not be started or waited for.
     #[error("cannot run {}", path.display())]
     Program {
@@ -228,7 +232,9 @@ impl Fault {
             | Self::NoHome
             | Self::Verify(Verdict::NoSuchTrial { .. })
             | Self::Address { .. } => Exit::Usage,
-            Self::NoCheckpoint { .. } | Self::NoBest { .. } => Exit::NotFound,
+            Self::NoCheckpoint { .. } | Self::NoBest { .. } | Self::Dataset(DatasetFault::Unknown { .. }) => {
+                Exit::NotFound
+            }
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
             Self::Exists { .. } => Exit::Refused,
@@ -241,6 +247,7 @@ impl Fault {
             | Self::Disk { .. }
             | Self::ProgramMissing { .. }
             | Self::Verify(_)
+            | Self::Dataset(_)
             | Self::Program { .. }
             | Self::NotReady { .. }
             | Self::Ended { .. }

@@ -58,6 +58,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Report(args) | Command::Audit(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::VerifyResume(args) => Some(&args.shape),
+        Command::Dataset(command) => Some(command.shape()),
         Command::Version { shape } => Some(shape),
         Command::Up(_)
         | Command::Logs(_)
@@ -75,6 +76,7 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
         Command::Plan(args) => return command::plan::run(out, args),
         Command::Completions { shell } => return command::completions::run(out, *shell),
         Command::VerifyResume(args) => return command::verify_resume::run(out, args),
+        Command::Dataset(command) => return command::dataset::run(out, config, command),
         Command::Bench { arguments } => return command::bench::run(arguments),
         Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
         _ => {}
@@ -118,6 +120,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         | Command::Version { .. }
         | Command::Completions { .. }
         | Command::VerifyResume(_)
+        | Command::Dataset(_)
         | Command::Bench { .. }
         | Command::ExitCodes => unreachable!("handled before anybody is called"),
     }

@@ -58,9 +58,8 @@ pub fn inspect(path: &Path) -> About {
 }
 
 fn fill(about: &mut About, path: &Path) -> Result<(), TrainError> {
-    let full = std::path::absolute(path).map_err(|source| TrainError::DataRead { path: path.to_path_buf(), source })?;
-    about.name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let roots = [full.parent().unwrap_or(&full).to_path_buf()];
+    let (name, roots) = place(path)?;
+    about.name = name;
     let root = resolve(&about.name, &roots)?;
     let listing = scan(&root, &roots)?;
     about.layout = Some(listing.layout.as_str());
@@ -69,4 +68,11 @@ fn fill(about: &mut About, path: &Path) -> Result<(), TrainError> {
     about.has_val = listing.val.is_some();
     about.classes = listing.classes;
     Ok(())
+}
+
+/// The name of the data set in `path` and the data root around it.
+pub(crate) fn place(path: &Path) -> Result<(String, [PathBuf; 1]), TrainError> {
+    let full = std::path::absolute(path).map_err(|source| TrainError::DataRead { path: path.to_path_buf(), source })?;
+    let name = full.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok((name, [full.parent().unwrap_or(&full).to_path_buf()]))
 }

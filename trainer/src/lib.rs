@@ -20,6 +20,7 @@ pub mod logits;
 pub mod metric;
 pub mod model;
 pub mod optim;
+pub mod progress;
 pub mod room;
 pub mod run;
 pub mod seed;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sweep_core::attempt::{Body, FailureClass, PROTOCOL};
+use sweep_trainer::data::check::check;
+use sweep_trainer::data::stats::stats;
 use sweep_trainer::inspect::inspect;
 use sweep_trainer::link::{Link, Stop};
 use sweep_trainer::log::say;
@@ -20,6 +22,8 @@ Trains one trial on images.
 Usage:
   sweep-trainer ATTEMPT_DIR          carry out ATTEMPT_DIR/order.json (see docs/protocol.md)
   sweep-trainer inspect PATH...      what data sets are there, one JSON object a line
+  sweep-trainer check PATH           looks at every image of a data set, one JSON object
+  sweep-trainer stats PATH CACHE_DIR sizes, mean and standard deviation of its training images, JSON
   sweep-trainer logits CHECKPOINT [--image-size N] [--images N]
                                      logits of a checkpoint on a fixed input, JSON
   sweep-trainer --version
@@ -54,6 +58,11 @@ fn program() -> anyhow::Result<ExitCode> {
                 let about = inspect(Path::new(path));
                 print(&(serde_json::to_string(&about)? + "\n"))?;
             }
+        }
+        [Some("check"), _] => print(&(serde_json::to_string(&check(Path::new(&arguments[1])))? + "\n"))?,
+        [Some("stats"), _, _] => {
+            let found = stats(Path::new(&arguments[1]), Path::new(&arguments[2]));
+            print(&(serde_json::to_string(&found)? + "\n"))?;
         }
         [Some("logits"), _, options @ ..] => {
             let (mut image_size, mut images) = (None, 4);

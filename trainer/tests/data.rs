@@ -91,7 +91,7 @@ fn files_that_are_not_whole_images_are_told_apart() {
     let png = fs::read(&png).unwrap();
     check("cut.png", &png[..png.len() / 2], |e| matches!(e, BadImage::Decode(_)));
     check("words.jpg", b"this is not an image", |e| matches!(e, BadImage::Format));
-    check("empty.jpg", b"", |e| matches!(e, BadImage::Format));
+    check("empty.jpg", b"", |e| matches!(e, BadImage::Empty));
     check("gif.png", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", |e| matches!(e, BadImage::Format));
     // A PNG header that promises 65535 x 65535 pixels.
     let mut huge = png.clone();

@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod dataset;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod logs;

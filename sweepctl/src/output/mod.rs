@@ -64,6 +64,11 @@ impl Out {
         self.tty_out
     }
 
+    /// Whether nothing but data and errors is wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether a progress bar makes sense.
     pub(crate) fn shows_progress(&self) -> bool {
         self.tty_err && !self.quiet

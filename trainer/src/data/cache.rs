@@ -119,8 +119,8 @@ impl Cache {
             move |source| TrainError::Cache { what, path, source }
         };
         fs::create_dir_all(folder).map_err(trouble("create the folder of", folder))?;
-        let stem = stem(root, form);
-        let path = folder.join(format!("{stem}-{}.images", key(root, entries, form)));
+        let stem = stem(root, &form.label());
+        let path = folder.join(format!("{stem}-{}.images", key(root, entries, &form.label())));
         if let Some(cache) = Self::open(&path, entries.len()) {
             return Ok(cache);
         }
@@ -258,21 +258,22 @@ fn seal(head: &[u8], index: &[u8], bad: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Name of a data set folder and form, for people and for finding older files of the same.
-fn stem(root: &Path, form: Form) -> String {
+/// Name of a data set folder and what is kept of it, for people and for finding older files of the same.
+pub(super) fn stem(root: &Path, label: &str) -> String {
     let name = root.file_name().unwrap_or_default().to_string_lossy();
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }
     };
     let name: String = name.chars().map(safe).take(40).collect();
     let place = hex(&Sha256::digest(root.as_os_str().as_bytes())[..4]);
-    format!("{name}-{place}-{}", form.label())
+    format!("{name}-{place}-{label}")
 }
 
-fn key(root: &Path, entries: &[&Entry], form: Form) -> String {
+/// Another for other files.
+pub(super) fn key(root: &Path, entries: &[&Entry], label: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(VERSION.to_le_bytes());
-    hash.update(form.label());
+    hash.update(label);
     hash.update(root.as_os_str().as_bytes());
     for entry in entries {
         let name = entry.file.as_os_str().as_bytes();

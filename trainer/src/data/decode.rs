@@ -61,6 +61,9 @@ pub enum BadImage {
     /// Longer than [`MAX_BYTES`].
     #[error("is longer than {} MiB", MAX_BYTES >> 20)]
     TooLong,
+    /// Nothing in it.
+    #[error("is empty (0 bytes)")]
+    Empty,
     /// Neither JPEG nor PNG, whatever its name says.
     #[error("is neither a JPEG nor a PNG image")]
     Format,
@@ -72,18 +75,45 @@ pub enum BadImage {
     Decode(#[from] image::ImageError),
 }
 
-/// Reads and decodes `path`. The format is told by the content, alpha is dropped, gray and CMYK
-/// become RGB, 16 bit become 8. EXIF orientation is not applied (nor does torchvision).
+impl BadImage {
+    /// A stable word for scripts.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Read(_) => "unreadable",
+            Self::TooLong => "too_long",
+            Self::Empty => "empty",
+            Self::Format => "not_an_image",
+            Self::Truncated => "truncated",
+            Self::Decode(_) => "undecodable",
+        }
+    }
+}
+
+/// Reads and decodes `path`.
 pub fn decode(path: &Path) -> Result<Pixels, BadImage> {
+    decode_bytes(&read(path)?)
+}
+
+/// The bytes of `path`, at most [`MAX_BYTES`].
+pub fn read(path: &Path) -> Result<Vec<u8>, BadImage> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(BadImage::TooLong);
     }
-    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
+    Ok(bytes)
+}
+
+/// Decodes the bytes of a file. The format is told by the content, alpha is dropped, gray and CMYK
+/// become RGB, 16 bit become 8. EXIF orientation is not applied (nor does torchvision).
+pub fn decode_bytes(bytes: &[u8]) -> Result<Pixels, BadImage> {
+    if bytes.is_empty() {
+        return Err(BadImage::Empty);
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     match reader.format() {
         // The decoder fills up a cut JPEG with gray.
-        Some(ImageFormat::Jpeg) if !jpeg_is_complete(&bytes) => return Err(BadImage::Truncated),
+        Some(ImageFormat::Jpeg) if !jpeg_is_complete(bytes) => return Err(BadImage::Truncated),
         Some(ImageFormat::Jpeg | ImageFormat::Png) => {}
         _ => return Err(BadImage::Format),
     }

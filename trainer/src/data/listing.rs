@@ -102,20 +102,28 @@ pub(super) fn inside(real: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| real.starts_with(root))
 }
 
+/// Decides about a file or folder that cannot be used: its error ends the listing, or, if `Ok` comes
+/// back, it is left out.
+pub type Judge<'a> = dyn FnMut(TrainError) -> Result<(), TrainError> + 'a;
+
 /// Lists the data set in `root` (from [`resolve`]); symbolic links must stay inside `roots`.
 pub fn scan(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError> {
-    let scan = Scan { root, roots };
+    scan_with(root, roots, &mut Err)
+}
+
+/// As [`scan`], but `judge` decides about what cannot be used.
+pub fn scan_with(root: &Path, roots: &[PathBuf], judge: &mut Judge<'_>) -> Result<Listing, TrainError> {
     let train = root.join("train");
     let listed = root.join(MANIFEST).symlink_metadata().is_ok();
     let listing = if listed {
-        manifest::read(root, roots)?
+        manifest::read(root, roots, judge)?
     } else if root.join("wnids.txt").is_file() && train.is_dir() {
-        scan.tiny_imagenet()?
+        Scan { root, roots, judge }.tiny_imagenet()?
     } else if train.is_dir() {
         let val = root.join("val");
-        scan.folders("train", val.is_dir().then_some("val"))?
+        Scan { root, roots, judge }.folders("train", val.is_dir().then_some("val"))?
     } else {
-        scan.folders("", None)?
+        Scan { root, roots, judge }.folders("", None)?
     };
     if listing.classes.len() < 2 {
         return Err(TrainError::DatasetEmpty {
@@ -131,13 +139,14 @@ pub fn scan(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError> {
     Ok(listing)
 }
 
-struct Scan<'a> {
+struct Scan<'a, 'j> {
     root: &'a Path,
     roots: &'a [PathBuf],
+    judge: &'a mut Judge<'j>,
 }
 
-impl Scan<'_> {
-    fn folders(&self, train: &str, val: Option<&str>) -> Result<Listing, TrainError> {
+impl Scan<'_, '_> {
+    fn folders(&mut self, train: &str, val: Option<&str>) -> Result<Listing, TrainError> {
         let classes = self.class_names(Path::new(train))?;
         let mut listing =
             Listing { root: self.root.to_path_buf(), layout: Layout::Folder, train: Vec::new(), val: None, classes };
@@ -151,13 +160,16 @@ impl Scan<'_> {
         Ok(listing)
     }
 
-    fn val_folders(&self, val: &Path, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
+    fn val_folders(&mut self, val: &Path, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
         let mut entries = Vec::new();
         for name in self.class_names(val)? {
-            let class = classes
-                .binary_search(&name)
-                .map_err(|_| self.mismatch(val, LabelTrouble::UnknownClass(name.clone())))?;
-            entries.extend(self.images(&val.join(name), class as u32)?);
+            match classes.binary_search(&name) {
+                Ok(class) => entries.extend(self.images(&val.join(name), class as u32)?),
+                Err(_) => {
+                    let error = self.mismatch(val, LabelTrouble::UnknownClass(name));
+                    (self.judge)(error)?;
+                }
+            }
         }
         if entries.is_empty() {
             return Err(TrainError::DatasetEmpty { folder: self.root.join(val), why: "has no images" });
@@ -165,7 +177,7 @@ impl Scan<'_> {
         Ok(entries)
     }
 
-    fn tiny_imagenet(&self) -> Result<Listing, TrainError> {
+    fn tiny_imagenet(&mut self) -> Result<Listing, TrainError> {
         let list = Path::new("wnids.txt");
         let mut classes: Vec<String> = self.text(list)?.split_whitespace().map(str::to_owned).collect();
         classes.sort();
@@ -192,7 +204,7 @@ impl Scan<'_> {
     }
 
     /// `val/images/*`, labelled by the first two columns of `val/val_annotations.txt`.
-    fn annotated(&self, val: &Path, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
+    fn annotated(&mut self, val: &Path, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
         let list = val.join("val_annotations.txt");
         let mut labels = BTreeMap::new();
         for (number, line) in (1..).zip(self.text(&list)?.lines()) {
@@ -207,12 +219,19 @@ impl Scan<'_> {
             let index = index.map_err(|_| self.mismatch(&list, LabelTrouble::UnknownClass(class.to_owned())))?;
             labels.insert(file.as_bytes().to_vec(), index as u32);
         }
-        let mut entries = self.images(&val.join("images"), 0)?;
-        for entry in &mut entries {
+        let mut entries = Vec::new();
+        for mut entry in self.images(&val.join("images"), 0)? {
             let name = entry.file.file_name().unwrap_or_default();
-            entry.class = *labels
-                .get(name.as_bytes())
-                .ok_or_else(|| self.mismatch(&list, LabelTrouble::Unlabelled(PathBuf::from(name))))?;
+            match labels.get(name.as_bytes()) {
+                Some(class) => {
+                    entry.class = *class;
+                    entries.push(entry);
+                }
+                None => {
+                    let error = self.mismatch(&list, LabelTrouble::Unlabelled(PathBuf::from(name)));
+                    (self.judge)(error)?;
+                }
+            }
         }
         Ok(entries)
     }
@@ -227,7 +246,7 @@ impl Scan<'_> {
     }
 
     /// Names of the folders in `folder`, sorted.
-    fn class_names(&self, folder: &Path) -> Result<Vec<String>, TrainError> {
+    fn class_names(&mut self, folder: &Path) -> Result<Vec<String>, TrainError> {
         let mut names = Vec::new();
         for (name, about) in self.visible(folder)? {
             if about.is_dir() {
@@ -243,32 +262,31 @@ impl Scan<'_> {
     }
 
     /// The files in `folder`, sorted by name; at least one.
-    fn images(&self, folder: &Path, class: u32) -> Result<Vec<Entry>, TrainError> {
+    fn images(&mut self, folder: &Path, class: u32) -> Result<Vec<Entry>, TrainError> {
         let mut entries = Vec::new();
         for (name, about) in self.visible(folder)? {
             if about.is_dir() {
                 continue;
             }
             if !about.is_file() {
-                return Err(TrainError::PathNotRegular {
-                    path: self.root.join(folder).join(name),
-                    why: "is not a regular file",
-                });
+                let path = self.root.join(folder).join(name);
+                (self.judge)(TrainError::PathNotRegular { path, why: "is not a regular file" })?;
+                continue;
             }
             entries.push(Entry { file: folder.join(name), class, bytes: about.len(), changed_ns: changed_ns(&about) });
         }
         if entries.is_empty() {
-            return Err(TrainError::DatasetEmpty {
+            (self.judge)(TrainError::DatasetEmpty {
                 folder: self.root.join(folder),
                 why: "is a class folder without images (folders inside it are not searched)",
-            });
+            })?;
         }
         entries.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(entries)
     }
 
     /// Names in `folder` that do not begin with a dot, with what they lead to.
-    fn visible(&self, folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, TrainError> {
+    fn visible(&mut self, folder: &Path) -> Result<Vec<(PathBuf, Metadata)>, TrainError> {
         let at = self.root.join(folder);
         let fail = |path: &Path| {
             let path = path.to_path_buf();
@@ -281,22 +299,28 @@ impl Scan<'_> {
             if name.as_bytes().starts_with(b".") {
                 continue;
             }
-            let path = item.path();
-            let mut about = item.metadata().map_err(fail(&path))?;
-            if about.is_symlink() {
-                let real = path.canonicalize().map_err(fail(&path))?;
-                if !inside(&real, self.roots) {
-                    return Err(TrainError::PathNotRegular {
-                        path,
-                        why: "is a link that leaves the data roots of this host",
-                    });
-                }
-                about = real.metadata().map_err(fail(&path))?;
+            match target(&item.path(), self.roots) {
+                Ok(about) => found.push((PathBuf::from(name), about)),
+                Err(error) => (self.judge)(error)?,
             }
-            found.push((PathBuf::from(name), about));
         }
         Ok(found)
     }
+}
+
+/// What `path` is, or leads to if it is a link that stays inside `roots`.
+pub(super) fn target(path: &Path, roots: &[PathBuf]) -> Result<Metadata, TrainError> {
+    let fail = |source| TrainError::DataRead { path: path.to_path_buf(), source };
+    let about = fs::symlink_metadata(path).map_err(fail)?;
+    if !about.is_symlink() {
+        return Ok(about);
+    }
+    let real = path.canonicalize().map_err(fail)?;
+    if !inside(&real, roots) {
+        let why = "is a link that leaves the data roots of this host";
+        return Err(TrainError::PathNotRegular { path: path.to_path_buf(), why });
+    }
+    real.metadata().map_err(fail)
 }
 
 pub(super) fn changed_ns(about: &Metadata) -> i128 {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::listing::{Entry, Layout, Listing, changed_ns, inside};
+use super::listing::{Entry, Judge, Layout, Listing, changed_ns, inside};
 use super::rows::{PATH, Row, Rows};
 use crate::error::{LineTrouble, TrainError};
 
@@ -20,8 +20,9 @@ struct Read {
     line: u64,
 }
 
-/// Lists the images that `manifest.csv` in `root` names. Links must stay inside `roots`.
-pub(super) fn read(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError> {
+/// Lists the images that `manifest.csv` in `root` names. Links must stay inside `roots`; `judge` decides
+/// about files and labels that cannot be used.
+pub(super) fn read(root: &Path, roots: &[PathBuf], judge: &mut Judge<'_>) -> Result<Listing, TrainError> {
     let file = root.join(MANIFEST);
     let mut rows = Rows::open(&file)?;
     let (path_at, label_at) = (rows.column(PATH)?, rows.column("label")?);
@@ -35,7 +36,13 @@ pub(super) fn read(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError
             Some("test") => None,
             Some(other) => return Err(row.wrong(LineTrouble::Split(other.to_owned()))),
         };
-        let entry = files.entry(&row, path_at)?;
+        let entry = match files.entry(&row, path_at) {
+            Ok(entry) => entry,
+            Err(error) => {
+                judge(error)?;
+                continue;
+            }
+        };
         let label = row.text(label_at, "label")?.to_owned();
         if let Some(side) = side {
             side.push(Read { entry, label, line: row.line() });
@@ -44,17 +51,19 @@ pub(super) fn read(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError
     let mut classes: Vec<String> = train.iter().map(|read| read.label.clone()).collect();
     classes.sort();
     classes.dedup();
-    let number = |side: Vec<Read>| -> Result<Vec<Entry>, TrainError> {
+    let mut number = |side: Vec<Read>| -> Result<Vec<Entry>, TrainError> {
         let mut entries = Vec::with_capacity(side.len());
         for Read { mut entry, label, line } in side {
-            entry.class = match classes.binary_search(&label) {
-                Ok(class) => class as u32,
+            match classes.binary_search(&label) {
+                Ok(class) => {
+                    entry.class = class as u32;
+                    entries.push(entry);
+                }
                 Err(_) => {
                     let what = LineTrouble::UnknownClass(label);
-                    return Err(TrainError::LabelLine { path: file.clone(), line, what });
+                    judge(TrainError::LabelLine { path: file.clone(), line, what })?;
                 }
-            };
-            entries.push(entry);
+            }
         }
         // As folders of classes would have them, so that the order of the rows changes nothing.
         entries.sort_by(|a, b| (a.class, &a.file).cmp(&(b.class, &b.file)));
@@ -63,6 +72,23 @@ pub(super) fn read(root: &Path, roots: &[PathBuf]) -> Result<Listing, TrainError
     let train = number(train)?;
     let val = if val.is_empty() { None } else { Some(number(val)?) };
     Ok(Listing { root: root.to_path_buf(), layout: Layout::Manifest, classes, train, val })
+}
+
+/// The files of the rows that are kept for testing, but for those that [`read`] has complained about.
+pub(super) fn test_files(root: &Path, roots: &[PathBuf]) -> Result<Vec<PathBuf>, TrainError> {
+    let mut rows = Rows::open(&root.join(MANIFEST))?;
+    let path_at = rows.column(PATH)?;
+    let Some(split_at) = rows.find("split") else { return Ok(Vec::new()) };
+    let mut files = Files { root, roots, lines: BTreeMap::new(), parents: HashSet::new() };
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let entry = files.entry(&row, path_at);
+        if row.text(split_at, "split")? == "test" {
+            found.extend(entry.ok().map(|entry| entry.file));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The files that rows name, looked at once each.

@@ -3,13 +3,16 @@
 
 pub mod batches;
 pub mod cache;
+pub mod check;
 pub mod decode;
 pub mod labels;
 pub mod listing;
+pub mod look;
 pub mod manifest;
 pub mod mapped;
 mod rows;
 pub mod split;
+pub mod stats;
 pub mod verified;
 
 use std::path::{Path, PathBuf};
