@@ -7,7 +7,8 @@
 /// * `OMP_WAIT_POLICY=passive`: OpenMP otherwise spins after every operation, which takes the cores from others.
 /// * `GLIBC_TUNABLES`: a training step allocates and frees the same large buffers again and again. By default
 ///   glibc gives each back to the kernel, which must clear its pages anew every time; instead they stay in the
-///   process, on huge pages where the kernel offers them.
+///   process. (`glibc.malloc.hugetlb` would save a few misses more and costs half a second at every start: the
+///   kernel clears whole huge pages of which little is used.)
 pub fn of_trainer(threads: u32) -> [(&'static str, String); 4] {
     let threads = threads.max(1).to_string();
     [
@@ -18,6 +19,5 @@ pub fn of_trainer(threads: u32) -> [(&'static str, String); 4] {
     ]
 }
 
-/// Huge pages by `madvise`; no mapping of its own for buffers below 1 GiB, nothing given back below 4 GiB.
-const MALLOC: &str =
-    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296";
+/// No mapping of its own for buffers below 1 GiB, nothing given back below 4 GiB.
+const MALLOC: &str = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296";

@@ -3,9 +3,10 @@
 
 use std::sync::mpsc::sync_channel;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::cache::{Cache, Picture};
+use super::memory::Floats;
 use super::{Dataset, Item};
 use crate::augment::mix::{Mixed, Mixer};
 use crate::augment::{Normalise, Pipeline, Place, Scratch};
@@ -18,7 +19,7 @@ const AHEAD: usize = 2;
 #[derive(Debug)]
 struct HostBatch {
     /// `[n, 3, size, size]`, normalised.
-    images: Vec<f32>,
+    images: Floats,
     labels: Vec<i64>,
     mixed: Option<Mixed>,
 }
@@ -65,8 +66,8 @@ pub struct Batches<'a> {
 
 impl Batches<'_> {
     /// Calls `step` with every training batch of `epoch` (from 1), in the epoch's order; the last
-    /// batch may be smaller. Ends early when `step` returns an error.
-    pub fn train<E: Send>(
+    /// batch may be smaller. Ends early when `step` returns an error, or when there is no memory for a batch.
+    pub fn train<E: Send + From<TchError>>(
         &self,
         epoch: u32,
         batch_size: usize,
@@ -83,16 +84,20 @@ impl Batches<'_> {
                 let source = if self.pipeline.starts_whole(copy) { whole } else { square };
                 let place = Place { epoch, image: item.image, copy };
                 self.pipeline.apply(picture(source, item), place, &self.normalise, scratch, out);
-            });
+            })?;
             let HostBatch { images, labels, mixed } = &mut batch;
-            *mixed = self.mixer.apply(epoch, number, images, self.pipeline.size(), labels);
-            batch
+            *mixed = self.mixer.apply(epoch, number, images.as_mut_slice(), self.pipeline.size(), labels);
+            Ok(batch)
         };
         self.feed(&items, batch_size, make, step)
     }
 
     /// Calls `step` with every validation batch, in the order of the files.
-    pub fn val<E: Send>(&self, batch_size: usize, step: impl FnMut(Batch) -> Result<(), E>) -> Result<(), E> {
+    pub fn val<E: Send + From<TchError>>(
+        &self,
+        batch_size: usize,
+        step: impl FnMut(Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
         let make = |_, items: &[Item], _: &mut Scratch| {
             self.host(items.iter().map(|item| (item, 0)), |item, _, out| {
                 self.normalise.square(picture(&self.dataset.square, item), out);
@@ -105,28 +110,28 @@ impl Batches<'_> {
         &self,
         items: impl ExactSizeIterator<Item = (&'i Item, usize)>,
         mut fill: impl FnMut(&Item, usize, &mut [f32]),
-    ) -> HostBatch {
-        let image = 3 * self.pipeline.size() * self.pipeline.size();
-        let mut images = vec![0f32; items.len() * image];
+    ) -> Result<HostBatch, TchError> {
+        let side = self.pipeline.size();
+        let mut images = Floats::new(&[items.len(), 3, side, side].map(|length| length as i64))?;
         let mut labels = Vec::with_capacity(items.len());
-        for ((item, copy), out) in items.zip(images.chunks_exact_mut(image)) {
+        for ((item, copy), out) in items.zip(images.as_mut_slice().chunks_exact_mut(3 * side * side)) {
             fill(item, copy, out);
             labels.push(i64::from(item.class));
         }
-        HostBatch { images, labels, mixed: None }
+        Ok(HostBatch { images, labels, mixed: None })
     }
 
-    fn feed<T: Sync, E: Send>(
+    fn feed<T: Sync, E: Send + From<TchError>>(
         &self,
         items: &[T],
         batch_size: usize,
-        make: impl Fn(usize, &[T], &mut Scratch) -> HostBatch + Sync,
+        make: impl Fn(usize, &[T], &mut Scratch) -> Result<HostBatch, TchError> + Sync,
         mut step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut scratch = Scratch::default();
         if !self.helper {
             for (number, chunk) in items.chunks(batch_size).enumerate() {
-                step(self.upload(make(number, chunk, &mut scratch)))?;
+                step(self.upload(make(number, chunk, &mut scratch)?))?;
             }
             return Ok(());
         }
@@ -141,12 +146,11 @@ impl Batches<'_> {
                     }
                 }
             });
-            receive.into_iter().try_for_each(|batch| step(self.upload(batch)))
+            receive.into_iter().try_for_each(|batch| step(self.upload(batch?)))
         })
     }
 
     fn upload(&self, batch: HostBatch) -> Batch {
-        let (n, size) = (batch.labels.len() as i64, self.pipeline.size() as i64);
         let tensor = |labels: &[i64]| Tensor::from_slice(labels).to_kind(Kind::Int64).to_device(self.device);
         let (labels, second) = match batch.mixed {
             None => (tensor(&batch.labels), None),
@@ -155,7 +159,7 @@ impl Batches<'_> {
             }
             Some(mixed) => (tensor(&mixed.labels), Some((tensor(&batch.labels), mixed.share))),
         };
-        let images = Tensor::from_slice(&batch.images).view([n, 3, size, size]).to_device(self.device);
+        let images = batch.images.into_tensor().to_device(self.device);
         Batch { images, labels, second }
     }
 }

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::decode::{BadImage, Form, Pixels, decode, prepare};
 use super::listing::Entry;
-use super::mapped::Mapped;
+use super::memory::Mapped;
 use super::verified;
 use crate::error::TrainError;
 use crate::link::Stop;

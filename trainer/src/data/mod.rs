@@ -9,7 +9,7 @@ pub mod labels;
 pub mod listing;
 pub mod look;
 pub mod manifest;
-pub mod mapped;
+pub mod memory;
 mod rows;
 pub mod split;
 pub mod stats;
