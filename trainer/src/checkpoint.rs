@@ -24,6 +24,7 @@ use tch::{Kind, Tensor};
 use crate::data::cache::hex;
 use crate::error::TrainError;
 use crate::link::Stop;
+use crate::numerics::Numerics;
 use crate::room::wait_for_room;
 
 /// Version of [`Header`] and of the tensor names.
@@ -48,6 +49,17 @@ pub struct Header {
     pub data: String,
     /// Where training stands.
     pub position: Position,
+    /// What the trial computes with, wherever it goes on.
+    #[serde(default = "plain", skip_serializing_if = "is_plain")]
+    pub numerics: Numerics,
+}
+
+fn plain() -> Numerics {
+    Numerics::PLAIN
+}
+
+fn is_plain(numerics: &Numerics) -> bool {
+    *numerics == Numerics::PLAIN
 }
 
 /// Where training stands after an epoch.

@@ -8,6 +8,8 @@ use sweep_core::attempt::FailureClass;
 use sweep_core::recipe::OutOfRange;
 use tch::TchError;
 
+use crate::memory::Shortage;
+
 /// Why a trial cannot go on (or, for [`TrainError::Stopped`], was asked not to).
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -144,6 +146,9 @@ pub enum TrainError {
         /// The epoch.
         epoch: u32,
     },
+    /// libtorch, or a layer, asked for more memory than there was.
+    #[error("out of memory, {0}: make batch_size or image_size smaller, or give the trial a larger device")]
+    OutOfMemory(Shortage),
     /// libtorch reported an error.
     #[error("libtorch: {}", first_line(&.0.to_string()))]
     Torch(#[from] TchError),
@@ -262,6 +267,16 @@ fn first_line(text: &str) -> &str {
 }
 
 impl TrainError {
+    /// The same, with what libtorch said about memory read out of its text.
+    pub fn explained(self) -> Self {
+        let shortage = match &self {
+            Self::Torch(error) => Shortage::read(&error.to_string()),
+            Self::Panic(text) => Shortage::read(text),
+            _ => None,
+        };
+        shortage.map_or(self, Self::OutOfMemory)
+    }
+
     /// The retry class.
     pub fn class(&self) -> FailureClass {
         match self {
@@ -281,6 +296,7 @@ impl TrainError {
             | Self::Threads(_) => FailureClass::Host,
             Self::DeviceUnavailable { .. } => FailureClass::Device,
             Self::Diverged { .. } => FailureClass::Diverged,
+            Self::OutOfMemory(_) => FailureClass::OutOfMemory,
             Self::Torch(error) => torch_trouble(&error.to_string()).0,
             Self::Panic(text) => torch_trouble(text).0,
             Self::Stopped => FailureClass::Crash,
@@ -308,6 +324,7 @@ impl TrainError {
             Self::Threads(_) => "threads_unavailable",
             Self::DeviceUnavailable { .. } => "device_unavailable",
             Self::Diverged { .. } => "nan_loss",
+            Self::OutOfMemory(_) => "out_of_memory",
             Self::Torch(error) => torch_trouble(&error.to_string()).1,
             Self::Panic(text) => torch_trouble(text).1,
             Self::Stopped => "stopped",
@@ -315,13 +332,12 @@ impl TrainError {
     }
 }
 
-/// libtorch's errors reach Rust as text only, so this one place has to read it. The phrases are
-/// those of c10's CPU allocator, the CUDA caching allocator and the CUDA/cuDNN/cuBLAS checks.
+/// libtorch's errors reach Rust as text only, so this place and [`Shortage`] have to read it. The
+/// phrases are those of the CUDA/cuDNN/cuBLAS checks.
 fn torch_trouble(text: &str) -> (FailureClass, &'static str) {
-    const MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED"];
     const DEVICE: [&str; 4] = ["CUDA error", "cuDNN error", "CUBLAS_STATUS", "CUDA driver"];
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&MEMORY) {
+    if Shortage::read(text).is_some() {
         (FailureClass::OutOfMemory, "out_of_memory")
     } else if has(&DEVICE) {
         (FailureClass::Device, "device_error")

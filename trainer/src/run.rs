@@ -18,6 +18,8 @@ use crate::error::{OrderError, TrainError};
 use crate::link::Stop;
 use crate::log::say;
 use crate::metric::Mean;
+use crate::numerics::Numerics;
+use crate::probe::{self, Place};
 use crate::trial::Trial;
 
 /// Step lines are at least so far apart.
@@ -36,7 +38,7 @@ pub fn run(order: &OrderFile, folder: &Path, emit: &mut Emit<'_>, stop: &Stop) -
         .unwrap_or_else(|payload| Err(TrainError::Panic(panic_text(payload.as_ref()))));
     match result {
         Ok(done) => Body::Done(done),
-        Err(error) => last_line(&error, seq, stop),
+        Err(error) => last_line(&error.explained(), seq, stop),
     }
 }
 
@@ -95,7 +97,13 @@ fn train(
     drop(pool);
 
     let helper = order.threads > 1 || device.is_cuda();
-    let mut trial = Trial::new(recipe, &dataset, device, helper, &folder.join(CHECKPOINT_DIR))?;
+    let place = Place { cache_dir: &order.cache_dir, device_name: &order.device, device, threads: order.threads };
+    // A resumed trial goes on with what its checkpoint names.
+    let numerics = match &work.resume {
+        None => probe::choose(recipe, dataset.classes.len() as u32, place, stop)?,
+        Some(_) => Numerics::PLAIN,
+    };
+    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder.join(CHECKPOINT_DIR))?;
     if let Some(resume) = &work.resume {
         trial.resume(resume)?;
     }

@@ -13,6 +13,7 @@ use crate::data::batches::Batch;
 use crate::error::TrainError;
 use crate::metric::{Mean, Meter};
 use crate::model::{Misfit, Mode, Model};
+use crate::numerics::Numerics;
 use crate::optim::{Optimizer, clip};
 use crate::seed::{Purpose, stream};
 use crate::steps::Steps;
@@ -21,6 +22,7 @@ use crate::steps::Steps;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) position: Position,
+    pub(crate) numerics: Numerics,
     model: Model,
     average: Option<Average>,
     optimizer: Optimizer,
@@ -32,11 +34,12 @@ pub(crate) struct State {
 
 impl State {
     /// A trial at its beginning.
-    pub(crate) fn new(recipe: &Recipe, classes: u32, device: Device) -> Self {
+    pub(crate) fn new(recipe: &Recipe, numerics: Numerics, classes: u32, device: Device) -> Self {
         let make = || Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
         let model = make();
         Self {
             position: Position::default(),
+            numerics,
             average: (recipe.ema.decay > 0.0).then(|| Average::new(recipe.ema.decay, make())),
             optimizer: Optimizer::new(&recipe.optimizer, &model),
             best: None,
@@ -75,6 +78,11 @@ impl State {
         self.average.as_ref().map_or(&self.model, |average| &average.model)
     }
 
+    /// Logits for validation.
+    pub(crate) fn infer(&self, images: &Tensor) -> Tensor {
+        self.numerics.forward(self.shown(), images, &mut Mode::Eval)
+    }
+
     /// Steps of the optimizer so far.
     pub(crate) fn steps(&self) -> u64 {
         self.optimizer.steps()
@@ -98,7 +106,7 @@ impl State {
         let seen = u64::from(self.position.epoch) * steps.batches() + at;
         let mut random = stream(recipe.seed, Purpose::Dropout, &[seen]);
         let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
-        let logits = self.model.forward(&batch.images, &mut mode);
+        let logits = self.numerics.forward(&self.model, &batch.images, &mut mode);
         let loss = batch.loss(|labels| cross_entropy(&logits, labels, recipe.label_smoothing));
         let share = steps.share(at);
         let part = if share < 1.0 { &loss * share } else { loss.shallow_clone() };

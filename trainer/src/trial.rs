@@ -15,8 +15,10 @@ use crate::data::Dataset;
 use crate::data::batches::{Batch, Batches};
 use crate::error::TrainError;
 use crate::link::Stop;
+use crate::log::say;
 use crate::metric::{Mean, Meter};
-use crate::model::{Misfit, Mode};
+use crate::model::Misfit;
+use crate::numerics::Numerics;
 use crate::state::State;
 pub use crate::state::cross_entropy;
 use crate::steps::Steps;
@@ -70,13 +72,14 @@ impl<'a> Trial<'a> {
     pub fn new(
         recipe: &'a Recipe,
         dataset: &'a Dataset,
+        numerics: Numerics,
         device: Device,
         helper: bool,
         folder: &Path,
     ) -> Result<Self, TrainError> {
         let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
         Ok(Self {
-            state: State::new(recipe, dataset.classes.len() as u32, device),
+            state: State::new(recipe, numerics, dataset.classes.len() as u32, device),
             store: Store::new(folder.to_path_buf())?,
             source: Source { recipe, dataset, pipeline, mixer, device, helper },
         })
@@ -98,6 +101,10 @@ impl<'a> Trial<'a> {
         }
         if header.data != self.source.dataset.digest {
             return Err(invalid("the data set has changed since it was written".to_owned()));
+        }
+        self.state.numerics = header.numerics;
+        if Numerics::allowed(self.source.recipe).len() > 1 {
+            say(format_args!("{} (as the checkpoint says)", header.numerics));
         }
         self.state.load(header.position, &tensors).map_err(misfit)
     }
@@ -176,12 +183,11 @@ impl<'a> Trial<'a> {
     pub fn evaluate(&self, stop: &Stop) -> Result<Mean, TrainError> {
         let _guard = tch::no_grad_guard();
         let source = &self.source;
-        let model = self.state.shown();
         let mut meter = Meter::new(source.dataset.classes.len(), source.device);
         let size = source.recipe.batch_size.max(VAL_BATCH) as usize;
         source.batches().val(size, |Batch { images, labels, .. }| {
             stop.check()?;
-            let logits = model.forward(&images, &mut Mode::Eval);
+            let logits = self.state.infer(&images);
             meter.add(&cross_entropy(&logits, &labels, 0.0), &logits, &labels);
             Ok::<_, TrainError>(())
         })?;
@@ -201,6 +207,7 @@ impl<'a> Trial<'a> {
             classes: self.source.dataset.classes.clone(),
             data: self.source.dataset.digest.clone(),
             position: self.state.position.clone(),
+            numerics: self.state.numerics,
         };
         self.store.write(kind, seq, &header, &self.state.tensors(kind), stop)
     }

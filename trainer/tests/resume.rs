@@ -7,7 +7,7 @@ mod common;
 use common::{Bench, Told, with_val};
 use sweep_core::attempt::{Body, CheckpointKind, OrderFile, StopCause};
 
-const RECIPES: [(&str, &str); 9] = [
+const RECIPES: [(&str, &str); 10] = [
     (
         "adam",
         r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":4,"batch_size":7,"lr":0.003,
@@ -55,9 +55,14 @@ const RECIPES: [(&str, &str); 9] = [
     ),
     (
         "average",
-        r#"{"dataset":"d","model":"resnet18","image_size":32,"epochs":3,"batch_size":5,"accumulate":2,"lr":0.003,
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":5,"batch_size":5,"accumulate":2,"lr":0.003,
             "dropout":0.2,"clip_norm":1.0,"label_smoothing":0.1,"ema":{"decay":0.7},
             "early_stop":{"patience":2,"metric":"val_loss"},"seed":12}"#,
+    ),
+    (
+        "bf16",
+        r#"{"dataset":"d","model":"resnet18","image_size":32,"epochs":2,"batch_size":12,"lr":0.001,"dropout":0.3,
+            "precision":"bf16","layout":"channels-last","seed":13}"#,
     ),
 ];
 
@@ -173,6 +178,11 @@ fn warm_up_and_milestones_resume_to_the_bit() {
 #[test]
 fn averages_clipping_and_accumulation_resume_to_the_bit() {
     check_resume(8);
+}
+
+#[test]
+fn bf16_in_channels_last_resumes_to_the_bit() {
+    check_resume(9);
 }
 
 #[test]

@@ -24,13 +24,15 @@ use crate::hardware::Slot;
 use crate::rpc::blobs::{BlobClient, DownloadError};
 
 /// What trainers get of the agent's own environment; nothing else reaches them.
-const PASSED_ON: [&str; 10] = [
+const PASSED_ON: [&str; 12] = [
     "PATH",
     "HOME",
     "LANG",
     "TMPDIR",
     "RUST_BACKTRACE",
     "SWEEP_LOG",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "SWEEP_NOOP_EPOCHS",
     "SWEEP_NOOP_EPOCH_MS",
     "SWEEP_NOOP_CHECKPOINT",

@@ -16,7 +16,7 @@ pub use augment::{Augment, Augmentation};
 pub use model::Model;
 pub use optim::Optimizer;
 pub use schedule::{Schedule, Warmup};
-pub use training::Ema;
+pub use training::{Ema, Layout, Precision};
 
 /// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
 /// recipe holds all of them, so that a later change of a default changes no submitted sweep.
@@ -74,6 +74,12 @@ pub struct Recipe {
     /// Share of the target that is spread evenly over all classes in training, 0 to below 1.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Kind of numbers inside the network.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Order of the values of an image in memory.
+    #[serde(default)]
+    pub layout: Layout,
     /// Stop when validation stops getting better; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,

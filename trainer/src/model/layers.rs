@@ -104,7 +104,8 @@ impl Conv {
 
     pub(super) fn forward(&self, images: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        images.conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
+        let bias = self.bias.as_ref().map(|bias| cast(bias, images));
+        images.conv2d(&cast(&self.weight, images), bias, stride, padding, [1, 1], 1)
     }
 }
 
@@ -125,8 +126,14 @@ impl Linear {
     }
 
     pub(super) fn forward(&self, values: &Tensor) -> Tensor {
-        values.linear(&self.weight, Some(&self.bias))
+        values.linear(&cast(&self.weight, values), Some(&cast(&self.bias, values)))
     }
+}
+
+/// A weight in the kind of what it meets: bf16 activations get it in bf16, and its gradient comes back
+/// in its own kind.
+fn cast(tensor: &Tensor, like: &Tensor) -> Tensor {
+    if tensor.kind() == like.kind() { tensor.shallow_clone() } else { tensor.to_kind(like.kind()) }
 }
 
 /// Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167) with PyTorch's defaults.

@@ -7,7 +7,7 @@ pub mod layers;
 mod resnet;
 
 use sweep_core::recipe;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::seed::Stream;
 use cifar_cnn::CifarCnn;
@@ -166,6 +166,7 @@ fn dropout(values: Tensor, mode: &mut Mode<'_>) -> Tensor {
     }
     let kept = (1.0 / (1.0 - *dropout)) as f32;
     let mask: Vec<f32> = (0..values.numel()).map(|_| if random.unit() < *dropout { 0.0 } else { kept }).collect();
-    let mask = Tensor::from_slice(&mask).view(values.size().as_slice()).to_device(values.device()).to_kind(Kind::Float);
+    let mask =
+        Tensor::from_slice(&mask).view(values.size().as_slice()).to_device(values.device()).to_kind(values.kind());
     values * mask
 }
