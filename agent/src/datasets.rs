@@ -20,17 +20,20 @@ const EVERY: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(30);
 /// Most bytes of what it says.
 const MOST: usize = 4 << 20;
+/// After so many looks all is read again: a file that was replaced changes the time of no folder.
+const AGAIN: u32 = 10;
 /// Folders below a data set whose change means that it has changed.
-const DEPTH: u32 = 2;
+const DEPTH: u32 = 3;
 
 /// Looks again and again and says what it finds; a data set that has not changed is not read again.
 pub async fn watch(trainer: PathBuf, roots: Vec<PathBuf>, found: watch::Sender<Option<Vec<DatasetFacts>>>) {
     let mut seen = None;
+    let mut looks = 0u32;
     loop {
         let places = roots.clone();
         let signature = tokio::task::spawn_blocking(move || signature(&places)).await;
         if let Ok(signature) = signature
-            && seen.as_ref() != Some(&signature)
+            && (seen.as_ref() != Some(&signature) || looks.is_multiple_of(AGAIN))
         {
             let facts = look(&trainer, signature.keys()).await;
             found.send_if_modified(|old| {
@@ -43,6 +46,7 @@ pub async fn watch(trainer: PathBuf, roots: Vec<PathBuf>, found: watch::Sender<O
         if found.is_closed() {
             return;
         }
+        looks = looks.wrapping_add(1);
         sleep(EVERY).await;
     }
 }
@@ -70,8 +74,8 @@ fn signature(roots: &[PathBuf]) -> BTreeMap<PathBuf, Vec<SystemTime>> {
                 continue;
             }
             if !names.insert(name.to_owned()) {
-                tracing::warn!(path = %path.display(), "left out: an earlier data root has a data set of this name");
-                continue;
+                let known = "an earlier data root has a data set of this name; this one is found by its path only";
+                tracing::warn!(path = %path.display(), "{known}");
             }
             let manifest = fs::metadata(path.join("manifest.csv")).and_then(|metadata| metadata.modified());
             let mut times: Vec<_> = manifest.into_iter().collect();
@@ -105,6 +109,10 @@ fn changes(folder: &Path, depth: u32, times: &mut Vec<SystemTime>) {
 #[derive(Debug, Deserialize)]
 struct Inspected {
     path: PathBuf,
+    #[serde(default)]
+    layout: Option<String>,
+    #[serde(default)]
+    fingerprint: Option<String>,
     /// Their names.
     #[serde(default)]
     classes: Vec<String>,
@@ -141,12 +149,18 @@ async fn look(trainer: &Path, paths: impl Iterator<Item = &PathBuf>) -> Vec<Data
             None => Some("dataset_unseen: the trainer said nothing about it in time".to_owned()),
             Some(seen) => (seen.error.as_ref()).map(|error| format!("{}: {}", error.reason, error.message)),
         };
-        let (classes, train_images, val_images) =
-            seen.map_or((0, 0, 0), |seen| (seen.classes.len() as u32, seen.train_images, seen.val_images));
         if let Some(problem) = &problem {
             tracing::warn!(name, problem, "a data set cannot be used");
         }
-        Some(DatasetFacts { name, classes, train_images, val_images, problem })
+        let seen = seen.map_or_else(DatasetFacts::default, |seen| DatasetFacts {
+            classes: seen.classes.len() as u32,
+            train_images: seen.train_images,
+            val_images: seen.val_images,
+            layout: seen.layout,
+            fingerprint: seen.fingerprint,
+            ..DatasetFacts::default()
+        });
+        Some(DatasetFacts { name, problem, path: path.to_str().map(str::to_owned), ..seen })
     });
     facts.collect()
 }
@@ -188,12 +202,18 @@ mod tests {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let trainer = folder.path().join("trainer");
-        let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folders\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
+        let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folder\\\",\\\"fingerprint\\\":\\\"f1-aa\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
         program(&trainer, script);
         let roots = [folder.path().join("data"), folder.path().join("other")];
         let found = look(&trainer, signature(&roots).keys()).await;
-        let expected = [("bad", 0, Some("dataset_empty: no images")), ("good", 9, None)];
-        assert_eq!(found.len(), 2);
+        // The second `good` is found by its path.
+        let expected = [("bad", 0, Some("dataset_empty: no images")), ("good", 9, None), ("good", 9, None)];
+        assert_eq!(found.len(), 3);
+        let paths: Vec<_> = found.iter().map(|facts| facts.path.as_deref()).collect();
+        let at = |name: &str| Some(folder.path().join(name).to_str().unwrap().to_owned());
+        assert_eq!(paths, [at("data/bad").as_deref(), at("data/good").as_deref(), at("other/good").as_deref()]);
+        assert_eq!(found[1].fingerprint.as_deref(), Some("f1-aa"));
+        assert_eq!(found[1].layout.as_deref(), Some("folder"));
         for (found, (name, images, problem)) in found.iter().zip(expected) {
             assert_eq!((found.name.as_str(), found.train_images), (name, images));
             assert_eq!(found.problem.as_deref(), problem);

@@ -41,6 +41,8 @@ pub struct Supervisor {
     stuck: BTreeSet<u32>,
     settled: BTreeSet<Lease>,
     settled_order: VecDeque<Lease>,
+    /// What the coordinator says about sweeps that this agent gets no trials of.
+    notes: Vec<String>,
     /// What people look at, on its way.
     pub series: Series,
 }
@@ -72,6 +74,7 @@ impl Supervisor {
             stuck: BTreeSet::new(),
             settled: BTreeSet::new(),
             settled_order: VecDeque::new(),
+            notes: Vec::new(),
             series: Series::default(),
         }
     }
@@ -130,6 +133,12 @@ impl Supervisor {
             return false;
         }
         self.revision = Some(orders.revision);
+        if orders.notes != self.notes {
+            for note in orders.notes.iter().filter(|note| !self.notes.contains(note)) {
+                tracing::warn!("{note}");
+            }
+            self.notes = orders.notes;
+        }
         for body in orders.bodies {
             if !self.attempts.contains_key(&body.lease) && !self.settled.contains(&body.lease) {
                 self.bodies.insert(body.lease, body);

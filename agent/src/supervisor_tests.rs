@@ -17,12 +17,13 @@ fn orders(revision: u64, numbers: &[u32]) -> Orders {
     let body = |number: &u32| PlacedOrder {
         lease: lease(*number),
         slot: *number,
-        order: Order { recipe: recipe.clone(), resume: None, best: None },
+        order: Order { recipe: recipe.clone(), resume: None, best: None, fingerprint: None },
     };
     Orders {
         revision,
         leases: numbers.iter().copied().map(lease).collect(),
         bodies: numbers.iter().map(body).collect(),
+        notes: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use sweep_core::command::Reply;
+use sweep_core::copies;
 use sweep_core::decide::Core;
 use sweep_core::event::Event;
 use sweep_core::id::{AgentId, Lease};
@@ -277,7 +278,9 @@ impl Actor {
                 None
             }
         });
-        Orders { revision, bodies: body.collect(), leases: wanted.iter().map(|wanted| wanted.lease).collect() }
+        let leases = wanted.iter().map(|wanted| wanted.lease).collect();
+        let notes = copies::of_agent(state, agent).map(|other| other.to_string()).collect();
+        Orders { revision, bodies: body.collect(), leases, notes }
     }
 }
 

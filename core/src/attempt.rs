@@ -67,6 +67,10 @@ pub struct Work {
     /// Where to go on, if an earlier attempt left a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
+    /// What the agent said of its copy of the data set when the trial was granted. A trainer that finds
+    /// another fails with `dataset_changed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A verified checkpoint to start from.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::attempt::CheckpointKind;
 use crate::event::Event;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
-use crate::plan::Plan;
+use crate::plan::{Plan, at};
 
 /// The verdict on one sweep, or on a whole journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,12 +73,17 @@ pub struct Auditor {
 #[derive(Debug)]
 struct SweepBook {
     trials: Vec<TrialId>,
+    plan: Arc<Plan>,
+    /// By data set, the copy that was trained on first.
+    copies: BTreeMap<String, String>,
 }
 
 /// What is known about one trial.
 #[derive(Debug)]
 struct Book {
     sweep: SweepId,
+    /// Its place in the plan.
+    index: u32,
     attempts: u32,
     live: Option<Live>,
     end: Option<End>,
@@ -115,8 +120,9 @@ impl Auditor {
         match event {
             Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
             Event::AgentJoined(_) | Event::RetryDue { .. } => {}
-            Event::LeaseGranted { lease, agent, slot, resume_epoch } => {
+            Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
+                self.copy_used(*lease, fingerprint.as_deref());
             }
             Event::EpochReported { lease, metrics } => {
                 self.live(*lease, "epoch", |book, live| {
@@ -221,8 +227,17 @@ impl Auditor {
                 continue;
             }
             let (attempts, last_checkpoint, epochs, checkpoints) = (0, 0, 0, 0);
-            let book =
-                Book { sweep, attempts, live: None, end: None, completions: 0, last_checkpoint, epochs, checkpoints };
+            let book = Book {
+                sweep,
+                index,
+                attempts,
+                live: None,
+                end: None,
+                completions: 0,
+                last_checkpoint,
+                epochs,
+                checkpoints,
+            };
             self.trials.insert(trial, book);
             trials.push(trial);
         }
@@ -230,7 +245,7 @@ impl Auditor {
             let what = format!("{} trials for {} points x {} seeds", texts.len(), plan.points, plan.seeds.len());
             self.violation(Some(sweep), "plan_incomplete", what);
         }
-        self.sweeps.insert(sweep, SweepBook { trials });
+        self.sweeps.insert(sweep, SweepBook { trials, plan: plan.clone(), copies: BTreeMap::new() });
     }
 
     fn granted(&mut self, lease: Lease, slot: (AgentId, u32), resume_epoch: u32) {
@@ -260,6 +275,22 @@ impl Auditor {
         self.slots.insert(slot, lease);
         for (rule, what) in wrong {
             self.violation(Some(sweep), rule, what);
+        }
+    }
+
+    /// All trials of a sweep on one data set see the same copy of it.
+    fn copy_used(&mut self, lease: Lease, fingerprint: Option<&str>) {
+        let Some(fingerprint) = fingerprint else { return };
+        let Some((sweep, index)) = self.trials.get(&lease.trial).map(|book| (book.sweep, book.index)) else { return };
+        let Some(book) = self.sweeps.get_mut(&sweep) else { return };
+        let row = book.plan.columns.iter().position(|column| column.path == "dataset");
+        let cell = row.map(|column| book.plan.row(book.plan.trial(index).point)[column] as usize);
+        let varied = cell.and_then(|cell| book.plan.columns[row?].values.get(cell));
+        let dataset = varied.or_else(|| at(&book.plan.base, "dataset")).and_then(|value| value.as_str());
+        let first = book.copies.entry(dataset.unwrap_or_default().to_owned()).or_insert_with(|| fingerprint.to_owned());
+        if first != fingerprint {
+            let what = format!("{lease} is granted for the copy {fingerprint}, the sweep trains on {first}");
+            self.violation(Some(sweep), "other_data", what);
         }
     }
 

@@ -41,6 +41,10 @@ pub enum Event {
         slot: u32,
         /// The epoch of the checkpoint it goes on from; 0 means from the beginning.
         resume_epoch: u32,
+        /// Fingerprint of the agent's copy of the data set, if the agent knows it. The first one of a
+        /// sweep and data set decides: other copies get no trials of that sweep.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<String>,
     },
     /// An epoch's numbers were accepted.
     EpochReported {
@@ -137,7 +141,7 @@ pub struct AgentFacts {
 }
 
 /// One data set of an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetFacts {
     /// The folder's name: what a sweep file calls it.
@@ -151,6 +155,15 @@ pub struct DatasetFacts {
     /// Why it cannot be used, e.g. `dataset_empty: train/cat has no images`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// How it lies on disk, e.g. `folder`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+    /// Its folder on the agent's host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Tells this copy from others: equal for equal files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A checkpoint in the blob store.

@@ -39,6 +39,8 @@ pub struct Order {
     pub resume: Option<Checkpoint>,
     /// The best checkpoint, if it is another one.
     pub best: Option<Checkpoint>,
+    /// The copy of the data set that it was granted for; the trainer refuses another one.
+    pub fingerprint: Option<String>,
 }
 
 /// The order behind a wanted lease.
@@ -51,5 +53,6 @@ pub fn order(state: &State, at: TrialRef) -> Result<Order, RecipeError> {
     let resume = progress.and_then(|progress| progress.last_checkpoint.as_ref()).map(|kept| kept.checkpoint.clone());
     let best = progress.and_then(|progress| progress.best_checkpoint.clone());
     let best = best.filter(|best| resume.as_ref().is_some_and(|resume| resume.sha256 != best.sha256));
-    Ok(Order { recipe, resume, best })
+    let fingerprint = state.trial(at).leased().and_then(|leased| leased.fingerprint.clone());
+    Ok(Order { recipe, resume, best, fingerprint })
 }

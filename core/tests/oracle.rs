@@ -37,7 +37,12 @@ fn submitted() -> Event {
 }
 
 fn granted(lease: Lease, slot: u32, resume_epoch: u32) -> Event {
-    Event::LeaseGranted { lease, agent: AgentId::from(uuid::Uuid::nil()), slot, resume_epoch }
+    Event::LeaseGranted { lease, agent: AgentId::from(uuid::Uuid::nil()), slot, resume_epoch, fingerprint: None }
+}
+
+fn granted_on(lease: Lease, slot: u32, fingerprint: &str) -> Event {
+    let (agent, fingerprint) = (AgentId::from(uuid::Uuid::nil()), Some(fingerprint.to_owned()));
+    Event::LeaseGranted { lease, agent, slot, resume_epoch: 0, fingerprint }
 }
 
 fn epoch(lease: Lease, seq: u64, epoch: u32) -> Event {
@@ -120,6 +125,8 @@ fn every_broken_rule_is_named() {
     check(&[granted(a, 0, 0), completed(a, 0), completed(a, 0)], &["late_effect"]);
     check(&[granted(a, 0, 0), completed(a, 0), granted(lease(0, 2), 0, 0)], &["granted_after_end"]);
     check(&[epoch(a, 1, 1)], &["late_effect"]);
+    check(&[granted_on(a, 0, "f1-aa"), granted_on(b, 1, "f1-aa")], &[]);
+    check(&[granted_on(a, 0, "f1-aa"), granted_on(b, 1, "f1-bb")], &["other_data"]);
     check(&[submitted()], &["submitted_twice"]);
 }
 

@@ -44,7 +44,8 @@ fn agent(number: u128) -> AgentId {
 }
 
 fn dataset(name: &str) -> DatasetFacts {
-    DatasetFacts { name: name.into(), classes: 2, train_images: 100, val_images: 10, problem: None }
+    let path = Some(format!("/data/{name}"));
+    DatasetFacts { name: name.into(), classes: 2, train_images: 100, val_images: 10, path, ..DatasetFacts::default() }
 }
 
 fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts {
@@ -385,6 +386,8 @@ fn what_no_agent_could_run_is_refused_before_a_device_is_used() {
     assert!(unusable.contains("train/cat has no images"), "{unusable}");
     let large = ask("imagenette", 101);
     assert!(large.starts_with("value_out_of_range") && large.contains("at most 100"), "{large}");
-    assert!(ask("/data/anything", 32).starts_with("Submitted"), "a path inside a data root");
+    assert!(ask("/data/anything", 32).starts_with("dataset_unknown"), "the agent has looked at this folder's root");
+    assert!(ask("/data/imagenette", 101).starts_with("value_out_of_range"), "a path is as good as a name");
+    assert!(ask("/data/deeper/down", 32).starts_with("Submitted"), "not looked at, but inside a data root");
     assert!(ask("/etc/passwd", 32).starts_with("dataset_unknown"), "a path outside of every data root");
 }

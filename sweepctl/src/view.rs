@@ -127,8 +127,32 @@ pub(crate) struct PageView {
     pub(crate) summary: SweepView,
     pub(crate) paths: Vec<String>,
     pub(crate) notes: Vec<String>,
+    pub(crate) datasets: Vec<BoundView>,
+    /// Why agents get none of the waiting trials now.
+    pub(crate) waits: Vec<String>,
     pub(crate) matching: u64,
     pub(crate) trials: Vec<TrialView>,
+}
+
+/// The copy of a data set that a sweep trains on.
+#[derive(Debug, Serialize)]
+pub(crate) struct BoundView {
+    pub(crate) name: String,
+    /// Nothing until the first trial has started.
+    pub(crate) fingerprint: Option<String>,
+}
+
+/// A data set of an agent.
+#[derive(Debug, Serialize)]
+pub(crate) struct DatasetView {
+    pub(crate) name: String,
+    pub(crate) path: Option<String>,
+    pub(crate) layout: Option<String>,
+    pub(crate) classes: u32,
+    pub(crate) train_images: u64,
+    pub(crate) val_images: u64,
+    pub(crate) fingerprint: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// A trial with its curve.
@@ -138,6 +162,7 @@ pub(crate) struct TrialPageView {
     pub(crate) sweep_name: String,
     pub(crate) paths: Vec<String>,
     pub(crate) recipe: serde_json::Value,
+    pub(crate) dataset: Option<BoundView>,
     pub(crate) trial: TrialView,
     pub(crate) curve: Vec<EpochView>,
 }
@@ -168,6 +193,10 @@ pub(crate) struct AgentView {
     pub(crate) last_seen: i64,
     pub(crate) slots: Vec<SlotView>,
     pub(crate) datasets: Vec<String>,
+    /// The same with everything that is known of them.
+    pub(crate) data: Vec<DatasetView>,
+    /// Why it gets no trials of some sweeps.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A slot of an agent.

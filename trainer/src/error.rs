@@ -129,6 +129,18 @@ pub enum TrainError {
     /// The attempt folder itself cannot be written.
     #[error("cannot write events: {0}")]
     Emit(#[source] io::Error),
+    /// The copy of the data set is not the one that the trial was granted for.
+    #[error(
+        "the copy of the data set {name:?} has the fingerprint {found}, the sweep trains on {expected}: restore it, or submit the sweep again (--run LABEL)"
+    )]
+    DatasetChanged {
+        /// As the recipe names it.
+        name: String,
+        /// What the agent had said.
+        expected: String,
+        /// What is there now.
+        found: String,
+    },
     /// A device that this host or build does not have.
     #[error("device {device:?}: {why}")]
     DeviceUnavailable {
@@ -292,6 +304,7 @@ impl TrainError {
             | Self::CheckpointWrite { .. }
             | Self::DiskFull { .. }
             | Self::WeightsInvalid { .. }
+            | Self::DatasetChanged { .. }
             | Self::Emit(_)
             | Self::Threads(_) => FailureClass::Host,
             Self::DeviceUnavailable { .. } => FailureClass::Device,
@@ -319,6 +332,7 @@ impl TrainError {
             Self::Cache { .. } => "cache_unusable",
             Self::CheckpointWrite { .. } => "checkpoint_unwritable",
             Self::DiskFull { .. } => "disk_full",
+            Self::DatasetChanged { .. } => "dataset_changed",
             Self::WeightsInvalid { .. } => "weights_invalid",
             Self::Emit(_) => "events_unwritable",
             Self::Threads(_) => "threads_unavailable",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::data::fingerprint::fingerprint;
 use crate::data::listing::{resolve, scan};
 use crate::error::TrainError;
 
@@ -17,6 +18,9 @@ pub struct About {
     /// `folder`, `tiny-imagenet` or `manifest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<&'static str>,
+    /// Tells this copy from others, see [`crate::data::fingerprint`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Class names in the order of the labels.
     pub classes: Vec<String>,
     /// Files to train on; all files, when there is no validation folder.
@@ -39,12 +43,13 @@ pub struct Trouble {
     pub message: String,
 }
 
-/// Looks at `path` as a trial would whose data root is the folder around it. Reads folders only.
+/// Looks at `path` as a trial would whose data root is the folder around it. Reads folders and lists of labels only.
 pub fn inspect(path: &Path) -> About {
     let mut about = About {
         path: path.to_path_buf(),
         name: String::new(),
         layout: None,
+        fingerprint: None,
         classes: Vec::new(),
         train_images: 0,
         val_images: 0,
@@ -63,6 +68,7 @@ fn fill(about: &mut About, path: &Path) -> Result<(), TrainError> {
     let root = resolve(&about.name, &roots)?;
     let listing = scan(&root, &roots)?;
     about.layout = Some(listing.layout.as_str());
+    about.fingerprint = Some(fingerprint(&listing)?);
     about.train_images = listing.train.len();
     about.val_images = listing.val.as_ref().map_or(0, Vec::len);
     about.has_val = listing.val.is_some();

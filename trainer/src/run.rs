@@ -95,6 +95,10 @@ fn train(
     let open = || data::open(recipe, &order.data_roots, &order.cache_dir, stop);
     let dataset = pool.install(open)?;
     drop(pool);
+    if let Some(expected) = work.fingerprint.as_ref().filter(|expected| **expected != dataset.fingerprint) {
+        let (expected, found) = (expected.clone(), dataset.fingerprint);
+        return Err(TrainError::DatasetChanged { name: recipe.dataset.clone(), expected, found });
+    }
 
     let helper = order.threads > 1 || device.is_cuda();
     let place = Place { cache_dir: &order.cache_dir, device_name: &order.device, device, threads: order.threads };

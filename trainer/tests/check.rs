@@ -12,9 +12,11 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{Bench, folder_of_images, pixels, real_data, write_jpeg};
+use sweep_core::attempt::FailureClass;
 use sweep_trainer::data::check::{Checked, Side, check};
 use sweep_trainer::data::look::Odd;
 use sweep_trainer::data::stats::stats;
+use sweep_trainer::inspect::inspect;
 
 /// A data set `d` without copies; 3 classes, each with 8 images to train on and 3 to validate.
 fn distinct(bench: &Bench) {
@@ -204,6 +206,54 @@ fn statistics_are_kept_until_a_file_changes() {
     let mended = stats(&root, &cache);
     assert_eq!((mended.cached, mended.measured), (false, Some(changed)));
     assert_eq!(stats(&bench.data().join("x"), &cache).error.unwrap().reason, "dataset_unknown");
+}
+
+#[test]
+fn a_fingerprint_tells_copies_apart_and_takes_equal_ones_for_equal() {
+    let bench = Bench::new();
+    distinct(&bench);
+    let print = |path: &Path| inspect(path).fingerprint.unwrap();
+    let (one, two) = (bench.data().join("d"), bench.path("elsewhere/other-name"));
+    fs::create_dir(bench.path("elsewhere")).unwrap();
+    assert!(Command::new("cp").arg("-r").args([&one, &two]).status().unwrap().success());
+    let first = print(&one);
+    assert!(first.starts_with("f1-") && first.len() == 35, "{first}");
+    assert_eq!(print(&two), first, "place, name and times do not count");
+
+    let mut seen = vec![first.clone()];
+    let mut changed = |what: &str| {
+        let now = print(&two);
+        assert!(!seen.contains(&now), "{what}");
+        seen.push(now);
+    };
+    let image = two.join("train/class0/0.jpg");
+    let bytes = fs::read(&image).unwrap();
+    fs::write(&image, [bytes.as_slice(), b"x"].concat()).unwrap();
+    changed("another length");
+    fs::remove_file(&image).unwrap();
+    changed("a file less");
+    fs::rename(two.join("val/class1/0.jpg"), two.join("train/class1/v.jpg")).unwrap();
+    changed("another side");
+    fs::rename(two.join("train/class1/v.jpg"), two.join("train/class2/v.jpg")).unwrap();
+    changed("another class");
+    fs::write(two.join("noisy.csv"), "path,noise\ntrain/class0/1.jpg,class1\n").unwrap();
+    changed("other labels");
+    fs::write(two.join("noisy.csv"), "path,noise\ntrain/class0/1.jpg,class2\n").unwrap();
+    changed("the same length, other labels");
+}
+
+#[test]
+fn a_trial_is_not_trained_on_another_copy_than_it_was_granted_for() {
+    let bench = Bench::new();
+    distinct(&bench);
+    let mut order = bench.order(r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":1,"batch_size":8}"#);
+    order.work[0].fingerprint = inspect(&bench.data().join("d")).fingerprint;
+    bench.run("right", &order).weights();
+    fs::remove_file(bench.data().join("d/train/class0/0.jpg")).unwrap();
+    let told = bench.run("changed", &order);
+    let (class, reason, message) = told.failed();
+    assert_eq!((class, reason), (FailureClass::Host, "dataset_changed"));
+    assert!(message.contains(order.work[0].fingerprint.as_ref().unwrap()), "{message}");
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl Inner {
         let slot = &config.slots[order.slot as usize];
         let file = OrderFile {
             protocol: PROTOCOL,
-            work: vec![Work { lease, recipe: order.order.recipe, resume }],
+            work: vec![Work { lease, recipe: order.order.recipe, resume, fingerprint: order.order.fingerprint }],
             device: slot.device().to_owned(),
             threads: config.threads,
             data_roots: config.data_roots.clone(),

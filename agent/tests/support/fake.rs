@@ -216,6 +216,7 @@ impl Fake {
             revision: world.revision,
             leases: wanted.iter().map(|wanted| wanted.lease).collect(),
             bodies: unknown.map(body).collect(),
+            notes: Vec::new(),
         };
         v1::Orders::from(&orders)
     }

@@ -82,6 +82,8 @@ impl Service for Sweeps {
                 trials,
                 matching,
                 notes: view.books.sweep(number).notes.iter().cloned().collect(),
+                datasets: views::datasets(view, number),
+                waits: views::waits(view, number),
             })
         })
         .await
@@ -102,6 +104,10 @@ impl Service for Sweeps {
                 paths: views::paths(view, at.sweep),
                 recipe_json: serde_json::to_string(&recipe).expect("a recipe has string keys only"),
                 curve: Vec::new(),
+                dataset: Some(v1::BoundDataset {
+                    name: sweep.dataset(at.index).to_owned(),
+                    fingerprint: sweep.fingerprint(at.index).unwrap_or_default().to_owned(),
+                }),
             };
             Ok::<_, Status>((at, reply))
         });

@@ -1,12 +1,17 @@
 //! The state as messages: summaries of sweeps, trials, agents. Every function costs what it shows, not
 //! what there is.
 
+use std::collections::BTreeSet;
+
+use sweep_core::copies;
 use sweep_core::decide::{LEASE_TIME, REACHABLE};
 use sweep_core::id::AgentId;
 use sweep_core::state::TrialRef;
 use sweep_core::state::agent::Agent;
 use sweep_proto::convert::id_bytes;
-use sweep_proto::v1::{AgentSummary, Checkpoint, EpochMetrics, SlotSummary, SweepSummary, TrialSummary};
+use sweep_proto::v1::{
+    AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, SlotSummary, SweepSummary, TrialSummary,
+};
 
 use crate::books::epochs;
 use crate::handle::View;
@@ -40,6 +45,25 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
 /// What varies in a sweep.
 pub(super) fn paths(view: View<'_>, number: u32) -> Vec<String> {
     view.core.state().sweeps[number as usize].plan.columns.iter().map(|column| column.path.clone()).collect()
+}
+
+/// The data sets that a sweep's trials need.
+pub(super) fn datasets(view: View<'_>, number: u32) -> Vec<BoundDataset> {
+    let sweep = &view.core.state().sweeps[number as usize];
+    let used: BTreeSet<&str> = (0..sweep.trials.len() as u32).map(|index| sweep.dataset(index)).collect();
+    let bound = |name: &&str| {
+        let place = sweep.datasets.iter().position(|known| known == *name)?;
+        sweep.fingerprints[place].clone()
+    };
+    used.iter()
+        .map(|name| BoundDataset { name: (*name).to_owned(), fingerprint: bound(name).unwrap_or_default() })
+        .collect()
+}
+
+/// Why agents get none of a sweep's waiting trials now.
+pub(super) fn waits(view: View<'_>, number: u32) -> Vec<String> {
+    let state = view.core.state();
+    copies::of_sweep(state, &state.sweeps[number as usize]).map(|other| other.to_string()).collect()
 }
 
 /// A page of a sweep's trials, and how many match.
@@ -129,5 +153,7 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
         last_seen: seen.map_or(0, |seen| seen.0),
         slots: agent.facts.slots.iter().zip(&agent.slots).map(slot).collect(),
         datasets: agent.facts.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
+        data: agent.facts.datasets.iter().map(Dataset::from).collect(),
+        notes: copies::of_agent(state, id).map(|other| other.to_string()).collect(),
     }
 }

@@ -21,9 +21,9 @@ impl<'a> Places<'a> {
         self.0.is_empty()
     }
 
-    /// The first agent that has the data set, and its lowest free slot.
-    pub(super) fn find(&self, dataset: &str) -> Option<(AgentId, u32)> {
-        let (id, agent) = self.0.iter().find(|(_, agent)| agent.can_use(dataset))?;
-        Some((*id, agent.free_slot()?))
+    /// The first agent that has the data set (the copy `bound`, if that is decided), and its lowest free slot.
+    pub(super) fn find(&self, dataset: &str, bound: Option<&str>) -> Option<(AgentId, u32, Option<String>)> {
+        let (id, agent) = self.0.iter().find(|(_, agent)| agent.can_use(dataset, bound))?;
+        Some((*id, agent.free_slot()?, agent.fingerprint(dataset).map(str::to_owned)))
     }
 }

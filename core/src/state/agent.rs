@@ -29,22 +29,43 @@ impl Agent {
             return Some(Known::Unseen);
         }
         if dataset.starts_with('/') {
-            let path = Path::new(dataset);
-            let under = self.facts.data_roots.iter().find_map(|root| path.strip_prefix(root).ok())?;
-            let name = under.to_str()?;
-            return Some(
-                self.facts.datasets.iter().find(|facts| facts.name == name).map_or(Known::Unseen, Known::Seen),
-            );
+            return self.at_path(dataset);
         }
         self.facts.datasets.iter().find(|facts| facts.name == dataset).map(Known::Seen)
     }
 
-    /// Whether it can train on a data set, as far as it knows.
-    pub fn can_use(&self, dataset: &str) -> bool {
+    fn at_path(&self, dataset: &str) -> Option<Known<'_>> {
+        let facts = &self.facts.datasets;
+        let under = self.facts.data_roots.iter().find_map(|root| Path::new(dataset).strip_prefix(root).ok())?;
+        if let Some(seen) = facts.iter().find(|facts| facts.path.as_deref() == Some(dataset)) {
+            return Some(Known::Seen(seen));
+        }
+        // An agent that says where its data sets are has looked at every folder of its roots, but not below.
+        let looked = facts.iter().any(|facts| facts.path.is_some());
+        let name = under.to_str()?;
+        if !looked {
+            return Some(facts.iter().find(|facts| facts.name == name).map_or(Known::Unseen, Known::Seen));
+        }
+        (name.is_empty() || name.starts_with('.') || name.contains('/')).then_some(Known::Unseen)
+    }
+
+    /// Whether it can train on a data set, as far as it knows. With `bound`, only on the copy with that
+    /// fingerprint; a pretend agent has no copy and never differs.
+    pub fn can_use(&self, dataset: &str, bound: Option<&str>) -> bool {
         match self.dataset(dataset) {
-            Some(Known::Seen(facts)) => facts.problem.is_none(),
-            Some(Known::Unseen) => true,
+            Some(Known::Seen(facts)) => {
+                facts.problem.is_none() && bound.is_none_or(|bound| facts.fingerprint.as_deref() == Some(bound))
+            }
+            Some(Known::Unseen) => bound.is_none() || self.facts.any_dataset,
             None => false,
+        }
+    }
+
+    /// The fingerprint of its copy of a data set, if it knows it.
+    pub fn fingerprint(&self, dataset: &str) -> Option<&str> {
+        match self.dataset(dataset)? {
+            Known::Seen(facts) => facts.fingerprint.as_deref(),
+            Known::Unseen => None,
         }
     }
 

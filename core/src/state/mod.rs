@@ -48,7 +48,9 @@ impl State {
         match event {
             Event::SweepSubmitted { sweep, name, user, plan } => self.submitted(*sweep, name, user, plan, now),
             Event::AgentJoined(facts) => self.joined(facts),
-            Event::LeaseGranted { lease, agent, slot, .. } => self.granted(*lease, *agent, *slot, now),
+            Event::LeaseGranted { lease, agent, slot, fingerprint, .. } => {
+                self.granted(*lease, *agent, *slot, fingerprint.as_deref(), now);
+            }
             Event::EpochReported { lease, metrics } => {
                 self.live(*lease, |trial, leased| {
                     leased.acked_seq = metrics.seq;
@@ -252,7 +254,7 @@ impl State {
         self.agents.insert(facts.agent, agent);
     }
 
-    fn granted(&mut self, lease: Lease, agent: AgentId, slot: u32, now: Timestamp) {
+    fn granted(&mut self, lease: Lease, agent: AgentId, slot: u32, fingerprint: Option<&str>, now: Timestamp) {
         let Some(at) = self.find(lease.trial) else { return };
         let Some(host) = self.agents.get_mut(&agent) else { return };
         if self.sweeps[at.sweep as usize].trials[at.index as usize].phase != Phase::Waiting
@@ -266,7 +268,11 @@ impl State {
         let progress = trial.progress_mut();
         progress.rewind();
         progress.started.get_or_insert(now);
-        let leased = Leased { agent, slot, since: now, acked_seq: 0, cancelled: false };
+        if let Some(fingerprint) = fingerprint {
+            self.sweeps[at.sweep as usize].bind(at.index, fingerprint);
+        }
+        let fingerprint = fingerprint.map(str::to_owned);
+        let leased = Leased { agent, slot, since: now, acked_seq: 0, cancelled: false, fingerprint };
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
     }
 

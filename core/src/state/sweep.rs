@@ -33,6 +33,8 @@ pub struct Sweep {
     pub waiting: Vec<BTreeSet<u32>>,
     /// The data set of each set in `waiting`.
     pub datasets: Vec<String>,
+    /// Fingerprint of the copy of each data set that this sweep trains on, once a trial has started on one.
+    pub fingerprints: Vec<Option<String>>,
 }
 
 /// Number of trials per phase.
@@ -85,8 +87,10 @@ impl Sweep {
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
             datasets: datasets(&plan),
+            fingerprints: Vec::new(),
             plan,
         };
+        sweep.fingerprints = vec![None; sweep.datasets.len()];
         sweep.waiting = sweep.count_waiting();
         sweep
     }
@@ -114,6 +118,22 @@ impl Sweep {
     /// The data set a trial needs.
     pub fn dataset(&self, index: u32) -> &str {
         &self.datasets[self.group(index)]
+    }
+
+    /// The fingerprint of the copy of its data set that a trial must be trained on, if that is decided.
+    pub fn fingerprint(&self, index: u32) -> Option<&str> {
+        self.fingerprints[self.group(index)].as_deref()
+    }
+
+    /// A trial starts on this copy of its data set: the first one decides for the sweep.
+    pub(super) fn bind(&mut self, index: u32, fingerprint: &str) {
+        let group = self.group(index);
+        // The base's data set may be named in the column again.
+        for (name, bound) in self.datasets.iter().zip(&mut self.fingerprints) {
+            if *name == self.datasets[group] {
+                bound.get_or_insert_with(|| fingerprint.to_owned());
+            }
+        }
     }
 
     /// Moves a trial to another phase and keeps counts and waiting sets right.

@@ -60,6 +60,8 @@ pub struct Leased {
     pub acked_seq: u64,
     /// A user wants it to end: the order is withdrawn.
     pub cancelled: bool,
+    /// The copy of the data set that it was granted for.
+    pub fingerprint: Option<String>,
 }
 
 /// A trial's whole state, small because there may be 100,000.

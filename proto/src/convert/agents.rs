@@ -55,6 +55,9 @@ impl From<&DatasetFacts> for v1::Dataset {
             train_images: facts.train_images,
             val_images: facts.val_images,
             problem: facts.problem.clone().unwrap_or_default(),
+            fingerprint: facts.fingerprint.clone().unwrap_or_default(),
+            layout: facts.layout.clone().unwrap_or_default(),
+            path: facts.path.clone().unwrap_or_default(),
         }
     }
 }
@@ -66,9 +69,16 @@ impl From<v1::Dataset> for DatasetFacts {
             classes: dataset.classes,
             train_images: dataset.train_images,
             val_images: dataset.val_images,
-            problem: Some(dataset.problem).filter(|problem| !problem.is_empty()),
+            problem: filled(dataset.problem),
+            layout: filled(dataset.layout),
+            path: filled(dataset.path),
+            fingerprint: filled(dataset.fingerprint),
         }
     }
+}
+
+fn filled(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl From<Verdict> for v1::Verdict {

@@ -15,6 +15,8 @@ pub struct Orders {
     pub leases: Vec<Lease>,
     /// What to run for those leases that it did not list as known.
     pub bodies: Vec<PlacedOrder>,
+    /// For people: why the agent gets no trials of some sweeps.
+    pub notes: Vec<String>,
 }
 
 /// What to run for a lease, and where.
@@ -42,6 +44,7 @@ impl From<&Orders> for v1::Orders {
             revision: orders.revision,
             leases: to_leases(&orders.leases),
             bodies: orders.bodies.iter().map(v1::Order::from).collect(),
+            notes: orders.notes.clone(),
         }
     }
 }
@@ -53,6 +56,7 @@ impl TryFrom<&v1::Orders> for Orders {
             revision: orders.revision,
             leases: leases(&orders.leases)?,
             bodies: orders.bodies.iter().map(PlacedOrder::try_from).collect::<Result<_, _>>()?,
+            notes: orders.notes.clone(),
         })
     }
 }
@@ -66,6 +70,7 @@ impl From<&PlacedOrder> for v1::Order {
             recipe_json: serde_json::to_string(&order.recipe).expect("a recipe has string keys only"),
             resume: order.resume.as_ref().map(v1::Checkpoint::from),
             best: order.best.as_ref().map(v1::Checkpoint::from),
+            fingerprint: order.fingerprint.clone().unwrap_or_default(),
         }
     }
 }
@@ -76,6 +81,8 @@ impl TryFrom<&v1::Order> for PlacedOrder {
         let recipe = serde_json::from_str(&order.recipe_json)
             .map_err(|_| ConvertError::new("order.recipe_json", ConvertReason::NotARecipe))?;
         let (resume, best) = (checkpoint(order.resume.as_ref())?, checkpoint(order.best.as_ref())?);
-        Ok(Self { lease: lease(order.lease.as_ref())?, slot: order.slot, order: Order { recipe, resume, best } })
+        let fingerprint = Some(order.fingerprint.clone()).filter(|text| !text.is_empty());
+        let lease = lease(order.lease.as_ref())?;
+        Ok(Self { lease, slot: order.slot, order: Order { recipe, resume, best, fingerprint } })
     }
 }

@@ -5,8 +5,8 @@ use sweep_core::num::Num;
 use sweep_proto::v1;
 
 use crate::view::{
-    AgentView, ChangedView, CheckpointView, EpochView, FailureView, InfoView, PageView, SlotView, SubmittedView,
-    SweepView, TrialPageView, TrialView,
+    AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, PageView,
+    SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
 };
 
 /// An id as text; empty when there is none.
@@ -120,6 +120,8 @@ impl From<v1::ShowReply> for PageView {
             summary: SweepView::from(reply.summary.unwrap_or_default()),
             paths: reply.paths,
             notes: reply.notes,
+            datasets: reply.datasets.into_iter().map(BoundView::from).collect(),
+            waits: reply.waits,
             matching: reply.matching,
             trials: reply.trials.into_iter().map(TrialView::from).collect(),
         }
@@ -134,6 +136,7 @@ impl From<v1::ShowTrialReply> for TrialPageView {
             sweep_name: reply.sweep_name,
             paths: reply.paths,
             recipe: recipe.unwrap_or(serde_json::Value::String(reply.recipe_json)),
+            dataset: reply.dataset.map(BoundView::from),
             trial: TrialView::from(reply.trial.unwrap_or_default()),
             curve: reply.curve.into_iter().map(EpochView::from).collect(),
         }
@@ -149,6 +152,29 @@ impl From<v1::AgentSummary> for AgentView {
             last_seen: agent.last_seen,
             slots: agent.slots.into_iter().map(SlotView::from).collect(),
             datasets: agent.datasets,
+            data: agent.data.into_iter().map(DatasetView::from).collect(),
+            notes: agent.notes,
+        }
+    }
+}
+
+impl From<v1::BoundDataset> for BoundView {
+    fn from(bound: v1::BoundDataset) -> Self {
+        Self { name: bound.name, fingerprint: filled(bound.fingerprint) }
+    }
+}
+
+impl From<v1::Dataset> for DatasetView {
+    fn from(dataset: v1::Dataset) -> Self {
+        Self {
+            name: dataset.name,
+            path: filled(dataset.path),
+            layout: filled(dataset.layout),
+            classes: dataset.classes,
+            train_images: dataset.train_images,
+            val_images: dataset.val_images,
+            fingerprint: filled(dataset.fingerprint),
+            problem: filled(dataset.problem),
         }
     }
 }

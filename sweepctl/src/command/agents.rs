@@ -45,6 +45,9 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
         }
     }
     out.table(&table)?;
+    for note in agents.iter().flat_map(|agent| &agent.notes) {
+        out.warn(safe(note));
+    }
     for agent in agents {
         let sets = if agent.datasets.is_empty() { "none".to_owned() } else { agent.datasets.join(", ") };
         out.print(format!("data sets on {}: {}\n", safe(&agent.host), safe(&sets)))?;

@@ -6,7 +6,7 @@ use crate::cli::{Format, Phase, Show};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, csv_row, percent, safe, span};
-use crate::view::{EpochView, PageView, short};
+use crate::view::{BoundView, EpochView, PageView, short};
 
 /// Trials shown when nothing is said.
 const USUAL: u64 = 20;
@@ -73,6 +73,9 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
     if let (Some(best), Some(trial)) = (summary.best_accuracy, &summary.best_trial) {
         line("best", format!("{} % validation accuracy, trial {}", percent(best.0), short(trial)));
     }
+    for bound in &page.datasets {
+        line("data set", data_set(bound));
+    }
     if let Some(eta) = summary.eta_seconds.filter(|_| !summary.is_over()) {
         line("ETA", span(eta));
     }
@@ -92,7 +95,17 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
     for note in &page.notes {
         out.note(safe(note));
     }
+    for wait in &page.waits {
+        out.warn(safe(wait));
+    }
     Ok(())
+}
+
+fn data_set(bound: &BoundView) -> String {
+    match &bound.fingerprint {
+        Some(fingerprint) => format!("{}, fingerprint {fingerprint}", bound.name),
+        None => bound.name.clone(),
+    }
 }
 
 fn trials(page: &PageView) -> Table {

@@ -185,7 +185,7 @@ impl Bench<'_> {
         }
         let order = OrderFile {
             protocol: PROTOCOL,
-            work: vec![Work { lease: self.lease, recipe: self.recipe.clone(), resume }],
+            work: vec![Work { lease: self.lease, recipe: self.recipe.clone(), resume, fingerprint: None }],
             device: self.args.device.clone(),
             threads: self.args.threads,
             data_roots: roots,

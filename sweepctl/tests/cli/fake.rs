@@ -128,6 +128,8 @@ impl Sweeps for Service {
                 .take(request.limit.min(1_000) as usize)
                 .collect(),
             notes: vec!["agent gpu-7 was lost; 1 trial goes on elsewhere".to_owned()],
+            datasets: vec![sweeps::bound()],
+            waits: vec!["gpu-8 gets no trials of it: f1-bb is not f1-aa".to_owned()],
         };
         Ok(Response::new(reply))
     }
@@ -149,6 +151,7 @@ impl Sweeps for Service {
             sweep_name: sweeps::NAME.to_owned(),
             paths: vec!["lr".to_owned(), "augmentation".to_owned()],
             recipe_json: r#"{"lr":0.001}"#.to_owned(),
+            dataset: Some(sweeps::bound()),
             curve: if index == 3 { Vec::new() } else { (1..=3).map(sweeps::epoch).collect() },
         };
         Ok(Response::new(reply))
@@ -251,8 +254,18 @@ impl Sweeps for Service {
             last_seen: 1_760_000_000_000_000,
             slots: vec![busy, v1::SlotSummary { what: "cpu".to_owned(), ..v1::SlotSummary::default() }],
             datasets: vec!["imagenette".to_owned()],
+            data: vec![sweeps::data_set("f1-aa", "")],
+            notes: vec!["gpu-7 gets no trials of x: f1-aa is not f1-cc".to_owned()],
         };
-        Ok(Response::new(v1::ListAgentsReply { agents: vec![agent] }))
+        let other = v1::AgentSummary {
+            agent_id: sweeps::trial_id(3).0.as_bytes().to_vec().into(),
+            host: "gpu-8".to_owned(),
+            status: "unreachable".to_owned(),
+            datasets: vec!["imagenette".to_owned()],
+            data: vec![sweeps::data_set("f1-bb", ""), sweeps::data_set("", "dataset_empty: no images")],
+            ..v1::AgentSummary::default()
+        };
+        Ok(Response::new(v1::ListAgentsReply { agents: vec![agent, other] }))
     }
 }
 

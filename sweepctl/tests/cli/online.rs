@@ -91,7 +91,9 @@ fn show_gives_a_sweep_with_its_trials() {
     let ran = bench.run(&["show", sweeps::NAME]).expect(0).says("gpu-7/1").says("flip-crop").says("2/5");
     let ran = ran.tells("bad_image").tells("agent gpu-7 was lost");
     assert!(!ran.err.contains('\x1b') && ran.err.contains("\\u{1b}[2J"), "{ran:#?}");
+    ran.says("imagenette, fingerprint f1-aa").tells("warning: gpu-8 gets no trials of it: f1-bb is not f1-aa");
     let json = bench.run(&["show", sweeps::NAME, "--json"]).expect(0).json();
+    assert_eq!(json["datasets"][0]["fingerprint"], "f1-aa");
     assert_eq!(json["trials"][2]["failure"]["reason"], "bad_image");
     let ran = bench.run(&["show", sweeps::NAME, "--phase", "running", "--csv"]).expect(0);
     assert_eq!(ran.out.lines().count(), 2, "{ran:#?}");
@@ -252,6 +254,8 @@ fn agents_show_what_runs_where() {
     let json = bench.run(&["agents", "--json"]).expect(0).json();
     assert_eq!(json["agents"][0]["slots"][0]["trial"], sweeps::trial_id(1).to_string());
     assert_eq!(bench.run(&["agents", "--csv"]).expect(0).out.lines().count(), 3);
+    assert_eq!(json["agents"][0]["data"][0]["fingerprint"], "f1-aa");
+    bench.run(&["agents"]).expect(0).tells("warning: gpu-7 gets no trials of x: f1-aa is not f1-cc");
 }
 
 #[test]

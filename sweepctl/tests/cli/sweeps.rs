@@ -159,3 +159,22 @@ pub(crate) fn report(sha256: &str) -> Report {
         cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0) },
     }
 }
+
+/// The copy that the sweep trains on.
+pub(crate) fn bound() -> v1::BoundDataset {
+    v1::BoundDataset { name: "imagenette".to_owned(), fingerprint: "f1-aa".to_owned() }
+}
+
+/// An agent's copy.
+pub(crate) fn data_set(fingerprint: &str, problem: &str) -> v1::Dataset {
+    v1::Dataset {
+        name: "imagenette".to_owned(),
+        layout: "folder".to_owned(),
+        classes: 10,
+        train_images: 9469,
+        val_images: 3925,
+        fingerprint: fingerprint.to_owned(),
+        problem: problem.to_owned(),
+        path: "/data/imagenette".to_owned(),
+    }
+}

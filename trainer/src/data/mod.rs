@@ -5,6 +5,7 @@ pub mod batches;
 pub mod cache;
 pub mod check;
 pub mod decode;
+pub mod fingerprint;
 pub mod labels;
 pub mod listing;
 pub mod look;
@@ -47,6 +48,8 @@ pub struct Dataset {
     pub whole: Option<Cache>,
     /// SHA-256 of class names, labels, pixels and split: what was trained on.
     pub digest: String,
+    /// Tells this copy from others, see [`fingerprint`].
+    pub fingerprint: String,
 }
 
 /// One image of a data set.
@@ -89,6 +92,7 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
     let (train, val) = (good(train, labels.as_ref()), good(val, None));
     check_counts(&listing, &train, &val, recipe)?;
     Ok(Dataset {
+        fingerprint: fingerprint::fingerprint(&listing)?,
         digest: digest(&listing, &square, whole.as_ref(), &train, &val),
         classes: listing.classes,
         train,

@@ -54,6 +54,7 @@ impl Bench {
                 lease: Lease { trial: TrialId::derive(SweepId::derive("test", ""), "point"), attempt: 1 },
                 recipe,
                 resume: None,
+                fingerprint: None,
             }],
             device: "cpu".into(),
             threads: 1,

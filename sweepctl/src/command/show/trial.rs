@@ -22,6 +22,9 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     let early = if trial.early { ", stopped early by its patience" } else { "" };
     line("phase", format!("{}, attempt {}{early}", trial.phase, trial.attempt));
     line("epochs", format!("{} of {}, {}", trial.epoch, trial.epochs, span(trial.seconds)));
+    if let Some(bound) = &page.dataset {
+        line("data set", super::data_set(bound));
+    }
     if let (Some(host), Some(slot)) = (&trial.host, trial.slot) {
         line("where", format!("{host}, slot {slot}"));
     }
