@@ -184,11 +184,12 @@ impl Outbox {
 
     /// An upload ended.
     pub fn uploaded(&mut self, line: &CheckpointLine, outcome: Uploaded) {
-        let newer = |pending: &Pending| pending.line.kind == line.kind && pending.line.epoch > line.epoch;
-        let replaced = self.checkpoints.iter().any(newer);
         let Some(at) = self.checkpoints.iter().position(|pending| pending.line == *line) else {
             return;
         };
+        // By their order, not by epochs: one epoch may have several.
+        let newest =
+            self.checkpoints.iter().rposition(|pending| pending.line.kind == line.kind).filter(|last| *last > at);
         self.checkpoints[at].blob = match outcome {
             Uploaded::Stored => Blob::Stored,
             Uploaded::Lost => Blob::Lost,
@@ -196,14 +197,12 @@ impl Outbox {
         };
         if self.checkpoints[at].blocked {
             self.checkpoints.remove(at);
-        } else if replaced && outcome != Uploaded::Stored {
+        } else if let Some(newest) = newest.filter(|_| outcome != Uploaded::Stored) {
             // A newer one waits already: as if it had come after this one failed.
             let best = line.kind == CheckpointKind::Best;
-            let newest_best = self.checkpoints.iter().rposition(newer);
             self.checkpoints.remove(at);
             if best {
-                let until = newest_best.map_or(0, |newest| newest - 1);
-                for pending in &mut self.checkpoints[at..until] {
+                for pending in &mut self.checkpoints[at..newest - 1] {
                     pending.blocked |= pending.line.kind == CheckpointKind::Last;
                 }
                 self.checkpoints
@@ -277,6 +276,16 @@ impl Outbox {
         Some(EffectKind::Ended { final_seq, how })
     }
 
+    /// A checkpoint is kept: an older newest state that is still on its way must not follow it.
+    fn settle(&mut self, line: &CheckpointLine) {
+        let at = self.checkpoints.iter().position(|pending| pending.line == *line).unwrap_or(0);
+        for pending in &mut self.checkpoints[..at] {
+            pending.blocked |= line.kind == CheckpointKind::Last && pending.line.kind == CheckpointKind::Last;
+        }
+        let over = |pending: &Pending| pending.blocked && pending.blob != Blob::Uploading;
+        self.checkpoints.retain(|pending| pending.line != *line && !over(pending));
+    }
+
     /// Takes the answer to something that was sent.
     pub fn answer(&mut self, sent: &Sent, result: EffectResult) -> Step {
         match result {
@@ -291,7 +300,7 @@ impl Outbox {
                 match sent {
                     Sent::Metrics => Step::On,
                     Sent::Checkpoint(line) => {
-                        self.checkpoints.retain(|pending| pending.line != *line);
+                        self.settle(line);
                         Step::On
                     }
                     Sent::Ended => Step::Finished,

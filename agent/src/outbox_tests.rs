@@ -185,6 +185,38 @@ fn an_upload_that_fails_while_newer_ones_wait_gives_way_to_them() {
     assert_eq!(case.words(), "1..2 Best2 Last2");
 }
 
+/// Taken inside the epoch after `epoch`.
+fn inside(epoch: u32, batch: u32) -> CheckpointLine {
+    CheckpointLine {
+        file: format!("last-{epoch}-{batch}.safetensors"),
+        sha256: format!("{:064x}", 1000 * epoch + batch),
+        ..last(epoch)
+    }
+}
+
+#[test]
+fn checkpoints_inside_an_epoch_follow_each_other() {
+    let mut case = Case::default();
+    case.keep(inside(0, 5));
+    assert_eq!(case.0.take_uploads(), [inside(0, 5)]);
+    case.keep(inside(0, 10));
+    case.keep(inside(0, 15));
+    // The one on its way fails, its file is gone: a newer one of the same epoch takes its place.
+    case.0.uploaded(&inside(0, 5), Uploaded::Lost);
+    assert_eq!(case.0.take_uploads(), [inside(0, 15)]);
+    case.push([epoch(1)]);
+    case.keep(last(1));
+    assert_eq!(case.0.take_uploads(), [last(1)]);
+    case.store(&last(1));
+    assert_eq!(case.words(), "1..1 Last1");
+    case.accept();
+    // What comes late is not offered any more.
+    case.store(&inside(0, 15));
+    case.push([done(1)]);
+    case.0.finish(|| Ending::Stopped);
+    assert_eq!(case.words(), "done1");
+}
+
 #[test]
 fn the_end_waits_for_room_and_a_lost_checkpoint_is_no_success() {
     let mut case = Case::with([epoch(1)]);

@@ -229,7 +229,7 @@ pub enum CheckpointKind {
 pub struct CheckpointLine {
     /// Newest or best.
     pub kind: CheckpointKind,
-    /// The epoch it was taken after.
+    /// The epoch it was taken after; others of the same epoch are from inside the next one.
     pub epoch: u32,
     /// Epoch lines with `seq` up to this one are contained in it.
     pub seq: u64,

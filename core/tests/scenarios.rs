@@ -251,6 +251,13 @@ fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
     lab.hello(facts(1, 1, 1), &[]);
     lab.submit(plan("a", 1, Limits::default()));
     let lease = lab.leases(1)[0];
+    // Inside the first epoch.
+    assert_eq!(lab.checkpoint(1, lease, CheckpointKind::Last, 0, 0), EffectResult::Accepted { acked_seq: 0 });
+    lab.fail(1, lease, FailureClass::Crash, 0);
+    lab.pass(Span::seconds(2));
+    let lease = lab.leases(1)[0];
+    let (at, _) = lab.core.state().leased(lease).unwrap();
+    assert_eq!(order(lab.core.state(), at).unwrap().resume.unwrap().sha256, "Last0");
     lab.epoch(1, lease, 1, 1, 0.5);
     assert_eq!(lab.checkpoint(1, lease, CheckpointKind::Last, 2, 2), EffectResult::Gap { acked_seq: 1 });
     lab.checkpoint(1, lease, CheckpointKind::Best, 1, 1);
@@ -261,7 +268,7 @@ fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
     lab.pass(Span::seconds(2));
     lab.beat(1);
     let again = lab.leases(1)[0];
-    assert_eq!(again.attempt, 2);
+    assert_eq!(again.attempt, 3);
     let (at, _) = lab.core.state().leased(again).unwrap();
     let order = order(lab.core.state(), at).unwrap();
     assert_eq!(order.resume.unwrap().epoch, 1);

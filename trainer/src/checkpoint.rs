@@ -3,7 +3,8 @@
 //!
 //! A `best` file holds the network's tensors under PyTorch's names and nothing else, so that it
 //! loads with `strict=True`. A `last` file also holds what training needs to go on to the bit:
-//! `optimizer.<weight>.<slot>`, and with early stopping the best state so far as `best.<name>`.
+//! `optimizer.<weight>.<slot>`, with early stopping the best state so far as `best.<name>`, and inside
+//! an epoch the sums of its measurements as `meter.<sum>`.
 //! Both carry a [`Header`] as JSON under the metadata key `sweep`.
 
 use std::borrow::Cow;
@@ -62,12 +63,15 @@ fn is_plain(numerics: &Numerics) -> bool {
     *numerics == Numerics::PLAIN
 }
 
-/// Where training stands after an epoch.
+/// Where training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// Epochs done.
     pub epoch: u32,
+    /// Batches done of the epoch after those; a step ended with the last of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub batch: u64,
     /// Optimizer steps done.
     pub step: u64,
     /// The epoch with the highest validation accuracy.
@@ -77,6 +81,10 @@ pub struct Position {
     /// Where the schedule stands, if it depends on validation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plateau: Option<PlateauState>,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// A value that an epoch reached.
@@ -106,6 +114,7 @@ impl<'a> Outgoing<'a> {
             shape: tensor.size().iter().map(|&side| side as usize).collect(),
             dtype: match tensor.kind() {
                 Kind::Int64 => Dtype::I64,
+                Kind::Double => Dtype::F64,
                 _ => Dtype::F32,
             },
         }
@@ -187,8 +196,11 @@ impl Store {
             CheckpointKind::Last => "last",
             CheckpointKind::Best => "best",
         };
-        let epoch = header.position.epoch;
-        let file = format!("{word}-{epoch}.safetensors");
+        let Position { epoch, batch, .. } = header.position;
+        let file = match batch {
+            0 => format!("{word}-{epoch}.safetensors"),
+            batch => format!("{word}-{epoch}-{batch}.safetensors"),
+        };
         let path = self.folder.join(&file);
         let temporary = self.folder.join(format!("{file}.tmp"));
         let folder = &self.folder;
@@ -251,6 +263,7 @@ pub fn load(path: &Path) -> Result<(Header, Tensors), TrainError> {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
             Dtype::I64 => Kind::Int64,
+            Dtype::F64 => Kind::Double,
             other => return Err(invalid(format!("tensor {name:?} has type {other:?}"))),
         };
         let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();

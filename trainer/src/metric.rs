@@ -46,6 +46,15 @@ impl Meter {
         }
     }
 
+    /// Back to empty sums.
+    pub fn clear(&mut self) {
+        let _guard = tch::no_grad_guard();
+        for sum in [&mut self.loss, &mut self.correct].into_iter().chain(&mut self.among_five) {
+            let _ = sum.zero_();
+        }
+        self.images = 0;
+    }
+
     /// Adds a batch: its mean loss (0-dimensional), logits `[n, classes]` and labels `[n]`.
     pub fn add(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
         let n = labels.size()[0];
@@ -57,6 +66,34 @@ impl Meter {
             *among_five += likely.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Int64);
         }
         self.images += n;
+    }
+
+    /// The sums, so that another meter can go on with them.
+    pub fn state(&self) -> Vec<(&'static str, Tensor)> {
+        let mut state = vec![
+            ("loss", self.loss.shallow_clone()),
+            ("correct", self.correct.shallow_clone()),
+            ("images", Tensor::from(self.images)),
+        ];
+        state.extend(self.among_five.as_ref().map(|among_five| ("among_five", among_five.shallow_clone())));
+        state
+    }
+
+    /// Takes over sums. Whether they fit; nothing is changed by some that do not.
+    pub fn load<'a>(&mut self, find: impl Fn(&str) -> Option<&'a Tensor>) -> bool {
+        let fits = |name: &str, kind: Kind| find(name).filter(|sum| sum.size().is_empty() && sum.kind() == kind);
+        let five = self.among_five.is_none() || fits("among_five", Kind::Int64).is_some();
+        let sums = (fits("loss", Kind::Double), fits("correct", Kind::Int64), fits("images", Kind::Int64));
+        let (Some(loss), Some(correct), Some(images), true) = (sums.0, sums.1, sums.2, five) else {
+            return false;
+        };
+        self.loss.copy_(loss);
+        self.correct.copy_(correct);
+        self.images = images.int64_value(&[]);
+        if let (Some(ours), Some(theirs)) = (&mut self.among_five, find("among_five")) {
+            ours.copy_(theirs);
+        }
+        true
     }
 
     /// Waits for the device and divides.

@@ -20,7 +20,7 @@ use crate::log::say;
 use crate::metric::Mean;
 use crate::numerics::Numerics;
 use crate::probe::{self, Place};
-use crate::trial::Trial;
+use crate::trial::{Look, Trial};
 
 /// Step lines are at least so far apart.
 const STEP_LINES: Duration = Duration::from_millis(500);
@@ -127,7 +127,12 @@ fn train(
         let epoch = trial.epoch() + 1;
         let lr = trial.lr();
         let mut pace = Pace::begin();
-        let train = trial.train_epoch(stop, &mut pace, |step, loss| {
+        let images = trial.images_ahead();
+        let train = trial.train_epoch(*seq, stop, &mut pace, |look| {
+            let (step, loss) = match look {
+                Look::Step(step, loss) => (step, loss),
+                Look::Kept(line) => return emit(Body::Checkpoint(line)).map(|()| true),
+            };
             // Reading the loss waits for the device: only now and then.
             if told.is_some_and(|at| at.elapsed() < STEP_LINES) {
                 return Ok(true);
@@ -149,7 +154,7 @@ fn train(
             val_loss: val.loss.into(),
             val_accuracy: val.accuracy.into(),
             lr: lr.into(),
-            images_per_s: (trial.images_per_epoch() as f64 / training).into(),
+            images_per_s: (images as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
             top5: train.top5.zip(val.top5).map(|(train, val)| Top5 { train: train.into(), val: val.into() }),
             cost: Some(Box::new(pace.cost())),

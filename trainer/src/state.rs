@@ -30,6 +30,8 @@ pub(crate) struct State {
     best: Option<Vec<Tensor>>,
     /// Gradients of the batches since the last step.
     gathered: Option<Vec<Tensor>>,
+    /// Measurements of the epoch after the position.
+    meter: Meter,
 }
 
 impl State {
@@ -44,6 +46,7 @@ impl State {
             optimizer: Optimizer::new(&recipe.optimizer, &model),
             best: None,
             gathered: None,
+            meter: Meter::new(classes as usize, device),
             model,
         }
     }
@@ -58,7 +61,7 @@ impl State {
         self.optimizer.load(position.step, slot)?;
         self.best = match position.watched {
             None => None,
-            Some(mark) if mark.epoch == position.epoch => Some(self.shown().snapshot()),
+            Some(_) if is_best(&position) => Some(self.shown().snapshot()),
             Some(_) => {
                 let find = |name: &str, like: &Tensor| {
                     let name = format!("best.{name}");
@@ -68,6 +71,9 @@ impl State {
                 Some(named.map(|named| find(&named.name, &named.tensor)).collect::<Result<_, _>>()?)
             }
         };
+        if position.batch > 0 && !self.meter.load(|sum| tensors.get(&format!("meter.{sum}"))) {
+            return Err(Misfit::Missing("meter.*".to_owned()));
+        }
         self.position = position;
         Ok(())
     }
@@ -88,22 +94,15 @@ impl State {
         self.optimizer.steps()
     }
 
-    /// Where the next step stands.
+    /// Where the first step of the epoch after the position stands.
     pub(crate) fn moment(&self, steps: Steps) -> Moment {
-        Moment { epoch: self.position.epoch, step: self.optimizer.steps(), steps_per_epoch: steps.steps() }
+        let (epoch, steps_per_epoch) = (self.position.epoch, steps.steps());
+        Moment { epoch, step: u64::from(epoch) * steps_per_epoch, steps_per_epoch }
     }
 
-    /// Trains on batch `at` (from 0) of the epoch after the position. Returns its loss, and whether
-    /// a step ended with it.
-    pub(crate) fn learn(
-        &mut self,
-        recipe: &Recipe,
-        steps: Steps,
-        at: u64,
-        batch: &Batch,
-        meter: &mut Meter,
-    ) -> Result<(Tensor, bool), TrainError> {
-        let seen = u64::from(self.position.epoch) * steps.batches() + at;
+    /// Trains on the batch after the position. Returns its loss, and whether a step ended with it.
+    pub(crate) fn learn(&mut self, recipe: &Recipe, steps: Steps, batch: &Batch) -> Result<(Tensor, bool), TrainError> {
+        let (at, seen) = (self.position.batch, self.seen(steps));
         let mut random = stream(recipe.seed, Purpose::Dropout, &[seen]);
         let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
         let logits = self.numerics.forward(&self.model, &batch.images, &mut mode);
@@ -123,7 +122,8 @@ impl State {
             if recipe.clip_norm > 0.0 {
                 clip(&mut gradients, recipe.clip_norm);
             }
-            let pace = recipe.pace(&self.moment(steps), self.position.plateau.as_ref());
+            let moment = Moment { step: self.optimizer.steps(), ..self.moment(steps) };
+            let pace = recipe.pace(&moment, self.position.plateau.as_ref());
             self.optimizer.step(gradients, pace);
             if let Some(average) = &mut self.average {
                 average.follow(&self.model, self.optimizer.steps() == 1);
@@ -131,19 +131,34 @@ impl State {
         } else {
             self.gathered = Some(gradients);
         }
-        meter.add(&loss, &logits, &batch.labels);
+        self.meter.add(&loss, &logits, &batch.labels);
+        self.position.batch += 1;
+        self.position.step = self.optimizer.steps();
         Ok((loss, ends))
     }
 
-    /// The epoch after the position is done.
-    pub(crate) fn end_epoch(&mut self, steps: Steps) {
-        self.position.epoch += 1;
-        self.position.step = self.optimizer.steps();
+    /// The epoch after the position is done, with these means.
+    pub(crate) fn end_epoch(&mut self, steps: Steps) -> Mean {
+        (self.position.epoch, self.position.batch) = (self.position.epoch + 1, 0);
         self.count_batches(steps);
+        let mean = self.meter.mean();
+        self.meter.clear();
+        mean
     }
 
-    fn count_batches(&mut self, steps: Steps) {
-        let seen = u64::from(self.position.epoch) * steps.batches();
+    /// Whether the losses of the epoch so far are finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.meter.mean().is_finite()
+    }
+
+    /// Training batches so far, in the whole trial.
+    fn seen(&self, steps: Steps) -> u64 {
+        u64::from(self.position.epoch) * steps.batches() + self.position.batch
+    }
+
+    /// Brings the counts of batches up to date, which nothing but a look at the state needs.
+    pub(crate) fn count_batches(&mut self, steps: Steps) {
+        let seen = self.seen(steps);
         self.model.set_batches(seen);
         if let Some(average) = &mut self.average {
             average.model.set_batches(seen);
@@ -177,20 +192,23 @@ impl State {
     }
 
     /// What a checkpoint of this kind holds.
-    pub(crate) fn tensors(&self, kind: CheckpointKind) -> Vec<(String, &Tensor)> {
+    pub(crate) fn tensors(&self, kind: CheckpointKind) -> Vec<(String, Tensor)> {
         if kind == CheckpointKind::Best {
             return prefixed("", self.shown()).collect();
         }
-        let mut tensors: Vec<(String, &Tensor)> = prefixed("", &self.model).collect();
+        let mut tensors: Vec<(String, Tensor)> = prefixed("", &self.model).collect();
         if let Some(average) = &self.average {
             tensors.extend(prefixed("average.", &average.model));
         }
         for (name, slot, tensor) in self.optimizer.state() {
-            tensors.push((format!("optimizer.{name}.{slot}"), tensor));
+            tensors.push((format!("optimizer.{name}.{slot}"), tensor.shallow_clone()));
         }
-        let earlier = (self.position.watched).is_some_and(|mark| mark.epoch != self.position.epoch);
-        if let (Some(best), true) = (&self.best, earlier) {
-            tensors.extend(prefixed("best.", &self.model).zip(best).map(|((name, _), best)| (name, best)));
+        if let (Some(best), false) = (&self.best, is_best(&self.position)) {
+            tensors
+                .extend(prefixed("best.", &self.model).zip(best).map(|((name, _), best)| (name, best.shallow_clone())));
+        }
+        if self.position.batch > 0 {
+            tensors.extend(self.meter.state().into_iter().map(|(sum, tensor)| (format!("meter.{sum}"), tensor)));
         }
         tensors
     }
@@ -207,8 +225,13 @@ impl State {
     }
 }
 
-fn prefixed<'a>(prefix: &str, model: &'a Model) -> impl Iterator<Item = (String, &'a Tensor)> {
-    model.tensors().iter().map(move |named| (format!("{prefix}{}", named.name), &named.tensor))
+fn prefixed(prefix: &str, model: &Model) -> impl Iterator<Item = (String, Tensor)> {
+    model.tensors().iter().map(move |named| (format!("{prefix}{}", named.name), named.tensor.shallow_clone()))
+}
+
+/// Whether the state at `position` is the one that early stopping would restore.
+fn is_best(position: &Position) -> bool {
+    position.batch == 0 && position.watched.is_some_and(|mark| mark.epoch == position.epoch)
 }
 
 /// Mean cross entropy, nats. With `smoothing` that share of each target is spread evenly over all

@@ -58,6 +58,27 @@ impl Source<'_> {
         }
     }
 
+    fn keep(
+        &self,
+        state: &State,
+        store: &mut Store,
+        kind: CheckpointKind,
+        seq: u64,
+        stop: &Stop,
+    ) -> Result<CheckpointLine, TrainError> {
+        let header = Header {
+            format: FORMAT,
+            recipe: self.recipe.clone(),
+            classes: self.dataset.classes.clone(),
+            data: self.dataset.digest.clone(),
+            position: state.position.clone(),
+            numerics: state.numerics,
+        };
+        let tensors = state.tensors(kind);
+        let borrowed: Vec<_> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
+        store.write(kind, seq, &header, &borrowed, stop)
+    }
+
     fn images_per_epoch(&self) -> usize {
         self.dataset.train.len() * self.pipeline.copies()
     }
@@ -119,9 +140,10 @@ impl<'a> Trial<'a> {
         self.state.shown().parameters()
     }
 
-    /// Training images that an epoch goes through, copies included.
-    pub fn images_per_epoch(&self) -> usize {
-        self.source.images_per_epoch()
+    /// Training images that are left of the epoch, copies included.
+    pub fn images_ahead(&self) -> usize {
+        let done = self.source.steps().images(self.state.position.batch);
+        self.source.images_per_epoch() - done as usize
     }
 
     /// Whether no epoch is left, or patience has run out.
@@ -141,41 +163,48 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Rate of the next step.
+    /// Rate of the first step of the epoch.
     pub fn lr(&self) -> f64 {
         let moment = self.state.moment(self.source.steps());
         self.source.recipe.pace(&moment, self.state.position.plateau.as_ref()).lr
     }
 
-    /// One pass over the training images. After each step calls `look` with the number
-    /// of steps so far and the loss; it returns whether to go on. A pass with a loss that is not
-    /// finite is worth [`Mean::NONE`], wherever it was noticed. `pace` follows the batches.
+    /// The rest of the pass over the training images. After each step calls `look`, which returns
+    /// whether to go on. A pass with a loss that is not finite is worth [`Mean::NONE`], wherever it
+    /// was noticed. `pace` follows the batches; `seq` is the number of epoch lines so far.
     pub fn train_epoch(
         &mut self,
+        seq: u64,
         stop: &Stop,
         pace: &mut cost::Pace,
-        mut look: impl FnMut(u64, &Tensor) -> Result<bool, TrainError>,
+        mut look: impl FnMut(Look<'_>) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
-        let Self { source, state, .. } = self;
+        let Self { source, state, store } = self;
         let (recipe, steps) = (source.recipe, source.steps());
-        let mut meter = Meter::new(source.dataset.classes.len(), source.device);
-        let (epoch, mut at) = (state.position.epoch + 1, 0);
+        let (epoch, done) = (state.position.epoch + 1, state.position.batch as usize);
+        let every = u64::from(recipe.checkpoint_steps);
         let learn = |batch: Batch| {
             stop.check()?;
             pace.batch();
-            let (loss, stepped) = state.learn(recipe, steps, at, &batch, &mut meter)?;
-            at += 1;
-            let diverged = stepped && !look(state.steps(), &loss)?;
+            let (loss, stepped) = state.learn(recipe, steps, &batch)?;
+            let step = state.steps();
+            if stepped && !look(Look::Step(step, &loss))? {
+                return Err(Halt::Diverged);
+            }
+            let due = stepped && every > 0 && step.is_multiple_of(every) && state.position.batch < steps.batches();
+            if due && state.is_finite() {
+                state.count_batches(steps);
+                look(Look::Kept(source.keep(state, store, CheckpointKind::Last, seq, stop)?))?;
+            }
             pace.step();
-            if diverged { Err(Halt::Diverged) } else { Ok(()) }
+            Ok(())
         };
-        match source.batches().train(epoch, recipe.batch_size as usize, learn) {
+        match source.batches().train_from(epoch, done, recipe.batch_size as usize, learn) {
             Ok(()) => {}
             Err(Halt::Diverged) => return Ok(Mean::NONE),
             Err(Halt::Error(error)) => return Err(error),
         }
-        state.end_epoch(steps);
-        let mean = meter.mean();
+        let mean = state.end_epoch(steps);
         Ok(if mean.is_finite() { mean } else { Mean::NONE })
     }
 
@@ -201,15 +230,7 @@ impl<'a> Trial<'a> {
 
     /// Writes a checkpoint of the state after the last epoch.
     pub fn save(&mut self, kind: CheckpointKind, seq: u64, stop: &Stop) -> Result<CheckpointLine, TrainError> {
-        let header = Header {
-            format: FORMAT,
-            recipe: self.source.recipe.clone(),
-            classes: self.source.dataset.classes.clone(),
-            data: self.source.dataset.digest.clone(),
-            position: self.state.position.clone(),
-            numerics: self.state.numerics,
-        };
-        self.store.write(kind, seq, &header, &self.state.tensors(kind), stop)
+        self.source.keep(&self.state, &mut self.store, kind, seq, stop)
     }
 
     /// Restores the best state if early stopping is on, and returns the digest of the final weights.
@@ -217,6 +238,15 @@ impl<'a> Trial<'a> {
         let tensors = self.state.finish().tensors().iter();
         Ok(checkpoint::digest(tensors.map(|named| (named.name.as_str(), &named.tensor))))
     }
+}
+
+/// What happens within an epoch.
+#[derive(Debug)]
+pub enum Look<'a> {
+    /// A step ended: how many have so far, and the loss of its last batch.
+    Step(u64, &'a Tensor),
+    /// A checkpoint is complete on disk.
+    Kept(CheckpointLine),
 }
 
 /// Why an epoch ended before its last batch.

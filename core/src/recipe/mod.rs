@@ -80,6 +80,9 @@ pub struct Recipe {
     /// Order of the values of an image in memory.
     #[serde(default)]
     pub layout: Layout,
+    /// Steps between two checkpoints inside an epoch; 0 means that there is one after each epoch only.
+    #[serde(default)]
+    pub checkpoint_steps: u32,
     /// Stop when validation stops getting better; off unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<EarlyStop>,

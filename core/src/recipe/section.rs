@@ -29,6 +29,7 @@ impl Recipe {
             label_smoothing,
             precision,
             layout,
+            checkpoint_steps,
             early_stop,
             data,
             seed,
@@ -53,6 +54,7 @@ impl Recipe {
             "label_smoothing" => self.label_smoothing = *label_smoothing,
             "precision" => self.precision = *precision,
             "layout" => self.layout = *layout,
+            "checkpoint_steps" => self.checkpoint_steps = *checkpoint_steps,
             "early_stop" => self.early_stop.clone_from(early_stop),
             "data" => self.data.clone_from(data),
             "seed" => self.seed = *seed,
@@ -84,6 +86,7 @@ impl Recipe {
             "label_smoothing" => serde_json::to_value(self.label_smoothing),
             "precision" => serde_json::to_value(self.precision),
             "layout" => serde_json::to_value(self.layout),
+            "checkpoint_steps" => serde_json::to_value(self.checkpoint_steps),
             "early_stop" => serde_json::to_value(&self.early_stop),
             "data" => serde_json::to_value(&self.data),
             "seed" => serde_json::to_value(self.seed),
@@ -103,7 +106,7 @@ mod tests {
             r#"{"dataset":"y","model":"cifar-cnn","image_size":99,"epochs":3,"batch_size":5,"lr":0.5,
             "dropout":0.25,"augmentation":["flip"],"copies":[["flip"],[]],"fixed_copies":true,
             "optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
-            "clip_norm":1.0,"accumulate":2,"ema":{"decay":0.9},"label_smoothing":0.1,"precision":"bf16","layout":"auto",
+            "clip_norm":1.0,"accumulate":2,"ema":{"decay":0.9},"label_smoothing":0.1,"precision":"bf16","layout":"auto","checkpoint_steps":7,
             "early_stop":{"patience":2},"data":{"skip_bad":3},"seed":4}"#,
         )
         .unwrap();

@@ -73,6 +73,17 @@ impl Batches<'_> {
         batch_size: usize,
         step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.train_from(epoch, 0, batch_size, step)
+    }
+
+    /// The same without the first `done` batches.
+    pub fn train_from<E: Send + From<TchError>>(
+        &self,
+        epoch: u32,
+        done: usize,
+        batch_size: usize,
+        step: impl FnMut(Batch) -> Result<(), E>,
+    ) -> Result<(), E> {
         let copies = 0..self.pipeline.copies();
         let mut items: Vec<(Item, usize)> =
             copies.flat_map(|copy| self.dataset.train.iter().map(move |item| (*item, copy))).collect();
@@ -89,7 +100,7 @@ impl Batches<'_> {
             *mixed = self.mixer.apply(epoch, number, images.as_mut_slice(), self.pipeline.size(), labels);
             Ok(batch)
         };
-        self.feed(&items, batch_size, make, step)
+        self.feed(&items, done, batch_size, make, step)
     }
 
     /// Calls `step` with every validation batch, in the order of the files.
@@ -103,7 +114,7 @@ impl Batches<'_> {
                 self.normalise.square(picture(&self.dataset.square, item), out);
             })
         };
-        self.feed(&self.dataset.val, batch_size, make, step)
+        self.feed(&self.dataset.val, 0, batch_size, make, step)
     }
 
     fn host<'i>(
@@ -124,13 +135,14 @@ impl Batches<'_> {
     fn feed<T: Sync, E: Send + From<TchError>>(
         &self,
         items: &[T],
+        done: usize,
         batch_size: usize,
         make: impl Fn(usize, &[T], &mut Scratch) -> Result<HostBatch, TchError> + Sync,
         mut step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut scratch = Scratch::default();
         if !self.helper {
-            for (number, chunk) in items.chunks(batch_size).enumerate() {
+            for (number, chunk) in items.chunks(batch_size).enumerate().skip(done) {
                 step(self.upload(make(number, chunk, &mut scratch)?))?;
             }
             return Ok(());
@@ -139,7 +151,7 @@ impl Batches<'_> {
             let (send, receive) = sync_channel(AHEAD);
             let make = &make;
             scope.spawn(move || {
-                for (number, chunk) in items.chunks(batch_size).enumerate() {
+                for (number, chunk) in items.chunks(batch_size).enumerate().skip(done) {
                     // The receiver is gone when a step failed or the trial was stopped.
                     if send.send(make(number, chunk, &mut scratch)).is_err() {
                         return;
