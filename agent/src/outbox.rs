@@ -104,7 +104,7 @@ impl Outbox {
             }
             Body::Checkpoint(line) => self.add(line),
             Body::Done(done) => {
-                self.close(done.final_seq, Ending::Done { early: done.early, weights: done.weights })?
+                self.close(done.final_seq, Ending::Done { early: done.early, weights: done.weights, test: done.test })?
             }
             Body::Stopped(stopped) => self.close(stopped.final_seq, Ending::Stopped)?,
             Body::Failed(failed) => self.close(

@@ -42,7 +42,7 @@ fn best(epoch: u32) -> CheckpointLine {
 }
 
 fn done(final_seq: u64) -> Line {
-    line(Body::Done(Done { final_seq, early: false, weights: "w".into() }))
+    line(Body::Done(Done { final_seq, early: false, weights: "w".into(), test: None }))
 }
 
 /// An outbox that has seen so many epochs, with the words of what it would send.

@@ -52,7 +52,7 @@ impl Trainer for Scripted {
                 (Some(done), gone) if gone.is_none_or(|gone| gone > done) => {
                     sleep_until(done).await;
                     self.told = true;
-                    let body = Body::Done(Done { final_seq: 0, early: false, weights: String::new() });
+                    let body = Body::Done(Done { final_seq: 0, early: false, weights: String::new(), test: None });
                     News::Lines(vec![Line { work: 0, body }])
                 }
                 (_, Some(gone)) => {

@@ -127,7 +127,13 @@ async fn write(dir: &Path, group: usize) -> anyhow::Result<()> {
         let (epoch, seq, bytes) = (EPOCHS, EPOCHS.into(), 1 << 20);
         let checkpoint = Checkpoint { kind: CheckpointKind::Last, epoch, seq, sha256: sha256.clone(), bytes };
         events.push(Event::CheckpointKept { lease, checkpoint });
-        events.push(Event::TrialCompleted { lease, final_seq: EPOCHS.into(), early: false, weights: sha256 });
+        events.push(Event::TrialCompleted {
+            lease,
+            final_seq: EPOCHS.into(),
+            early: false,
+            weights: sha256,
+            test: None,
+        });
         if events.len() >= group {
             let (events, keys) = (std::mem::take(&mut events), std::mem::take(&mut keys));
             let batch = Batch { at: Timestamp(i64::from(index)), events, keys, series: Series::default() };
@@ -269,7 +275,10 @@ async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) 
             continue;
         }
         let effects = held.iter().flat_map(|lease| {
-            let end = EffectKind::Ended { final_seq: 1, how: Ending::Done { early: false, weights: String::new() } };
+            let end = EffectKind::Ended {
+                final_seq: 1,
+                how: Ending::Done { early: false, weights: String::new(), test: None },
+            };
             [EffectKind::Metrics(vec![metrics(1, lease.attempt)]), end]
                 .map(|what| v1::Effect::from(&Effect { lease: *lease, what }))
         });

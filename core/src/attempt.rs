@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluation::Score;
 use crate::id::Lease;
 use crate::num::Num;
 use crate::recipe::Recipe;
@@ -251,6 +252,10 @@ pub struct Done {
     pub early: bool,
     /// SHA-256 over names, shapes and bytes of the final weights: equal runs have equal hashes.
     pub weights: String,
+    /// The test images, if the data set has any: looked at once, after everything else, and never decided
+    /// from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Box<Score>>,
 }
 
 /// Contents of [`Body::Stopped`].
@@ -335,5 +340,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&line).unwrap(), old);
         let Body::Epoch(epoch) = line.body else { panic!("{line:?}") };
         assert_eq!((epoch.top5, epoch.cost), (None, None));
+        let old = r#"{"event":{"done":{"final_seq":3,"early":true,"weights":"ab"}}}"#;
+        let line: Line = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&line).unwrap(), old);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::attempt::EpochMetrics;
+use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
@@ -106,6 +107,8 @@ pub enum Ending {
         early: bool,
         /// Hash of the final weights.
         weights: String,
+        /// The test images, if there are any.
+        test: Option<Box<Score>>,
     },
     /// Left because it was asked to or orphaned; goes on elsewhere unless cancelled.
     Stopped,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
+use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
 use crate::time::Timestamp;
@@ -70,6 +71,9 @@ pub enum Event {
         early: bool,
         /// Hash of the final weights.
         weights: String,
+        /// The test images, if there are any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<Box<Score>>,
     },
     /// An attempt ended in a failure.
     AttemptFailed {

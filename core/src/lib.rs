@@ -23,6 +23,7 @@ pub mod command;
 pub mod copies;
 pub mod decide;
 pub mod environment;
+pub mod evaluation;
 pub mod event;
 pub mod id;
 pub mod nearest;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::attempt::EpochMetrics;
+use crate::evaluation::Score;
 use crate::event::Checkpoint;
 use crate::id::{SweepId, TrialId};
 use crate::num::Num;
@@ -53,6 +54,8 @@ pub struct PointRow {
     pub accuracy: Spread,
     /// Validation loss of the same epochs.
     pub loss: Spread,
+    /// Accuracy on the test images (0 to 1), by the final weights, where there are any. Never ranked by.
+    pub test: Spread,
     /// Trials of this point, by seed.
     pub trials: Vec<TrialRow>,
 }
@@ -72,6 +75,8 @@ pub struct TrialRow {
     pub epochs: u32,
     /// Hash of the final weights.
     pub weights: Option<String>,
+    /// What they make of the test images, if there are any.
+    pub test: Option<Score>,
 }
 
 /// The part of an epoch that does not depend on the machine's speed.
@@ -214,6 +219,8 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
     let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
     let spread =
         |pick: fn(&EpochMetrics) -> Num| Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>());
+    let test_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.test.as_deref();
+    let tests = indices.iter().filter(completed).filter_map(test_of).map(|score| score.accuracy.0);
     let labels = sweep.plan.labels(point).into_iter();
     PointRow {
         rank: None,
@@ -223,6 +230,7 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         seeds: indices.len() as u32,
         accuracy: spread(|metrics| metrics.val_accuracy),
         loss: spread(|metrics| metrics.val_loss),
+        test: Spread::of(&tests.collect::<Vec<_>>()),
         trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
     }
 }
@@ -237,6 +245,7 @@ fn trial_row(sweep: &Sweep, index: u32) -> TrialRow {
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
         epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
         weights: progress.and_then(|progress| progress.weights.clone()),
+        test: progress.and_then(|progress| progress.test.as_deref().cloned()),
     }
 }
 

@@ -117,7 +117,7 @@ impl Lab {
     }
 }
 
-const DONE: fn() -> Ending = || Ending::Done { early: false, weights: "w".into() };
+const DONE: fn() -> Ending = || Ending::Done { early: false, weights: "w".into(), test: None };
 
 #[test]
 fn the_first_trial_decides_and_an_agent_with_another_copy_gets_none() {

@@ -252,7 +252,7 @@ impl World {
                 let how = match how {
                     0..=3 => Ending::Failed(failure),
                     4 => Ending::Stopped,
-                    _ => Ending::Done { early: false, weights: "w".into() },
+                    _ => Ending::Done { early: false, weights: "w".into(), test: None },
                 };
                 let what = EffectKind::Ended { final_seq: running.written, how };
                 self.effect(agent, lease, what.clone());
@@ -262,7 +262,10 @@ impl World {
             }
             Op::LateEffect { agent, pick } => {
                 let Some((_, lease)) = self.old.get(usize::from(pick)).copied() else { return };
-                let what = EffectKind::Ended { final_seq: 0, how: Ending::Done { early: false, weights: "x".into() } };
+                let what = EffectKind::Ended {
+                    final_seq: 0,
+                    how: Ending::Done { early: false, weights: "x".into(), test: None },
+                };
                 let live = self.core.state().leased(lease).is_some();
                 let result = self.effect(agent_id(agent), lease, what);
                 assert!(live || matches!(result, None | Some(EffectResult::Fenced)), "a late end was accepted");
@@ -295,7 +298,7 @@ impl World {
                 for pick in 0..2 {
                     while let Some((lease, running)) = self.pick(agent, pick) {
                         if running.resume + running.written as u32 == EPOCHS {
-                            let how = Ending::Done { early: false, weights: "w".into() };
+                            let how = Ending::Done { early: false, weights: "w".into(), test: None };
                             let what = EffectKind::Ended { final_seq: running.written, how };
                             let result = self.effect(agent, lease, what);
                             if let Some(EffectResult::Gap { acked_seq }) = result {

@@ -69,7 +69,7 @@ fn kept(lease: Lease, epoch: u32, seq: u64) -> Event {
 }
 
 fn completed(lease: Lease, final_seq: u64) -> Event {
-    Event::TrialCompleted { lease, final_seq, early: false, weights: "w".into() }
+    Event::TrialCompleted { lease, final_seq, early: false, weights: "w".into(), test: None }
 }
 
 fn lost(lease: Lease) -> Event {

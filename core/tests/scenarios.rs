@@ -121,7 +121,7 @@ impl Lab {
     }
 
     fn done(&mut self, number: u128, lease: Lease, final_seq: u64) -> EffectResult {
-        let how = Ending::Done { early: false, weights: "w".into() };
+        let how = Ending::Done { early: false, weights: "w".into(), test: None };
         self.effect(number, lease, EffectKind::Ended { final_seq, how })
     }
 

@@ -3,6 +3,7 @@
 mod dataset;
 mod shape;
 mod verify;
+mod which;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::exit::EXIT_CODES;
 pub(crate) use dataset::{Dataset, DatasetOne};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use verify::VerifyResume;
+pub(crate) use which::Which;
 
 const AFTER: &str = "\
 Examples:
@@ -231,6 +233,9 @@ pub(crate) struct Show {
     /// Only trials in this phase; may be repeated
     #[arg(long, value_name = "PHASE")]
     pub(crate) phase: Vec<Phase>,
+    /// Show each class of a trial, and which is taken for which [default: best]
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "best")]
+    pub(crate) confusion: Option<Which>,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::command::dataset::DatasetFault;
+use crate::command::show::confusion::Nothing;
 use crate::command::verify_resume::Verdict;
 use crate::exit::Exit;
 
@@ -143,6 +144,9 @@ pub(crate) enum Fault {
     /// See there.
     #[error(transparent)]
     Dataset(#[from] DatasetFault),
+    /// See there.
+    #[error(transparent)]
+    Confusion(#[from] Nothing),
     /// A program could not be started or waited for.
     #[error("cannot run {}", path.display())]
     Program {
@@ -232,9 +236,10 @@ impl Fault {
             | Self::NoHome
             | Self::Verify(Verdict::NoSuchTrial { .. })
             | Self::Address { .. } => Exit::Usage,
-            Self::NoCheckpoint { .. } | Self::NoBest { .. } | Self::Dataset(DatasetFault::Unknown { .. }) => {
-                Exit::NotFound
-            }
+            Self::Confusion(Nothing::NotKept { .. })
+            | Self::NoCheckpoint { .. }
+            | Self::NoBest { .. }
+            | Self::Dataset(DatasetFault::Unknown { .. }) => Exit::NotFound,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
             Self::Exists { .. } => Exit::Refused,
@@ -248,6 +253,7 @@ impl Fault {
             | Self::ProgramMissing { .. }
             | Self::Verify(_)
             | Self::Dataset(_)
+            | Self::Confusion(_)
             | Self::Program { .. }
             | Self::NotReady { .. }
             | Self::Ended { .. }

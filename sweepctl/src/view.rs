@@ -4,6 +4,7 @@
 pub(crate) mod report;
 
 use serde::Serialize;
+use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 
 use crate::output;
@@ -119,6 +120,7 @@ pub(crate) struct TrialView {
     pub(crate) weights: Option<String>,
     pub(crate) seconds: f64,
     pub(crate) early: bool,
+    pub(crate) test: Option<Score>,
 }
 
 /// A sweep with a page of its trials.

@@ -187,7 +187,7 @@ impl Trainer for ScriptedTrainer {
                 }
                 if self.done >= self.script.epochs {
                     let weights = format!("{:016x}", Random(self.recipe.seed ^ self.recipe.lr.to_bits()).bits());
-                    let last = Body::Done(Done { final_seq, early: false, weights });
+                    let last = Body::Done(Done { final_seq, early: false, weights, test: None });
                     return self.gone(lines, Some(last), ExitKind::Code(0));
                 }
                 if !self.script.epoch.is_zero() {

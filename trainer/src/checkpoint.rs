@@ -17,6 +17,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sweep_core::attempt::{CheckpointKind, CheckpointLine};
+use sweep_core::evaluation::{Evaluations, HEADER_KEY};
 use sweep_core::num::Num;
 use sweep_core::recipe::Recipe;
 use sweep_core::recipe::plateau::PlateauState;
@@ -31,7 +32,7 @@ use crate::room::wait_for_room;
 /// Version of [`Header`] and of the tensor names.
 pub const FORMAT: u32 = 1;
 /// Metadata key of the header.
-const KEY: &str = "sweep";
+const KEY: &str = HEADER_KEY;
 /// Files of each kind that stay on disk: the newest may still be on its way to the agent's store
 /// when the next one is written.
 const KEPT: usize = 2;
@@ -53,6 +54,9 @@ pub struct Header {
     /// What the trial computes with, wherever it goes on.
     #[serde(default = "plain", skip_serializing_if = "is_plain")]
     pub numerics: Numerics,
+    /// What the network makes of the validation images, and at the end of the test images.
+    #[serde(default, skip_serializing_if = "Evaluations::is_empty")]
+    pub evaluations: Evaluations,
 }
 
 fn plain() -> Numerics {

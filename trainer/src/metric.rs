@@ -1,6 +1,8 @@
 //! Running sums of loss and accuracy that stay on the device, so that a step needs no wait for it.
 //! NaN is an outcome here, not an error: see [`Mean::is_finite`].
 
+use sweep_core::evaluation::{Confusion, Evaluation, Score};
+use sweep_core::num::Num;
 use tch::{Kind, Tensor};
 
 /// Sums over the batches of one pass.
@@ -10,6 +12,8 @@ pub struct Meter {
     correct: Tensor,
     /// Absent where five classes are all there are.
     among_five: Option<Tensor>,
+    /// (classes, classes taken for) of each batch, where they are wanted.
+    pairs: Option<Vec<(Tensor, Tensor)>>,
     images: i64,
 }
 
@@ -42,6 +46,7 @@ impl Meter {
             loss: Tensor::zeros([], (Kind::Double, device)),
             correct: none(),
             among_five: (classes > 5).then(none),
+            pairs: None,
             images: 0,
         }
     }
@@ -55,15 +60,24 @@ impl Meter {
         self.images = 0;
     }
 
+    /// Remembers from here on which class is taken for which; for [`Meter::evaluation`].
+    pub fn with_pairs(self) -> Self {
+        Self { pairs: Some(Vec::new()), ..self }
+    }
+
     /// Adds a batch: its mean loss (0-dimensional), logits `[n, classes]` and labels `[n]`.
     pub fn add(&mut self, loss: &Tensor, logits: &Tensor, labels: &Tensor) {
         let n = labels.size()[0];
         let _guard = tch::no_grad_guard();
         self.loss += loss.detach().to_kind(Kind::Double) * n;
-        self.correct += logits.detach().argmax(1, false).eq_tensor(labels).sum(Kind::Int64);
+        let taken_for = logits.detach().argmax(1, false);
+        self.correct += taken_for.eq_tensor(labels).sum(Kind::Int64);
         if let Some(among_five) = &mut self.among_five {
             let (_, likely) = logits.detach().topk(5, 1, true, false);
             *among_five += likely.eq_tensor(&labels.unsqueeze(1)).sum(Kind::Int64);
+        }
+        if let Some(pairs) = &mut self.pairs {
+            pairs.push((labels.copy(), taken_for));
         }
         self.images += n;
     }
@@ -106,6 +120,29 @@ impl Meter {
             top5: self.among_five.as_ref().map(share),
         }
     }
+
+    /// Waits for the device; the same numbers as [`Meter::mean`], and the confusions. `epoch` is that of
+    /// the weights.
+    pub fn evaluation(&self, epoch: u32) -> Evaluation {
+        let Mean { loss, accuracy, top5 } = self.mean();
+        let score = Score {
+            epoch,
+            images: self.images as u64,
+            loss: loss.into(),
+            accuracy: accuracy.into(),
+            top5: top5.map(Num),
+        };
+        let pairs = self.pairs.iter().flatten().flat_map(|(labels, taken_for)| numbers(labels).zip(numbers(taken_for)));
+        Evaluation { score, confusion: Confusion::count(pairs) }
+    }
+}
+
+/// Class numbers, on the host.
+fn numbers(classes: &Tensor) -> impl Iterator<Item = u32> + use<> {
+    let mut numbers = vec![0i64; classes.numel()];
+    let count = numbers.len();
+    classes.to_device(tch::Device::Cpu).contiguous().copy_data(&mut numbers, count);
+    numbers.into_iter().map(|class| class as u32)
 }
 
 #[cfg(test)]
@@ -117,11 +154,17 @@ mod tests {
         // Class c has the c-th highest logit of six.
         let logits = Tensor::from_slice(&[6f32, 5.0, 4.0, 3.0, 2.0, 1.0]).repeat([6, 1]);
         let labels = Tensor::arange(6, (Kind::Int64, tch::Device::Cpu));
-        let mut meter = Meter::new(6, tch::Device::Cpu);
+        let mut meter = Meter::new(6, tch::Device::Cpu).with_pairs();
         meter.add(&Tensor::from(2.0f32), &logits, &labels);
         meter.add(&Tensor::from(8.0f32), &logits.narrow(0, 0, 2), &labels.narrow(0, 4, 2));
         let mean = Mean { loss: 3.5, accuracy: 1.0 / 8.0, top5: Some(6.0 / 8.0) };
         assert_eq!(meter.mean(), mean);
+        let evaluation = meter.evaluation(9);
+        assert_eq!((evaluation.score.epoch, evaluation.score.images), (9, 8));
+        assert_eq!((evaluation.score.accuracy.0, evaluation.score.top5), (1.0 / 8.0, Some(Num(6.0 / 8.0))));
+        // Every image is taken for class 0.
+        let column = [(0, 0, 1), (1, 0, 1), (2, 0, 1), (3, 0, 1), (4, 0, 2), (5, 0, 2)];
+        assert_eq!(evaluation.confusion.cells(), column);
 
         let mut meter = Meter::new(5, tch::Device::Cpu);
         meter.add(&Tensor::from(2.0f32), &logits.narrow(1, 0, 5).narrow(0, 0, 5), &labels.narrow(0, 0, 5));

@@ -176,7 +176,20 @@ fn train(
         if is_best {
             emit(Body::Checkpoint(trial.save(CheckpointKind::Best, *seq, stop)?))?;
         }
+        if trial.is_over() {
+            // Before the checkpoint, so that an attempt that goes on from it does not look again.
+            trial.test(stop)?;
+        }
         emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
     }
-    Ok(Done { final_seq: *seq, early: trial.ended_early(), weights: trial.finish()? })
+    // Only an attempt that found every epoch done, and the test images not looked at, has this left.
+    if trial.test(stop)? {
+        emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
+    }
+    let test = trial.test_score().cloned().map(Box::new);
+    if let Some(test) = &test {
+        let (images, epoch, loss, right) = (test.images, test.epoch, test.loss.0, test.accuracy.0 * 100.0);
+        say(format_args!("{images} test images, weights of epoch {epoch}: loss {loss:.4}, accuracy {right:.2} %"));
+    }
+    Ok(Done { final_seq: *seq, early: trial.ended_early(), weights: trial.finish()?, test })
 }

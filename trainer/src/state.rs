@@ -216,12 +216,32 @@ impl State {
     /// The network at the end: the best state, if early stopping is on.
     pub(crate) fn finish(&mut self) -> &Model {
         if let Some(best) = self.best.take() {
-            let model = self.average.as_mut().map_or(&mut self.model, |average| &mut average.model);
-            let mut states = best.iter();
-            let fits = model.load(|_| states.next());
-            fits.expect("a snapshot has the tensors of its model, in order");
+            self.restore(&best);
         }
         self.shown()
+    }
+
+    /// Looks at the network that [`State::finish`] would give out now, and its epoch; what comes after can
+    /// still be saved.
+    pub(crate) fn as_finished<Seen>(&mut self, look: impl FnOnce(&Self, u32) -> Seen) -> Seen {
+        let earlier = self.position.watched.filter(|mark| mark.epoch != self.position.epoch);
+        let (Some(mark), Some(best)) = (earlier, self.best.take_if(|_| earlier.is_some())) else {
+            return look(self, self.position.epoch);
+        };
+        let newest = self.shown().snapshot();
+        self.restore(&best);
+        let seen = look(self, mark.epoch);
+        self.restore(&newest);
+        self.best = Some(best);
+        seen
+    }
+
+    /// Puts the network that is shown back into an earlier state of it.
+    fn restore(&mut self, snapshot: &[Tensor]) {
+        let model = self.average.as_mut().map_or(&mut self.model, |average| &mut average.model);
+        let mut states = snapshot.iter();
+        let fits = model.load(|_| states.next());
+        fits.expect("a snapshot has the tensors of its model, in order");
     }
 }
 

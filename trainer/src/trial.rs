@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
+use sweep_core::evaluation::{Evaluations, Score};
 use sweep_core::recipe::Recipe;
 use tch::{Device, Tensor};
 
@@ -11,8 +12,8 @@ use crate::augment::mix::Mixer;
 use crate::augment::{Normalise, Pipeline};
 use crate::checkpoint::{self, FORMAT, Header, Store};
 use crate::cost;
-use crate::data::Dataset;
 use crate::data::batches::{Batch, Batches};
+use crate::data::{Dataset, Item};
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::log::say;
@@ -31,6 +32,7 @@ const VAL_BATCH: u32 = 32;
 pub struct Trial<'a> {
     source: Source<'a>,
     state: State,
+    evaluations: Evaluations,
     store: Store,
 }
 
@@ -64,6 +66,7 @@ impl Source<'_> {
         store: &mut Store,
         kind: CheckpointKind,
         seq: u64,
+        evaluations: &Evaluations,
         stop: &Stop,
     ) -> Result<CheckpointLine, TrainError> {
         let header = Header {
@@ -73,10 +76,25 @@ impl Source<'_> {
             data: self.dataset.digest.clone(),
             position: state.position.clone(),
             numerics: state.numerics,
+            evaluations: evaluations.clone(),
         };
         let tensors = state.tensors(kind);
         let borrowed: Vec<_> = tensors.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
         store.write(kind, seq, &header, &borrowed, stop)
+    }
+
+    /// One pass over `items` that trains nothing.
+    fn look(&self, items: &[Item], state: &State, stop: &Stop) -> Result<Meter, TrainError> {
+        let mut meter = Meter::new(self.dataset.classes.len(), self.device).with_pairs();
+        let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
+        self.batches().plain(items, size, |Batch { images, labels, .. }| {
+            let _guard = tch::no_grad_guard();
+            stop.check()?;
+            let logits = state.infer(&images);
+            meter.add(&cross_entropy(&logits, &labels, 0.0), &logits, &labels);
+            Ok::<_, TrainError>(())
+        })?;
+        Ok(meter)
     }
 
     fn images_per_epoch(&self) -> usize {
@@ -101,6 +119,7 @@ impl<'a> Trial<'a> {
         let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
         Ok(Self {
             state: State::new(recipe, numerics, dataset.classes.len() as u32, device),
+            evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
             source: Source { recipe, dataset, pipeline, mixer, device, helper },
         })
@@ -123,6 +142,7 @@ impl<'a> Trial<'a> {
         if header.data != self.source.dataset.digest {
             return Err(invalid("the data set has changed since it was written".to_owned()));
         }
+        self.evaluations = header.evaluations;
         self.state.numerics = header.numerics;
         if Numerics::allowed(self.source.recipe).len() > 1 {
             say(format_args!("{} (as the checkpoint says)", header.numerics));
@@ -179,7 +199,7 @@ impl<'a> Trial<'a> {
         pace: &mut cost::Pace,
         mut look: impl FnMut(Look<'_>) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
-        let Self { source, state, store } = self;
+        let Self { source, state, evaluations, store } = self;
         let (recipe, steps) = (source.recipe, source.steps());
         let (epoch, done) = (state.position.epoch + 1, state.position.batch as usize);
         let every = u64::from(recipe.checkpoint_steps);
@@ -194,7 +214,7 @@ impl<'a> Trial<'a> {
             let due = stepped && every > 0 && step.is_multiple_of(every) && state.position.batch < steps.batches();
             if due && state.is_finite() {
                 state.count_batches(steps);
-                look(Look::Kept(source.keep(state, store, CheckpointKind::Last, seq, stop)?))?;
+                look(Look::Kept(source.keep(state, store, CheckpointKind::Last, seq, evaluations, stop)?))?;
             }
             pace.step();
             Ok(())
@@ -209,28 +229,43 @@ impl<'a> Trial<'a> {
     }
 
     /// One pass over the validation images.
-    pub fn evaluate(&self, stop: &Stop) -> Result<Mean, TrainError> {
-        let _guard = tch::no_grad_guard();
-        let source = &self.source;
-        let mut meter = Meter::new(source.dataset.classes.len(), source.device);
-        let size = source.recipe.batch_size.max(VAL_BATCH) as usize;
-        source.batches().val(size, |Batch { images, labels, .. }| {
-            stop.check()?;
-            let logits = self.state.infer(&images);
-            meter.add(&cross_entropy(&logits, &labels, 0.0), &logits, &labels);
-            Ok::<_, TrainError>(())
-        })?;
+    pub fn evaluate(&mut self, stop: &Stop) -> Result<Mean, TrainError> {
+        let meter = self.source.look(&self.source.dataset.val, &self.state, stop)?;
+        self.evaluations.last = Some(meter.evaluation(self.epoch()));
         Ok(meter.mean())
+    }
+
+    /// One pass over the test images by the weights that [`Trial::finish`] gives out, the first time it is
+    /// called in the life of the trial: what a checkpoint remembers is not looked at again. Returns
+    /// whether it looked.
+    pub fn test(&mut self, stop: &Stop) -> Result<bool, TrainError> {
+        let source = &self.source;
+        if source.dataset.test.is_empty() || self.evaluations.test.is_some() {
+            return Ok(false);
+        }
+        let look =
+            |state: &State, epoch| source.look(&source.dataset.test, state, stop).map(|meter| meter.evaluation(epoch));
+        self.evaluations.test = Some(self.state.as_finished(look)?);
+        Ok(true)
+    }
+
+    /// What [`Trial::test`] found, now or in an earlier attempt.
+    pub fn test_score(&self) -> Option<&Score> {
+        self.evaluations.test.as_ref().map(|test| &test.score)
     }
 
     /// Notes the epoch's validation; returns whether its accuracy is the best so far.
     pub fn note(&mut self, val: &Mean) -> bool {
-        self.state.note(self.source.recipe, val)
+        let is_best = self.state.note(self.source.recipe, val);
+        if is_best {
+            self.evaluations.best = self.evaluations.last.clone();
+        }
+        is_best
     }
 
     /// Writes a checkpoint of the state after the last epoch.
     pub fn save(&mut self, kind: CheckpointKind, seq: u64, stop: &Stop) -> Result<CheckpointLine, TrainError> {
-        self.source.keep(&self.state, &mut self.store, kind, seq, stop)
+        self.source.keep(&self.state, &mut self.store, kind, seq, &self.evaluations, stop)
     }
 
     /// Restores the best state if early stopping is on, and returns the digest of the final weights.

@@ -41,7 +41,7 @@ fn pass(recipe: &Recipe, dataset: &Dataset, size: usize, helper: bool, mut look:
         Ok::<_, tch::TchError>(())
     });
     let mut val = Vec::new();
-    let all = batches.val(size, |batch| {
+    let all = batches.plain(&dataset.val, size, |batch| {
         val.extend(images(&batch));
         Ok::<_, tch::TchError>(())
     });

@@ -68,7 +68,7 @@ fn a_manifest_is_the_same_data_set_as_the_folders_it_describes() {
 }
 
 #[test]
-fn a_manifest_without_splits_is_split_and_rows_of_a_test_set_are_kept_out() {
+fn a_manifest_without_splits_is_split_and_rows_of_a_test_set_are_kept_apart() {
     let bench = Bench::new();
     let root = bench.data().join("d");
     folder_of_images(&root.join("images"), 3, 10);
@@ -90,6 +90,7 @@ fn a_manifest_without_splits_is_split_and_rows_of_a_test_set_are_kept_out() {
     fs::write(root.join("manifest.csv"), some).unwrap();
     let dataset = open(&bench, r#""val_fraction":0.3"#).unwrap();
     assert_eq!((dataset.train.len(), dataset.val.len()), (15, 6), "7 of each class, 2 held out");
+    assert_eq!(dataset.test.iter().map(|item| item.class).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
 }
 
 #[test]

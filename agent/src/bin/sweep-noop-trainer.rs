@@ -105,7 +105,7 @@ fn train(folder: &Path) -> io::Result<()> {
         }
     }
     let weights = Uuid::new_v5(&Uuid::NAMESPACE_OID, run.content(epochs, best).as_bytes()).simple().to_string();
-    let done = Done { final_seq: seq, early: false, weights };
+    let done = Done { final_seq: seq, early: false, weights, test: None };
     line(&mut out, Body::Done(done));
     run.write(&mut out)?;
     if let Some(linger) = number("SWEEP_NOOP_LINGER_MS") {

@@ -59,7 +59,7 @@ impl Trainer for NoopTrainer {
                 top5: None,
                 cost: None,
             })),
-            line(Body::Done(Done { final_seq: 1, early: false, weights: String::new() })),
+            line(Body::Done(Done { final_seq: 1, early: false, weights: String::new(), test: None })),
         ];
         let exit = Exit { how: ExitKind::Code(0), words: String::new() };
         ready(News::Gone { lines, exit }).boxed()

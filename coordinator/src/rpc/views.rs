@@ -10,7 +10,7 @@ use sweep_core::state::TrialRef;
 use sweep_core::state::agent::Agent;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::v1::{
-    AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, SlotSummary, SweepSummary, TrialSummary,
+    AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, Score, SlotSummary, SweepSummary, TrialSummary,
 };
 
 use crate::books::epochs;
@@ -122,6 +122,7 @@ pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
             .map(|kept| Checkpoint::from(&kept.checkpoint)),
         weights: progress.and_then(|progress| progress.weights.clone()).unwrap_or_default(),
         seconds: spent as f64 / 1e6,
+        test: progress.and_then(|progress| progress.test.as_deref()).map(Score::from),
         early: trial.phase == sweep_core::state::trial::Phase::Completed { early: true },
     }
 }

@@ -174,7 +174,7 @@ pub(crate) fn metrics(seq: u64, accuracy: f64) -> EpochMetrics {
 /// All epochs of a trial and its end.
 pub(crate) fn done(lease: Lease, epochs: u64) -> [Effect; 2] {
     let records = (1..=epochs).map(|seq| metrics(seq, 0.25 * seq as f64)).collect();
-    let how = Ending::Done { early: false, weights: "00".to_owned() };
+    let how = Ending::Done { early: false, weights: "00".to_owned(), test: None };
     [EffectKind::Metrics(records), EffectKind::Ended { final_seq: epochs, how }].map(|what| Effect { lease, what })
 }
 

@@ -65,7 +65,7 @@ fn keep(step: &mut Step<'_>, lease: Lease, checkpoint: Checkpoint, acked_seq: u6
 
 fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
     let event = match how {
-        Ending::Done { early, weights } => Event::TrialCompleted { lease, final_seq, early, weights },
+        Ending::Done { early, weights, test } => Event::TrialCompleted { lease, final_seq, early, weights, test },
         Ending::Stopped => Event::LeaseLost { lease, cause: LossCause::Stopped },
         Ending::Failed(failure) => failed(step, lease, failure),
     };

@@ -64,9 +64,9 @@ impl State {
                     (trial.own_failures, trial.failures) = (0, 0);
                 });
             }
-            Event::TrialCompleted { lease, early, weights, .. } => {
+            Event::TrialCompleted { lease, early, weights, test, .. } => {
                 if let Some(at) = self.end_lease(*lease, now) {
-                    self.trial_mut(at).progress_mut().complete(weights);
+                    self.trial_mut(at).progress_mut().complete(weights, test.as_deref());
                     self.set_phase(at, Phase::Completed { early: *early }, now);
                 }
             }

@@ -1,6 +1,7 @@
 //! One trial: its phase, its progress, its checkpoints.
 
 use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt};
 use crate::time::Timestamp;
@@ -98,6 +99,8 @@ pub struct Progress {
     pub spent: i64,
     /// Hash of the final weights.
     pub weights: Option<String>,
+    /// The test images, if there are any, by the final weights.
+    pub test: Option<Box<Score>>,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
     /// When the trial ended.
@@ -152,8 +155,9 @@ impl Progress {
     }
 
     /// The trial is over for good: what a next attempt would need is let go.
-    pub(super) fn complete(&mut self, weights: &str) {
+    pub(super) fn complete(&mut self, weights: &str, test: Option<&Score>) {
         self.weights = Some(weights.to_owned());
+        self.test = test.cloned().map(Box::new);
         if let Some(kept) = &mut self.last_checkpoint {
             (kept.last, kept.best, kept.best_checkpoint) = (None, None, None);
         }

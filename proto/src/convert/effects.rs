@@ -43,7 +43,11 @@ impl TryFrom<&v1::Effect> for Effect {
 impl From<&Ending> for How {
     fn from(how: &Ending) -> Self {
         match how {
-            Ending::Done { early, weights } => Self::Done(v1::Done { early: *early, weights: weights.clone() }),
+            Ending::Done { early, weights, test } => Self::Done(v1::Done {
+                early: *early,
+                weights: weights.clone(),
+                test: test.as_deref().map(v1::Score::from),
+            }),
             Ending::Stopped => Self::Stopped(v1::Stopped {}),
             Ending::Failed(failure) => Self::Failed(v1::Failure {
                 class: failure.class.as_str().to_owned(),
@@ -58,7 +62,11 @@ impl TryFrom<&How> for Ending {
     type Error = ConvertError;
     fn try_from(how: &How) -> Result<Self, ConvertError> {
         Ok(match how {
-            How::Done(done) => Self::Done { early: done.early, weights: done.weights.clone() },
+            How::Done(done) => Self::Done {
+                early: done.early,
+                weights: done.weights.clone(),
+                test: done.test.as_ref().map(|score| Box::new(score.into())),
+            },
             How::Stopped(_) => Self::Stopped,
             How::Failed(failure) => Self::Failed(Failure {
                 class: class(&failure.class)?,
@@ -111,6 +119,7 @@ impl TryFrom<v1::EffectResult> for EffectResult {
 mod tests {
     use super::*;
     use sweep_core::attempt::{CheckpointKind, EpochCost, Top5};
+    use sweep_core::evaluation::Score;
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};
     use sweep_core::num::Num;
@@ -134,13 +143,15 @@ mod tests {
             top5: Some(Top5 { train: odd, val: val_accuracy }),
             cost: Some(Box::new(EpochCost { step_ms: seconds, data_wait: odd, peak_memory: Some(1 << 40) })),
         }];
+        let test = Some(Box::new(Score { epoch: 3, images: 9, loss: odd, accuracy: Num(0.5), top5: Some(Num(0.75)) }));
         let checkpoint = Checkpoint { kind: CheckpointKind::Best, epoch: 1, seq: 1, sha256: "0f".repeat(32), bytes: 7 };
         let failure =
             Failure { class: FailureClass::OutOfMemory, reason: "oom".to_owned(), message: "too much".to_owned() };
         let kinds = [
             EffectKind::Metrics(epochs),
             EffectKind::Checkpoint(checkpoint),
-            EffectKind::Ended { final_seq: 1, how: Ending::Done { early: true, weights: "ab".to_owned() } },
+            EffectKind::Ended { final_seq: 1, how: Ending::Done { early: true, weights: "ab".to_owned(), test: None } },
+            EffectKind::Ended { final_seq: 1, how: Ending::Done { early: false, weights: String::new(), test } },
             EffectKind::Ended { final_seq: 1, how: Ending::Stopped },
             EffectKind::Ended { final_seq: 1, how: Ending::Failed(failure) },
         ];

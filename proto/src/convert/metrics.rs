@@ -1,6 +1,7 @@
 //! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
 
 use sweep_core::attempt::{CheckpointKind, EpochCost, EpochMetrics, Top5};
+use sweep_core::evaluation::Score;
 use sweep_core::event::Checkpoint;
 use sweep_core::num::Num;
 
@@ -56,6 +57,30 @@ impl From<&EpochCost> for v1::EpochCost {
 impl From<&v1::EpochCost> for EpochCost {
     fn from(cost: &v1::EpochCost) -> Self {
         Self { step_ms: Num(cost.step_ms), data_wait: Num(cost.data_wait), peak_memory: cost.peak_memory }
+    }
+}
+
+impl From<&Score> for v1::Score {
+    fn from(score: &Score) -> Self {
+        Self {
+            epoch: score.epoch,
+            images: score.images,
+            loss: score.loss.0,
+            accuracy: score.accuracy.0,
+            top5: score.top5.map(|top5| top5.0),
+        }
+    }
+}
+
+impl From<&v1::Score> for Score {
+    fn from(score: &v1::Score) -> Self {
+        Self {
+            epoch: score.epoch,
+            images: score.images,
+            loss: Num(score.loss),
+            accuracy: Num(score.accuracy),
+            top5: score.top5.map(Num),
+        }
     }
 }
 

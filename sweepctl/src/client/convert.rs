@@ -1,6 +1,7 @@
 //! Generated types into plain values. Total: what a newer coordinator adds is passed over, and what
 //! an older one leaves out is empty.
 
+use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 use sweep_proto::v1;
 
@@ -110,6 +111,7 @@ impl From<v1::TrialSummary> for TrialView {
             weights: filled(trial.weights),
             seconds: if trial.seconds.is_finite() { trial.seconds } else { 0.0 },
             early: trial.early,
+            test: trial.test.as_ref().map(Score::from),
         }
     }
 }

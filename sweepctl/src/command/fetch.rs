@@ -53,7 +53,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Fetch) -> Result<(), 
 }
 
 /// A trial by its id, else the best of a sweep.
-async fn trial(client: &Client, what: &str) -> Result<TrialPageView, Fault> {
+pub(super) async fn trial(client: &Client, what: &str) -> Result<TrialPageView, Fault> {
     let not_a_trial = match client.show_trial(what).await {
         Err(fault) if fault.is_not_found() || fault.is_malformed() => fault,
         other => return other,

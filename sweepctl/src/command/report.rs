@@ -32,7 +32,9 @@ fn people(out: &Out, report: &ReportView) -> Result<(), Fault> {
 fn ranking(report: &ReportView) -> Table {
     let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
     let paths = paths.iter().map(|(path, _)| path.as_str());
-    let after = ["n", "val accuracy %", "val loss", "best %", ""];
+    let tested = report.points.iter().any(|point| point.test.n > 0);
+    let test = if tested { ["test accuracy %"].as_slice() } else { &[] };
+    let after = [&["n", "val accuracy %", "val loss", "best %"], test, &[""]].concat();
     let mut table = Table::new(["rank"].into_iter().chain(paths).chain(after));
     for point in &report.points {
         let rank = point.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string());
@@ -43,8 +45,9 @@ fn ranking(report: &ReportView) -> Table {
             Cell::number(accuracy(&point.accuracy)),
             Cell::number(loss(&point.loss)),
             Cell::number(point.accuracy.max.map_or_else(|| "-".to_owned(), |best| percent(best.0))),
-            Cell::new(if point.baseline { "baseline" } else { "" }),
         ]);
+        cells.extend(tested.then(|| Cell::number(accuracy(&point.test))));
+        cells.push(Cell::new(if point.baseline { "baseline" } else { "" }));
         if point.rank == Some(1) {
             cells = cells.into_iter().map(Cell::bold).collect();
         }
@@ -71,6 +74,9 @@ fn summary(report: &ReportView) -> String {
     let mut text = String::new();
     let mut line = |words: String| text += &format!("{words}\n");
     line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
+    if report.points.iter().any(|point| point.test.n > 0) {
+        line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
+    }
     if report.points.iter().any(|point| point.accuracy.n == 1) {
         line("n = 1: single run: no spread known".to_owned());
     }
@@ -117,16 +123,27 @@ fn settings(point: &PointView) -> String {
 fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
     let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
     let paths: Vec<&str> = paths.iter().map(|(path, _)| path.as_str()).collect();
-    let after =
-        ["seeds", "n", "accuracy_mean", "accuracy_std", "accuracy_min", "accuracy_max", "loss_mean", "loss_std"];
+    const AFTER: [&str; 11] = [
+        "seeds",
+        "n",
+        "accuracy_mean",
+        "accuracy_std",
+        "accuracy_min",
+        "accuracy_max",
+        "loss_mean",
+        "loss_std",
+        "test_n",
+        "test_mean",
+        "test_std",
+    ];
     out.write(|to| {
-        csv_row(to, ["rank", "point", "baseline"].into_iter().chain(paths).chain(after))?;
+        csv_row(to, ["rank", "point", "baseline"].into_iter().chain(paths).chain(AFTER))?;
         for point in &report.points {
             let text = |value: Option<sweep_core::num::Num>| value.map(|value| value.to_string()).unwrap_or_default();
             let rank = point.rank.map(|rank| rank.to_string()).unwrap_or_default();
             let before = [rank, point.point.to_string(), point.baseline.to_string()];
             let labels = point.settings.iter().map(|(_, label)| label.clone());
-            let (accuracy, loss) = (point.accuracy, point.loss);
+            let (accuracy, loss, test) = (point.accuracy, point.loss, point.test);
             let after = [
                 point.seeds.to_string(),
                 accuracy.n.to_string(),
@@ -136,6 +153,9 @@ fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
                 text(accuracy.max),
                 text(loss.mean),
                 text(loss.std),
+                test.n.to_string(),
+                text(test.mean),
+                text(test.std),
             ];
             csv_row(to, before.into_iter().chain(labels).chain(after))?;
         }

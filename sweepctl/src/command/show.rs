@@ -1,5 +1,6 @@
 //! `show`: a sweep with its trials, or a trial with its curve.
 
+pub(crate) mod confusion;
 mod trial;
 
 use crate::cli::{Format, Phase, Show};
@@ -15,6 +16,9 @@ const PAGE: u32 = 1_000;
 
 /// Shows what a name stands for: a sweep, else a trial.
 pub(crate) async fn run(out: &Out, client: &Client, args: &Show) -> Result<(), Fault> {
+    if let Some(which) = args.confusion {
+        return confusion::run(out, client, &args.what, which).await;
+    }
     // Scripts and filters want everything; people want a look.
     let everything = args.trials || (out.format != Format::Table && args.limit.is_none());
     let limit = if everything { u64::MAX } else { args.limit.unwrap_or(USUAL) };
@@ -140,8 +144,18 @@ fn trials(page: &PageView) -> Table {
 fn csv(out: &Out, page: &PageView) -> Result<(), Fault> {
     out.write(|to| {
         let paths = page.paths.iter().map(String::as_str);
-        let after =
-            ["seed", "phase", "attempt", "epoch", "epochs", "val_accuracy", "best_accuracy", "reason", "weights"];
+        let after = [
+            "seed",
+            "phase",
+            "attempt",
+            "epoch",
+            "epochs",
+            "val_accuracy",
+            "best_accuracy",
+            "reason",
+            "weights",
+            "test_accuracy",
+        ];
         csv_row(to, ["index", "trial"].into_iter().chain(paths).chain(after))?;
         for trial in &page.trials {
             let accuracy = |epoch: &Option<EpochView>| {
@@ -157,6 +171,7 @@ fn csv(out: &Out, page: &PageView) -> Result<(), Fault> {
                 accuracy(&trial.best),
                 trial.failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default(),
                 trial.weights.clone().unwrap_or_default(),
+                trial.test.as_ref().map(|test| test.accuracy.to_string()).unwrap_or_default(),
             ];
             let before = [trial.index.to_string(), trial.trial.clone()];
             csv_row(to, before.into_iter().chain(trial.labels.iter().cloned()).chain(after))?;

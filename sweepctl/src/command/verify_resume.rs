@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sweep_core::attempt::{
-    Body, CHECKPOINT_DIR, CheckpointKind, EVENTS_FILE, EpochMetrics, LOG_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL,
-    Resume, Work,
+    Body, CHECKPOINT_DIR, CheckpointKind, Done, EVENTS_FILE, EpochMetrics, LOG_FILE, Line, ORDER_FILE, OrderFile,
+    PROTOCOL, Resume, Work,
 };
 use sweep_core::environment;
 use sweep_core::id::Lease;
@@ -58,7 +58,7 @@ pub(crate) enum Verdict {
 struct Told {
     epochs: Vec<EpochMetrics>,
     last: Option<Resume>,
-    weights: Option<String>,
+    done: Option<Done>,
     /// Why it could not go on.
     failed: Option<String>,
 }
@@ -98,7 +98,7 @@ pub(crate) fn run(out: &Out, args: &VerifyResume) -> Result<(), Fault> {
 
     let (mut epochs, mut resume, mut kills) = (Vec::new(), None, Vec::new());
     let mut random = args.seed;
-    let weights = loop {
+    let done = loop {
         let left = args.kills.saturating_sub(kills.len() as u32);
         let moment = (left > 0).then(|| time.mul_f64(unit(&mut random) / f64::from(args.kills)));
         let name = format!("killed-{}", kills.len());
@@ -115,17 +115,23 @@ pub(crate) fn run(out: &Out, args: &VerifyResume) -> Result<(), Fault> {
         break complete(told)?.1;
     };
     let differing = differing(&whole.0, &epochs);
-    let same = differing.is_empty() && weights == whole.1;
+    let weights = &done.weights;
+    let same = differing.is_empty() && *weights == whole.1.weights && done.test == whole.1.test;
     if out.format == Format::Json {
         out.json(&json!({
             "same": same, "epochs": whole.0.len(), "killed_in_epochs": kills, "differing_epochs": differing,
-            "weights": [whole.1, weights],
+            "weights": [whole.1.weights, weights], "test": [whole.1.test, done.test],
         }))?;
     } else {
         let killed = count(kills.len(), "kill");
         let verdict = match same {
-            true => format!("the same bits after {killed}: {}, weights {}\n", count(whole.0.len(), "epoch"), whole.1),
-            false => format!("DIFFERENT after {killed}: epochs {differing:?}, weights {} and {weights}\n", whole.1),
+            true => format!("the same bits after {killed}: {}, weights {weights}\n", count(whole.0.len(), "epoch")),
+            false => {
+                let (first, test) = (&whole.1.weights, [&whole.1.test, &done.test]);
+                format!(
+                    "DIFFERENT after {killed}: epochs {differing:?}, weights {first} and {weights}, test {test:?}\n"
+                )
+            }
         };
         out.print(verdict)?;
     }
@@ -139,10 +145,10 @@ fn settings(plan: &sweep_core::plan::Plan, index: u32) -> String {
     safe(&labels.chain([seed]).collect::<Vec<_>>().join(" ")).into_owned()
 }
 
-/// The epochs and weights of a process that came to its end.
-fn complete(told: Told) -> Result<(Vec<EpochMetrics>, String), Fault> {
-    match told.weights {
-        Some(weights) => Ok((told.epochs, weights)),
+/// The epochs and the final line of a process that came to its end.
+fn complete(told: Told) -> Result<(Vec<EpochMetrics>, Done), Fault> {
+    match told.done {
+        Some(done) => Ok((told.epochs, done)),
         None => {
             let why = told.failed.unwrap_or_else(|| "it left no final line".to_owned());
             Err(Verdict::TrainerFailed { why }.into())
@@ -235,7 +241,7 @@ fn kill_after(trainer: &mut Child, folder: &Path, moment: Duration) -> io::Resul
 fn read(folder: &Path) -> Told {
     let text = fs::read_to_string(folder.join(EVENTS_FILE)).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    let mut told = Told { epochs: Vec::new(), last: None, weights: None, failed: None };
+    let mut told = Told { epochs: Vec::new(), last: None, done: None, failed: None };
     let mut best = None;
     for line in lines {
         match line.body {
@@ -249,7 +255,7 @@ fn read(folder: &Path) -> Told {
                     }
                 }
             }
-            Body::Done(done) => told.weights = Some(done.weights),
+            Body::Done(done) => told.done = Some(done),
             Body::Failed(failed) => told.failed = Some(format!("{}: {}", failed.reason, failed.message)),
             Body::Stopped(_) => told.failed = Some("it was stopped from outside".to_owned()),
             Body::Started(_) | Body::Step(_) => {}

@@ -30,11 +30,13 @@ pub(crate) struct PointView {
     pub(crate) seeds: u32,
     pub(crate) accuracy: SpreadView,
     pub(crate) loss: SpreadView,
+    #[serde(default)]
+    pub(crate) test: SpreadView,
     pub(crate) trials: Vec<PointTrialView>,
 }
 
 /// Mean and spread.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct SpreadView {
     pub(crate) n: u32,
     pub(crate) mean: Option<Num>,
@@ -53,6 +55,8 @@ pub(crate) struct PointTrialView {
     pub(crate) best: Option<ResultView>,
     pub(crate) epochs: u32,
     pub(crate) weights: Option<String>,
+    #[serde(default)]
+    pub(crate) test: Option<serde_json::Value>,
 }
 
 /// The epoch that counts.

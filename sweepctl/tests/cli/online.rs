@@ -146,6 +146,33 @@ fn show_gives_a_trial_with_its_curve() {
 }
 
 #[test]
+fn show_tells_which_class_is_taken_for_which() {
+    let bench = Bench::new();
+    let short = sweeps::trial_id(0).short();
+    let ran = bench.run(&["show", "--confusion", &short]).expect(0).tells("a row for each class");
+    assert!(
+        ran.out.starts_with("400 validation images, weights of epoch 7: accuracy 88.25 %, top-5 99.50 %, loss 0.5"),
+        "{ran:#?}"
+    );
+    assert!(ran.out.contains("church (17)") && !ran.out.contains('\x1b'), "{ran:#?}");
+    let json = bench.run(&["show", &short, "--confusion=test", "--json"]).expect(0).json();
+    assert_eq!((&json["which"], &json["epoch"], &json["images"]), (&"test".into(), &9.into(), &400.into()));
+    assert_eq!(
+        json["classes"][0],
+        serde_json::json!({
+            "class": "tench", "images": 134, "right": 117, "accuracy": 117.0 / 134.0, "taken_for": "church", "taken_for_images": 17,
+        })
+    );
+    assert_eq!(json["confusion"], serde_json::json!([[117, 0, 17], [0, 116, 17], [0, 0, 133]]));
+    // A sweep stands for its best trial.
+    let csv = bench.run(&["show", sweeps::NAME, "--confusion", "--csv"]).expect(0);
+    assert!(csv.out.starts_with("class,taken_for,images\ntench,tench,117\ntench,church,17\n"), "{csv:#?}");
+    bench.run(&["show", &short, "--confusion=last"]).expect(3).tells("no evaluation `last`").tells("earlier release");
+    bench.run(&["show", &sweeps::trial_id(1).short(), "--confusion"]).expect(3).tells("no best checkpoint");
+    bench.run(&["show", &short]).expect(0).says("88.25 % of 400 images, loss 0.5000, weights of epoch 1");
+}
+
+#[test]
 fn what_does_not_exist_is_3_and_a_refusal_is_7() {
     let bench = Bench::new();
     for verb in ["show", "watch", "cancel", "retry", "report", "audit"] {
@@ -233,6 +260,8 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         "diverged, nan_loss: the loss is not a number since epoch 2",
         "5 attempts, 12 min 34 s of slot time, 6 min 40 s from submission to end",
         "1/2",
+        "89.00 ± 2.12",
+        "points are not ranked by it",
     ] {
         assert!(ran.out.contains(text), "no {text:?} in\n{}", ran.out);
     }

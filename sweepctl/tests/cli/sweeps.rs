@@ -1,5 +1,6 @@
 //! Canned answers: one sweep with three trials, in the coordinator's own types.
 
+use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Score};
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
@@ -19,9 +20,24 @@ pub(crate) fn trial_id(index: u32) -> TrialId {
     TrialId::derive(sweep_id(), &format!("trial {index}"))
 }
 
-/// The bytes of the best checkpoint.
+/// The bytes of the best checkpoint: a header that is longer than the first chunk of a download, and numbers.
 pub(crate) fn weights() -> Vec<u8> {
-    (0..WEIGHTS as u32).map(|at| (at % 251) as u8).collect()
+    let score = |epoch: u32, top5: Option<f64>| {
+        let top5 = top5.map(Num);
+        Score { epoch, images: 400, loss: Num(0.5), accuracy: Num(0.8825), top5 }
+    };
+    let confusion =
+        Confusion::count((0..400).map(|image: u32| (image % 3, if image % 8 == 1 { 2 } else { image % 3 })));
+    let best = Some(Evaluation { score: score(7, Some(0.995)), confusion: confusion.clone() });
+    let test = Some(Evaluation { score: score(9, None), confusion });
+    let header = serde_json::json!({
+        "classes": ["tench", "cassette\u{1b}[2J player", "church"],
+        "evaluations": Evaluations { last: None, best, test },
+        "padding": " ".repeat(1 << 20),
+    });
+    let header = serde_json::json!({ "__metadata__": { HEADER_KEY: header.to_string() } }).to_string();
+    let head = (header.len() as u64).to_le_bytes().into_iter().chain(header.into_bytes());
+    head.chain((0..WEIGHTS as u32).map(|at| (at % 251) as u8)).take(WEIGHTS).collect()
 }
 
 /// A summary with this many trials completed, failed and running, of four.
@@ -97,6 +113,8 @@ pub(crate) fn trial(index: u32, sha256: &str) -> v1::TrialSummary {
                 bytes: WEIGHTS as u64,
             });
             trial.weights = "ab".repeat(32);
+            trial.last_checkpoint = trial.best_checkpoint.clone();
+            trial.test = Some(v1::Score { epoch: 1, images: 400, loss: 0.5, accuracy: 0.8825, top5: None });
         }
         "running" => {
             trial.host = "gpu-7".to_owned();
@@ -126,6 +144,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         best: Some(row(1)),
         epochs: 5,
         weights: Some("ab".repeat(32)),
+        test: None,
     };
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
         rank: Some(rank),
@@ -135,6 +154,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         seeds: 2,
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
+        test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
         trials: vec![trial_row(2 * point, "completed"), trial_row(2 * point + 1, "completed")],
     };
     let kind = sweep_core::attempt::CheckpointKind::Best;

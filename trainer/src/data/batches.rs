@@ -103,9 +103,10 @@ impl Batches<'_> {
         self.feed(&items, done, batch_size, make, step)
     }
 
-    /// Calls `step` with every validation batch, in the order of the files.
-    pub fn val<E: Send + From<TchError>>(
+    /// Calls `step` with batches of `items` as they are, in their order.
+    pub fn plain<E: Send + From<TchError>>(
         &self,
+        items: &[Item],
         batch_size: usize,
         step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -114,7 +115,7 @@ impl Batches<'_> {
                 self.normalise.square(picture(&self.dataset.square, item), out);
             })
         };
-        self.feed(&self.dataset.val, 0, batch_size, make, step)
+        self.feed(items, 0, batch_size, make, step)
     }
 
     fn host<'i>(

@@ -28,7 +28,7 @@ pub enum Side {
     Train,
     /// Measured on after each epoch.
     Val,
-    /// Kept apart; no trial looks at it.
+    /// Kept apart; each trial looks at it once, at its end.
     Test,
 }
 

@@ -65,6 +65,8 @@ pub struct Listing {
     pub train: Vec<Entry>,
     /// Validation images; `None` when there is no validation folder.
     pub val: Option<Vec<Entry>>,
+    /// Test images; without any there is no test.
+    pub test: Vec<Entry>,
 }
 
 /// The folder of `dataset`: a plain name below one of `roots`, or an absolute path inside one.
@@ -148,8 +150,14 @@ struct Scan<'a, 'j> {
 impl Scan<'_, '_> {
     fn folders(&mut self, train: &str, val: Option<&str>) -> Result<Listing, TrainError> {
         let classes = self.class_names(Path::new(train))?;
-        let mut listing =
-            Listing { root: self.root.to_path_buf(), layout: Layout::Folder, train: Vec::new(), val: None, classes };
+        let mut listing = Listing {
+            root: self.root.to_path_buf(),
+            layout: Layout::Folder,
+            train: Vec::new(),
+            val: None,
+            test: Vec::new(),
+            classes,
+        };
         for (class, name) in (0..).zip(&listing.classes) {
             let folder = Path::new(train).join(name);
             listing.train.extend(self.images(&folder, class)?);
@@ -157,7 +165,17 @@ impl Scan<'_, '_> {
         if let Some(val) = val {
             listing.val = Some(self.val_folders(Path::new(val), &listing.classes)?);
         }
+        if !train.is_empty() {
+            listing.test = self.test_folders(&listing.classes)?;
+        }
         Ok(listing)
+    }
+
+    /// `test/<class>/*`. Test images that nobody has labelled, such as Tiny ImageNet's, are passed over.
+    fn test_folders(&mut self, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
+        let test = Path::new("test");
+        let labelled = classes.iter().any(|name| self.root.join(test).join(name).is_dir());
+        if labelled { self.val_folders(test, classes) } else { Ok(Vec::new()) }
     }
 
     fn val_folders(&mut self, val: &Path, classes: &[String]) -> Result<Vec<Entry>, TrainError> {
@@ -200,7 +218,8 @@ impl Scan<'_, '_> {
         } else {
             None
         };
-        Ok(Listing { root: self.root.to_path_buf(), layout: Layout::TinyImagenet, classes, train, val })
+        let test = self.test_folders(&classes)?;
+        Ok(Listing { root: self.root.to_path_buf(), layout: Layout::TinyImagenet, classes, train, val, test })
     }
 
     /// `val/images/*`, labelled by the first two columns of `val/val_annotations.txt`.

@@ -28,12 +28,12 @@ pub(super) fn read(root: &Path, roots: &[PathBuf], judge: &mut Judge<'_>) -> Res
     let (path_at, label_at) = (rows.column(PATH)?, rows.column("label")?);
     let split_at = rows.find("split");
     let mut files = Files { root, roots, lines: BTreeMap::new(), parents: HashSet::new() };
-    let (mut train, mut val) = (Vec::new(), Vec::new());
+    let (mut train, mut val, mut test) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let side = match split_at.map(|at| row.text(at, "split")).transpose()? {
-            None | Some("train") => Some(&mut train),
-            Some("val" | "valid" | "validation") => Some(&mut val),
-            Some("test") => None,
+            None | Some("train") => &mut train,
+            Some("val" | "valid" | "validation") => &mut val,
+            Some("test") => &mut test,
             Some(other) => return Err(row.wrong(LineTrouble::Split(other.to_owned()))),
         };
         let entry = match files.entry(&row, path_at) {
@@ -44,9 +44,7 @@ pub(super) fn read(root: &Path, roots: &[PathBuf], judge: &mut Judge<'_>) -> Res
             }
         };
         let label = row.text(label_at, "label")?.to_owned();
-        if let Some(side) = side {
-            side.push(Read { entry, label, line: row.line() });
-        }
+        side.push(Read { entry, label, line: row.line() });
     }
     let mut classes: Vec<String> = train.iter().map(|read| read.label.clone()).collect();
     classes.sort();
@@ -71,7 +69,8 @@ pub(super) fn read(root: &Path, roots: &[PathBuf], judge: &mut Judge<'_>) -> Res
     };
     let train = number(train)?;
     let val = if val.is_empty() { None } else { Some(number(val)?) };
-    Ok(Listing { root: root.to_path_buf(), layout: Layout::Manifest, classes, train, val })
+    let test = number(test)?;
+    Ok(Listing { root: root.to_path_buf(), layout: Layout::Manifest, classes, train, val, test })
 }
 
 /// The files of the rows that are kept for testing, but for those that [`read`] has complained about.

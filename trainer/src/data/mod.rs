@@ -42,6 +42,8 @@ pub struct Dataset {
     pub train: Vec<Item>,
     /// Validation images.
     pub val: Vec<Item>,
+    /// Test images; none, if the data set has none.
+    pub test: Vec<Item>,
     /// All images cut to squares of the recipe's size.
     pub square: Cache,
     /// Training images as wholes, when the augmentation chooses its own window.
@@ -67,7 +69,7 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
     let root = listing::resolve(&recipe.dataset, roots)?;
     let listing = listing::scan(&root, roots)?;
     let train_files = listing.train.len();
-    let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).collect();
+    let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).chain(&listing.test).collect();
     let square = Cache::open_or_build(cache_dir, &root, &all, Form::Square(recipe.image_size), stop)?;
     check_bad(&listing, &all, &square, recipe.data.skip_bad)?;
     let whole = if let Some(form) = whole_form(recipe) {
@@ -77,7 +79,7 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
         None
     };
 
-    let (train, val) = admitted(&listing, &square, recipe);
+    let (train, val, test) = admitted(&listing, &square, recipe);
     let (train, val) = match &listing.val {
         Some(_) => (train, val),
         None => held_out(&all, &train, listing.classes.len(), &recipe.data),
@@ -89,7 +91,7 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
         let readable = indices.into_iter().filter(|&image| square.picture(image).is_some());
         readable.map(|image| Item { image, class: class(image) }).collect()
     };
-    let (train, val) = (good(train, labels.as_ref()), good(val, None));
+    let (train, val, test) = (good(train, labels.as_ref()), good(val, None), good(test, None));
     check_counts(&listing, &train, &val, recipe)?;
     Ok(Dataset {
         fingerprint: fingerprint::fingerprint(&listing)?,
@@ -97,15 +99,17 @@ pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -
         classes: listing.classes,
         train,
         val,
+        test,
         square,
         whole,
     })
 }
 
-/// Images for training and those of the validation folder, without the ones of a size that is not wanted.
-fn admitted(listing: &Listing, square: &Cache, recipe: &Recipe) -> (Vec<usize>, Vec<usize>) {
+/// Images for training, of the validation folder and for the test, without the ones of a size that is not wanted.
+fn admitted(listing: &Listing, square: &Cache, recipe: &Recipe) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
     let train_files = listing.train.len();
     let val_files = listing.val.as_ref().map_or(0, Vec::len);
+    let test_files = listing.test.len();
     let fits = |image: &usize| match square.source_size(*image) {
         Some((width, height)) => recipe.data.admits(width, height),
         // Unreadable: that is told elsewhere.
@@ -113,14 +117,16 @@ fn admitted(listing: &Listing, square: &Cache, recipe: &Recipe) -> (Vec<usize>, 
     };
     let train: Vec<usize> = (0..train_files).filter(fits).collect();
     let val: Vec<usize> = (train_files..train_files + val_files).filter(fits).collect();
-    let left_out = (train_files - train.len(), val_files - val.len());
-    if left_out != (0, 0) {
+    let test: Vec<usize> = (train_files + val_files..train_files + val_files + test_files).filter(fits).collect();
+    let left_out = [train_files - train.len(), val_files - val.len(), test_files - test.len()];
+    if left_out != [0; 3] {
+        let [train, val, test] = left_out;
         say(format_args!(
-            "left out by data.size or data.min_side: {} of {train_files} training images, {} of {val_files} validation images",
-            left_out.0, left_out.1
+            "left out by data.size or data.min_side: {train} of {train_files} training images, {val} of {val_files} \
+             validation images, {test} of {test_files} test images"
         ));
     }
-    (train, val)
+    (train, val, test)
 }
 
 /// Splits `images` where there is no validation folder.

@@ -43,6 +43,16 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     if let Some(last) = &trial.last_checkpoint {
         line("last checkpoint", stored(last));
     }
+    if let Some(test) = &trial.test {
+        let (right, images, loss) = (percent(test.accuracy.0), test.images, number(test.loss.0));
+        line(
+            "test",
+            format!(
+                "{right} % of {images} images, loss {loss}, weights of epoch {}; looked at once, at the end",
+                test.epoch
+            ),
+        );
+    }
     if let Some(weights) = &trial.weights {
         line("weights", weights.clone());
     }
@@ -53,7 +63,7 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     }
     out.print("\n")?;
     out.table(&curve(&page.curve))?;
-    out.note(format!("{}; next: sweepctl logs {}", count(page.curve.len(), "epoch"), short(&trial.trial)));
+    out.note(format!("{}; next: sweepctl show {} --confusion", count(page.curve.len(), "epoch"), short(&trial.trial)));
     Ok(())
 }
 
