@@ -23,8 +23,8 @@ use crate::seed::{Purpose, stream};
 use crate::state::cross_entropy;
 
 /// Steps of each candidate that are timed, the fastest counts; one more comes before them.
-const STEPS: usize = 3;
-/// No more steps of a candidate once they took so long.
+const STEPS: usize = 5;
+/// No more steps once they took so long, all together.
 const LONG: Duration = Duration::from_secs(2);
 /// Images in a step, at most: what wins with these wins with more.
 const IMAGES: u32 = 64;
@@ -118,29 +118,30 @@ fn measure(
     let images = Tensor::linspace(-2.0, 2.0, n * 3 * side * side, (Kind::Float, device)).view([n, 3, side, side]);
     let labels = Tensor::arange(n, (Kind::Int64, device)).remainder(i64::from(classes));
     let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
-    let mut steps: Vec<(Numerics, f64)> = Vec::new();
-    for &candidate in allowed {
-        let step = || -> Result<f64, TrainError> {
-            stop.check()?;
-            let began = Instant::now();
-            let mut random = stream(recipe.seed, Purpose::Dropout, &[0]);
-            let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
-            let loss = cross_entropy(&candidate.forward(&model, &images, &mut mode), &labels, 0.0);
-            let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
-            // Reading a value waits for the device.
-            gradients.first().map(|gradient| gradient.sum(Kind::Float).double_value(&[]));
-            Ok(began.elapsed().as_secs_f64())
-        };
+    let step = |candidate: Numerics| -> Result<f64, TrainError> {
+        stop.check()?;
         let began = Instant::now();
-        step()?;
-        let mut fastest = f64::INFINITY;
-        for _ in 0..STEPS {
-            fastest = fastest.min(step()?);
-            if began.elapsed() > LONG {
-                break;
-            }
+        let mut random = stream(recipe.seed, Purpose::Dropout, &[0]);
+        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let loss = cross_entropy(&candidate.forward(&model, &images, &mut mode), &labels, 0.0);
+        let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
+        // Reading a value waits for the device.
+        gradients.first().map(|gradient| gradient.sum(Kind::Float).double_value(&[]));
+        Ok(began.elapsed().as_secs_f64())
+    };
+    for &candidate in allowed {
+        step(candidate)?;
+    }
+    let mut steps: Vec<(Numerics, f64)> = allowed.iter().map(|&candidate| (candidate, f64::INFINITY)).collect();
+    let began = Instant::now();
+    // In turn, so that whatever else keeps the machine busy meanwhile is in the way of all.
+    for _ in 0..STEPS {
+        for (candidate, fastest) in &mut steps {
+            *fastest = fastest.min(step(*candidate)?);
         }
-        steps.push((candidate, fastest));
+        if began.elapsed() > LONG {
+            break;
+        }
     }
     let chosen = winner(&steps);
     Ok(Finding { chosen, steps: steps.iter().map(|(what, seconds)| (what.to_string(), seconds * 1e3)).collect() })

@@ -11,7 +11,7 @@ pub enum Purpose {
     Shuffle,
     /// Random changes to one image; keyed by epoch and image.
     Augment,
-    /// Zeroed activations; keyed by the optimizer step.
+    /// Zeroed activations; keyed by the number of the batch in the trial.
     Dropout,
     /// Which images are held out for validation; keyed by class and file name.
     Split,
