@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
-pub(crate) use dataset::{Dataset, DatasetOne};
+pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use verify::VerifyResume;
 pub(crate) use which::Which;
@@ -130,7 +130,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  sweepctl verify-resume grid.toml --data ~/datasets\n  sweepctl verify-resume grid.toml --data ~/datasets --trial 3 --kills 20"
     )]
     VerifyResume(VerifyResume),
-    /// Look at data sets
+    /// Look at data sets, fetch public ones, list those of the agents
     #[command(subcommand, after_help = "Examples:\n  sweepctl dataset check ~/datasets/imagenette")]
     Dataset(Dataset),
     /// Measure, with the program `sweep-bench`

@@ -236,10 +236,11 @@ impl Fault {
             | Self::NoHome
             | Self::Verify(Verdict::NoSuchTrial { .. })
             | Self::Address { .. } => Exit::Usage,
-            Self::Confusion(Nothing::NotKept { .. })
-            | Self::NoCheckpoint { .. }
-            | Self::NoBest { .. }
-            | Self::Dataset(DatasetFault::Unknown { .. }) => Exit::NotFound,
+            Self::Dataset(fault) if fault.is_usage() => Exit::Usage,
+            Self::Dataset(fault) if fault.is_unknown() => Exit::NotFound,
+            Self::Confusion(Nothing::NotKept { .. }) | Self::NoCheckpoint { .. } | Self::NoBest { .. } => {
+                Exit::NotFound
+            }
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
             Self::Exists { .. } => Exit::Refused,

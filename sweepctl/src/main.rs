@@ -76,7 +76,11 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
         Command::Plan(args) => return command::plan::run(out, args),
         Command::Completions { shell } => return command::completions::run(out, *shell),
         Command::VerifyResume(args) => return command::verify_resume::run(out, args),
-        Command::Dataset(command) => return command::dataset::run(out, config, command),
+        Command::Dataset(command) => {
+            if let Some(done) = command::dataset::run(out, config, command) {
+                return done;
+            }
+        }
         Command::Bench { arguments } => return command::bench::run(arguments),
         Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
         _ => {}
@@ -112,6 +116,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Report(args) => command::report::run(out, &client, args).await,
         Command::Fetch(args) => command::fetch::run(out, &client, args).await,
         Command::Agents(_) => command::agents::run(out, &client).await,
+        Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
         Command::Up(_)
         | Command::Check(_)
@@ -120,7 +125,6 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         | Command::Version { .. }
         | Command::Completions { .. }
         | Command::VerifyResume(_)
-        | Command::Dataset(_)
         | Command::Bench { .. }
         | Command::ExitCodes => unreachable!("handled before anybody is called"),
     }

@@ -21,6 +21,38 @@ pub(crate) enum Dataset {
     #[command(after_help = "What was measured is kept in ~/.cache/sweep/datasets until a file changes.\n\n\
             Examples:\n  sweepctl dataset stats ~/datasets/imagenette\n  sweepctl dataset stats imagenette --data ~/datasets --json")]
     Stats(DatasetOne),
+    /// List the data sets that agents offer
+    #[command(after_help = "Examples:\n  sweepctl dataset list\n  sweepctl dataset list --json")]
+    List(DatasetList),
+    /// Fetch a public data set by its name; without a name, list those that are known
+    #[command(
+        after_help = "What has come before a cut is kept: the same command goes on there. Nothing is in place before\n\
+            all of it is there and its checksum is right.\n\n\
+            Examples:\n  sweepctl dataset add\n  sweepctl dataset add imagenette2-160 --data ~/datasets"
+    )]
+    Add(DatasetAdd),
+}
+
+/// Arguments of `dataset list`.
+#[derive(Debug, Args)]
+pub(crate) struct DatasetList {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `dataset add`.
+#[derive(Debug, Args)]
+pub(crate) struct DatasetAdd {
+    /// Its name
+    pub(crate) name: Option<String>,
+    /// The data root to put it in [default: the first of `up` in the configuration file]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Fetch the archive from here instead; its checksum must be the same
+    #[arg(long, value_name = "URL", requires = "name")]
+    pub(crate) url: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
 }
 
 /// Arguments of commands about one data set on this machine.
@@ -41,6 +73,8 @@ impl Dataset {
     pub(crate) fn shape(&self) -> &Shape {
         match self {
             Self::Check(args) | Self::Stats(args) => &args.shape,
+            Self::List(args) => &args.shape,
+            Self::Add(args) => &args.shape,
         }
     }
 }

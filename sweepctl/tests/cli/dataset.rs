@@ -1,4 +1,5 @@
-//! `dataset check` and `dataset stats`: finding the folder, what is said about a trainer's answer, exit codes.
+//! `dataset`: finding the folder, what is said about a trainer's answer, exit codes; what is known and what
+//! agents have. Fetching itself is tested in `src/command/dataset/add_tests.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,60 @@ fn statistics_are_shown_with_what_was_measured() {
     ran.says("  width   30 to 64, median 32\n").says("  mean    0.5000 0.2500 0.1250\n").says("32x30 (2), 64x64 (1)\n");
     machine.run(&["dataset", "stats", "data/d", "--csv"]).expect(0).says("class,train,val\na,2,1\n");
     assert_eq!(machine.run(&["dataset", "stats", "data/d", "--json"]).expect(0).json()["measured"]["std"][2], 0.3);
+}
+
+#[test]
+fn known_sets_are_listed_and_what_is_wrong_is_told_before_anything_is_fetched() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| finish(&mut command(home.path(), args));
+    let listed = run(&["dataset", "add"]).expect(0).says("imagenette2-160").says("tiny-imagenet-200");
+    assert_eq!(listed.out.lines().count(), 10, "{listed:#?}");
+    let json = run(&["dataset", "add", "--json"]).expect(0).json();
+    assert_eq!(json["known"][6]["name"], "cifar-10");
+    assert_eq!(json["known"][6]["bytes"], 170_052_171);
+    run(&["dataset", "add", "imagenete2", "--data", "d"]).expect(3).tells("did you mean imagenette2?");
+    run(&["dataset", "add", "imagenette2"]).expect(2).tells("--data DIR");
+
+    // There already: nobody is called, whatever the URL.
+    fs::create_dir_all(home.path().join("d/imagenette2")).unwrap();
+    let nowhere = ["dataset", "add", "imagenette2", "--data", "d", "--url", "http://127.0.0.1:1/x"];
+    run(&nowhere).expect(0).says("d/imagenette2\n").tells("there already");
+}
+
+#[test]
+fn another_file_than_the_known_one_is_refused() {
+    use std::io::{BufRead, Write};
+    let home = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x.tgz", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        for line in std::io::BufReader::new(stream.try_clone().unwrap()).lines() {
+            if line.unwrap().is_empty() {
+                break;
+            }
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").unwrap();
+    });
+    let ran = finish(&mut command(home.path(), &["dataset", "add", "cifar-10", "--data", "d", "--url", &url]));
+    ran.expect(1).tells("is 5 bytes long, expected 170052171");
+    server.join().unwrap();
+    assert!(!home.path().join("d/cifar-10").exists());
+}
+
+#[test]
+fn the_data_sets_of_agents_are_listed_and_copies_that_differ_stand_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = crate::fake::Fake::start();
+    let run = |args: &[&str]| finish(&mut command(home.path(), &[&["--server", &fake.server], args].concat()));
+    let ran = run(&["dataset", "list"]).expect(0).says("f1-aa        gpu-7").says("f1-bb        gpu-8");
+    let ran = ran.tells("the copies of imagenette differ");
+    ran.tells("imagenette on gpu-8 cannot be used: dataset_empty: no images");
+    let json = run(&["dataset", "list", "--json"]).expect(0).json();
+    assert_eq!(json["datasets"].as_array().unwrap().len(), 3);
+    assert_eq!(json["datasets"][1]["agents"][0], "gpu-7");
+    assert_eq!(json["datasets"][1]["classes"], 10);
+    assert_eq!(run(&["dataset", "list", "--csv"]).expect(0).out.lines().count(), 4);
 }
 
 #[test]

@@ -1,20 +1,28 @@
-//! `dataset`: data sets on this machine. Reading images is left to `sweep-trainer`, whose JSON is
-//! shown here.
+//! `dataset`: data sets on this machine, those of the agents, and public ones. Reading images is left to
+//! `sweep-trainer`, whose JSON is shown here.
 
+mod add;
 mod check;
+mod cifar;
+mod download;
+mod known;
+pub(crate) mod list;
 mod local;
 mod stats;
+mod unpack;
 
 use crate::cli::Dataset;
 use crate::config::Config;
 use crate::fault::Fault;
 use crate::output::Out;
 
-/// Runs what needs no coordinator.
-pub(crate) fn run(out: &Out, config: &Config, command: &Dataset) -> Result<(), Fault> {
+/// Runs what needs no coordinator; nothing for what needs one, which is `list`.
+pub(crate) fn run(out: &Out, config: &Config, command: &Dataset) -> Option<Result<(), Fault>> {
     match command {
-        Dataset::Check(args) => check::run(out, config, args),
-        Dataset::Stats(args) => stats::run(out, config, args),
+        Dataset::Check(args) => Some(check::run(out, config, args)),
+        Dataset::Stats(args) => Some(stats::run(out, config, args)),
+        Dataset::Add(args) => Some(add::run(out, config, args)),
+        Dataset::List(_) => None,
     }
 }
 
@@ -29,6 +37,9 @@ pub(crate) enum DatasetFault {
         /// Where it was looked for.
         roots: Vec<std::path::PathBuf>,
     },
+    /// See there.
+    #[error(transparent)]
+    Add(#[from] add::AddFault),
     /// The trainer said something else than what this release understands.
     #[error("the trainer's answer about {what:?} cannot be understood; is it of another release?")]
     Answer {
@@ -59,6 +70,18 @@ pub(crate) enum DatasetFault {
         /// How many.
         problems: u64,
     },
+}
+
+impl DatasetFault {
+    /// There is no such data set.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::Add(add::AddFault::Unknown { .. }))
+    }
+
+    /// Something was not said.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Add(add::AddFault::NoRoot))
+    }
 }
 
 fn looked_in(roots: &[std::path::PathBuf]) -> String {
