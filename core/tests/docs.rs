@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sweep_core::plan::{MAX_TRIALS, at, plan_text, put};
 use sweep_core::recipe::Recipe;
 use sweep_core::recipe::augment::{BUILT_IN, STEP_NAMES};
-use sweep_core::recipe::model::MODEL_NAMES;
+use sweep_core::recipe::model::{MODEL_NAMES, markdown_table};
 use sweep_core::recipe::optim::OPTIMIZER_NAMES;
 use sweep_core::recipe::schedule::SCHEDULE_NAMES;
 use sweep_core::spec::{MAX_AXES, MAX_BYTES, MAX_CHOICES, MAX_ERRORS, MAX_EXCLUDES, MAX_SEEDS};
@@ -56,7 +56,13 @@ fn every_key_is_described_and_nothing_else() {
     let expected: BTreeSet<String> = TOP_LEVEL.iter().map(|key| (*key).to_owned()).collect();
     assert_eq!(keys, expected);
     let fields: BTreeSet<String> = rows("## Fields of the recipe").into_keys().collect();
-    assert_eq!(fields, paths().into_iter().collect::<BTreeSet<_>>());
+    // Options of models have tables of their own.
+    let expected = paths().into_iter().filter(|path| !path.starts_with("model."));
+    assert_eq!(fields, expected.collect::<BTreeSet<_>>());
+    let options: BTreeSet<String> = rows("#### Options of models").into_keys().collect();
+    let of_models =
+        paths().into_iter().filter_map(|path| Some(path.strip_prefix("model.")?.split_once('.')?.1.to_owned()));
+    assert_eq!(options, of_models.collect::<BTreeSet<_>>());
     let reasons: BTreeSet<String> = rows("## Errors").into_keys().collect();
     let expected = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     assert_eq!(reasons, expected.collect::<BTreeSet<_>>());
@@ -72,7 +78,7 @@ fn the_defaults_are_those_of_the_code() {
                 assert_eq!(stated, default_of(&path), "{path}");
             }
             None => assert!(
-                ["dataset", "data", "early_stop", "early_stop.patience"].contains(&path.as_str())
+                ["dataset", "dropout", "data", "early_stop", "early_stop.patience"].contains(&path.as_str())
                     || (stated == "off" && default_of(&path).is_null()),
                 "{path}: {stated}"
             ),
@@ -98,7 +104,7 @@ fn the_bounds_are_those_of_the_code() {
 
 #[test]
 fn every_name_and_limit_is_mentioned() {
-    let names = [MODEL_NAMES, OPTIMIZER_NAMES, SCHEDULE_NAMES, BUILT_IN, STEP_NAMES].concat();
+    let names = [MODEL_NAMES.as_slice(), OPTIMIZER_NAMES, SCHEDULE_NAMES, BUILT_IN, STEP_NAMES].concat();
     for name in names {
         let mentioned = DOC.contains(&format!("`{name}`")) || DOC.contains(&format!("`{name}."));
         assert!(mentioned, "`{name}`");
@@ -109,6 +115,28 @@ fn every_name_and_limit_is_mentioned() {
         "the limits are stated in the document"
     );
     assert_eq!((MAX_ERRORS, MAX_EXCLUDES), (1000, 1000));
+}
+
+/// The table between two marks in a document.
+fn marked(text: &str) -> &str {
+    let (_, rest) =
+        text.split_once("<!-- models: `UPDATE=1 cargo test -p sweep-core` writes this table -->\n").expect("the mark");
+    rest.split_once("<!-- end -->").expect("the end mark").0
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the documents are rewritten on request")]
+fn the_tables_of_models_are_those_of_the_code() {
+    for file in ["README.md", "docs/spec.md"] {
+        let path = format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("the document can be read");
+        let table = format!("\n{}\n", markdown_table());
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, text.replace(marked(&text), &table)).expect("the document can be written");
+        } else {
+            assert_eq!(marked(&text), table, "{file} is not up to date");
+        }
+    }
 }
 
 #[test]

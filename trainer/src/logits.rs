@@ -33,7 +33,7 @@ pub fn logits(file: &Path, image_size: Option<u32>, images: usize) -> Result<Log
     let recipe = header.recipe;
     let image_size = image_size.unwrap_or(recipe.image_size);
     let classes = header.classes.len();
-    let mut model = Model::new(&recipe.model, classes as u32, image_size, 0, Device::Cpu);
+    let mut model = Model::new(&recipe.model, classes as u32, image_size, None, Device::Cpu);
     model
         .load(|name| tensors.get(name))
         .map_err(|misfit| TrainError::WeightsInvalid { path: file.to_path_buf(), what: misfit.to_string() })?;

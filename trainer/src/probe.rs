@@ -113,7 +113,7 @@ fn measure(
     allowed: &[Numerics],
     stop: &Stop,
 ) -> Result<Finding, TrainError> {
-    let model = Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
+    let model = Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
     let (n, side) = (i64::from(recipe.batch_size.min(IMAGES)), i64::from(recipe.image_size));
     let images = Tensor::linspace(-2.0, 2.0, n * 3 * side * side, (Kind::Float, device)).view([n, 3, side, side]);
     let labels = Tensor::arange(n, (Kind::Int64, device)).remainder(i64::from(classes));
@@ -122,7 +122,7 @@ fn measure(
         stop.check()?;
         let began = Instant::now();
         let mut random = stream(recipe.seed, Purpose::Dropout, &[0]);
-        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
         let loss = cross_entropy(&candidate.forward(&model, &images, &mut mode), &labels, 0.0);
         let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
         // Reading a value waits for the device.

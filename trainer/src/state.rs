@@ -37,7 +37,7 @@ pub(crate) struct State {
 impl State {
     /// A trial at its beginning.
     pub(crate) fn new(recipe: &Recipe, numerics: Numerics, classes: u32, device: Device) -> Self {
-        let make = || Model::new(&recipe.model, classes, recipe.image_size, recipe.seed, device);
+        let make = || Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
         let model = make();
         Self {
             position: Position::default(),
@@ -104,7 +104,7 @@ impl State {
     pub(crate) fn learn(&mut self, recipe: &Recipe, steps: Steps, batch: &Batch) -> Result<(Tensor, bool), TrainError> {
         let (at, seen) = (self.position.batch, self.seen(steps));
         let mut random = stream(recipe.seed, Purpose::Dropout, &[seen]);
-        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
         let logits = self.numerics.forward(&self.model, &batch.images, &mut mode);
         let loss = batch.loss(|labels| cross_entropy(&logits, labels, recipe.label_smoothing));
         let share = steps.share(at);

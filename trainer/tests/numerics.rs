@@ -25,7 +25,7 @@ fn layouts_agree_and_bf16_is_near() {
     let images = Tensor::linspace(-2.0, 2.0, 4 * 3 * 32 * 32, (Kind::Float, Device::Cpu)).view([4, 3, 32, 32]);
     for name in ["cifar-cnn", "resnet18"] {
         let net: recipe::Model = serde_json::from_str(&format!("{name:?}")).unwrap();
-        let model = Model::new(&net, 5, 32, 1, Device::Cpu);
+        let model = Model::new(&net, 5, 32, Some(1), Device::Cpu);
         let logits = |text: &str| {
             let logits = numerics(text).forward(&model, &images, &mut Mode::Eval);
             assert_eq!(logits.kind(), Kind::Float);
@@ -44,7 +44,7 @@ fn layouts_agree_and_bf16_is_near() {
 #[test]
 fn weights_and_their_gradients_stay_wide() {
     let net: recipe::Model = serde_json::from_str("\"resnet18\"").unwrap();
-    let model = Model::new(&net, 5, 32, 1, Device::Cpu);
+    let model = Model::new(&net, 5, 32, Some(1), Device::Cpu);
     let images = Tensor::linspace(-2.0, 2.0, 4 * 3 * 32 * 32, (Kind::Float, Device::Cpu)).view([4, 3, 32, 32]);
     let mut random = sweep_trainer::seed::stream(0, sweep_trainer::seed::Purpose::Dropout, &[0]);
     let mut mode = Mode::Train { dropout: 0.5, random: &mut random };

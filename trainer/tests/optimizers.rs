@@ -48,7 +48,7 @@ fn every_rule_follows_pytorch_for_100_steps() {
     for case in &recorded.cases {
         let rule: Rule = serde_json::from_value(case.optimizer.clone()).unwrap();
         let net: recipe::Model = serde_json::from_str("\"cifar-cnn\"").unwrap();
-        let model = Model::new(&net, 2, 16, 0, Device::Cpu);
+        let model = Model::new(&net, 2, 16, Some(0), Device::Cpu);
         put(&model, "fc3.weight", &recorded.start[..6]);
         put(&model, "fc3.bias", &recorded.start[6..]);
         let mut optimizer = Optimizer::new(&rule, &model);

@@ -233,7 +233,7 @@ fn seeds_and_their_streams_are_apart() {
     // The first step of a whole-set batch sees the initial weights: with neither augmentation nor
     // dropout its loss does not depend on them being switched on elsewhere.
     let plain = |recipe: &mut sweep_core::recipe::Recipe| {
-        recipe.dropout = 0.0;
+        recipe.dropout = Some(0.0);
         recipe.augmentation.0.clear();
     };
     let without = first_loss("plain", &plain);

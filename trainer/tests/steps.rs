@@ -75,7 +75,7 @@ fn gradients_are_clipped_as_pytorch_does() {
 fn averages_follow_weights_and_running_statistics() {
     let recorded = recorded().ema;
     let net: recipe::Model = serde_json::from_str("\"resnet18\"").unwrap();
-    let make = || Model::new(&net, 2, 32, 0, Device::Cpu);
+    let make = || Model::new(&net, 2, 32, Some(0), Device::Cpu);
     let (model, mut average) = (make(), Average::new(recorded.decay, make()));
     let parts = ["weight", "bias", "running_mean", "running_var"];
     // The first two of each tensor of one batch norm.

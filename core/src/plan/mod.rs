@@ -212,7 +212,7 @@ impl Plan {
         value
     }
 
-    /// The recipe of the trial at `index`.
+    /// The recipe of the trial at `index`, with everything filled in.
     ///
     /// # Errors
     /// When the base and the cells do not make a recipe, which `expand` rules out.
@@ -221,7 +221,10 @@ impl Plan {
         let mut value = self.point_value(trial.point);
         let seed = Value::from(self.seeds[trial.seed as usize]);
         put(&mut value, "seed", seed);
-        serde_json::from_value(value).map_err(|source| RecipeError { index, source })
+        let mut recipe: Recipe = serde_json::from_value(value).map_err(|source| RecipeError { index, source })?;
+        // Open where models vary and dropout does not.
+        recipe.dropout = Some(recipe.dropout_rate());
+        Ok(recipe)
     }
 }
 

@@ -40,9 +40,10 @@ pub struct Recipe {
     /// Learning rate at the start of the schedule; for `one-cycle`, at its top.
     #[serde(default = "defaults::lr")]
     pub lr: f64,
-    /// Probability of zeroing an activation before the last linear layer(s), 0 to below 1.
-    #[serde(default)]
-    pub dropout: f64,
+    /// Probability of zeroing an activation before the last linear layer(s), 0 to below 1; the
+    /// network's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
     /// Random changes to training images: a built-in name, a variant of the file, or a list of steps.
     #[serde(default)]
     pub augmentation: Augmentation,
@@ -259,6 +260,11 @@ impl Bounds {
 }
 
 impl Recipe {
+    /// The probability of zeroing an activation: what is given, else the network's own.
+    pub fn dropout_rate(&self) -> f64 {
+        self.dropout.unwrap_or_else(|| self.model.family().dropout)
+    }
+
     /// Every bound that holds whatever the data set is. An empty list means the recipe can be tried.
     pub fn check(&self) -> Vec<OutOfRange> {
         let mut bounds = Bounds::default();
@@ -268,7 +274,9 @@ impl Recipe {
         b.require((1..=100_000).contains(&self.epochs), "epochs", self.epochs, "1 to 100,000");
         b.require((1..=65_536).contains(&self.batch_size), "batch_size", self.batch_size, "1 to 65,536");
         b.require(positive(self.lr), "lr", self.lr, POSITIVE);
-        b.require((0.0..1.0).contains(&self.dropout), "dropout", self.dropout, FRACTION);
+        if let Some(dropout) = self.dropout {
+            b.require((0.0..1.0).contains(&dropout), "dropout", dropout, FRACTION);
+        }
         // TOML integers are signed 64 bit: a larger seed could not be written back.
         b.require(i64::try_from(self.seed).is_ok(), "seed", self.seed, "0 to 2^63 - 1");
         if let Some(stop) = &self.early_stop {
@@ -330,7 +338,7 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named() {
         let mut recipe = minimal();
-        (recipe.epochs, recipe.lr, recipe.dropout, recipe.batch_size) = (0, f64::NAN, 1.0, 0);
+        (recipe.epochs, recipe.lr, recipe.dropout, recipe.batch_size) = (0, f64::NAN, Some(1.0), 0);
         let paths: Vec<_> = recipe.check().into_iter().map(|wrong| wrong.path).collect();
         assert_eq!(paths, ["epochs", "batch_size", "lr", "dropout"]);
     }

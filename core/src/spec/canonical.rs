@@ -41,7 +41,8 @@ impl Spec {
 
     /// The recipe that all points share, as far as the file gives it: every field canonical with its
     /// defaults, except a field that is incomplete without what varies (no `dataset`, an
-    /// `early_stop` without patience).
+    /// `early_stop` without patience). `dropout` is the model's own unless given; it stays open where
+    /// models vary and dropout does not.
     pub(crate) fn base_value(&self) -> Value {
         let mut given = json!({});
         for setting in &self.base {
@@ -54,8 +55,21 @@ impl Spec {
                 let whole = section(&name, &value).ok().and_then(|recipe| recipe.field(&name));
                 base.insert(name, whole.unwrap_or(value));
             }
+            let recipe = base.get("model").and_then(|model| section("model", model).ok());
+            if let (None, Some(recipe)) = (base.get("dropout"), recipe)
+                && (!self.varies("model") || self.varies("dropout"))
+            {
+                base.insert("dropout".to_owned(), json!(recipe.dropout_rate()));
+            }
         }
         base
+    }
+
+    /// Whether a field, or something inside it, is set by an axis or a point.
+    fn varies(&self, field: &str) -> bool {
+        let axes = self.groups.iter().flat_map(|group| &group.axes).map(|axis| &axis.path);
+        let points = self.points.iter().flat_map(|row| &row.settings).map(|setting| &setting.path);
+        axes.chain(points).any(|path| path.split('.').next() == Some(field))
     }
 }
 

@@ -66,13 +66,15 @@ impl Schema {
         let mut fields = shapes(&whole);
         let options = with("data", json!({"labels": "label", "size": [1, 1], "min_side": 1}));
         fields.insert("data".to_owned(), Shape::Table(shapes(&options["data"])));
-        for (field, names) in ENUMS {
+        for (field, names) in enums() {
             let variant = |name: &str| {
-                let value = with(field, json!(name))[*field].take();
+                let value = with(field, json!(name))[field].take();
                 shapes(value.get(name).unwrap_or(&Value::Null))
             };
-            fields.insert((*field).to_owned(), Shape::Variant(named(names, variant)));
+            fields.insert(field.to_owned(), Shape::Variant(named(names, variant)));
         }
+        // Left out of the canonical form unless given.
+        fields.insert("dropout".to_owned(), Shape::Float);
         let step = |name: &str| {
             let step: Augment =
                 serde_json::from_value(json!(name)).expect("every name in STEP_NAMES is a step with defaults");
@@ -133,8 +135,9 @@ impl Schema {
 }
 
 /// Fields that hold one variant, with the variants' names.
-const ENUMS: &[(&str, &[&str])] =
-    &[("model", MODEL_NAMES), ("optimizer", OPTIMIZER_NAMES), ("schedule", SCHEDULE_NAMES)];
+fn enums() -> [(&'static str, &'static [&'static str]); 3] {
+    [("model", MODEL_NAMES.as_slice()), ("optimizer", OPTIMIZER_NAMES), ("schedule", SCHEDULE_NAMES)]
+}
 
 /// The kind of error that an unknown variant of a field is.
 pub(super) fn unknown_name(field: &str) -> Reason {
@@ -161,8 +164,8 @@ fn shapes(value: &Value) -> Fields {
         Value::Bool(_) => Shape::Bool,
         Value::Number(number) if number.is_f64() => Shape::Float,
         Value::Number(_) => Shape::Int,
-        // A list that is empty unless given has no length of its own.
-        Value::Array(items) if items.is_empty() => Shape::Ints,
+        // A list that is empty, or has one number, unless given: of no particular length.
+        Value::Array(items) if items.len() <= 1 && items.iter().all(Value::is_u64) => Shape::Ints,
         Value::Array(items) => Shape::Numbers { count: items.len(), whole: items.iter().all(Value::is_u64) },
         Value::Object(_) => Shape::Table(shapes(value)),
         Value::String(_) | Value::Null => Shape::Text,
@@ -199,7 +202,7 @@ pub(crate) fn conflict(a: &str, b: &str) -> bool {
             (Some(x), Some(y)) if x == y => {}
             (Some(_), Some(_)) => {
                 let field = a.split('.').next().unwrap_or(a);
-                return depth == 1 && ENUMS.iter().any(|(name, _)| *name == field);
+                return depth == 1 && enums().iter().any(|(name, _)| *name == field);
             }
             _ => break,
         }

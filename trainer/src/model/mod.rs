@@ -1,18 +1,35 @@
-//! Networks. Each file builds one network from named tensors with PyTorch's names, shapes and
-//! initial distributions, so that checkpoints load into PyTorch unchanged. Adding one: a variant in
-//! `core::recipe::Model`, a file here, an arm in [`Model::new`].
+//! Networks. Each file builds one family from named tensors with PyTorch's names, shapes and initial
+//! distributions, so that checkpoints load into PyTorch unchanged. Adding one: a variant in
+//! `core::recipe::Model`, a file here, an arm in `build`.
 
 mod cifar_cnn;
+mod densenet;
+mod efficientnet;
+mod googlenet;
 pub mod layers;
+mod merged;
+mod mobilenet;
+mod plain;
+mod preact;
 mod resnet;
+mod sequence;
+
+use std::fmt;
 
 use sweep_core::recipe;
 use tch::{Device, Tensor};
 
 use crate::seed::Stream;
 use cifar_cnn::CifarCnn;
+use densenet::{DENSENET_121, DENSENET_161, DENSENET_169, DENSENET_201, Densenet};
+use efficientnet::Efficientnet;
+use googlenet::Googlenet;
 use layers::Builder;
-use resnet::Resnet18;
+use merged::MergedNet;
+use mobilenet::MobilenetV2;
+use plain::{Plain, VGG_11, VGG_13, VGG_16, VGG_19};
+use preact::PreactResnet;
+use resnet::{Plan, Resnet};
 
 /// One tensor of a network.
 #[derive(Debug)]
@@ -50,17 +67,25 @@ pub enum Mode<'a> {
     Eval,
 }
 
+/// Layers put together.
+trait Network: fmt::Debug + Send {
+    /// Logits `[n, classes]` of images `[n, 3, size, size]`.
+    fn forward(&self, images: &Tensor, mode: &mut Mode<'_>) -> Tensor;
+}
+
+/// What a network is made for.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    classes: i64,
+    /// Side of the images, pixels.
+    side: i64,
+}
+
 /// A network and its tensors.
 #[derive(Debug)]
 pub struct Model {
-    net: Net,
+    net: Box<dyn Network>,
     tensors: Vec<Named>,
-}
-
-#[derive(Debug)]
-enum Net {
-    Resnet18(Resnet18),
-    CifarCnn(CifarCnn),
 }
 
 /// A tensor that does not fit the network.
@@ -81,24 +106,81 @@ pub enum Misfit {
     },
 }
 
+/// The network of a recipe; the compiler asks for every one that a recipe can name.
+fn build(model: &recipe::Model, b: &mut Builder, size: Size) -> Box<dyn Network> {
+    use recipe::Model as M;
+    const BASIC_18: Plan = Plan::basic([2, 2, 2, 2]);
+    const BASIC_34: Plan = Plan::basic([3, 4, 6, 3]);
+    const fn bottleneck_50(groups: i64, width: i64) -> Plan {
+        Plan::bottleneck([3, 4, 6, 3], groups, width)
+    }
+    const fn bottleneck_101(groups: i64, width: i64) -> Plan {
+        Plan::bottleneck([3, 4, 23, 3], groups, width)
+    }
+    const BOTTLENECK_152: Plan = Plan::bottleneck([3, 8, 36, 3], 1, 64);
+    let mut resnet = |options, plan| -> Box<dyn Network> { Box::new(Resnet::new(b, size, options, plan)) };
+    match model {
+        M::Resnet18(o) => resnet(o, BASIC_18),
+        M::Resnet34(o) => resnet(o, BASIC_34),
+        M::Resnet50(o) => resnet(o, bottleneck_50(1, 64)),
+        M::Resnet101(o) => resnet(o, bottleneck_101(1, 64)),
+        M::Resnet152(o) => resnet(o, BOTTLENECK_152),
+        M::Resnext50(o) => resnet(o, bottleneck_50(32, 4)),
+        M::Resnext101(o) => resnet(o, bottleneck_101(32, 8)),
+        M::WideResnet50(o) => resnet(o, bottleneck_50(1, 128)),
+        M::WideResnet101(o) => resnet(o, bottleneck_101(1, 128)),
+        M::Resnet18D(o) => resnet(o, BASIC_18.tweaked()),
+        M::Resnet34D(o) => resnet(o, BASIC_34.tweaked()),
+        M::Resnet50D(o) => resnet(o, bottleneck_50(1, 64).tweaked()),
+        M::Resnet101D(o) => resnet(o, bottleneck_101(1, 64).tweaked()),
+        M::Resnet152D(o) => resnet(o, BOTTLENECK_152.tweaked()),
+        M::PreactResnet18(o) => Box::new(PreactResnet::new(b, size, o, [2, 2, 2, 2])),
+        M::PreactResnet34(o) => Box::new(PreactResnet::new(b, size, o, [3, 4, 6, 3])),
+        M::Vgg11(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_11, false)),
+        M::Vgg13(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_13, false)),
+        M::Vgg16(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_16, false)),
+        M::Vgg19(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_19, false)),
+        M::Vgg11Bn(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_11, true)),
+        M::Vgg13Bn(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_13, true)),
+        M::Vgg16Bn(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_16, true)),
+        M::Vgg19Bn(o) => Box::new(Plain::vgg(b, size, o.activation, VGG_19, true)),
+        M::Alexnet(o) => Box::new(Plain::alexnet(b, size, o)),
+        M::Googlenet(o) => Box::new(Googlenet::new(b, size, o.activation)),
+        M::Densenet121(o) => Box::new(Densenet::new(b, size, o, DENSENET_121)),
+        M::Densenet161(o) => Box::new(Densenet::new(b, size, o, DENSENET_161)),
+        M::Densenet169(o) => Box::new(Densenet::new(b, size, o, DENSENET_169)),
+        M::Densenet201(o) => Box::new(Densenet::new(b, size, o, DENSENET_201)),
+        M::MobilenetV2(o) => Box::new(MobilenetV2::new(b, size, o.activation)),
+        M::EfficientnetB0(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.0, 1.0))),
+        M::EfficientnetB1(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.0, 1.1))),
+        M::EfficientnetB2(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.1, 1.2))),
+        M::EfficientnetB3(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.2, 1.4))),
+        M::EfficientnetB4(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.4, 1.8))),
+        M::EfficientnetB5(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.6, 2.2).slow_norms())),
+        M::EfficientnetB6(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.8, 2.6).slow_norms())),
+        M::EfficientnetB7(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(2.0, 3.1).slow_norms())),
+        M::MergedNet(o) => Box::new(MergedNet::new(b, size, o.activation)),
+        M::CifarCnn(o) => Box::new(CifarCnn::new(b, size, o)),
+        M::M1(o) => Box::new(Plain::m1(b, size, o.activation)),
+        M::M4(o) => Box::new(Plain::m4(b, size, o.activation)),
+        M::Mlp(o) => Box::new(Plain::mlp(b, size, o)),
+    }
+}
+
 impl Model {
     /// Builds `model` for `classes` and square images of `image_size`, with weights drawn from `seed`.
-    /// They depend on the seed and on nothing else in a recipe.
-    pub fn new(model: &recipe::Model, classes: u32, image_size: u32, seed: u64, device: Device) -> Self {
+    /// They depend on the seed and on nothing else in a recipe. Without a seed they are zero: for a
+    /// network whose state is loaded next.
+    pub fn new(model: &recipe::Model, classes: u32, image_size: u32, seed: Option<u64>, device: Device) -> Self {
         let mut builder = Builder::new(seed, device);
-        let net = match model {
-            recipe::Model::Resnet18(_) => Net::Resnet18(Resnet18::new(&mut builder, classes)),
-            recipe::Model::CifarCnn(_) => Net::CifarCnn(CifarCnn::new(&mut builder, classes, image_size)),
-        };
+        let size = Size { classes: i64::from(classes), side: i64::from(image_size) };
+        let net = build(model, &mut builder, size);
         Self { net, tensors: builder.finish() }
     }
 
     /// Logits `[n, classes]` of images `[n, 3, size, size]`.
     pub fn forward(&self, images: &Tensor, mode: &mut Mode<'_>) -> Tensor {
-        match &self.net {
-            Net::Resnet18(net) => net.forward(images, mode),
-            Net::CifarCnn(net) => net.forward(images, mode),
-        }
+        self.net.forward(images, mode)
     }
 
     /// All tensors, in a fixed order.
@@ -152,21 +234,4 @@ pub(crate) fn check_shape(name: &str, wanted: &Tensor, found: &Tensor) -> Result
         return Err(Misfit::Shape { name: name.to_owned(), found: about(found), wanted: about(wanted) });
     }
     Ok(())
-}
-
-/// Zeroes each value with probability `dropout` and scales the others by `1 / (1 - dropout)`. The
-/// mask comes from the stream, not from libtorch's generator: that one is shared by the whole
-/// process and cannot be saved.
-fn dropout(values: Tensor, mode: &mut Mode<'_>) -> Tensor {
-    let Mode::Train { dropout, random } = mode else {
-        return values;
-    };
-    if *dropout <= 0.0 {
-        return values;
-    }
-    let kept = (1.0 / (1.0 - *dropout)) as f32;
-    let mask: Vec<f32> = (0..values.numel()).map(|_| if random.unit() < *dropout { 0.0 } else { kept }).collect();
-    let mask =
-        Tensor::from_slice(&mask).view(values.size().as_slice()).to_device(values.device()).to_kind(values.kind());
-    values * mask
 }
