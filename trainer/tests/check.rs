@@ -240,6 +240,9 @@ fn a_fingerprint_tells_copies_apart_and_takes_equal_ones_for_equal() {
     changed("other labels");
     fs::write(two.join("noisy.csv"), "path,noise\ntrain/class0/1.jpg,class2\n").unwrap();
     changed("the same length, other labels");
+    fs::create_dir_all(two.join("test/class1")).unwrap();
+    fs::copy(two.join("train/class1/1.jpg"), two.join("test/class1/t.jpg")).unwrap();
+    changed("a test image more");
 }
 
 #[test]

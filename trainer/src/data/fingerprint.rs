@@ -30,10 +30,12 @@ pub fn fingerprint(listing: &Listing) -> Result<String, TrainError> {
     for class in &listing.classes {
         text(&mut hash, class.as_bytes());
     }
-    let sides: [&[Entry]; 2] = [&listing.train, listing.val.as_deref().unwrap_or_default()];
+    let sides: [&[Entry]; 3] = [&listing.train, listing.val.as_deref().unwrap_or_default(), &listing.test];
+    // A data set without test images has the fingerprint that it had before there were any.
+    let sides = if listing.test.is_empty() { &sides[..2] } else { &sides };
     for side in sides {
         hash.update((side.len() as u64).to_le_bytes());
-        for entry in side {
+        for entry in *side {
             text(&mut hash, entry.file.as_os_str().as_bytes());
             hash.update(entry.bytes.to_le_bytes());
             hash.update(entry.class.to_le_bytes());
