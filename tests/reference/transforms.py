@@ -56,8 +56,8 @@ def main():
     odd, square = IMAGES["odd"], IMAGES["square"]
     steps("odd", F.horizontal_flip(odd), {"flip": {"p": 1.0}})
     steps("odd", F.vertical_flip(odd), {"vflip": {"p": 1.0}})
-    steps("odd", F.center_crop(odd, [24, 24]), {"centre-crop": {"size": 24}})
-    steps("odd", F.center_crop(odd, [33, 33]), {"centre-crop": {"size": 33}})
+    steps("odd", F.center_crop(odd, [24, 24]), {"center-crop": {"size": 24}})
+    steps("odd", F.center_crop(odd, [33, 33]), {"center-crop": {"size": 33}})
     for side in (20, 48):
         steps("odd", F.resize(odd, [side], antialias=True), {"resize": {"side": side}})
     for left, top, width, height, size in ((3, 5, 20, 14, 16), (0, 0, 9, 29, 24)):
@@ -90,7 +90,7 @@ def main():
         record("odd", F.adjust_hue(odd, turns), colour=["hue", turns])
     # Study D, set 1, mirrored.
     chain = F.resize(F.center_crop(F.horizontal_flip(square), [28, 28]), [32], antialias=True)
-    steps("square", chain, {"flip": {"p": 1.0}}, {"centre-crop": {"size": 28}}, {"resize": {"side": 32}})
+    steps("square", chain, {"flip": {"p": 1.0}}, {"center-crop": {"size": 28}}, {"resize": {"side": 32}})
 
     table = v2.RandAugment()
     fill = table._fill

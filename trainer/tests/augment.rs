@@ -70,8 +70,8 @@ fn epoch(recipe: &Recipe, dataset: &Dataset, size: usize, helper: bool) -> (Vec<
 
 /// Every step on single images.
 const EVERYTHING: &str = r#"[{"resize":{"side":36}},{"crop":{"padding":0.1}},"flip","vflip","rotation",
-    {"scale":{"interpolation":"bilinear"}},{"colour-jitter":{"brightness":0.4,"contrast":0.4,"saturation":0.4,"hue":0.1}},
-    "gaussian-blur","grayscale","jpeg","rand-augment","trivial-augment","centre-crop",
+    {"scale":{"interpolation":"bilinear"}},{"color-jitter":{"brightness":0.4,"contrast":0.4,"saturation":0.4,"hue":0.1}},
+    "gaussian-blur","grayscale","jpeg","rand-augment","trivial-augment","center-crop",
     {"resized-crop":{"scale_min":0.5}},{"erasing":{"noise":true}},"cutout"]"#;
 
 #[test]

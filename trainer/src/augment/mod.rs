@@ -19,7 +19,7 @@ mod resized_crop;
 mod tests;
 mod view;
 
-use sweep_core::recipe::augment::{ColourJitter, Stage, starts_whole};
+use sweep_core::recipe::augment::{ColorJitter, Stage, starts_whole};
 use sweep_core::recipe::{Augment, Recipe};
 
 use crate::data::cache::Picture;
@@ -273,7 +273,7 @@ impl<'a> Work<'a> {
                 let top = place(height, random);
                 self.view.crop(left, top, window, window);
             }
-            Augment::CentreCrop(crop) => {
+            Augment::CenterCrop(crop) => {
                 let window = or(crop.size, self.size);
                 let (width, height) = self.view.size();
                 // torchvision rounds half to even, and pads with zeros what is too small.
@@ -298,7 +298,7 @@ impl<'a> Work<'a> {
                 let map = Inverse::scale(between(scale.range, random));
                 affine(self.canvas(), map, scale.interpolation);
             }
-            Augment::ColourJitter(jitter) => self.jitter(jitter, random),
+            Augment::ColorJitter(jitter) => self.jitter(jitter, random),
             Augment::GaussianBlur(blur) => {
                 let sigma = between(blur.sigma, random);
                 blur::gaussian(self.canvas(), blur.kernel as usize, sigma);
@@ -321,8 +321,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn jitter(&mut self, jitter: &ColourJitter, random: &mut Stream) {
-        let ColourJitter { brightness, contrast, saturation, hue } = *jitter;
+    fn jitter(&mut self, jitter: &ColorJitter, random: &mut Stream) {
+        let ColorJitter { brightness, contrast, saturation, hue } = *jitter;
         let mut order = [0, 1, 2, 3];
         random.shuffle(&mut order);
         let canvas = self.canvas();

@@ -197,7 +197,7 @@ fn crops_reach_every_place_about_equally_often() {
 #[test]
 fn jitter_and_blur_stay_in_their_ranges() {
     let flat = Canvas { width: 8, height: 8, rgb: vec![100; 192] };
-    let list = steps(r#"[{"colour-jitter":{"brightness":0.5}}]"#);
+    let list = steps(r#"[{"color-jitter":{"brightness":0.5}}]"#);
     let values: Vec<u8> = (0..2000).map(|key| pixels(&list, flat.picture(), 8, &mut random(key)).rgb[0]).collect();
     assert!(values.iter().all(|value| (50..=150).contains(value)));
     let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / 2000.0;
@@ -303,7 +303,7 @@ fn flips_and_crops_give_the_bytes_they_gave_before_there_were_other_steps() {
 #[test]
 fn steps_are_pure_functions_of_epoch_image_and_copy() {
     let source = places(16);
-    let random_steps = r#""augmentation":["crop","rotation",{"colour-jitter":{"brightness":0.5}},"erasing"]"#;
+    let random_steps = r#""augmentation":["crop","rotation",{"color-jitter":{"brightness":0.5}},"erasing"]"#;
     let place = |epoch, image, copy| Place { epoch, image, copy };
     let at = |epoch, image| made(random_steps, source.picture(), place(epoch, image, 0));
     assert_eq!(at(1, 1), at(1, 1));
@@ -322,9 +322,9 @@ fn steps_are_pure_functions_of_epoch_image_and_copy() {
 
 #[test]
 fn every_step_runs_on_whole_images_of_any_shape() {
-    let all = r#"[{"resize":{"side":20}},"flip","vflip","rotation","scale",{"colour-jitter":{"hue":0.5,
+    let all = r#"[{"resize":{"side":20}},"flip","vflip","rotation","scale",{"color-jitter":{"hue":0.5,
         "contrast":0.5,"saturation":0.5,"brightness":0.5}},"gaussian-blur","grayscale","jpeg","rand-augment",
-        "trivial-augment",{"centre-crop":{"size":18}},"resized-crop","erasing","cutout"]"#;
+        "trivial-augment",{"center-crop":{"size":18}},"resized-crop","erasing","cutout"]"#;
     for (width, height) in [(40, 8), (8, 40), (1, 1), (3, 2), (20, 20)] {
         let rgb: Vec<u8> = (0..3 * width * height).map(|value| value as u8).collect();
         for epoch in 1..=20 {
@@ -341,8 +341,8 @@ fn the_form_of_whole_images_follows_the_steps() {
         (r#""augmentation":["crop","resized-crop"]"#, None),
         (r#""augmentation":["flip","resized-crop"]"#, Some(Form::Whole(32))),
         (r#""augmentation":[{"resize":{"side":20}},{"crop":{"padding":0.0}}]"#, Some(Form::Whole(20))),
-        (r#""copies":[["resize","centre-crop"],["resized-crop"]]"#, Some(Form::Whole(32))),
-        (r#""copies":[["flip",{"centre-crop":{"size":12}},"resize"]]"#, None),
+        (r#""copies":[["resize","center-crop"],["resized-crop"]]"#, Some(Form::Whole(32))),
+        (r#""copies":[["flip",{"center-crop":{"size":12}},"resize"]]"#, None),
     ] {
         let recipe: Recipe = serde_json::from_str(&format!(r#"{{"dataset":"d","image_size":16,{json}}}"#)).unwrap();
         assert_eq!(whole_form(&recipe), want, "{json}");

@@ -76,7 +76,7 @@ fn size(steps: &[Augment], image_size: u32, b: &mut Bounds) {
             (Augment::Resize(resize), Size::Square(_)) => Size::Square(or(resize.side)),
             (Augment::Resize(resize), _) => Size::Short(or(resize.side)),
             (Augment::ResizedCrop(_), _) => Size::Square(image_size),
-            (Augment::CentreCrop(crop), _) => Size::Square(or(crop.size)),
+            (Augment::CenterCrop(crop), _) => Size::Square(or(crop.size)),
             (Augment::Crop(crop), Size::Square(side) | Size::Short(side)) => {
                 let (window, room) = (or(crop.size), side.saturating_add(crop.border(image_size).saturating_mul(2)));
                 let allowed = format!("at most {room} here: crop cannot cut {window} pixels out of {room}");
@@ -88,7 +88,7 @@ fn size(steps: &[Augment], image_size: u32, b: &mut Bounds) {
     }
     let (ok, allowed) = match size {
         Size::Square(side) => (side == image_size, format!("{side}, the side that the augmentation's steps end with")),
-        Size::Short(_) | Size::Whole => (false, "made by a step: add crop or centre-crop after resize".to_owned()),
+        Size::Short(_) | Size::Whole => (false, "made by a step: add crop or center-crop after resize".to_owned()),
     };
     b.require(ok, "image_size", image_size, allowed);
 }
@@ -97,7 +97,7 @@ fn size(steps: &[Augment], image_size: u32, b: &mut Bounds) {
 /// the size decides.
 pub fn starts_whole(steps: &[Augment]) -> bool {
     let sizes = |step: &&Augment| {
-        matches!(step, Augment::Crop(_) | Augment::CentreCrop(_) | Augment::Resize(_) | Augment::ResizedCrop(_))
+        matches!(step, Augment::Crop(_) | Augment::CenterCrop(_) | Augment::Resize(_) | Augment::ResizedCrop(_))
     };
     let first = steps.iter().find(sizes);
     matches!(first, Some(Augment::Resize(_) | Augment::ResizedCrop(_)))
@@ -119,7 +119,7 @@ fn options(path: &str, step: &Augment, b: &mut Bounds) {
             require(crop.pixels <= 512, "pixels", crop.pixels.to_string(), "0 to 512 pixels");
             require(crop.size <= MAX_SIDE, "size", crop.size.to_string(), "0 to 2048 pixels");
         }
-        Augment::CentreCrop(crop) => {
+        Augment::CenterCrop(crop) => {
             require(crop.size <= MAX_SIDE, "size", crop.size.to_string(), "0 to 2048 pixels");
         }
         Augment::Resize(resize) => {
@@ -136,7 +136,7 @@ fn options(path: &str, step: &Augment, b: &mut Bounds) {
         Augment::Scale(scale) => {
             require(range(scale.range, 0.1, 10.0), "range", text(scale.range), "[low, high] within 0.1 to 10");
         }
-        Augment::ColourJitter(jitter) => {
+        Augment::ColorJitter(jitter) => {
             let strengths =
                 [("brightness", jitter.brightness), ("contrast", jitter.contrast), ("saturation", jitter.saturation)];
             for (option, value) in strengths {
@@ -195,7 +195,7 @@ mod tests {
             // B.
             r#""image_size":224,"augmentation":[{"resize":{"side":280}},{"crop":{"padding":0.0}},"flip","erasing"]"#,
             // D, both sets, one after the other.
-            r#""copies":[["flip",{"centre-crop":{"size":56}},{"resize":{"side":64}}],
+            r#""copies":[["flip",{"center-crop":{"size":56}},{"resize":{"side":64}}],
                 ["rotation","flip","vflip",{"gaussian-blur":{"kernel":5,"sigma":[0.1,2.0]}}]]"#,
             // C: made once, and the usual changes on top.
             r#""copies":[[],[{"flip":{"p":1.0}}],["scale",{"rotation":{"degrees":[-15.0,15.0]}}]],
@@ -214,10 +214,10 @@ mod tests {
             (r#""copies":[["mixup"]]"#, "copies", "belong to `augmentation`"),
             (r#""copies":[["erasing"]],"augmentation":["flip"]"#, "copies", "steps on pixels first"),
             (r#""copies":[["flip"],[{"jpeg":{"quality":[0,50]}}]]"#, "copies.jpeg.quality", "1 to 100"),
-            (r#""augmentation":["resize"]"#, "image_size", "add crop or centre-crop"),
-            (r#""augmentation":[{"centre-crop":{"size":56}}]"#, "image_size", "56, the side"),
+            (r#""augmentation":["resize"]"#, "image_size", "add crop or center-crop"),
+            (r#""augmentation":[{"center-crop":{"size":56}}]"#, "image_size", "56, the side"),
             (r#""augmentation":[{"resize":{"side":60}},{"crop":{"padding":0.0}}]"#, "image_size", "at most 60"),
-            (r#""augmentation":["colour-jitter"]"#, "augmentation.colour-jitter.brightness", "changes nothing"),
+            (r#""augmentation":["color-jitter"]"#, "augmentation.color-jitter.brightness", "changes nothing"),
             (r#""augmentation":[{"rotation":{"degrees":[5.0,-5.0]}}]"#, "augmentation.rotation.degrees", "[low, high]"),
         ] {
             let found = wrong(json);

@@ -12,7 +12,7 @@ use super::tagged;
 pub(super) use check::check;
 pub use check::starts_whole;
 pub use steps::{
-    CentreCrop, ColourJitter, Crop, Cutout, Erasing, Flip, GaussianBlur, Grayscale, Interpolation, Jpeg, Mixing,
+    CenterCrop, ColorJitter, Crop, Cutout, Erasing, Flip, GaussianBlur, Grayscale, Interpolation, Jpeg, Mixing,
     RandAugment, Resize, ResizedCrop, Rotation, Scale, TrivialAugment,
 };
 pub use table::markdown_table;
@@ -33,7 +33,7 @@ pub enum Augment {
     /// Pad every side with zeros and cut out a random window.
     Crop(Crop),
     /// Cut out the centre.
-    CentreCrop(CentreCrop),
+    CenterCrop(CenterCrop),
     /// Resize the short side, bilinear with antialias.
     Resize(Resize),
     /// Cut a random window of `scale_min` to all of the area and 3/4 to 4/3 aspect, resize it to
@@ -44,7 +44,7 @@ pub enum Augment {
     /// Make larger or smaller around the centre, the image keeps its size; what comes in is black.
     Scale(Scale),
     /// Change brightness, contrast, saturation and hue, in random order.
-    ColourJitter(ColourJitter),
+    ColorJitter(ColorJitter),
     /// Blur with a Gaussian.
     GaussianBlur(GaussianBlur),
     /// Make gray with probability `p`.
@@ -92,12 +92,12 @@ impl Augment {
             Self::Flip(_)
             | Self::Vflip(_)
             | Self::Crop(_)
-            | Self::CentreCrop(_)
+            | Self::CenterCrop(_)
             | Self::Resize(_)
             | Self::ResizedCrop(_)
             | Self::Rotation(_)
             | Self::Scale(_)
-            | Self::ColourJitter(_)
+            | Self::ColorJitter(_)
             | Self::GaussianBlur(_)
             | Self::Grayscale(_)
             | Self::Jpeg(_)
@@ -128,12 +128,12 @@ pub const STEP_NAMES: &[&str] = &[
     "flip",
     "vflip",
     "crop",
-    "centre-crop",
+    "center-crop",
     "resize",
     "resized-crop",
     "rotation",
     "scale",
-    "colour-jitter",
+    "color-jitter",
     "gaussian-blur",
     "grayscale",
     "jpeg",

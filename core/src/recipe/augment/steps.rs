@@ -56,10 +56,10 @@ impl Crop {
     }
 }
 
-/// Options of [`super::Augment::CentreCrop`].
+/// Options of [`super::Augment::CenterCrop`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct CentreCrop {
+pub struct CenterCrop {
     /// Side of the window, pixels; 0 is the recipe's image size.
     pub size: u32,
 }
@@ -118,10 +118,10 @@ impl Default for Scale {
     }
 }
 
-/// Options of [`super::Augment::ColourJitter`].
+/// Options of [`super::Augment::ColorJitter`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ColourJitter {
+pub struct ColorJitter {
     /// The factor is drawn from 1 - this (not below 0) to 1 + this.
     pub brightness: f64,
     /// As `brightness`.
