@@ -24,7 +24,7 @@ impl Average {
         for (average, now) in self.model.tensors().iter().zip(model.tensors()) {
             let mut tensor = average.tensor.shallow_clone();
             match average.role {
-                Role::Batches => {}
+                Role::Batches | Role::Still => {}
                 _ if first => tensor.copy_(&now.tensor),
                 _ => drop(tensor.lerp_(&now.tensor, 1.0 - self.decay)),
             }

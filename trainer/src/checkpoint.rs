@@ -49,6 +49,9 @@ pub struct Header {
     pub classes: Vec<String>,
     /// Digest of the data set, see [`crate::data::Dataset::digest`].
     pub data: String,
+    /// SHA-256 of the file of initial weights, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Where training stands.
     pub position: Position,
     /// What the trial computes with, wherever it goes on.
@@ -262,19 +265,24 @@ pub fn load(path: &Path) -> Result<(Header, Tensors), TrainError> {
     let parsed = |error: SafeTensorError| invalid(error.to_string());
     let (_, metadata) = SafeTensors::read_metadata(&file).map_err(parsed)?;
     let header = header(&metadata).map_err(|error| invalid(error.to_string()))?;
+    let tensors = parse(&file).map_err(invalid)?;
+    Ok((header, tensors))
+}
+
+/// The tensors of a safetensors file.
+pub(crate) fn parse(file: &[u8]) -> Result<Tensors, String> {
     let mut tensors = Tensors::new();
-    for (name, view) in SafeTensors::deserialize(&file).map_err(parsed)?.tensors() {
+    for (name, view) in SafeTensors::deserialize(file).map_err(|error| error.to_string())?.tensors() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
             Dtype::I64 => Kind::Int64,
-            Dtype::F64 => Kind::Double,
-            other => return Err(invalid(format!("tensor {name:?} has type {other:?}"))),
+            other => return Err(format!("tensor {name:?} has type {other:?}")),
         };
         let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).map_err(|error| error.to_string())?;
         tensors.insert(name, tensor);
     }
-    Ok((header, tensors))
+    Ok(tensors)
 }
 
 #[derive(Debug, thiserror::Error)]

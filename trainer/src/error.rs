@@ -9,6 +9,7 @@ use sweep_core::recipe::OutOfRange;
 use tch::TchError;
 
 use crate::memory::Shortage;
+use crate::model::Misfit;
 
 /// Why a trial cannot go on (or, for [`TrainError::Stopped`], was asked not to).
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +127,25 @@ pub enum TrainError {
         /// The first thing that is wrong.
         what: String,
     },
+    /// No such file of initial weights in the data roots.
+    #[error("init.weights {name:?} is not in the data roots of this host ({roots:?})")]
+    InitUnknown {
+        /// As written in the recipe.
+        name: String,
+        /// Where it was looked up.
+        roots: Vec<PathBuf>,
+    },
+    /// A file of initial weights that does not fit, or cannot be read.
+    #[error("init.weights {path:?}: {what}")]
+    InitInvalid {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        what: String,
+    },
+    /// Weights to freeze that the network does not have, or all of them.
+    #[error("{0}")]
+    FreezeInvalid(#[source] Misfit),
     /// The attempt folder itself cannot be written.
     #[error("cannot write events: {0}")]
     Emit(#[source] io::Error),
@@ -292,8 +312,12 @@ impl TrainError {
     /// The retry class.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Order(_) | Self::OutOfRange(_) | Self::BatchTooLarge { .. } => FailureClass::Recipe,
+            Self::Order(_) | Self::OutOfRange(_) | Self::BatchTooLarge { .. } | Self::FreezeInvalid(_) => {
+                FailureClass::Recipe
+            }
             Self::DatasetUnknown { .. }
+            | Self::InitUnknown { .. }
+            | Self::InitInvalid { .. }
             | Self::PathNotRegular { .. }
             | Self::DatasetEmpty { .. }
             | Self::LabelsMismatch { .. }
@@ -334,6 +358,9 @@ impl TrainError {
             Self::DiskFull { .. } => "disk_full",
             Self::DatasetChanged { .. } => "dataset_changed",
             Self::WeightsInvalid { .. } => "weights_invalid",
+            Self::InitUnknown { .. } => "init_unknown",
+            Self::InitInvalid { .. } => "init_invalid",
+            Self::FreezeInvalid(_) => "freeze_invalid",
             Self::Emit(_) => "events_unwritable",
             Self::Threads(_) => "threads_unavailable",
             Self::DeviceUnavailable { .. } => "device_unavailable",

@@ -15,6 +15,7 @@ use crate::cost::Pace;
 use crate::data;
 use crate::device;
 use crate::error::{OrderError, TrainError};
+use crate::init;
 use crate::link::Stop;
 use crate::log::say;
 use crate::metric::Mean;
@@ -107,7 +108,13 @@ fn train(
         None => probe::choose(recipe, dataset.classes.len() as u32, place, stop)?,
         Some(_) => Numerics::PLAIN,
     };
-    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder.join(CHECKPOINT_DIR))?;
+    let initial = match &work.resume {
+        None => init::open(&recipe.init, &order.data_roots)?,
+        Some(_) => None,
+    };
+    let folder = folder.join(CHECKPOINT_DIR);
+    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder, initial.as_ref())?;
+    drop(initial);
     if let Some(resume) = &work.resume {
         trial.resume(resume)?;
     }

@@ -11,6 +11,8 @@ use crate::average::Average;
 use crate::checkpoint::{Mark, Position, Tensors};
 use crate::data::batches::Batch;
 use crate::error::TrainError;
+use crate::init::Initial;
+use crate::log::say;
 use crate::metric::{Mean, Meter};
 use crate::model::{Misfit, Mode, Model};
 use crate::numerics::Numerics;
@@ -23,6 +25,8 @@ use crate::steps::Steps;
 pub(crate) struct State {
     pub(crate) position: Position,
     pub(crate) numerics: Numerics,
+    /// SHA-256 of the file of initial weights.
+    pub(crate) init: Option<String>,
     model: Model,
     average: Option<Average>,
     optimizer: Optimizer,
@@ -36,19 +40,40 @@ pub(crate) struct State {
 
 impl State {
     /// A trial at its beginning.
-    pub(crate) fn new(recipe: &Recipe, numerics: Numerics, classes: u32, device: Device) -> Self {
-        let make = || Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
-        let model = make();
-        Self {
+    pub(crate) fn new(
+        recipe: &Recipe,
+        numerics: Numerics,
+        classes: u32,
+        device: Device,
+        initial: Option<&Initial>,
+    ) -> Result<Self, TrainError> {
+        let make = || -> Result<Model, TrainError> {
+            let mut model = Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
+            if let Some(Initial { path, tensors, .. }) = initial {
+                let misfit = |misfit: Misfit| TrainError::InitInvalid { path: path.clone(), what: misfit.to_string() };
+                if let Some(layer) = model.start_from(|name| tensors.get(name)).map_err(misfit)? {
+                    say(format_args!(
+                        "the class layer {layer} is drawn; the other weights come from {}",
+                        path.display()
+                    ));
+                }
+            }
+            model.freeze(&recipe.freeze).map_err(TrainError::FreezeInvalid)?;
+            Ok(model)
+        };
+        let model = make()?;
+        let average = if recipe.ema.decay > 0.0 { Some(Average::new(recipe.ema.decay, make()?)) } else { None };
+        Ok(Self {
+            init: initial.map(|initial| initial.sha256.clone()),
             position: Position::default(),
             numerics,
-            average: (recipe.ema.decay > 0.0).then(|| Average::new(recipe.ema.decay, make())),
+            average,
             optimizer: Optimizer::new(&recipe.optimizer, &model),
             best: None,
             gathered: None,
             meter: Meter::new(classes as usize, device),
             model,
-        }
+        })
     }
 
     /// Goes on at `position` with the tensors of its `last` checkpoint.

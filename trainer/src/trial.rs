@@ -15,6 +15,7 @@ use crate::cost;
 use crate::data::batches::{Batch, Batches};
 use crate::data::{Dataset, Item};
 use crate::error::TrainError;
+use crate::init::Initial;
 use crate::link::Stop;
 use crate::log::say;
 use crate::metric::{Mean, Meter};
@@ -74,6 +75,7 @@ impl Source<'_> {
             recipe: self.recipe.clone(),
             classes: self.dataset.classes.clone(),
             data: self.dataset.digest.clone(),
+            init: state.init.clone(),
             position: state.position.clone(),
             numerics: state.numerics,
             evaluations: evaluations.clone(),
@@ -115,10 +117,11 @@ impl<'a> Trial<'a> {
         device: Device,
         helper: bool,
         folder: &Path,
+        initial: Option<&Initial>,
     ) -> Result<Self, TrainError> {
         let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
         Ok(Self {
-            state: State::new(recipe, numerics, dataset.classes.len() as u32, device),
+            state: State::new(recipe, numerics, dataset.classes.len() as u32, device, initial)?,
             evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
             source: Source { recipe, dataset, pipeline, mixer, device, helper },
@@ -144,6 +147,7 @@ impl<'a> Trial<'a> {
         }
         self.evaluations = header.evaluations;
         self.state.numerics = header.numerics;
+        self.state.init.clone_from(&header.init);
         if Numerics::allowed(self.source.recipe).len() > 1 {
             say(format_args!("{} (as the checkpoint says)", header.numerics));
         }

@@ -54,7 +54,7 @@ fn start(bench: &Bench, number: usize, fields: &str) -> Start {
     let stop = Stop::default();
     let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &stop).unwrap();
     let folder = bench.path(&format!("start{number}"));
-    let mut trial = Trial::new(recipe, &dataset, Numerics::PLAIN, Device::Cpu, false, &folder).unwrap();
+    let mut trial = Trial::new(recipe, &dataset, Numerics::PLAIN, Device::Cpu, false, &folder, None).unwrap();
     let line = trial.save(CheckpointKind::Best, 0, &stop).unwrap();
     let (_, tensors) = checkpoint::load(&folder.join(line.file)).unwrap();
 

@@ -9,6 +9,7 @@ pub mod schedule;
 mod section;
 mod tagged;
 pub mod training;
+mod transfer;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub use model::Model;
 pub use optim::Optimizer;
 pub use schedule::{Schedule, Warmup};
 pub use training::{Ema, Layout, Precision};
+pub use transfer::{Freeze, Init};
 
 /// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
 /// recipe holds all of them, so that a later change of a default changes no submitted sweep.
@@ -44,6 +46,12 @@ pub struct Recipe {
     /// network's own unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
+    /// The weights that training starts from; drawn unless given.
+    #[serde(default)]
+    pub init: Init,
+    /// The weights that training leaves alone; none unless given.
+    #[serde(default)]
+    pub freeze: Freeze,
     /// Random changes to training images: a built-in name, a variant of the file, or a list of steps.
     #[serde(default)]
     pub augmentation: Augmentation,
@@ -284,6 +292,8 @@ impl Recipe {
             let ok = stop.min_delta.is_finite() && stop.min_delta >= 0.0;
             b.require(ok, "early_stop.min_delta", stop.min_delta, "a finite number, at least 0");
         }
+        self.init.check(b);
+        self.freeze.check(b);
         self.data.check(b);
         self.model.check(self.image_size, b);
         augment::check(&self.augmentation, &self.copies, self.image_size, b);

@@ -100,7 +100,7 @@ pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> 
     Ok(real)
 }
 
-pub(super) fn inside(real: &Path, roots: &[PathBuf]) -> bool {
+pub(crate) fn inside(real: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| real.starts_with(root))
 }
 

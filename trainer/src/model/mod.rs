@@ -13,6 +13,7 @@ mod plain;
 mod preact;
 mod resnet;
 mod sequence;
+mod transfer;
 
 use std::fmt;
 
@@ -47,10 +48,14 @@ pub struct Named {
 pub enum Role {
     /// Trained.
     Weight,
+    /// A weight that is left as it is.
+    Frozen,
     /// A running mean or variance.
     Running,
     /// `num_batches_tracked`, int64: equals the number of training batches seen.
     Batches,
+    /// The count of a norm that takes no part in training.
+    Still,
 }
 
 /// How a network is applied.
@@ -94,6 +99,12 @@ pub enum Misfit {
     /// The network has it, the source does not.
     #[error("tensor {0:?} is missing")]
     Missing(String),
+    /// A pattern of `freeze.names` that no weight has.
+    #[error("freeze.names: no weight is called {0:?}")]
+    NothingFrozen(String),
+    /// Nothing is left to train.
+    #[error("freeze: no weight is left to train")]
+    AllFrozen,
     /// Shape or type differ.
     #[error("tensor {name:?} is {found}, the network needs {wanted}")]
     Shape {
@@ -193,9 +204,10 @@ impl Model {
         (self.tensors.iter()).filter(|named| named.role == Role::Weight)
     }
 
-    /// Number of trained values.
+    /// Number of values in weights, frozen ones included.
     pub fn parameters(&self) -> u64 {
-        self.weights().map(|named| named.tensor.numel() as u64).sum()
+        let weights = self.tensors.iter().filter(|named| matches!(named.role, Role::Weight | Role::Frozen));
+        weights.map(|named| named.tensor.numel() as u64).sum()
     }
 
     /// Writes the count of training batches into every `num_batches_tracked`. They are all equal,

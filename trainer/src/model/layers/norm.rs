@@ -6,7 +6,7 @@ use super::{Builder, Draw, Fan};
 use crate::model::{Mode, Role};
 
 /// Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167). Its parameters stay float whatever
-/// the kind of its input.
+/// the kind of its input. With frozen weights it uses its running statistics in training too.
 #[derive(Debug)]
 pub(in crate::model) struct BatchNorm {
     weight: Tensor,
@@ -48,7 +48,8 @@ impl BatchNorm {
             Some(&self.bias),
             Some(&self.mean),
             Some(&self.variance),
-            matches!(mode, Mode::Train { .. }),
+            // A norm that is not trained is one that stays as it is.
+            matches!(mode, Mode::Train { .. }) && self.weight.requires_grad(),
             self.momentum,
             self.eps,
             true,

@@ -1,0 +1,48 @@
+//! The file of initial weights: found inside the data roots, read once, known by its SHA-256.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use sweep_core::recipe::Init;
+
+use crate::checkpoint::{self, Tensors};
+use crate::data::cache::hex;
+use crate::data::listing::inside;
+use crate::error::TrainError;
+
+/// Initial weights.
+#[derive(Debug)]
+pub struct Initial {
+    /// Where they were read.
+    pub path: PathBuf,
+    /// By name.
+    pub tensors: Tensors,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+/// Reads the file that a recipe names, if it names one.
+pub fn open(init: &Init, roots: &[PathBuf]) -> Result<Option<Initial>, TrainError> {
+    if init.weights.is_empty() {
+        return Ok(None);
+    }
+    let named = Path::new(&init.weights);
+    let unknown = || TrainError::InitUnknown { name: init.weights.clone(), roots: roots.to_vec() };
+    // Joining an absolute path gives that path.
+    let mut places = roots.iter().map(|root| root.join(named));
+    let found = places.find(|place| place.symlink_metadata().is_ok()).ok_or_else(unknown)?;
+    let path = found.canonicalize().map_err(|_| unknown())?;
+    let fail = |why| TrainError::PathNotRegular { path: found.clone(), why };
+    if !inside(&path, roots) {
+        return Err(fail("leaves the data roots of this host"));
+    }
+    if !path.is_file() {
+        return Err(fail("is not a file"));
+    }
+    let invalid = |what: String| TrainError::InitInvalid { path: path.clone(), what };
+    let file = fs::read(&path).map_err(|error| invalid(error.to_string()))?;
+    let tensors = checkpoint::parse(&file).map_err(invalid)?;
+    let sha256 = hex(&Sha256::digest(&file));
+    Ok(Some(Initial { path, tensors, sha256 }))
+}
