@@ -341,6 +341,9 @@ pub(crate) struct Fetch {
     /// The newest state
     #[arg(long)]
     pub(crate) last: bool,
+    /// The checkpoint as it is, or a state dict with nothing but the network, for `load_state_dict`
+    #[arg(long, value_enum, default_value = "safetensors")]
+    pub(crate) format: StateFormat,
     /// Folder to put it in; made if it is not there
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -350,6 +353,15 @@ pub(crate) struct Fetch {
     /// Print what was fetched as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What `fetch` leaves in the folder; both are safetensors files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum StateFormat {
+    /// The checkpoint as the trainer wrote it
+    Safetensors,
+    /// Beside it, its network alone, under torchvision's names
+    Torchvision,
 }
 
 /// Arguments of `agents`.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::Patience;
-use crate::cli::Fetch;
+use super::{Patience, state_dict};
+use crate::cli::{Fetch, StateFormat};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Out, Progress, safe};
@@ -36,6 +36,10 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Fetch) -> Result<(), 
     } else {
         save(out, client, stored, &target).await?;
     }
+    let target = match args.format {
+        StateFormat::Safetensors => target,
+        StateFormat::Torchvision => convert(&target, args.force)?,
+    };
     if args.json {
         return out.json(&json!({
             "path": target.display().to_string(),
@@ -108,7 +112,29 @@ async fn save(out: &Out, client: &Client, stored: &CheckpointView, target: &Path
             }
         }
     }
-    fs::rename(&part.path, target).map_err(disk("write", target))?;
+    publish(&part.path, target)
+}
+
+/// Writes the network of a checkpoint as a state dict beside it.
+fn convert(checkpoint: &Path, force: bool) -> Result<PathBuf, Fault> {
+    let target = checkpoint.with_extension("torchvision.safetensors");
+    let file = fs::read(checkpoint).map_err(disk("read", checkpoint))?;
+    let state = state_dict::of_checkpoint(&file).map_err(disk("read", checkpoint))?;
+    match present(&target)? {
+        Some(there) if there == format!("{:x}", Sha256::digest(&state)) => return Ok(target),
+        Some(_) if !force => return Err(Fault::Exists { path: target }),
+        _ => {}
+    }
+    let part = Part { path: target.with_extension(format!("part-{}", std::process::id())) };
+    let mut file = File::create(&part.path).map_err(disk("write", &part.path))?;
+    file.write_all(&state).and_then(|()| file.sync_all()).map_err(disk("write", &part.path))?;
+    publish(&part.path, &target)?;
+    Ok(target)
+}
+
+/// Gives a complete file its name.
+fn publish(part: &Path, target: &Path) -> Result<(), Fault> {
+    fs::rename(part, target).map_err(disk("write", target))?;
     // The file is there once its folder says so on disk.
     if let Some(folder) = target.parent() {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync the folder", folder))?;

@@ -13,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod show;
+mod state_dict;
 pub(crate) mod submit;
 pub(crate) mod up;
 pub(crate) mod verify_resume;

@@ -33,6 +33,31 @@ fn fetch_writes_a_verified_file_and_never_replaces_another() {
 }
 
 #[test]
+fn a_state_dict_comes_beside_the_checkpoint_and_replaces_no_other_file() {
+    let fake = Fake::start();
+    let home = tempfile::tempdir().unwrap();
+    let trial = sweeps::trial_id(0).short();
+    let fetch = |args: &[&str]| {
+        let args = [&["fetch", "-o", "w", "--format", "torchvision", "--server", &fake.server, &trial], args].concat();
+        run(home.path(), &args)
+    };
+    let name = format!("w/imagenette-first-{trial}-best.torchvision.safetensors");
+    assert_eq!(fetch(&[]).expect(0).out, format!("{name}\n"));
+    let path = home.path().join(&name);
+    let state = fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(state[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&state[8..8 + length]).unwrap();
+    assert_eq!(header["__metadata__"], serde_json::json!({"format": "pt"}));
+    assert_eq!(fs::read_dir(home.path().join("w")).unwrap().count(), 2, "nothing else is left");
+    fetch(&[]).expect(0);
+    fs::write(&path, "mine").unwrap();
+    fetch(&[]).expect(7).tells("--force");
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+    fetch(&["--force"]).expect(0);
+    assert_eq!(fs::read(&path).unwrap(), state);
+}
+
+#[test]
 fn a_damaged_download_leaves_nothing() {
     let fake = Fake::start();
     let home = tempfile::tempdir().unwrap();
