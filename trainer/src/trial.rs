@@ -9,7 +9,7 @@ use sweep_core::recipe::Recipe;
 use tch::{Device, Tensor};
 
 use crate::augment::mix::Mixer;
-use crate::augment::{Normalise, Pipeline};
+use crate::augment::{Normalise, Pipeline, device};
 use crate::checkpoint::{self, FORMAT, Header, Store};
 use crate::cost;
 use crate::data::batches::{Batch, Batches};
@@ -44,6 +44,8 @@ struct Source<'a> {
     dataset: &'a Dataset,
     pipeline: Pipeline,
     mixer: Mixer,
+    /// All images, when they lie on the device.
+    resident: Option<Tensor>,
     device: Device,
     helper: bool,
 }
@@ -54,6 +56,8 @@ impl Source<'_> {
             dataset: self.dataset,
             pipeline: &self.pipeline,
             mixer: &self.mixer,
+            on: self.recipe.augment_on,
+            resident: self.resident.as_ref(),
             normalise: Normalise::new(self.recipe.data.mean, self.recipe.data.std),
             seed: self.recipe.seed,
             device: self.device,
@@ -120,11 +124,12 @@ impl<'a> Trial<'a> {
         initial: Option<&Initial>,
     ) -> Result<Self, TrainError> {
         let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
+        let resident = device::resident(recipe, dataset, device)?;
         Ok(Self {
             state: State::new(recipe, numerics, dataset.classes.len() as u32, device, initial)?,
             evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
-            source: Source { recipe, dataset, pipeline, mixer, device, helper },
+            source: Source { recipe, dataset, pipeline, mixer, resident, device, helper },
         })
     }
 

@@ -7,9 +7,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Bench, folder_of_images, with_val};
-use sweep_core::recipe::Recipe;
+use sweep_core::recipe::{AugmentOn, Recipe};
 use sweep_trainer::augment::mix::Mixer;
-use sweep_trainer::augment::{Normalise, Pipeline};
+use sweep_trainer::augment::{Normalise, Pipeline, device};
 use sweep_trainer::data::batches::{Batch, Batches};
 use sweep_trainer::data::{self, Dataset};
 use sweep_trainer::link::Stop;
@@ -27,10 +27,13 @@ fn open(bench: &Bench, fields: &str) -> (Recipe, Dataset) {
 /// Calls `look` with every training batch of an epoch, and returns the bits of all validation images.
 fn pass(recipe: &Recipe, dataset: &Dataset, size: usize, helper: bool, mut look: impl FnMut(Batch)) -> Vec<Vec<u32>> {
     let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
+    let resident = device::resident(recipe, dataset, Device::Cpu).unwrap();
     let batches = Batches {
         dataset,
         pipeline: &pipeline,
         mixer: &mixer,
+        on: recipe.augment_on,
+        resident: resident.as_ref(),
         normalise: Normalise::new(recipe.data.mean, recipe.data.std),
         seed: recipe.seed,
         device: Device::Cpu,
@@ -141,6 +144,8 @@ fn copies_multiply_training_images_after_the_split_and_only_those() {
             dataset: &dataset,
             pipeline: &pipeline,
             mixer: &mixer,
+            on: AugmentOn::Cpu,
+            resident: None,
             normalise,
             seed: 3,
             device: Device::Cpu,
@@ -180,5 +185,40 @@ fn the_loss_of_a_mixed_batch_is_cross_entropy_against_soft_labels() {
             batches += 1;
         });
         assert_eq!(batches, 4);
+    }
+}
+
+/// Every step that tensors can do, in an order where each window and colour change meets every other.
+const ON_DEVICE: &[&str] = &[
+    r#""augmentation":[]"#,
+    r#""augmentation":["flip","crop"]"#,
+    r#""augmentation":["vflip",{"crop":{"pixels":9}},"center-crop","flip","cutout",{"erasing":{"value":-1.5}},"cutout"]"#,
+    r#""augmentation":["flip",{"color-jitter":{"brightness":0.9,"contrast":0.6,"saturation":1.5,"hue":0.5}},"crop",
+        {"grayscale":{"p":0.4}},"vflip",{"color-jitter":{"contrast":0.3}},"cutmix"]"#,
+    r#""augmentation":["crop","mixup"]"#,
+    r#""copies":[["flip"],[{"color-jitter":{"hue":0.2}},"crop"],[]],"augmentation":["vflip","cutout","mixup","cutmix"]"#,
+];
+
+#[test]
+fn the_device_makes_the_images_that_the_host_makes() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    for fields in ON_DEVICE {
+        let (host, dataset) = open(&bench, fields);
+        let mut batches = Vec::new();
+        let val = pass(&host, &dataset, 5, false, |batch| batches.push(batch));
+        for word in ["device", "resident"] {
+            let (recipe, _) = open(&bench, &format!(r#""augment_on":"{word}",{fields}"#));
+            let mut expected = batches.iter();
+            let other = pass(&recipe, &dataset, 5, true, |batch| {
+                let want = expected.next().unwrap();
+                let apart = (&batch.images - &want.images).abs().max().double_value(&[]);
+                assert!(apart == 0.0, "{word}, {fields}: {apart}");
+                assert_eq!(batch.labels, want.labels);
+                assert_eq!(batch.second, want.second);
+            });
+            assert_eq!(expected.next().map(|batch| batch.images.size()), None, "as many batches");
+            assert_eq!(other, val);
+        }
     }
 }

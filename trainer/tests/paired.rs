@@ -63,6 +63,8 @@ fn start(bench: &Bench, number: usize, fields: &str) -> Start {
         dataset: &dataset,
         pipeline: &pipeline,
         mixer: &mixer,
+        on: recipe.augment_on,
+        resident: None,
         normalise: Normalise::new(recipe.data.mean, recipe.data.std),
         seed: recipe.seed,
         device: Device::Cpu,

@@ -194,7 +194,7 @@ fn orders_that_cannot_be_carried_out_fail_with_one_line() {
     order.work.clear();
     let nothing = serde_json::to_string(&order).unwrap();
     check_refusal("nothing", &nothing, 10, recipe, "order_invalid");
-    let gpu = good.replace("\"cpu\"", "\"tpu\"");
+    let gpu = good.replace("\"device\":\"cpu\"", "\"device\":\"tpu\"");
     check_refusal("device", &gpu, 14, FailureClass::Device, "device_unavailable");
     check_refusal("no-data", &good.replace("\"d\"", "\"e\""), 11, FailureClass::Data, "dataset_unknown");
 }

@@ -134,6 +134,22 @@ fn mixed_batches_of_copies_resume_to_the_bit() {
 }
 
 #[test]
+fn images_changed_on_the_device_train_the_same_weights() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let run = |word: &str| {
+        let order = bench.order(&RECIPES[0].1.replacen('{', &format!(r#"{{"augment_on":"{word}","#), 1));
+        bench.run(word, &order)
+    };
+    let host = run("cpu");
+    for word in ["device", "resident"] {
+        let told = run(word);
+        assert_eq!(told.weights(), host.weights(), "{word}");
+        assert_eq!(told.epochs(), host.epochs(), "{word}");
+    }
+}
+
+#[test]
 fn resnet_resumes_to_the_bit() {
     check_resume(2);
 }

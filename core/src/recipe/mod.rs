@@ -13,7 +13,7 @@ mod transfer;
 
 use serde::{Deserialize, Serialize};
 
-pub use augment::{Augment, Augmentation};
+pub use augment::{Augment, AugmentOn, Augmentation};
 pub use model::Model;
 pub use optim::Optimizer;
 pub use schedule::{Schedule, Warmup};
@@ -62,6 +62,9 @@ pub struct Recipe {
     /// Whether the random steps of `copies` are drawn once for all epochs.
     #[serde(default)]
     pub fixed_copies: bool,
+    /// Where the steps of `augmentation` and `copies` run.
+    #[serde(default)]
+    pub augment_on: AugmentOn,
     /// Update rule.
     #[serde(default)]
     pub optimizer: Optimizer,
@@ -296,7 +299,7 @@ impl Recipe {
         self.freeze.check(b);
         self.data.check(b);
         self.model.check(self.image_size, b);
-        augment::check(&self.augmentation, &self.copies, self.image_size, b);
+        augment::check(self, b);
         self.optimizer.check(b);
         self.schedule.check(&self.optimizer, b);
         self.warmup.check(b);

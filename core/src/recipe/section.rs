@@ -22,6 +22,7 @@ impl Recipe {
             augmentation,
             copies,
             fixed_copies,
+            augment_on,
             optimizer,
             schedule,
             warmup,
@@ -49,6 +50,7 @@ impl Recipe {
             "augmentation" => self.augmentation.clone_from(augmentation),
             "copies" => self.copies.clone_from(copies),
             "fixed_copies" => self.fixed_copies = *fixed_copies,
+            "augment_on" => self.augment_on = *augment_on,
             "optimizer" => self.optimizer.clone_from(optimizer),
             "schedule" => self.schedule.clone_from(schedule),
             "warmup" => self.warmup.clone_from(warmup),
@@ -83,6 +85,7 @@ impl Recipe {
             "augmentation" => serde_json::to_value(&self.augmentation),
             "copies" => serde_json::to_value(&self.copies),
             "fixed_copies" => serde_json::to_value(self.fixed_copies),
+            "augment_on" => serde_json::to_value(self.augment_on),
             "optimizer" => serde_json::to_value(&self.optimizer),
             "schedule" => serde_json::to_value(&self.schedule),
             "warmup" => serde_json::to_value(&self.warmup),
@@ -110,7 +113,7 @@ mod tests {
     fn every_field_can_be_adopted() {
         let other: Recipe = serde_json::from_str(
             r#"{"dataset":"y","model":"cifar-cnn","image_size":99,"epochs":3,"batch_size":5,"lr":0.5,
-            "dropout":0.25,"init":{"weights":"a.safetensors"},"freeze":{"all_but_last":2},"augmentation":["flip"],"copies":[["flip"],[]],"fixed_copies":true,
+            "dropout":0.25,"init":{"weights":"a.safetensors"},"freeze":{"all_but_last":2},"augmentation":["flip"],"copies":[["flip"],[]],"fixed_copies":true,"augment_on":"device",
             "optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
             "clip_norm":1.0,"accumulate":2,"ema":{"decay":0.9},"label_smoothing":0.1,"precision":"bf16","layout":"auto","checkpoint_steps":7,
             "early_stop":{"patience":2},"data":{"skip_bad":3},"seed":4}"#,

@@ -11,12 +11,16 @@ pub(super) fn gaussian(canvas: &mut Canvas, kernel: usize, sigma: f64) {
     let (width, height) = (canvas.width, canvas.height);
     let rows = lines(width, reach);
     let mut across = vec![0f32; canvas.rgb.len()];
+    let mut longer = vec![0f32; 3 * rows.len()];
     for (source, out) in canvas.rgb.chunks_exact(3 * width).zip(across.chunks_exact_mut(3 * width)) {
-        for (x, out) in out.chunks_exact_mut(3).enumerate() {
-            for (weight, from) in weights.iter().zip(&rows[x..]) {
-                for (out, value) in out.iter_mut().zip(&source[3 * from..3 * from + 3]) {
-                    *out += weight * f32::from(*value);
-                }
+        for (pixel, from) in longer.chunks_exact_mut(3).zip(&rows) {
+            for (value, byte) in pixel.iter_mut().zip(&source[3 * from..]) {
+                *value = f32::from(*byte);
+            }
+        }
+        for (shift, weight) in weights.iter().enumerate() {
+            for (out, value) in out.iter_mut().zip(&longer[3 * shift..]) {
+                *out += weight * value;
             }
         }
     }

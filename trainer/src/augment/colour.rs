@@ -1,7 +1,61 @@
 //! Brightness, contrast, saturation, hue, gray and the tone operations of RandAugment on bytes, with
 //! torchvision's arithmetic: 32 bit floats, clamped and cut to bytes.
 
+use sweep_core::recipe::Augment;
+
 use super::canvas::Canvas;
+use crate::seed::Stream;
+
+/// A change of colours by a factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Brightness,
+    Contrast,
+    Saturation,
+    /// By a shift, in turns of the colour circle.
+    Hue,
+    /// Without a factor.
+    Gray,
+}
+
+impl Tone {
+    /// All of them; jitter orders the first four.
+    pub(super) const ALL: [Self; 5] = [Self::Brightness, Self::Contrast, Self::Saturation, Self::Hue, Self::Gray];
+}
+
+/// What a step does to the colours of an image, if it is `color-jitter` or `grayscale`.
+pub(super) fn draw(step: &Augment, random: &mut Stream) -> Vec<(Tone, f64)> {
+    match step {
+        Augment::Grayscale(gray) if random.unit() < gray.p => vec![(Tone::Gray, 0.0)],
+        Augment::ColorJitter(jitter) => {
+            let mut order = [0, 1, 2, 3];
+            random.shuffle(&mut order);
+            let strengths = [jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue];
+            let drawn = order.into_iter().filter(|&which| strengths[which] > 0.0).map(|which| {
+                let (tone, strength) = (Tone::ALL[which], strengths[which]);
+                let low = (1.0 - strength).max(0.0);
+                let factor = match tone {
+                    Tone::Hue => (2.0 * random.unit() - 1.0) * strength,
+                    _ => low + (1.0 + strength - low) * random.unit(),
+                };
+                (tone, factor)
+            });
+            drawn.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Applies a change.
+pub(super) fn change(canvas: &mut Canvas, tone: Tone, factor: f64) {
+    match tone {
+        Tone::Brightness => brightness(canvas, factor),
+        Tone::Contrast => contrast(canvas, factor),
+        Tone::Saturation => saturation(canvas, factor),
+        Tone::Hue => hue(canvas, factor),
+        Tone::Gray => grayscale(canvas),
+    }
+}
 
 /// Luma of a pixel as torchvision weighs it.
 fn luma(rgb: &[u8]) -> f32 {

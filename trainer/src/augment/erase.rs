@@ -1,5 +1,6 @@
 //! Erasing and cutout on normalised values, where torchvision's `RandomErasing` and the paper's cutout work.
 
+use sweep_core::recipe::Augment;
 use sweep_core::recipe::augment::Erasing;
 
 use crate::seed::Stream;
@@ -7,10 +8,30 @@ use crate::seed::Stream;
 /// Draws before an image is left as it is, as in torchvision.
 const TRIES: usize = 10;
 
-/// Overwrites a random rectangle of `[3, side, side]` with probability `p`.
-pub(super) fn erase(out: &mut [f32], side: usize, erasing: &Erasing, random: &mut Stream) {
+/// What is overwritten, in every channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Patch {
+    /// Left, top, right, bottom.
+    pub(super) rectangle: [usize; 4],
+    /// What is written.
+    pub(super) value: f32,
+    /// Whether normal noise is written instead.
+    noise: bool,
+}
+
+/// What a step overwrites in an image of `side` pixels, if it is one of these steps and hits.
+pub(super) fn draw(step: &Augment, side: usize, random: &mut Stream) -> Option<Patch> {
+    match step {
+        Augment::Erasing(erasing) => erase(erasing, side, random),
+        Augment::Cutout(cutout) => Some(cut_out(cutout.size as usize, side, random)),
+        _ => None,
+    }
+}
+
+/// A random rectangle with probability `p`.
+fn erase(erasing: &Erasing, side: usize, random: &mut Stream) -> Option<Patch> {
     if random.unit() >= erasing.p {
-        return;
+        return None;
     }
     let between = |[low, high]: [f64; 2], random: &mut Stream| low + (high - low) * random.unit();
     for _ in 0..TRIES {
@@ -21,28 +42,29 @@ pub(super) fn erase(out: &mut [f32], side: usize, erasing: &Erasing, random: &mu
             continue;
         }
         let (top, left) = (random.below(side - height + 1), random.below(side - width + 1));
-        fill(out, side, [left, top, left + width, top + height], || match erasing.noise {
-            true => random.normal() as f32,
-            false => erasing.value as f32,
-        });
-        return;
+        let rectangle = [left, top, left + width, top + height];
+        return Some(Patch { rectangle, value: erasing.value as f32, noise: erasing.noise });
     }
+    None
 }
 
-/// Overwrites a square around a random pixel with zeros; it may reach over the border.
-pub(super) fn cutout(out: &mut [f32], side: usize, size: usize, random: &mut Stream) {
+/// A square around a random pixel; it may reach over the border.
+fn cut_out(size: usize, side: usize, random: &mut Stream) -> Patch {
     let (x, y) = (random.below(side), random.below(side));
     let half = size / 2;
     let low = |centre: usize| centre.saturating_sub(half);
     let high = |centre: usize| (centre + size - half).min(side);
-    fill(out, side, [low(x), low(y), high(x), high(y)], || 0.0);
+    Patch { rectangle: [low(x), low(y), high(x), high(y)], value: 0.0, noise: false }
 }
 
-/// Writes into `[left, top, right, bottom]` of every channel.
-fn fill(out: &mut [f32], side: usize, [left, top, right, bottom]: [usize; 4], mut value: impl FnMut() -> f32) {
-    for plane in out.chunks_exact_mut(side * side) {
-        for row in plane.chunks_exact_mut(side).take(bottom).skip(top) {
-            row[left..right].fill_with(&mut value);
+impl Patch {
+    /// Overwrites it in `[3, side, side]`.
+    pub(super) fn fill(&self, out: &mut [f32], side: usize, random: &mut Stream) {
+        let [left, top, right, bottom] = self.rectangle;
+        for plane in out.chunks_exact_mut(side * side) {
+            for row in plane.chunks_exact_mut(side).take(bottom).skip(top) {
+                row[left..right].fill_with(|| if self.noise { random.normal() as f32 } else { self.value });
+            }
         }
     }
 }

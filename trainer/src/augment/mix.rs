@@ -14,13 +14,15 @@ pub struct Mixer {
     seed: u64,
 }
 
-/// The second labels of a mixed batch.
+/// How one batch is mixed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mixed {
-    /// Labels of the partners.
-    pub labels: Vec<i64>,
-    /// Share of the first labels, 0 to 1.
+pub struct Mix {
+    /// Whom every image is mixed with.
+    pub partners: Vec<usize>,
+    /// Share of the first image and its label, 0 to 1.
     pub share: f64,
+    /// What is pasted by cutmix: left, top, right, bottom. Mixup blends all of the image.
+    pub rectangle: Option<[usize; 4]>,
 }
 
 impl Mixer {
@@ -31,46 +33,54 @@ impl Mixer {
         Self { steps: mixing.cloned().collect(), seed: recipe.seed }
     }
 
-    /// Mixes the square `images` (`[n, 3, side, side]`) of batch `number` (from 0) of `epoch`.
-    pub fn apply(&self, epoch: u32, number: usize, images: &mut [f32], side: usize, labels: &[i64]) -> Option<Mixed> {
+    /// Draws for batch `number` (from 0) of `epoch`, which has `many` images of `side` pixels.
+    pub fn draw(&self, epoch: u32, number: usize, many: usize, side: usize) -> Option<Mix> {
         let mut random = stream(self.seed, Purpose::Mix, &[u64::from(epoch), number as u64]);
         let step = match self.steps.as_slice() {
             [] => return None,
             [step] => step,
             steps => &steps[random.below(steps.len())],
         };
-        let mut partners: Vec<usize> = (0..labels.len()).collect();
+        let mut partners: Vec<usize> = (0..many).collect();
         random.shuffle(&mut partners);
-        let (before, image) = (images.to_vec(), 3 * side * side);
-        let pairs = images.chunks_exact_mut(image).zip(&partners);
-        let pairs = pairs.map(|(out, partner)| (out, &before[partner * image..(partner + 1) * image]));
-        let share = match step {
-            Augment::Mixup(mixing) => {
-                let share = random.beta(mixing.alpha);
-                for (out, other) in pairs {
-                    for (out, other) in out.iter_mut().zip(other) {
-                        *out = *out * share as f32 + other * (1.0 - share) as f32;
-                    }
-                }
-                share
-            }
+        match step {
+            Augment::Mixup(mixing) => Some(Mix { partners, share: random.beta(mixing.alpha), rectangle: None }),
             Augment::Cutmix(mixing) => {
                 let share = random.beta(mixing.alpha);
-                let [left, top, right, bottom] = rectangle(side, share, &mut random);
-                for (out, other) in pairs {
-                    let planes = out.chunks_exact_mut(side * side).zip(other.chunks_exact(side * side));
-                    for (out, other) in planes {
-                        for y in top..bottom {
-                            let row = y * side + left..y * side + right;
-                            out[row.clone()].copy_from_slice(&other[row]);
-                        }
-                    }
-                }
-                1.0 - ((right - left) * (bottom - top)) as f64 / (side * side) as f64
+                let rectangle = rectangle(side, share, &mut random);
+                let [left, top, right, bottom] = rectangle;
+                let share = 1.0 - ((right - left) * (bottom - top)) as f64 / (side * side) as f64;
+                Some(Mix { partners, share, rectangle: Some(rectangle) })
             }
-            _ => return None,
-        };
-        Some(Mixed { labels: partners.iter().map(|partner| labels[*partner]).collect(), share })
+            _ => None,
+        }
+    }
+}
+
+impl Mix {
+    /// Mixes square images, `[n, 3, side, side]`.
+    pub fn apply(&self, images: &mut [f32], side: usize) {
+        let (before, image) = (images.to_vec(), 3 * side * side);
+        for (out, partner) in images.chunks_exact_mut(image).zip(&self.partners) {
+            let other = &before[partner * image..(partner + 1) * image];
+            let Some([left, top, right, bottom]) = self.rectangle else {
+                for (out, other) in out.iter_mut().zip(other) {
+                    *out = *out * self.share as f32 + other * (1.0 - self.share) as f32;
+                }
+                continue;
+            };
+            for (out, other) in out.chunks_exact_mut(side * side).zip(other.chunks_exact(side * side)) {
+                for y in top..bottom {
+                    let row = y * side + left..y * side + right;
+                    out[row.clone()].copy_from_slice(&other[row]);
+                }
+            }
+        }
+    }
+
+    /// The labels of the partners.
+    pub fn labels(&self, labels: &[i64]) -> Vec<i64> {
+        self.partners.iter().map(|&partner| labels[partner]).collect()
     }
 }
 
@@ -104,13 +114,15 @@ mod tests {
             let mixer = mixer(steps);
             for number in 0..50 {
                 let (mut images, labels) = batch(side);
-                let mixed = mixer.apply(3, number, &mut images, side, &labels).expect("it mixes");
+                let mix = mixer.draw(3, number, 4, side).expect("it mixes");
+                mix.apply(&mut images, side);
+                let second = mix.labels(&labels);
                 for (at, image) in images.chunks(3 * side * side).enumerate() {
                     let mean = image.iter().map(|value| f64::from(*value)).sum::<f64>() / image.len() as f64;
-                    let want = mixed.share * labels[at] as f64 + (1.0 - mixed.share) * mixed.labels[at] as f64;
+                    let want = mix.share * labels[at] as f64 + (1.0 - mix.share) * second[at] as f64;
                     assert!((mean - want).abs() < 1e-5, "{mean} {want}");
                 }
-                let mut sorted = mixed.labels.clone();
+                let mut sorted = second.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, labels, "partners are a permutation");
             }
@@ -120,10 +132,7 @@ mod tests {
     #[test]
     fn a_batch_is_mixed_the_same_way_again_and_others_differently() {
         let mixer = mixer(r#"["mixup"]"#);
-        let share = |epoch, number| {
-            let (mut images, labels) = batch(4);
-            mixer.apply(epoch, number, &mut images, 4, &labels).map(|mixed| mixed.share)
-        };
+        let share = |epoch, number| mixer.draw(epoch, number, 4, 4).map(|mix| mix.share);
         assert_eq!(share(1, 2), share(1, 2));
         assert_ne!(share(1, 2), share(1, 3));
         assert_ne!(share(1, 2), share(2, 2));
@@ -131,8 +140,6 @@ mod tests {
 
     #[test]
     fn without_a_mixing_step_nothing_happens() {
-        let (mut images, labels) = batch(4);
-        assert_eq!(mixer(r#"["flip"]"#).apply(1, 0, &mut images, 4, &labels), None);
-        assert_eq!(images, batch(4).0);
+        assert_eq!(mixer(r#"["flip"]"#).draw(1, 0, 4, 4), None);
     }
 }

@@ -4,22 +4,24 @@
 //! Steps run in the order of the list. Flips and crops only move a window over the source and cost nothing
 //! extra; any other step draws that window on a canvas of bytes, changes it and goes on from there.
 //! Erasing and cutout come last, on normalised values: torchvision's usual order, and `core` refuses another.
-//! Mixing whole batches is left to [`mix`].
+//! Mixing whole batches is left to [`mix`], doing all this with tensors on the device to [`device`].
 
 mod affine;
 mod auto;
 mod blur;
 mod canvas;
 mod colour;
+pub mod device;
 mod erase;
 mod jpeg;
 pub mod mix;
 mod resized_crop;
 #[cfg(test)]
 mod tests;
+mod tones;
 mod view;
 
-use sweep_core::recipe::augment::{ColorJitter, Stage, starts_whole};
+use sweep_core::recipe::augment::{Stage, starts_whole};
 use sweep_core::recipe::{Augment, Recipe};
 
 use crate::data::cache::Picture;
@@ -175,21 +177,13 @@ impl Pipeline {
             work.step(step, &mut random);
         }
         work.write(normalise, out);
-        for step in made {
-            values(step, out, self.size, &mut copy_random);
+        for (steps, random) in [(made, &mut copy_random), (each, &mut random)] {
+            for step in steps {
+                if let Some(patch) = erase::draw(step, self.size, random) {
+                    patch.fill(out, self.size, random);
+                }
+            }
         }
-        for step in each {
-            values(step, out, self.size, &mut random);
-        }
-    }
-}
-
-/// A step on normalised values.
-fn values(step: &Augment, out: &mut [f32], size: usize, random: &mut Stream) {
-    match step {
-        Augment::Erasing(erasing) => erase::erase(out, size, erasing, random),
-        Augment::Cutout(cutout) => erase::cutout(out, size, cutout.size as usize, random),
-        _ => {}
     }
 }
 
@@ -251,39 +245,11 @@ impl<'a> Work<'a> {
 
     fn step(&mut self, step: &Augment, random: &mut Stream) {
         let between = |[low, high]: [f64; 2], random: &mut Stream| low + (high - low) * random.unit();
-        let or = |side: u32, size: usize| if side == 0 { size } else { side as usize };
+        if self.view.step(step, self.size, random) {
+            return;
+        }
         match step {
-            Augment::Flip(flip) => {
-                if random.unit() < flip.p {
-                    self.view.flip();
-                }
-            }
-            Augment::Vflip(flip) => {
-                if random.unit() < flip.p {
-                    self.view.vflip();
-                }
-            }
-            Augment::Crop(crop) => {
-                let (border, window) = (crop.border(self.size as u32) as usize, or(crop.size, self.size));
-                let (width, height) = self.view.size();
-                let place = |length: usize, random: &mut Stream| {
-                    random.below((length + 2 * border).saturating_sub(window) + 1) as isize - border as isize
-                };
-                let left = place(width, random);
-                let top = place(height, random);
-                self.view.crop(left, top, window, window);
-            }
-            Augment::CenterCrop(crop) => {
-                let window = or(crop.size, self.size);
-                let (width, height) = self.view.size();
-                // torchvision rounds half to even, and pads with zeros what is too small.
-                let start = |length: usize| match length < window {
-                    true => -((window - length) as isize / 2),
-                    false => ((length - window) as f64 / 2.0).round_ties_even() as isize,
-                };
-                self.view.crop(start(width), start(height), window, window);
-            }
-            Augment::Resize(resize) => self.resize(or(resize.side, self.size)),
+            Augment::Resize(resize) => self.resize(if resize.side == 0 { self.size } else { resize.side as usize }),
             Augment::ResizedCrop(crop) => {
                 let (source, width, height) = self.before_window();
                 let window = Window::draw(width, height, crop.scale_min, random);
@@ -298,15 +264,14 @@ impl<'a> Work<'a> {
                 let map = Inverse::scale(between(scale.range, random));
                 affine(self.canvas(), map, scale.interpolation);
             }
-            Augment::ColorJitter(jitter) => self.jitter(jitter, random),
+            Augment::ColorJitter(_) | Augment::Grayscale(_) => {
+                for (tone, factor) in colour::draw(step, random) {
+                    colour::change(self.canvas(), tone, factor);
+                }
+            }
             Augment::GaussianBlur(blur) => {
                 let sigma = between(blur.sigma, random);
                 blur::gaussian(self.canvas(), blur.kernel as usize, sigma);
-            }
-            Augment::Grayscale(gray) => {
-                if random.unit() < gray.p {
-                    colour::grayscale(self.canvas());
-                }
             }
             Augment::Jpeg(jpeg) => {
                 let [low, high] = jpeg.quality;
@@ -316,28 +281,9 @@ impl<'a> Work<'a> {
                 auto::rand_augment(self.canvas(), augment.n, augment.magnitude, random);
             }
             Augment::TrivialAugment(_) => auto::trivial_augment(self.canvas(), random),
-            // Later, on values; and on batches.
+            // Earlier; later, on values; and on batches.
+            Augment::Flip(_) | Augment::Vflip(_) | Augment::Crop(_) | Augment::CenterCrop(_) => {}
             Augment::Erasing(_) | Augment::Cutout(_) | Augment::Mixup(_) | Augment::Cutmix(_) => {}
-        }
-    }
-
-    fn jitter(&mut self, jitter: &ColorJitter, random: &mut Stream) {
-        let ColorJitter { brightness, contrast, saturation, hue } = *jitter;
-        let mut order = [0, 1, 2, 3];
-        random.shuffle(&mut order);
-        let canvas = self.canvas();
-        for which in order {
-            let mut factor = |strength: f64| {
-                let low = (1.0 - strength).max(0.0);
-                low + (1.0 + strength - low) * random.unit()
-            };
-            match which {
-                0 if brightness > 0.0 => colour::brightness(canvas, factor(brightness)),
-                1 if contrast > 0.0 => colour::contrast(canvas, factor(contrast)),
-                2 if saturation > 0.0 => colour::saturation(canvas, factor(saturation)),
-                3 if hue > 0.0 => colour::hue(canvas, (2.0 * random.unit() - 1.0) * hue),
-                _ => {}
-            }
         }
     }
 }

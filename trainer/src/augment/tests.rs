@@ -210,16 +210,18 @@ fn jitter_and_blur_stay_in_their_ranges() {
 #[test]
 fn erasing_takes_the_asked_share_and_writes_the_value() {
     let side = 32;
-    let erasing = |json: &str| match steps(json).remove(0) {
-        Augment::Erasing(erasing) => erasing,
-        other => panic!("{other:?}"),
+    let erasing = |json: &str| steps(json).remove(0);
+    let erase = |out: &mut [f32], step: &Augment, mut random: Stream| {
+        if let Some(patch) = erase::draw(step, side, &mut random) {
+            patch.fill(out, side, &mut random);
+        }
     };
     let (usual, noise) =
         (erasing(r#"[{"erasing":{"value":2.5}}]"#), erasing(r#"[{"erasing":{"p":1.0,"noise":true}}]"#));
     let (mut hit, mut shares) = (0, 0.0);
     for key in 0..2000 {
         let mut out = vec![9f32; 3 * side * side];
-        erase::erase(&mut out, side, &usual, &mut random(key));
+        erase(&mut out, &usual, random(key));
         let many = out.iter().filter(|value| **value == 2.5).count();
         assert_eq!(many + out.iter().filter(|value| **value == 9.0).count(), out.len());
         if many > 0 {
@@ -233,7 +235,7 @@ fn erasing_takes_the_asked_share_and_writes_the_value() {
     assert!((890..=1110).contains(&hit), "{hit}");
     assert!((0.14..=0.20).contains(&(shares / f64::from(hit))), "{}", shares / f64::from(hit));
     let mut out = vec![9f32; 3 * side * side];
-    erase::erase(&mut out, side, &noise, &mut random(0));
+    erase(&mut out, &noise, random(0));
     let noise: Vec<f32> = out.into_iter().filter(|value| *value != 9.0).collect();
     assert!(noise.len() > 30 && noise.windows(2).any(|pair| pair[0] != pair[1]));
 }
@@ -244,7 +246,8 @@ fn cutout_is_a_square_of_zeros_that_may_reach_over_the_border() {
     let mut whole = 0;
     for key in 0..500 {
         let mut out = vec![1f32; 3 * side * side];
-        erase::cutout(&mut out, side, 6, &mut random(key));
+        let patch = erase::draw(&steps(r#"[{"cutout":{"size":6}}]"#)[0], side, &mut random(key));
+        patch.expect("cutout always hits").fill(&mut out, side, &mut random(key));
         let many = out.iter().filter(|value| **value == 0.0).count();
         assert!((3 * 9..=3 * 36).contains(&many), "{many}");
         whole += usize::from(many == 3 * 36);

@@ -1,7 +1,10 @@
 //! Flips and crops as one movable window over the source: no pixel is copied until the end.
 
+use sweep_core::recipe::Augment;
+
 use super::Normalise;
 use crate::data::cache::Picture;
+use crate::seed::Stream;
 
 /// Maps output pixels to source pixels; outside `rows` and `columns` it is black.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +79,53 @@ impl View {
         };
         (self.columns, self.rows) = (moved(self.columns, right, width), moved(self.rows, down, height));
         (self.width, self.height) = (width, height);
+    }
+
+    /// Takes a step that only moves the window; returns whether it was one.
+    pub(super) fn step(&mut self, step: &Augment, image_size: usize, random: &mut Stream) -> bool {
+        let or = |side: u32| if side == 0 { image_size } else { side as usize };
+        match step {
+            Augment::Flip(flip) => {
+                if random.unit() < flip.p {
+                    self.flip();
+                }
+            }
+            Augment::Vflip(flip) => {
+                if random.unit() < flip.p {
+                    self.vflip();
+                }
+            }
+            Augment::Crop(crop) => {
+                let (border, window) = (crop.border(image_size as u32) as usize, or(crop.size));
+                let place = |length: usize, random: &mut Stream| {
+                    random.below((length + 2 * border).saturating_sub(window) + 1) as isize - border as isize
+                };
+                let left = place(self.width, random);
+                let top = place(self.height, random);
+                self.crop(left, top, window, window);
+            }
+            Augment::CenterCrop(crop) => {
+                let window = or(crop.size);
+                // torchvision rounds half to even, and pads with zeros what is too small.
+                let start = |length: usize| match length < window {
+                    true => -((window - length) as isize / 2),
+                    false => ((length - window) as f64 / 2.0).round_ties_even() as isize,
+                };
+                self.crop(start(self.width), start(self.height), window, window);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Source row that output row `y` shows, unless it is outside.
+    pub(super) fn row_of(&self, y: usize) -> Option<usize> {
+        (self.rows.0..self.rows.1).contains(&(y as isize)).then(|| self.row(y as isize) as usize)
+    }
+
+    /// Source column that output column `x` shows, unless it is outside.
+    pub(super) fn column_of(&self, x: usize) -> Option<usize> {
+        (self.columns.0..self.columns.1).contains(&(x as isize)).then(|| self.column(x as isize) as usize)
     }
 
     /// Source column of an output column.

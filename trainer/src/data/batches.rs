@@ -3,12 +3,14 @@
 
 use std::sync::mpsc::sync_channel;
 
+use sweep_core::recipe::AugmentOn;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::cache::{Cache, Picture};
 use super::memory::Floats;
 use super::{Dataset, Item};
-use crate::augment::mix::{Mixed, Mixer};
+use crate::augment::device::{self, Drawn};
+use crate::augment::mix::{Mix, Mixer};
 use crate::augment::{Normalise, Pipeline, Place, Scratch};
 use crate::seed::{Purpose, stream};
 
@@ -18,10 +20,18 @@ const AHEAD: usize = 2;
 /// One batch on the host, before it becomes tensors.
 #[derive(Debug)]
 struct HostBatch {
-    /// `[n, 3, size, size]`, normalised.
-    images: Floats,
+    images: HostImages,
     labels: Vec<i64>,
-    mixed: Option<Mixed>,
+    mix: Option<Mix>,
+}
+
+/// Images of a batch on the host.
+#[derive(Debug)]
+enum HostImages {
+    /// `[n, 3, size, size]`, normalised and changed.
+    Done(Floats),
+    /// What the device is to do with them. `bytes` is `[n, size, size, 3]`, or empty when the device has them.
+    Drawn { bytes: Vec<u8>, places: Vec<i64>, drawn: Vec<Drawn> },
 }
 
 /// One batch on the device.
@@ -54,6 +64,10 @@ pub struct Batches<'a> {
     pub pipeline: &'a Pipeline,
     /// Changes to whole training batches.
     pub mixer: &'a Mixer,
+    /// Where images are changed.
+    pub on: AugmentOn,
+    /// All images, when they lie on the device.
+    pub resident: Option<&'a Tensor>,
     /// Scale of the pixels.
     pub normalise: Normalise,
     /// Of the recipe: decides order and changes.
@@ -88,18 +102,9 @@ impl Batches<'_> {
         let mut items: Vec<(Item, usize)> =
             copies.flat_map(|copy| self.dataset.train.iter().map(move |item| (*item, copy))).collect();
         stream(self.seed, Purpose::Shuffle, &[u64::from(epoch)]).shuffle(&mut items);
-        let square = &self.dataset.square;
-        let whole = self.dataset.whole.as_ref().unwrap_or(square);
-        let make = |number: usize, items: &[(Item, usize)], scratch: &mut Scratch| {
-            let mut batch = self.host(items.iter().map(|(item, copy)| (item, *copy)), |item, copy, out| {
-                let source = if self.pipeline.starts_whole(copy) { whole } else { square };
-                let place = Place { epoch, image: item.image, copy };
-                self.pipeline.apply(picture(source, item), place, &self.normalise, scratch, out);
-            })?;
-            let HostBatch { images, labels, mixed } = &mut batch;
-            *mixed = self.mixer.apply(epoch, number, images.as_mut_slice(), self.pipeline.size(), labels);
-            Ok(batch)
-        };
+        let host = self.host();
+        let make =
+            |number: usize, items: &[(Item, usize)], scratch: &mut Scratch| host.train(epoch, number, items, scratch);
         self.feed(&items, done, batch_size, make, step)
     }
 
@@ -110,27 +115,14 @@ impl Batches<'_> {
         batch_size: usize,
         step: impl FnMut(Batch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let make = |_, items: &[Item], _: &mut Scratch| {
-            self.host(items.iter().map(|item| (item, 0)), |item, _, out| {
-                self.normalise.square(picture(&self.dataset.square, item), out);
-            })
-        };
+        let host = self.host();
+        let make = |_, items: &[Item], _: &mut Scratch| host.plain(items);
         self.feed(items, 0, batch_size, make, step)
     }
 
-    fn host<'i>(
-        &self,
-        items: impl ExactSizeIterator<Item = (&'i Item, usize)>,
-        mut fill: impl FnMut(&Item, usize, &mut [f32]),
-    ) -> Result<HostBatch, TchError> {
-        let side = self.pipeline.size();
-        let mut images = Floats::new(&[items.len(), 3, side, side].map(|length| length as i64))?;
-        let mut labels = Vec::with_capacity(items.len());
-        for ((item, copy), out) in items.zip(images.as_mut_slice().chunks_exact_mut(3 * side * side)) {
-            fill(item, copy, out);
-            labels.push(i64::from(item.class));
-        }
-        Ok(HostBatch { images, labels, mixed: None })
+    fn host(&self) -> Host<'_> {
+        let Self { dataset, pipeline, mixer, normalise, on, .. } = *self;
+        Host { dataset, pipeline, mixer, normalise, on }
     }
 
     fn feed<T: Sync, E: Send + From<TchError>>(
@@ -164,19 +156,127 @@ impl Batches<'_> {
     }
 
     fn upload(&self, batch: HostBatch) -> Batch {
+        let (n, size) = (batch.labels.len() as i64, self.pipeline.size() as i64);
         let tensor = |labels: &[i64]| Tensor::from_slice(labels).to_kind(Kind::Int64).to_device(self.device);
-        let (labels, second) = match batch.mixed {
-            None => (tensor(&batch.labels), None),
-            Some(mixed) if mixed.share >= 0.5 => {
-                (tensor(&batch.labels), Some((tensor(&mixed.labels), 1.0 - mixed.share)))
+        let images = match batch.images {
+            HostImages::Done(images) => images.into_tensor().to_device(self.device),
+            HostImages::Drawn { bytes, places, drawn } => {
+                let images = match self.resident {
+                    Some(all) => device::change(all, &places, &drawn, &self.normalise),
+                    None => {
+                        let bytes = Tensor::from_slice(&bytes).view([n, size, size, 3]).to_device(self.device);
+                        device::change(&bytes, &places, &drawn, &self.normalise)
+                    }
+                };
+                match &batch.mix {
+                    Some(mix) => device::mix(&images, mix),
+                    None => images,
+                }
             }
-            Some(mixed) => (tensor(&mixed.labels), Some((tensor(&batch.labels), mixed.share))),
         };
-        let images = batch.images.into_tensor().to_device(self.device);
+        let (labels, second) = match &batch.mix {
+            None => (tensor(&batch.labels), None),
+            Some(mix) => {
+                let (first, second) = (tensor(&batch.labels), tensor(&mix.labels(&batch.labels)));
+                match mix.share >= 0.5 {
+                    true => (first, Some((second, 1.0 - mix.share))),
+                    false => (second, Some((first, mix.share))),
+                }
+            }
+        };
         Batch { images, labels, second }
     }
 }
 
-fn picture<'a>(source: &'a Cache, item: &Item) -> Picture<'a> {
-    source.picture(item.image).expect("items hold only images that were decoded")
+/// The part of [`Batches`] that a helper thread may use: no tensors.
+#[derive(Debug)]
+struct Host<'a> {
+    dataset: &'a Dataset,
+    pipeline: &'a Pipeline,
+    mixer: &'a Mixer,
+    normalise: Normalise,
+    on: AugmentOn,
+}
+
+impl Host<'_> {
+    fn train(
+        &self,
+        epoch: u32,
+        number: usize,
+        items: &[(Item, usize)],
+        scratch: &mut Scratch,
+    ) -> Result<HostBatch, TchError> {
+        let mix = self.mixer.draw(epoch, number, items.len(), self.pipeline.size());
+        let place = |(item, copy): &(Item, usize)| Place { epoch, image: item.image, copy: *copy };
+        let images = match self.on {
+            AugmentOn::Cpu => HostImages::Done(self.changed(items.iter().map(place), mix.as_ref(), scratch)?),
+            AugmentOn::Device | AugmentOn::Resident => {
+                let drawn = items.iter().map(|item| self.pipeline.draw(place(item))).collect();
+                self.drawn(items.iter().map(|(item, _)| item), drawn)
+            }
+        };
+        Ok(HostBatch { images, labels: items.iter().map(|(item, _)| i64::from(item.class)).collect(), mix })
+    }
+
+    fn plain(&self, items: &[Item]) -> Result<HostBatch, TchError> {
+        let images = match self.on {
+            AugmentOn::Cpu => HostImages::Done(self.filled(items.iter(), |item, out| {
+                self.normalise.square(picture(&self.dataset.square, item.image), out);
+            })?),
+            AugmentOn::Device | AugmentOn::Resident => {
+                self.drawn(items.iter(), vec![Drawn::nothing(self.pipeline.size()); items.len()])
+            }
+        };
+        Ok(HostBatch { images, labels: items.iter().map(|item| i64::from(item.class)).collect(), mix: None })
+    }
+
+    /// Training images with all of their changes.
+    fn changed(
+        &self,
+        places: impl ExactSizeIterator<Item = Place>,
+        mix: Option<&Mix>,
+        scratch: &mut Scratch,
+    ) -> Result<Floats, TchError> {
+        let square = &self.dataset.square;
+        let whole = self.dataset.whole.as_ref().unwrap_or(square);
+        let mut images = self.filled(places, |place, out| {
+            let source = if self.pipeline.starts_whole(place.copy) { whole } else { square };
+            self.pipeline.apply(picture(source, place.image), place, &self.normalise, scratch, out);
+        })?;
+        if let Some(mix) = mix {
+            mix.apply(images.as_mut_slice(), self.pipeline.size());
+        }
+        Ok(images)
+    }
+
+    fn filled<T>(
+        &self,
+        items: impl ExactSizeIterator<Item = T>,
+        mut fill: impl FnMut(T, &mut [f32]),
+    ) -> Result<Floats, TchError> {
+        let side = self.pipeline.size();
+        let mut images = Floats::new(&[items.len(), 3, side, side].map(|length| length as i64))?;
+        for (item, out) in items.zip(images.as_mut_slice().chunks_exact_mut(3 * side * side)) {
+            fill(item, out);
+        }
+        Ok(images)
+    }
+
+    /// Bytes, if the device has none, and what to do with them.
+    fn drawn<'i>(&self, items: impl ExactSizeIterator<Item = &'i Item>, drawn: Vec<Drawn>) -> HostImages {
+        if self.on == AugmentOn::Resident {
+            let places = items.map(|item| item.image as i64).collect();
+            return HostImages::Drawn { bytes: Vec::new(), places, drawn };
+        }
+        let places = (0..items.len() as i64).collect();
+        let mut bytes = Vec::with_capacity(items.len() * 3 * self.pipeline.size() * self.pipeline.size());
+        for item in items {
+            bytes.extend_from_slice(picture(&self.dataset.square, item.image).rgb);
+        }
+        HostImages::Drawn { bytes, places, drawn }
+    }
+}
+
+fn picture(source: &Cache, image: usize) -> Picture<'_> {
+    source.picture(image).expect("items hold only images that were decoded")
 }

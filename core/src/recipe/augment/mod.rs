@@ -22,6 +22,19 @@ pub use table::markdown_table;
 #[serde(transparent)]
 pub struct Augmentation(pub Vec<Augment>);
 
+/// Where images are changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AugmentOn {
+    /// On the host's processors: every step.
+    #[default]
+    Cpu,
+    /// On the trial's device, batch by batch.
+    Device,
+    /// On the trial's device, where the bytes of all images lie from the beginning.
+    Resident,
+}
+
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", rename_all = "kebab-case")]
