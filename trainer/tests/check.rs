@@ -236,6 +236,9 @@ fn a_fingerprint_tells_copies_apart_and_takes_equal_ones_for_equal() {
     changed("another side");
     fs::rename(two.join("train/class1/v.jpg"), two.join("train/class2/v.jpg")).unwrap();
     changed("another class");
+    fs::create_dir_all(two.join("test/class2")).unwrap();
+    fs::rename(two.join("train/class2/v.jpg"), two.join("test/class2/v.jpg")).unwrap();
+    changed("a test image");
     fs::write(two.join("noisy.csv"), "path,noise\ntrain/class0/1.jpg,class1\n").unwrap();
     changed("other labels");
     fs::write(two.join("noisy.csv"), "path,noise\ntrain/class0/1.jpg,class2\n").unwrap();

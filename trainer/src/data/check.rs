@@ -2,7 +2,7 @@
 //! both sides of a split. Copies are told by their decoded pixels, so a file that was saved again
 //! without loss is found too; a group says whether its files are equal byte for byte.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -149,6 +149,9 @@ fn fill(checked: &mut Checked, path: &Path) -> Result<(), TrainError> {
     };
     let listing = listing::scan_with(&root, &roots, &mut keep)?;
     let tests = test_files(&listing, &roots, &mut keep)?;
+    // Labelled test images are listed twice: with the others, and with those that have no label.
+    let mut told = HashSet::new();
+    bad.retain(|bad: &Bad| told.insert(bad.message.clone()));
     checked.bad = bad;
     checked.layout = Some(listing.layout.as_str());
     checked.images = [listing.train.len(), listing.val.as_ref().map_or(0, Vec::len), tests.len()];
@@ -159,7 +162,8 @@ fn fill(checked: &mut Checked, path: &Path) -> Result<(), TrainError> {
     };
     let mut files = labelled(Side::Train, &listing.train);
     files.extend(labelled(Side::Val, listing.val.as_deref().unwrap_or_default()));
-    files.extend(tests.into_iter().map(|file| (Side::Test, None, file)));
+    let labels: HashMap<&Path, u32> = listing.test.iter().map(|entry| (entry.file.as_path(), entry.class)).collect();
+    files.extend(tests.into_iter().map(|file| (Side::Test, labels.get(file.as_path()).copied(), file)));
     let candidates: Vec<Candidate<'_>> =
         files.iter().map(|(side, class, file)| Candidate { side: *side, class: *class, file }).collect();
 
