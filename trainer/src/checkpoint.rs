@@ -275,6 +275,7 @@ pub(crate) fn parse(file: &[u8]) -> Result<Tensors, String> {
     for (name, view) in SafeTensors::deserialize(file).map_err(|error| error.to_string())?.tensors() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
             Dtype::I64 => Kind::Int64,
             other => return Err(format!("tensor {name:?} has type {other:?}")),
         };

@@ -6,7 +6,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 /// Prefixes of what a `last` checkpoint holds beside the network.
-const TRAINING: [&str; 3] = ["optimizer.", "best.", "average."];
+const TRAINING: [&str; 4] = ["optimizer.", "best.", "average.", "meter."];
 
 /// The safetensors file `file` with the network's tensors only; of an averaged network (`ema`), the
 /// average, which is what was validated.
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn only_the_network_is_left() {
-        let given = file(&[("optimizer.a.mean", b"xx"), ("b", b"bbb"), ("best.b", b"yyy"), ("a", b"aa")]);
+        let given =
+            file(&[("optimizer.a.mean", b"xx"), ("b", b"bbb"), ("best.b", b"yyy"), ("meter.loss", b"z"), ("a", b"aa")]);
         let out = of_checkpoint(&given).unwrap();
         assert_eq!(tensors(&out), [("a".to_owned(), b"aa".to_vec()), ("b".to_owned(), b"bbb".to_vec())]);
         let averaged =
