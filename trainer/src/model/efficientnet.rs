@@ -6,8 +6,9 @@
 use sweep_core::recipe::model::{Activation, Efficientnet as Options};
 use tch::Tensor;
 
-use super::layers::{Builder, Conv, ConvNorm, ConvShape, Draw, Linear, activate, drop_rows, dropout};
-use super::{Mode, Network, Size};
+use super::layers::{Builder, Conv, ConvNorm, ConvShape, Draw, Linear, activate, drop_rows};
+use super::staged::{self, Staged};
+use super::{Mode, Size};
 
 /// Rows of the paper's table 1: expansion, kernel, stride of the first block, channels, blocks.
 const STAGES: [[i64; 5]; 7] = [
@@ -42,15 +43,7 @@ impl Plan {
 }
 
 #[derive(Debug)]
-pub(super) struct Efficientnet {
-    first: ConvNorm,
-    blocks: Vec<Block>,
-    last: ConvNorm,
-    classifier: Linear,
-}
-
-#[derive(Debug)]
-struct Block {
+pub(super) struct Block {
     expand: Option<ConvNorm>,
     depthwise: ConvNorm,
     squeeze: [Conv; 2],
@@ -67,46 +60,33 @@ fn round(channels: f64) -> i64 {
     if (near as f64) < 0.9 * channels { near + 8 } else { near }
 }
 
-impl Efficientnet {
-    pub(super) fn new(b: &mut Builder, size: Size, options: &Options, plan: Plan) -> Self {
-        let function = options.activation;
-        let wide = |channels: i64| round(channels as f64 * plan.width);
-        let deep = |blocks: i64| (blocks as f64 * plan.depth).ceil() as i64;
-        let total: i64 = STAGES.iter().map(|[.., blocks]| deep(*blocks)).sum();
-        let mut from = wide(32);
-        let first = ConvNorm::numbered(b, "features.0", Conv::of(3, from, 3).stride(2), Some(function));
-        let mut blocks = Vec::new();
-        for (stage, [expansion, kernel, stride, to, count]) in STAGES.into_iter().enumerate() {
-            let to = wide(to);
-            for place in 0..deep(count) {
-                let name = format!("features.{}.{place}.block", stage + 1);
-                let inner = round((from * expansion) as f64);
-                let conv = Conv::of(inner, inner, kernel).stride(if place == 0 { stride } else { 1 }).groups(inner);
-                let adds = from == to && (place > 0 || stride == 1);
-                let mut block = Block::new(b, &name, [from, inner, to], conv, function, plan.slow_norms);
-                block.adds = adds;
-                block.dropped = options.stochastic_depth * blocks.len() as f64 / total as f64;
-                blocks.push(block);
-                from = to;
-            }
+pub(super) fn efficientnet(b: &mut Builder, size: Size, options: &Options, plan: Plan) -> Staged<Block> {
+    let function = options.activation;
+    let wide = |channels: i64| round(channels as f64 * plan.width);
+    let deep = |blocks: i64| (blocks as f64 * plan.depth).ceil() as i64;
+    let total: i64 = STAGES.iter().map(|[.., blocks]| deep(*blocks)).sum();
+    let mut from = wide(32);
+    let first = ConvNorm::numbered(b, "features.0", Conv::of(3, from, 3).stride(2), Some(function));
+    let mut blocks = Vec::new();
+    for (stage, [expansion, kernel, stride, to, count]) in STAGES.into_iter().enumerate() {
+        let to = wide(to);
+        for place in 0..deep(count) {
+            let name = format!("features.{}.{place}.block", stage + 1);
+            let inner = round((from * expansion) as f64);
+            let conv = Conv::of(inner, inner, kernel).stride(if place == 0 { stride } else { 1 }).groups(inner);
+            let adds = from == to && (place > 0 || stride == 1);
+            let mut block = Block::new(b, &name, [from, inner, to], conv, function, plan.slow_norms);
+            block.adds = adds;
+            block.dropped = options.stochastic_depth * blocks.len() as f64 / total as f64;
+            blocks.push(block);
+            from = to;
         }
-        let last = ConvNorm::numbered(b, "features.8", Conv::of(from, 4 * from, 1), Some(function));
-        let ends = [4 * from, size.classes];
-        let classifier = Linear::drawn(b, "classifier.1", ends, Draw::UniformOut, Draw::Constant(0.0));
-        let (first, last) = (first.slow(plan.slow_norms), last.slow(plan.slow_norms));
-        Self { first, blocks, last, classifier }
     }
-}
-
-impl Network for Efficientnet {
-    fn forward(&self, images: &Tensor, mode: &mut Mode<'_>) -> Tensor {
-        let mut x = self.first.forward(images, mode);
-        for block in &self.blocks {
-            x = block.forward(&x, mode);
-        }
-        let pooled = self.last.forward(&x, mode).adaptive_avg_pool2d([1, 1]).flatten(1, -1);
-        self.classifier.forward(&dropout(pooled, mode))
-    }
+    let last = ConvNorm::numbered(b, "features.8", Conv::of(from, 4 * from, 1), Some(function));
+    let ends = [4 * from, size.classes];
+    let classifier = Linear::drawn(b, "classifier.1", ends, Draw::UniformOut, Draw::Constant(0.0));
+    let (first, last) = (first.slow(plan.slow_norms), last.slow(plan.slow_norms));
+    Staged { first, blocks, last, classifier }
 }
 
 impl Block {
@@ -135,7 +115,9 @@ impl Block {
         let project = ConvNorm::numbered(b, &next(), Conv::of(inner, to, 1), None).slow(slow);
         Self { expand, depthwise, squeeze, project, adds: false, dropped: 0.0, activation: function }
     }
+}
 
+impl staged::Block for Block {
     fn forward(&self, x: &Tensor, mode: &mut Mode<'_>) -> Tensor {
         let out = match &self.expand {
             Some(expand) => self.depthwise.forward(&expand.forward(x, mode), mode),

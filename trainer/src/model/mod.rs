@@ -13,6 +13,7 @@ mod plain;
 mod preact;
 mod resnet;
 mod sequence;
+mod staged;
 mod transfer;
 
 use std::fmt;
@@ -23,11 +24,11 @@ use tch::{Device, Tensor};
 use crate::seed::Stream;
 use cifar_cnn::CifarCnn;
 use densenet::{DENSENET_121, DENSENET_161, DENSENET_169, DENSENET_201, Densenet};
-use efficientnet::Efficientnet;
+use efficientnet::efficientnet;
 use googlenet::Googlenet;
 use layers::Builder;
-use merged::MergedNet;
-use mobilenet::MobilenetV2;
+use merged::merged_net;
+use mobilenet::mobilenet_v2;
 use plain::{Plain, VGG_11, VGG_13, VGG_16, VGG_19};
 use preact::PreactResnet;
 use resnet::{Plan, Resnet};
@@ -161,16 +162,16 @@ fn build(model: &recipe::Model, b: &mut Builder, size: Size) -> Box<dyn Network>
         M::Densenet161(o) => Box::new(Densenet::new(b, size, o, DENSENET_161)),
         M::Densenet169(o) => Box::new(Densenet::new(b, size, o, DENSENET_169)),
         M::Densenet201(o) => Box::new(Densenet::new(b, size, o, DENSENET_201)),
-        M::MobilenetV2(o) => Box::new(MobilenetV2::new(b, size, o.activation)),
-        M::EfficientnetB0(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.0, 1.0))),
-        M::EfficientnetB1(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.0, 1.1))),
-        M::EfficientnetB2(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.1, 1.2))),
-        M::EfficientnetB3(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.2, 1.4))),
-        M::EfficientnetB4(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.4, 1.8))),
-        M::EfficientnetB5(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.6, 2.2).slow_norms())),
-        M::EfficientnetB6(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(1.8, 2.6).slow_norms())),
-        M::EfficientnetB7(o) => Box::new(Efficientnet::new(b, size, o, efficientnet::Plan::new(2.0, 3.1).slow_norms())),
-        M::MergedNet(o) => Box::new(MergedNet::new(b, size, o.activation)),
+        M::MobilenetV2(o) => Box::new(mobilenet_v2(b, size, o.activation)),
+        M::EfficientnetB0(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.0, 1.0))),
+        M::EfficientnetB1(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.0, 1.1))),
+        M::EfficientnetB2(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.1, 1.2))),
+        M::EfficientnetB3(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.2, 1.4))),
+        M::EfficientnetB4(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.4, 1.8))),
+        M::EfficientnetB5(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.6, 2.2).slow_norms())),
+        M::EfficientnetB6(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(1.8, 2.6).slow_norms())),
+        M::EfficientnetB7(o) => Box::new(efficientnet(b, size, o, efficientnet::Plan::new(2.0, 3.1).slow_norms())),
+        M::MergedNet(o) => Box::new(merged_net(b, size, o.activation)),
         M::CifarCnn(o) => Box::new(CifarCnn::new(b, size, o)),
         M::M1(o) => Box::new(Plain::m1(b, size, o.activation)),
         M::M4(o) => Box::new(Plain::m4(b, size, o.activation)),
