@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Training speed beside PyTorch's, in one run on this machine: input pipeline, training step, cold start,
+a whole sweep. Ours and the peer's runs alternate, so that a busy moment hits both.
+
+    benches/compare.py --data FOLDER_OF_DATA_SETS [--dataset imagenette-small] [--only input,step,cold,sweep]
+
+Needs `make release` and `cargo build --release -p sweep-trainer --examples`, and a Python with torch and
+torchvision for the peers: --python names it (default: this one). Prints a table and writes the figures
+as JSON to target/compare.json.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BIN = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+PEERS = ROOT / "benches/peers"
+# The variants of precision and layout that both sides are run with.
+FORMS = [("fp32", "nchw"), ("fp32", "nhwc"), ("bf16", "nchw"), ("bf16", "nhwc")]
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.data = pathlib.Path(options.data).resolve()
+        self.set = self.data / options.dataset
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix="compare-", dir=ROOT / "target"))
+        self.rows = []
+
+    def row(self, what, ours, theirs, unit, ratio=None):
+        ratio = ours / theirs if ratio is None else ratio
+        self.rows.append({"what": what, "ours": ours, "theirs": theirs, "unit": unit, "ratio": ratio})
+        print(f"{what:58} {ours:10.5g} {theirs:10.5g} {unit:9} {ratio:6.2f} x", flush=True)
+
+    def peer(self, script, *arguments):
+        """Runs a peer; its line of JSON."""
+        command = [self.options.python, PEERS / script, *map(str, arguments)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def order(self, threads=1, **recipe):
+        """An order file as an agent would write it."""
+        recipe = {"dataset": self.options.dataset, "seed": 1, **recipe}
+        order = {
+            "protocol": 1,
+            "work": [{"lease": {"trial": "00000000-0000-5000-8000-000000000001", "attempt": 1}, "recipe": recipe}],
+            "device": "cpu", "threads": threads, "data_roots": [str(self.data)],
+            "cache_dir": str(self.work / "cache"), "agent_lock": str(self.work / "agent.lock"),
+            "orphan_limit_s": 3600,
+        }
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        (folder / "order.json").write_text(json.dumps(order))
+        return folder
+
+    def speed(self, what, folder, option, value):
+        command = [BIN / "examples/speed", what, folder / "order.json", option, str(value)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=passive())
+        return json.loads(done.stdout)["images_per_s"]
+
+    # 1. Input pipeline.
+    def input(self):
+        size = 224
+        for name, ours in [("resized-crop", "resized-crop"), ("crop-flip", "flip-crop")]:
+            steps = {"resized-crop": [{"resized-crop": {}}, {"flip": {}}], "flip-crop": [{"flip": {}}, {"crop": {}}]}
+            folder = self.order(image_size=size, batch_size=64, epochs=2, augmentation=steps[ours])
+            rate = max(self.speed("input", folder, "--threads", os.cpu_count()) for _ in range(2))
+            arguments = [self.set, "--image-size", size, "--augmentation", name, "--workers"]
+            peers = {workers: self.peer("loader.py", *arguments, workers)["images_per_s"] for workers in (0, 1, 2, 4)}
+            best = max(peers, key=peers.get)
+            self.row(f"input {name} {size} px (DataLoader: {best} workers)", rate, peers[best], "images/s")
+
+    # 2. Training step.
+    def step(self):
+        for model, size, batch in [("cifar-cnn", 32, 32), ("m1", 64, 32), ("resnet18", 64, 32)]:
+            for precision, layout in FORMS:
+                form = {"precision": precision, "layout": layout}
+                folder = self.order(model=model, image_size=size, batch_size=batch, **form)
+                arguments = ["--model", model, "--image-size", size, "--batch-size", batch]
+                arguments += ["--precision", precision, "--layout", layout]
+                ours, theirs = [], []
+                for _ in range(3):
+                    ours.append(self.speed("step", folder, "--seconds", 3))
+                    theirs.append(self.peer("steps.py", *arguments, "--seconds", 3)["images_per_s"])
+                what = f"step {model} {size} px batch {batch} {precision} {layout}"
+                self.row(what, statistics.median(ours), statistics.median(theirs), "images/s")
+
+    # 4. Cold start: order received (process start) to the first step done.
+    def cold(self):
+        recipe = dict(model="resnet18", image_size=64, batch_size=32, epochs=1, augmentation=[{"resized-crop": {}}])
+        self.first_step(self.order(**recipe))  # decodes once, as the first trial on a host does
+        ours = statistics.median(self.first_step(self.order(**recipe)) for _ in range(5))
+        arguments = [self.set, "--model", "resnet18", "--steps", 1]
+        theirs = statistics.median(self.peer("train.py", *arguments)["first_step_s"] for _ in range(3))
+        self.row("cold start to the first step, resnet18 64 px", ours, theirs, "s", theirs / ours)
+
+    def first_step(self, folder):
+        """Seconds from the start of a trainer to its first step line; the trainer is stopped then."""
+        began = time.perf_counter()
+        trainer = subprocess.Popen([BIN / "sweep-trainer", folder], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=passive())
+        events = folder / "events.jsonl"
+        while not (events.exists() and b'"step"' in events.read_bytes()):
+            if trainer.poll() is not None:
+                raise SystemExit(f"the trainer ended early: {events.read_text() if events.exists() else ''}")
+            time.sleep(0.002)
+        seconds = time.perf_counter() - began
+        trainer.send_signal(signal.SIGTERM)
+        trainer.wait()
+        return seconds
+
+    # 3. A sweep of 8 trials x 3 epochs, from submit to report, against 8 scripts.
+    def sweep(self):
+        for model in ("cifar-cnn", "m1", "resnet18"):
+            forms = [("fp32", "nchw")] if model == "resnet18" else [("fp32", "nchw"), ("bf16", "nhwc")]
+            for precision, layout in forms:
+                ours = self.ours(model, precision, layout)
+                by_side = {side: self.scripts(model, precision, layout, side) for side in (1, 2)}
+                side = min(by_side, key=by_side.get)
+                images = 8 * 3 * sum(1 for path in (self.set / "train").rglob("*") if path.is_file())
+                what = f"8 trials x 3 epochs {model} 64 px {precision} {layout} (scripts: {side} at a time)"
+                self.row(what, images / ours, images / by_side[side], "images/s")
+
+    def ours(self, model, precision, layout):
+        state = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        spec = state / "grid.toml"
+        spec.write_text(
+            f'name = "compare"\ndataset = "{self.options.dataset}"\nmodel = "{model}"\nimage_size = 64\nepochs = 3\n'
+            f'batch_size = 32\nprecision = "{precision}"\nlayout = "{layout}"\nseeds = 2\n'
+            'augmentation = "resized-crop"\n\n[grid]\nlr = [1e-4, 3e-4, 1e-3, 3e-3]\n')
+        # An empty cache: decoding is part of the sweep.
+        environment = {**os.environ, "SWEEP_AGENT_CACHE": str(state / "cache")}
+        up = subprocess.Popen([BIN / "sweepctl", "up", "--state", state / "state", "--data", self.data, "--slots", "2",
+                               "--listen", "127.0.0.1:0"], env=environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+        try:
+            address = state / "state/coordinator/address"
+            while not (address.exists() and address.read_text().strip()):
+                time.sleep(0.02)
+            server = "http://" + address.read_text().strip().removeprefix("http://")
+            call = lambda *words: subprocess.run([BIN / "sweepctl", *words, "--server", server], check=True,
+                                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            while b'"reachable"' not in call("agents", "--json"):
+                time.sleep(0.05)
+            began = time.perf_counter()
+            call("submit", spec, "--watch")
+            call("report", "compare")
+            return time.perf_counter() - began
+        finally:
+            up.send_signal(signal.SIGTERM)
+            up.wait()
+
+    def scripts(self, model, precision, layout, side):
+        """Seconds of eight scripts, `side` at a time; cores are divided between them."""
+        threads = max(1, os.cpu_count() // side)
+        base = [self.options.python, PEERS / "train.py", self.set, "--model", model, "--precision", precision,
+                "--layout", layout, "--threads", str(threads), "--workers", "0" if side > 1 else "2"]
+        waiting = [(lr, seed) for lr in ("1e-4", "3e-4", "1e-3", "3e-3") for seed in ("0", "1")]
+        running, began = [], time.perf_counter()
+        while waiting or running:
+            while waiting and len(running) < side:
+                lr, seed = waiting.pop(0)
+                running.append(subprocess.Popen([*map(str, base), "--lr", lr, "--seed", seed],
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            running[0].wait()
+            for script in [script for script in running if script.poll() is not None]:
+                if script.returncode:
+                    raise SystemExit(f"a script failed: {script.args}")
+                running.remove(script)
+        return time.perf_counter() - began
+
+
+def passive():
+    """The agent's environment of a trainer, as far as it matters for speed."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--dataset", default="imagenette-small")
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--only", default="input,step,cold,sweep")
+    options = parser.parse_args()
+    bench = Bench(options)
+    print(f"{'':58} {'ours':>10} {'PyTorch':>10} {'':9}")
+    try:
+        for part in options.only.split(","):
+            {"input": bench.input, "step": bench.step, "cold": bench.cold, "sweep": bench.sweep}[part]()
+        (ROOT / "target/compare.json").write_text(json.dumps(bench.rows, indent=1) + "\n")
+    finally:
+        shutil.rmtree(bench.work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+//! How fast the parts of a trainer are on their own, for `benches/compare.py`: the input pipeline from
+//! the decoded cache, and a training step. Prints one line of JSON.
+//!
+//! ```text
+//! speed input ORDER.json --threads 2        images/s of one pass over the training images
+//! speed step ORDER.json --seconds 4         images/s of forward, backward and update (median step)
+//! ```
+//! ORDER.json is an order file as an agent writes it (`docs/protocol.md`); `step` uses one batch of noise.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use sweep_core::attempt::OrderFile;
+use sweep_trainer::augment::{Normalise, Pipeline};
+use sweep_trainer::data;
+use sweep_trainer::data::batches::{Batch, Batches};
+use sweep_trainer::device;
+use sweep_trainer::link::Stop;
+use sweep_trainer::model::{Mode, Model};
+use sweep_trainer::optim::Optimizer;
+use sweep_trainer::seed::{Purpose, stream};
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// Classes of the network in `step`.
+const CLASSES: u32 = 10;
+/// Steps before the clock runs.
+const WARM_UP: usize = 3;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [what, order, option, value] = args.as_slice() else {
+        bail!("speed input ORDER.json --threads N | speed step ORDER.json --seconds S");
+    };
+    let order: OrderFile = serde_json::from_slice(&std::fs::read(order).context("read the order")?)?;
+    let rate = match (what.as_str(), option.as_str()) {
+        ("input", "--threads") => input(&order, value.parse()?)?,
+        ("step", "--seconds") => step(&order, Duration::from_secs_f64(value.parse()?))?,
+        _ => bail!("unknown: {what} {option}"),
+    };
+    println!("{}", serde_json::json!({ "images_per_s": rate }));
+    Ok(())
+}
+
+/// One pass over the training images by so many workers side by side, each a pass of its own.
+fn input(order: &OrderFile, threads: usize) -> Result<f64> {
+    device::use_threads(1);
+    let recipe = &order.work[0].recipe;
+    let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &Stop::default())?;
+    let pipeline = Pipeline::new(&recipe.augmentation, recipe.image_size as usize);
+    let batches = Batches {
+        dataset: &dataset,
+        pipeline: &pipeline,
+        normalise: Normalise::new(recipe.data.mean, recipe.data.std),
+        seed: 1,
+        device: Device::Cpu,
+        helper: false,
+    };
+    let pass = |epoch: u32| {
+        let mut count = 0;
+        let step = |Batch { labels, .. }: Batch| {
+            count += labels.size()[0];
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(()) = batches.train(epoch, recipe.batch_size as usize, step);
+        count
+    };
+    pass(1);
+    let began = Instant::now();
+    let epochs = recipe.epochs;
+    let images: i64 = std::thread::scope(|scope| {
+        let pass = &pass;
+        let worker = |worker: usize| move || (1..=epochs).map(|epoch| pass(epoch + 1000 * worker as u32)).sum::<i64>();
+        let workers: Vec<_> = (0..threads).map(|number| scope.spawn(worker(number))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_default()).sum()
+    });
+    Ok(images as f64 / began.elapsed().as_secs_f64())
+}
+
+fn step(order: &OrderFile, time: Duration) -> Result<f64> {
+    device::use_threads(order.threads);
+    let device = device::parse(&order.device)?;
+    let recipe = &order.work[0].recipe;
+    let model = Model::new(&recipe.model, CLASSES, recipe.image_size, 1, device);
+    let mut optimizer = Optimizer::new(&recipe.optimizer, &model);
+    let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
+    let (batch, side) = (i64::from(recipe.batch_size), i64::from(recipe.image_size));
+    let images = Tensor::randn([batch, 3, side, side], (Kind::Float, device));
+    let labels = Tensor::randint(i64::from(CLASSES), [batch], (Kind::Int64, device));
+    let mut once = || -> Result<()> {
+        let mut random = stream(1, Purpose::Dropout, &[0]);
+        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let logits = model.forward(&images, &mut mode);
+        let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
+        optimizer.step(Tensor::f_run_backward(&[&loss], &weights, false, false)?, recipe.lr);
+        // Waits for the device.
+        loss.f_double_value(&[])?;
+        Ok(())
+    };
+    for _ in 0..WARM_UP {
+        once()?;
+    }
+    let (end, mut rates) = (Instant::now() + time, Vec::new());
+    while Instant::now() < end || rates.len() < 5 {
+        let began = Instant::now();
+        once()?;
+        rates.push(batch as f64 / began.elapsed().as_secs_f64());
+    }
+    rates.sort_by(f64::total_cmp);
+    Ok(rates[rates.len() / 2])
+}
