@@ -37,12 +37,25 @@ fn main() -> Result<()> {
         ("step", "--seconds") => step(&order, Duration::from_secs_f64(value.parse()?))?,
         _ => bail!("unknown: {what} {option}"),
     };
-    println!("{}", serde_json::json!({ "images_per_s": rate }));
+    println!("{}", serde_json::json!({ "images_per_s": rate.wall, "images_per_cpu_s": rate.cpu }));
     Ok(())
 }
 
+/// Images a second of the clock, and a second of processor time of one thread, which programs that run
+/// beside this one disturb less.
+struct Rate {
+    wall: f64,
+    cpu: f64,
+}
+
+/// Processor time of this thread so far, from the scheduler's count; 0 where there is none.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).map_or(0.0, |ns| ns / 1e9)
+}
+
 /// One pass over the training images by so many workers side by side, each a pass of its own.
-fn input(order: &OrderFile, threads: usize) -> Result<f64> {
+fn input(order: &OrderFile, threads: usize) -> Result<Rate> {
     device::use_threads(1);
     let recipe = &order.work[0].recipe;
     let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &Stop::default())?;
@@ -67,16 +80,23 @@ fn input(order: &OrderFile, threads: usize) -> Result<f64> {
     pass(1);
     let began = Instant::now();
     let epochs = recipe.epochs;
-    let images: i64 = std::thread::scope(|scope| {
+    let (images, cpu) = std::thread::scope(|scope| {
         let pass = &pass;
-        let worker = |worker: usize| move || (1..=epochs).map(|epoch| pass(epoch + 1000 * worker as u32)).sum::<i64>();
+        let worker = |worker: usize| {
+            move || {
+                let images: i64 = (1..=epochs).map(|epoch| pass(epoch + 1000 * worker as u32)).sum();
+                (images as f64, cpu_s())
+            }
+        };
         let workers: Vec<_> = (0..threads).map(|number| scope.spawn(worker(number))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_default()).sum()
+        let done = workers.into_iter().map(|worker| worker.join().unwrap_or_default());
+        done.fold((0.0, 0.0), |(images, cpu), (more, busy)| (images + more, cpu + busy))
     });
-    Ok(images as f64 / began.elapsed().as_secs_f64())
+    // Threads side by side: what they would do together if each had a core of its own.
+    Ok(Rate { wall: images / began.elapsed().as_secs_f64(), cpu: images / cpu * threads as f64 })
 }
 
-fn step(order: &OrderFile, time: Duration) -> Result<f64> {
+fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     device::use_threads(order.threads);
     let device = device::parse(&order.device)?;
     let recipe = &order.work[0].recipe;
@@ -99,12 +119,13 @@ fn step(order: &OrderFile, time: Duration) -> Result<f64> {
     for _ in 0..WARM_UP {
         once()?;
     }
-    let (end, mut rates) = (Instant::now() + time, Vec::new());
+    let (end, mut rates, busy) = (Instant::now() + time, Vec::new(), cpu_s());
     while Instant::now() < end || rates.len() < 5 {
         let began = Instant::now();
         once()?;
         rates.push(batch as f64 / began.elapsed().as_secs_f64());
     }
+    let cpu = (rates.len() as i64 * batch) as f64 / (cpu_s() - busy);
     rates.sort_by(f64::total_cmp);
-    Ok(rates[rates.len() / 2])
+    Ok(Rate { wall: rates[rates.len() / 2], cpu })
 }
