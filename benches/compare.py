@@ -2,11 +2,12 @@
 """Training speed beside PyTorch's, in one run on this machine: input pipeline, training step, cold start,
 a whole sweep. Ours and the peer's runs alternate, so that a busy moment hits both.
 
-    benches/compare.py --data FOLDER_OF_DATA_SETS [--dataset imagenette-small] [--only input,step,cold,sweep]
+    benches/compare.py --data FOLDER_OF_DATA_SETS [--dataset imagenette-small] [--only input,cache,step,cold,sweep]
 
-Needs `make release` and `cargo build --release -p sweep-trainer --examples`, and a Python with torch and
-torchvision for the peers: --python names it (default: this one). Prints a table and writes the figures
-as JSON to target/compare.json.
+Needs `make release` and `cargo build --release -p sweep-trainer --examples`, and a Python with torch, torchvision
+and Pillow for the peers: --python names it (default: this one). Input, cache and sweep use the data set with its
+images enlarged to 320 px and stored as JPEGs again (made once below target/), so that decoding costs what it
+does on Imagenette. Prints a table and writes the figures as JSON to target/compare.json.
 """
 import argparse
 import json
@@ -24,14 +25,18 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 PEERS = ROOT / "benches/peers"
 # The variants of precision and layout that both sides are run with.
-FORMS = [("fp32", "nchw"), ("fp32", "nhwc"), ("bf16", "nchw"), ("bf16", "nhwc")]
+FORMS = [("fp32", "contiguous"), ("fp32", "channels-last"), ("bf16", "contiguous"), ("bf16", "channels-last")]
 
 
 class Bench:
     def __init__(self, options):
         self.options = options
-        self.data = pathlib.Path(options.data).resolve()
-        self.set = self.data / options.dataset
+        small = pathlib.Path(options.data).resolve() / options.dataset
+        self.data = ROOT / "target/compare-data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.name = f"{options.dataset}-320"
+        self.set = self.data / self.name
+        subprocess.run([options.python, PEERS / "upscale.py", small, self.set], check=True)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="compare-", dir=ROOT / "target"))
         self.rows = []
 
@@ -48,7 +53,7 @@ class Bench:
 
     def order(self, threads=1, **recipe):
         """An order file as an agent would write it."""
-        recipe = {"dataset": self.options.dataset, "seed": 1, **recipe}
+        recipe = {"dataset": self.name, "seed": 1, **recipe}
         order = {
             "protocol": 1,
             "work": [{"lease": {"trial": "00000000-0000-5000-8000-000000000001", "attempt": 1}, "recipe": recipe}],
@@ -76,6 +81,15 @@ class Bench:
             peers = {workers: self.peer("loader.py", *arguments, workers)["images_per_s"] for workers in (0, 1, 2, 4)}
             best = max(peers, key=peers.get)
             self.row(f"input {name} {size} px (DataLoader: {best} workers)", rate, peers[best], "images/s")
+
+    # 5. Building the cache, against a decoder that does nothing else on every core.
+    def cache(self):
+        for size in (64, 224):
+            shutil.rmtree(self.work / "cache", ignore_errors=True)
+            folder = self.order(image_size=size)
+            ours = self.speed("cache", folder, "--threads", os.cpu_count())
+            decoder = self.peer("decode.py", self.set)["images_per_s"] * os.cpu_count()
+            self.row(f"build the cache for {size} px (libjpeg-turbo alone x cores)", ours, decoder, "images/s")
 
     # 2. Training step.
     def step(self):
@@ -119,7 +133,7 @@ class Bench:
     # 3. A sweep of 8 trials x 3 epochs, from submit to report, against 8 scripts.
     def sweep(self):
         for model in ("cifar-cnn", "m1", "resnet18"):
-            forms = [("fp32", "nchw")] if model == "resnet18" else [("fp32", "nchw"), ("bf16", "nhwc")]
+            forms = [("fp32", "contiguous")] if model == "resnet18" else [("fp32", "contiguous"), ("bf16", "channels-last")]
             for precision, layout in forms:
                 ours = self.ours(model, precision, layout)
                 by_side = {side: self.scripts(model, precision, layout, side) for side in (1, 2)}
@@ -132,7 +146,7 @@ class Bench:
         state = pathlib.Path(tempfile.mkdtemp(dir=self.work))
         spec = state / "grid.toml"
         spec.write_text(
-            f'name = "compare"\ndataset = "{self.options.dataset}"\nmodel = "{model}"\nimage_size = 64\nepochs = 3\n'
+            f'name = "compare"\ndataset = "{self.name}"\nmodel = "{model}"\nimage_size = 64\nepochs = 3\n'
             f'batch_size = 32\nprecision = "{precision}"\nlayout = "{layout}"\nseeds = 2\n'
             'augmentation = "resized-crop"\n\n[grid]\nlr = [1e-4, 3e-4, 1e-3, 3e-3]\n')
         # An empty cache: decoding is part of the sweep.
@@ -179,7 +193,9 @@ class Bench:
 
 def passive():
     """The agent's environment of a trainer, as far as it matters for speed."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    malloc = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive",
+            "GLIBC_TUNABLES": malloc}
 
 
 def main():
@@ -187,13 +203,13 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--dataset", default="imagenette-small")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--only", default="input,step,cold,sweep")
+    parser.add_argument("--only", default="input,cache,step,cold,sweep")
     options = parser.parse_args()
     bench = Bench(options)
     print(f"{'':58} {'ours':>10} {'PyTorch':>10} {'':9}")
     try:
         for part in options.only.split(","):
-            {"input": bench.input, "step": bench.step, "cold": bench.cold, "sweep": bench.sweep}[part]()
+            {"input": bench.input, "cache": bench.cache, "step": bench.step, "cold": bench.cold, "sweep": bench.sweep}[part]()
         (ROOT / "target/compare.json").write_text(json.dumps(bench.rows, indent=1) + "\n")
     finally:
         shutil.rmtree(bench.work, ignore_errors=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Training steps per second of PyTorch eager: forward, cross entropy, backward, Adam.
 
-    steps.py --model resnet18 --image-size 64 --batch-size 32 [--threads 1] [--precision bf16] [--layout nhwc]
+    steps.py --model resnet18 --image-size 64 --batch-size 32 [--threads 1] [--precision bf16] [--layout channels-last]
 
 Prints one line of JSON with the median of several runs. The peer of `sweep-trainer`'s own figure in
 benches/compare.py. Needs torch, torchvision.
@@ -23,13 +23,13 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
+    parser.add_argument("--layout", choices=["contiguous", "channels-last"], default="contiguous")
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    layout = torch.channels_last if options.layout == "nhwc" else torch.contiguous_format
+    layout = torch.channels_last if options.layout == "channels-last" else torch.contiguous_format
     model = nets.build(options.model, 10, options.image_size).to(device, memory_format=layout)
     images, labels = nets.example(options.batch_size, options.image_size, device)
     images = images.contiguous(memory_format=layout)

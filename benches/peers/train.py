@@ -37,7 +37,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--steps", type=int, help="stop after so many")
-    parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nchw")
+    parser.add_argument("--layout", choices=["contiguous", "channels-last"], default="contiguous")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
@@ -55,7 +55,7 @@ def main():
     val = torch.utils.data.DataLoader(val_set, max(options.batch_size, 32), **workers)
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    layout = torch.channels_last if options.layout == "nhwc" else torch.contiguous_format
+    layout = torch.channels_last if options.layout == "channels-last" else torch.contiguous_format
     model = nets.build(options.model, len(train_set.classes), size).to(device, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
     loss_of = nn.CrossEntropyLoss()

@@ -2,6 +2,7 @@
 //! the decoded cache, and a training step. Prints one line of JSON.
 //!
 //! ```text
+//! speed cache ORDER.json --threads 2        images/s of decoding into an empty cache, the resizing and writing included
 //! speed input ORDER.json --threads 2        images/s of one pass over the training images
 //! speed step ORDER.json --seconds 4         images/s of forward, backward and update (median step)
 //! ```
@@ -9,17 +10,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use sweep_core::attempt::OrderFile;
+use sweep_core::recipe::schedule::Moment;
+use sweep_trainer::augment::mix::Mixer;
 use sweep_trainer::augment::{Normalise, Pipeline};
 use sweep_trainer::data;
 use sweep_trainer::data::batches::{Batch, Batches};
 use sweep_trainer::device;
 use sweep_trainer::link::Stop;
 use sweep_trainer::model::{Mode, Model};
+use sweep_trainer::numerics::Numerics;
 use sweep_trainer::optim::Optimizer;
 use sweep_trainer::seed::{Purpose, stream};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 /// Classes of the network in `step`.
 const CLASSES: u32 = 10;
@@ -29,10 +33,11 @@ const WARM_UP: usize = 3;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [what, order, option, value] = args.as_slice() else {
-        bail!("speed input ORDER.json --threads N | speed step ORDER.json --seconds S");
+        bail!("speed cache|input ORDER.json --threads N | speed step ORDER.json --seconds S");
     };
     let order: OrderFile = serde_json::from_slice(&std::fs::read(order).context("read the order")?)?;
     let rate = match (what.as_str(), option.as_str()) {
+        ("cache", "--threads") => cache(&order, value.parse()?)?,
         ("input", "--threads") => input(&order, value.parse()?)?,
         ("step", "--seconds") => step(&order, Duration::from_secs_f64(value.parse()?))?,
         _ => bail!("unknown: {what} {option}"),
@@ -54,15 +59,29 @@ fn cpu_s() -> f64 {
     stat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).map_or(0.0, |ns| ns / 1e9)
 }
 
+/// Builds the cache of the data set, which must not be there yet. Reading it back and verifying it is included.
+fn cache(order: &OrderFile, threads: usize) -> Result<Rate> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let recipe = &order.work[0].recipe;
+    let began = Instant::now();
+    let dataset = pool.install(|| data::open(recipe, &order.data_roots, &order.cache_dir, &Stop::default()))?;
+    if !dataset.square.was_built() {
+        bail!("the cache was there already");
+    }
+    let wall = (dataset.train.len() + dataset.val.len()) as f64 / began.elapsed().as_secs_f64();
+    Ok(Rate { wall, cpu: 0.0 })
+}
+
 /// One pass over the training images by so many workers side by side, each a pass of its own.
 fn input(order: &OrderFile, threads: usize) -> Result<Rate> {
     device::use_threads(1);
     let recipe = &order.work[0].recipe;
     let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &Stop::default())?;
-    let pipeline = Pipeline::new(&recipe.augmentation, recipe.image_size as usize);
+    let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
     let batches = Batches {
         dataset: &dataset,
         pipeline: &pipeline,
+        mixer: &mixer,
         normalise: Normalise::new(recipe.data.mean, recipe.data.std),
         seed: 1,
         device: Device::Cpu,
@@ -72,26 +91,27 @@ fn input(order: &OrderFile, threads: usize) -> Result<Rate> {
         let mut count = 0;
         let step = |Batch { labels, .. }: Batch| {
             count += labels.size()[0];
-            Ok::<_, std::convert::Infallible>(())
+            Ok::<_, TchError>(())
         };
-        let Ok(()) = batches.train(epoch, recipe.batch_size as usize, step);
-        count
+        batches.train(epoch, recipe.batch_size as usize, step).map(|()| count)
     };
-    pass(1);
+    pass(1)?;
     let began = Instant::now();
     let epochs = recipe.epochs;
     let (images, cpu) = std::thread::scope(|scope| {
         let pass = &pass;
         let worker = |worker: usize| {
             move || {
-                let images: i64 = (1..=epochs).map(|epoch| pass(epoch + 1000 * worker as u32)).sum();
-                (images as f64, cpu_s())
+                let images: i64 = (1..=epochs).map(|epoch| pass(epoch + 1000 * worker as u32)).sum::<Result<_, _>>()?;
+                Ok::<_, TchError>((images as f64, cpu_s()))
             }
         };
         let workers: Vec<_> = (0..threads).map(|number| scope.spawn(worker(number))).collect();
-        let done = workers.into_iter().map(|worker| worker.join().unwrap_or_default());
-        done.fold((0.0, 0.0), |(images, cpu), (more, busy)| (images + more, cpu + busy))
-    });
+        workers.into_iter().try_fold((0.0, 0.0), |(images, cpu), worker| {
+            let (more, busy) = worker.join().map_err(|_| anyhow!("a worker panicked"))??;
+            anyhow::Ok((images + more, cpu + busy))
+        })
+    })?;
     // Threads side by side: what they would do together if each had a core of its own.
     Ok(Rate { wall: images / began.elapsed().as_secs_f64(), cpu: images / cpu * threads as f64 })
 }
@@ -100,6 +120,9 @@ fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     device::use_threads(order.threads);
     let device = device::parse(&order.device)?;
     let recipe = &order.work[0].recipe;
+    let [numerics] = Numerics::allowed(recipe)[..] else {
+        bail!("precision and layout must be given, not auto");
+    };
     let model = Model::new(&recipe.model, CLASSES, recipe.image_size, 1, device);
     let mut optimizer = Optimizer::new(&recipe.optimizer, &model);
     let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
@@ -109,9 +132,10 @@ fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     let mut once = || -> Result<()> {
         let mut random = stream(1, Purpose::Dropout, &[0]);
         let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
-        let logits = model.forward(&images, &mut mode);
+        let logits = numerics.forward(&model, &images, &mut mode);
         let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
-        optimizer.step(Tensor::f_run_backward(&[&loss], &weights, false, false)?, recipe.lr);
+        let moment = Moment { epoch: 0, step: optimizer.steps(), steps_per_epoch: 1000 };
+        optimizer.step(Tensor::f_run_backward(&[&loss], &weights, false, false)?, recipe.pace(&moment, None));
         // Waits for the device.
         loss.f_double_value(&[])?;
         Ok(())
