@@ -8,6 +8,8 @@
 //! ```
 //! ORDER.json is an order file as an agent writes it (`docs/protocol.md`); `step` uses one batch of noise.
 
+#![expect(clippy::print_stdout, reason = "figures are this program's output")]
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -78,16 +80,18 @@ fn input(order: &OrderFile, threads: usize) -> Result<Rate> {
     let recipe = &order.work[0].recipe;
     let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &Stop::default())?;
     let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
-    let batches = Batches {
-        dataset: &dataset,
-        pipeline: &pipeline,
-        mixer: &mixer,
-        normalise: Normalise::new(recipe.data.mean, recipe.data.std),
-        seed: 1,
-        device: Device::Cpu,
-        helper: false,
-    };
     let pass = |epoch: u32| {
+        let batches = Batches {
+            dataset: &dataset,
+            pipeline: &pipeline,
+            mixer: &mixer,
+            normalise: Normalise::new(recipe.data.mean, recipe.data.std),
+            seed: 1,
+            on: recipe.augment_on,
+            resident: None,
+            device: Device::Cpu,
+            helper: false,
+        };
         let mut count = 0;
         let step = |Batch { labels, .. }: Batch| {
             count += labels.size()[0];
@@ -123,7 +127,7 @@ fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     let [numerics] = Numerics::allowed(recipe)[..] else {
         bail!("precision and layout must be given, not auto");
     };
-    let model = Model::new(&recipe.model, CLASSES, recipe.image_size, 1, device);
+    let model = Model::new(&recipe.model, CLASSES, recipe.image_size, Some(1), device);
     let mut optimizer = Optimizer::new(&recipe.optimizer, &model);
     let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
     let (batch, side) = (i64::from(recipe.batch_size), i64::from(recipe.image_size));
@@ -131,7 +135,7 @@ fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     let labels = Tensor::randint(i64::from(CLASSES), [batch], (Kind::Int64, device));
     let mut once = || -> Result<()> {
         let mut random = stream(1, Purpose::Dropout, &[0]);
-        let mut mode = Mode::Train { dropout: recipe.dropout, random: &mut random };
+        let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
         let logits = numerics.forward(&model, &images, &mut mode);
         let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
         let moment = Moment { epoch: 0, step: optimizer.steps(), steps_per_epoch: 1000 };
