@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use crate::energy::rapl::POWERCAP;
+
 /// What `sweep-agent` was asked to do.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -44,6 +46,12 @@ pub struct Cli {
     /// Seconds that trainers go on without an agent before they save and leave
     #[arg(long, env = "SWEEP_AGENT_ORPHANS", value_name = "SECONDS", default_value_t = 900)]
     pub orphan_limit: u64,
+    /// Let sweeps run TorchScript modules that lie in the data folders: programs that can read and write what this user can
+    #[arg(long, env = "SWEEP_AGENT_ALLOW_TORCHSCRIPT")]
+    pub allow_torchscript: bool,
+    /// Where the energy counters of the processors are
+    #[arg(long, env = "SWEEP_AGENT_POWERCAP", value_name = "DIR", default_value = POWERCAP)]
+    pub powercap: PathBuf,
     /// Run this many pretend agents, which need no data, in one process (for benchmarks and tests)
     #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub pretend: Option<u32>,

@@ -80,7 +80,8 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     let state = StateFolder::open(&cli.state()?)?;
     let links = links(&cli.coordinator)?;
     let (hardware, roots, trainer) = (hardware::look(cli.slots), cli.data_roots(), absolute(&cli.trainer()));
-    let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links)?;
+    let launcher =
+        processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, Some(cli.powercap.clone()))?;
     let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
     let root_names = roots.iter().filter_map(|root| root.to_str());
     settings.facts.data_roots = root_names.map(str::to_owned).collect();
@@ -115,7 +116,8 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
         } else {
             let state = StateFolder::open(&cli.state()?.join(&host))?;
             let trainer = absolute(&cli.trainer());
-            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links)?;
+            // The counters of the host count for none of them alone.
+            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, None)?;
             (state.agent, launcher, Some(state))
         };
         let mut settings = settings(cli, agent, host, &hardware);
@@ -161,6 +163,7 @@ fn processes(
     data_roots: Vec<PathBuf>,
     trainer: PathBuf,
     links: &Links,
+    powercap: Option<PathBuf>,
 ) -> anyhow::Result<Arc<dyn Launcher>> {
     let cache_dir = cli.cache()?;
     std::fs::create_dir_all(&cache_dir)
@@ -174,6 +177,8 @@ fn processes(
         agent_lock: state.path.join(LOCK_FILE),
         orphan_limit_s: cli.orphan_limit,
         rebooted: state.rebooted,
+        allow_torchscript: cli.allow_torchscript,
+        powercap,
     };
     let folders = Folders::new(&state.path).with_context(|| format!("cannot use {}", state.path.display()))?;
     let blobs = BlobClient::new(links.bulk.clone());

@@ -329,6 +329,7 @@ impl Session {
     /// Makes the calls that can be made now.
     fn act(&mut self) {
         let now = Instant::now();
+        self.supervisor.look_at_meters();
         if !self.greeted || self.stale {
             // Answers to calls made before belong to a coordinator that did not know this agent.
             self.poll.call = None;

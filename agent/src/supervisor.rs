@@ -15,11 +15,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Fate};
+use crate::energy::meters::Meters;
 use crate::launcher::{Disposal, Found, Launcher, Source};
 use crate::outbox::{Sent, Step, Uploaded};
 use crate::reconcile::{Action, Running, reconcile};
 use crate::series::{LogPiece, Series};
-use crate::unit::{Told, Unit};
+use crate::unit::{Over, Told, Unit};
 
 /// Ended attempts that are remembered, so that an order delayed on its way starts none again.
 const REMEMBERED: usize = 4096;
@@ -45,6 +46,7 @@ pub struct Supervisor {
     notes: Vec<String>,
     /// What people look at, on its way.
     pub series: Series,
+    meters: Meters,
 }
 
 /// Effects to report.
@@ -62,6 +64,7 @@ impl Supervisor {
     /// An agent with so many slots. Units tell through `tell`.
     pub fn new(launcher: Arc<dyn Launcher>, slots: u32, grace: Duration, tell: mpsc::Sender<(Lease, Told)>) -> Self {
         Self {
+            meters: launcher.meters(),
             launcher,
             slots,
             grace,
@@ -98,7 +101,13 @@ impl Supervisor {
         let unit = Unit { lease, begin, stop, grace: self.grace, tell: self.tell.clone() };
         while self.units.try_join_next().is_some() {}
         self.units.spawn(unit.run());
+        self.meters.start(lease, slot);
         self.attempts.insert(lease, Attempt::new(slot, Some(ask)));
+    }
+
+    /// Reads the counters of energy, now and then.
+    pub fn look_at_meters(&mut self) {
+        self.meters.look();
     }
 
     /// Every attempt that is here and not settled.
@@ -208,12 +217,19 @@ impl Supervisor {
         };
         match told {
             Told::Log { offset, text } => self.series.log(LogPiece { lease, offset, text }),
-            Told::Lines(lines) => attempt.take(lease, lines, &mut self.series),
+            Told::Lines(mut lines) => {
+                self.meters.stamp_all(lease, &mut lines);
+                attempt.take(lease, lines, &mut self.series);
+            }
             Told::Stuck => {
                 tracing::error!(%lease, slot = attempt.slot, "SIGKILL does not end the trainer; its slot is not used until it is gone");
                 self.stuck.extend(attempt.slot);
             }
-            Told::Over(over) => {
+            Told::Over(mut over) => {
+                if let Over::Gone { lines, .. } = &mut over {
+                    self.meters.stamp_all(lease, lines);
+                }
+                self.meters.stop(lease);
                 attempt.over(lease, over, &mut self.series);
                 if let Some(slot) = attempt.slot {
                     self.stuck.remove(&slot);

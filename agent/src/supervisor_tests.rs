@@ -1,9 +1,16 @@
 //! Orders in every order, and what is never started twice.
 
 use super::*;
+use crate::energy::Counter;
+use crate::energy::meters::Part;
+use crate::launcher::Trainer;
 use crate::launcher::noop::NoopLauncher;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use serde_json::json;
+use sweep_core::attempt::{Body, EpochCost, EpochMetrics, Line};
 use sweep_core::id::{SweepId, TrialId};
+use sweep_core::num::Num;
 use sweep_core::orders::Order;
 
 fn lease(number: u32) -> Lease {
@@ -99,6 +106,85 @@ async fn what_cannot_start_is_reported_and_verdicts_are_obeyed() {
     case.supervisor.greeted(&[(lease(0), Verdict::Fenced), (lease(7), Verdict::Unknown)]);
     assert_eq!(case.supervisor.held(), []);
     assert!(case.supervisor.report().is_none());
+}
+
+/// Its trainers never say a word, on devices that drew so many joules.
+struct Metered(Arc<std::sync::Mutex<f64>>);
+
+struct Drawn(Arc<std::sync::Mutex<f64>>);
+
+impl Counter for Drawn {
+    fn joules(&mut self) -> Option<f64> {
+        Some(*self.0.lock().unwrap())
+    }
+}
+
+impl Launcher for Metered {
+    fn found(&self) -> Vec<Found> {
+        Vec::new()
+    }
+
+    fn start(&self, _: PlacedOrder) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
+        std::future::pending().boxed()
+    }
+
+    fn attach(&self, _: Lease) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
+        std::future::pending().boxed()
+    }
+
+    fn checkpoint(&self, _: Lease, _: &str) -> Option<Source> {
+        None
+    }
+
+    fn dispose(&self, _: Lease, _: Disposal) {}
+
+    fn meters(&self) -> Meters {
+        let mut meters = Meters::default();
+        meters.add(Part::Processors, None, Box::new(Drawn(Arc::clone(&self.0))));
+        meters
+    }
+}
+
+#[tokio::test]
+async fn epochs_are_reported_with_what_they_drew() {
+    let drawn = Arc::new(std::sync::Mutex::new(100.0));
+    let (tell, _told) = mpsc::channel(64);
+    let launcher = Arc::new(Metered(Arc::clone(&drawn)));
+    let mut supervisor = Supervisor::new(launcher, 2, Duration::from_secs(1), tell);
+    supervisor.greeted(&[]);
+    supervisor.orders(orders(1, &[0, 1]));
+    *drawn.lock().unwrap() += 30.0;
+    let zero = Num(0.0);
+    let epoch = EpochMetrics {
+        seq: 1,
+        epoch: 1,
+        train_loss: zero,
+        train_accuracy: zero,
+        val_loss: zero,
+        val_accuracy: zero,
+        lr: zero,
+        images_per_s: zero,
+        seconds: zero,
+        top5: None,
+        cost: Some(Box::new(EpochCost {
+            step_ms: zero,
+            data_wait: zero,
+            peak_memory: None,
+            numerics: None,
+            energy: None,
+        })),
+    };
+    supervisor.told(lease(0), Told::Lines(vec![Line { work: 0, body: Body::Epoch(epoch) }]));
+    let report = supervisor.report().unwrap();
+    let sweep_core::command::EffectKind::Metrics(epochs) = &report.effects[0].what else {
+        panic!("{:?}", report.effects)
+    };
+    let energy = epochs[0].cost.as_ref().unwrap().energy.unwrap();
+    assert_eq!(
+        (energy.cpu, energy.gpu, energy.idle),
+        (Some(Num(15.0)), None, None),
+        "half of 30: two share the device"
+    );
 }
 
 #[tokio::test]

@@ -1,16 +1,18 @@
 //! What came out of a sweep: points ranked by validation accuracy, with mean and spread over seeds.
 //! Pure arithmetic over the state; printing is the caller's.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::attempt::EpochMetrics;
+use crate::attempt::{Energy, EpochMetrics};
 use crate::evaluation::Score;
 use crate::event::Checkpoint;
 use crate::id::{SweepId, TrialId};
 use crate::num::Num;
 use crate::state::State;
 use crate::state::sweep::Sweep;
-use crate::state::trial::{Phase, Trial};
+use crate::state::trial::{Phase, Progress, Trial};
 
 /// Everything a report shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -33,6 +35,8 @@ pub struct Report {
     pub completed: u32,
     /// Trials that failed for good, with the reason.
     pub failures: Vec<FailedTrial>,
+    /// The precisions and layouts that trials computed with, and how many did; more than one is worth a look.
+    pub numerics: BTreeMap<String, u32>,
     /// Time that slots spent on this sweep.
     pub cost: Cost,
 }
@@ -56,6 +60,8 @@ pub struct PointRow {
     pub loss: Spread,
     /// Accuracy on the test images (0 to 1), by the final weights, where there are any. Never ranked by.
     pub test: Spread,
+    /// What all its trials took so far.
+    pub cost: PointCost,
     /// Trials of this point, by seed.
     pub trials: Vec<TrialRow>,
 }
@@ -176,8 +182,23 @@ pub struct Cost {
     pub slot_seconds: f64,
     /// Attempts granted.
     pub attempts: u64,
+    /// What its epochs took; absent where no host of the sweep measures it.
+    pub energy: Option<Energy>,
+    /// Trials of which that is known.
+    pub energy_trials: u32,
     /// Seconds from submission to the end, once all trials are over.
     pub wall_seconds: Option<f64>,
+}
+
+/// Time, energy and memory of one point's trials; depends on the machine and on interruptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PointCost {
+    /// Seconds that slots were leased, over all attempts that have ended.
+    pub slot_seconds: f64,
+    /// What its epochs took; absent where it is not measured.
+    pub energy: Option<Energy>,
+    /// The most memory that one of its trainers had, bytes.
+    pub peak_memory: Option<u64>,
 }
 
 /// The report of a sweep as it stands.
@@ -202,6 +223,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         trials: sweep.plan.len(),
         completed: sweep.counts.completed,
         failures: failures(sweep),
+        numerics: numerics(sweep),
         cost: cost(sweep),
         points,
     })
@@ -231,6 +253,7 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         accuracy: spread(|metrics| metrics.val_accuracy),
         loss: spread(|metrics| metrics.val_loss),
         test: Spread::of(&tests.collect::<Vec<_>>()),
+        cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
         trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
     }
 }
@@ -290,10 +313,34 @@ fn failures(sweep: &Sweep) -> Vec<FailedTrial> {
     rows.collect()
 }
 
+fn numerics(sweep: &Sweep) -> BTreeMap<String, u32> {
+    let mut out = BTreeMap::new();
+    for progress in sweep.trials.iter().filter_map(|trial| trial.progress.as_deref()) {
+        if let Some(numerics) = &progress.numerics {
+            *out.entry(numerics.clone()).or_default() += 1;
+        }
+    }
+    out
+}
+
+fn point_cost<'a>(trials: impl Iterator<Item = &'a Progress>) -> PointCost {
+    let mut spent = 0;
+    let mut cost = PointCost::default();
+    for progress in trials {
+        spent += progress.spent;
+        cost.energy = Energy::of_both(cost.energy, progress.energy);
+        cost.peak_memory = cost.peak_memory.max(progress.peak_memory);
+    }
+    PointCost { slot_seconds: spent as f64 / 1e6, ..cost }
+}
+
 fn cost(sweep: &Sweep) -> Cost {
-    let spent: i64 = sweep.trials.iter().filter_map(|trial| trial.progress.as_ref()).map(|p| p.spent).sum();
+    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref());
+    let PointCost { slot_seconds, energy, .. } = point_cost(trials());
     Cost {
-        slot_seconds: spent as f64 / 1e6,
+        slot_seconds,
+        energy,
+        energy_trials: trials().filter(|progress| progress.energy.is_some()).count() as u32,
         attempts: sweep.trials.iter().map(|trial| u64::from(trial.attempt)).sum(),
         wall_seconds: sweep.ended.map(|ended| (ended - sweep.submitted).as_seconds()),
     }

@@ -4,6 +4,7 @@
 pub(crate) mod report;
 
 use serde::Serialize;
+use sweep_core::attempt::Energy;
 use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 
@@ -80,6 +81,8 @@ pub(crate) struct EpochView {
     pub(crate) step_ms: Option<Num>,
     pub(crate) data_wait: Option<Num>,
     pub(crate) peak_memory: Option<u64>,
+    pub(crate) energy: Option<Energy>,
+    pub(crate) numerics: Option<String>,
 }
 
 /// A checkpoint in the blob store.

@@ -25,7 +25,8 @@ impl Average {
             let mut tensor = average.tensor.shallow_clone();
             match average.role {
                 Role::Batches | Role::Still => {}
-                _ if first => tensor.copy_(&now.tensor),
+                // A count has no average.
+                _ if first || !tensor.is_floating_point() => tensor.copy_(&now.tensor),
                 _ => drop(tensor.lerp_(&now.tensor, 1.0 - self.decay)),
             }
         }

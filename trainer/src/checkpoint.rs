@@ -52,6 +52,9 @@ pub struct Header {
     /// SHA-256 of the file of initial weights, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
+    /// SHA-256 of the file with the network, if it is a module of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Where training stands.
     pub position: Position,
     /// What the trial computes with, wherever it goes on.

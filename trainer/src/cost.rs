@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use sweep_core::attempt::EpochCost;
 
+use crate::numerics::Numerics;
+
 /// Follows the training steps of one epoch. On a GPU, whose work runs behind, a step is given to it
 /// in less time than it takes; but only so many can wait, and from then on the times here are its
 /// own.
@@ -39,12 +41,15 @@ impl Pace {
     }
 
     /// The sums, after the last step.
-    pub fn cost(self) -> EpochCost {
+    pub fn cost(self, numerics: Numerics) -> EpochCost {
         let whole = (self.before - self.began).as_secs_f64();
         EpochCost {
             step_ms: median(self.steps).into(),
             data_wait: (self.waited.as_secs_f64() / whole).into(),
             peak_memory: fs::read_to_string("/proc/self/status").ok().and_then(|status| high_water(&status)),
+            numerics: Some(numerics.to_string()),
+            // The agent's to say: it knows who else is on the device.
+            energy: None,
         }
     }
 }
@@ -83,7 +88,7 @@ mod tests {
         let status = "Name:\tsweep-trainer\nVmPeak:\t  999 kB\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n";
         assert_eq!(high_water(status), Some(12_345 * 1024));
         assert_eq!(high_water("VmRSS:\t 1 kB\n"), None);
-        let here = Pace::begin().cost().peak_memory;
+        let here = Pace::begin().cost(Numerics::PLAIN).peak_memory;
         assert!(here.is_some_and(|bytes| bytes > 1 << 20), "{here:?}");
     }
 
@@ -100,7 +105,7 @@ mod tests {
             pace.before -= ms(work);
             pace.step();
         }
-        let cost = pace.cost();
+        let cost = pace.cost(Numerics::PLAIN);
         // Reading the clock itself takes a little.
         let near = |found: f64, wanted: f64, within: f64| assert!((found - wanted).abs() < within, "{found} {wanted}");
         near(cost.step_ms.0, 40.0, 5.0);

@@ -10,6 +10,7 @@ use tch::TchError;
 
 use crate::memory::Shortage;
 use crate::model::Misfit;
+use crate::model::script::ScriptError;
 
 /// Why a trial cannot go on (or, for [`TrainError::Stopped`], was asked not to).
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +128,9 @@ pub enum TrainError {
         /// The first thing that is wrong.
         what: String,
     },
+    /// The user's own module cannot be used.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
     /// No such file of initial weights in the data roots.
     #[error("init.weights {name:?} is not in the data roots of this host ({roots:?})")]
     InitUnknown {
@@ -318,6 +322,7 @@ impl TrainError {
             Self::DatasetUnknown { .. }
             | Self::InitUnknown { .. }
             | Self::InitInvalid { .. }
+            | Self::Script(_)
             | Self::PathNotRegular { .. }
             | Self::DatasetEmpty { .. }
             | Self::LabelsMismatch { .. }
@@ -360,6 +365,7 @@ impl TrainError {
             Self::WeightsInvalid { .. } => "weights_invalid",
             Self::InitUnknown { .. } => "init_unknown",
             Self::InitInvalid { .. } => "init_invalid",
+            Self::Script(error) => error.reason(),
             Self::FreezeInvalid(_) => "freeze_invalid",
             Self::Emit(_) => "events_unwritable",
             Self::Threads(_) => "threads_unavailable",

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use serde::Serialize;
+use sweep_core::recipe;
 use tch::{Device, Tensor};
 
 use crate::checkpoint;
 use crate::error::TrainError;
+use crate::model::script::ScriptError;
 use crate::model::{Mode, Model};
 
 /// Output of `sweep-trainer logits`.
@@ -33,6 +35,9 @@ pub fn logits(file: &Path, image_size: Option<u32>, images: usize) -> Result<Log
     let recipe = header.recipe;
     let image_size = image_size.unwrap_or(recipe.image_size);
     let classes = header.classes.len();
+    if let recipe::Model::Torchscript(_) = recipe.model {
+        return Err(ScriptError::NotAllowed.into());
+    }
     let mut model = Model::new(&recipe.model, classes as u32, image_size, None, Device::Cpu);
     model
         .load(|name| tensors.get(name))

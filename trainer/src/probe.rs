@@ -15,9 +15,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::cache::hex;
 use crate::error::TrainError;
+use crate::init::Files;
 use crate::link::Stop;
 use crate::log::say;
-use crate::model::{Mode, Model};
+use crate::model::Mode;
 use crate::numerics::Numerics;
 use crate::seed::{Purpose, stream};
 use crate::state::cross_entropy;
@@ -53,7 +54,13 @@ struct Finding {
 }
 
 /// The numerics of a new trial.
-pub fn choose(recipe: &Recipe, classes: u32, place: Place<'_>, stop: &Stop) -> Result<Numerics, TrainError> {
+pub fn choose(
+    recipe: &Recipe,
+    files: &Files,
+    classes: u32,
+    place: Place<'_>,
+    stop: &Stop,
+) -> Result<Numerics, TrainError> {
     let allowed = Numerics::allowed(recipe);
     if let [only] = allowed.as_slice() {
         return Ok(*only);
@@ -63,7 +70,7 @@ pub fn choose(recipe: &Recipe, classes: u32, place: Place<'_>, stop: &Stop) -> R
     let (finding, how) = match known {
         Some(finding) => (finding, "found before"),
         None => {
-            let finding = measure(recipe, classes, place.device, &allowed, stop)?;
+            let finding = measure(recipe, files, classes, place.device, &allowed, stop)?;
             // Whoever was faster has decided for all.
             (keep(&path, &finding).and_then(|()| read(&path, &allowed)).unwrap_or(finding), "measured")
         }
@@ -108,12 +115,13 @@ fn keep(path: &PathBuf, finding: &Finding) -> Option<()> {
 
 fn measure(
     recipe: &Recipe,
+    files: &Files,
     classes: u32,
     device: Device,
     allowed: &[Numerics],
     stop: &Stop,
 ) -> Result<Finding, TrainError> {
-    let model = Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
+    let model = files.make(recipe, classes, device)?;
     let (n, side) = (i64::from(recipe.batch_size.min(IMAGES)), i64::from(recipe.image_size));
     let images = Tensor::linspace(-2.0, 2.0, n * 3 * side * side, (Kind::Float, device)).view([n, 3, side, side]);
     let labels = Tensor::arange(n, (Kind::Int64, device)).remainder(i64::from(classes));
@@ -182,18 +190,18 @@ mod tests {
             r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"batch_size":4,"precision":"auto","layout":"auto"}"#,
         );
         let stop = Stop::default();
-        choose(&recipe, 3, place(1), &stop).expect("a choice");
+        choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice");
         // Another one decided otherwise, a moment before.
         let path = folder.path().join(format!("probe-{}.json", key(&recipe, 3, place(1))));
         for chosen in Numerics::allowed(&recipe) {
             fs::remove_file(&path).expect("the finding");
             keep(&path, &Finding { chosen, steps: Vec::new() }).expect("kept");
             keep(&path, &Finding { chosen: Numerics::PLAIN, steps: Vec::new() }).expect("left alone");
-            assert_eq!(choose(&recipe, 3, place(1), &stop).expect("a choice"), chosen);
+            assert_eq!(choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice"), chosen);
         }
         fs::write(&path, "{").expect("damage");
-        choose(&recipe, 3, place(1), &stop).expect("a choice in spite of it");
-        choose(&recipe, 3, place(2), &stop).expect("a choice for two threads");
+        choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice in spite of it");
+        choose(&recipe, &Files::default(), 3, place(2), &stop).expect("a choice for two threads");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 2);
     }
 }

@@ -15,10 +15,11 @@ use crate::cost::Pace;
 use crate::data;
 use crate::device;
 use crate::error::{OrderError, TrainError};
-use crate::init;
+use crate::init::{self, Files};
 use crate::link::Stop;
 use crate::log::say;
 use crate::metric::Mean;
+use crate::model::script::Script;
 use crate::numerics::Numerics;
 use crate::probe::{self, Place};
 use crate::trial::{Look, Trial};
@@ -103,18 +104,20 @@ fn train(
 
     let helper = order.threads > 1 || device.is_cuda();
     let place = Place { cache_dir: &order.cache_dir, device_name: &order.device, device, threads: order.threads };
+    let script = Script::open(&recipe.model, &order.data_roots, order.allow_torchscript)?;
+    let mut files = Files { initial: None, script };
     // A resumed trial goes on with what its checkpoint names.
     let numerics = match &work.resume {
-        None => probe::choose(recipe, dataset.classes.len() as u32, place, stop)?,
+        None => {
+            let numerics = probe::choose(recipe, &files, dataset.classes.len() as u32, place, stop)?;
+            files.initial = init::open(&recipe.init, &order.data_roots)?;
+            numerics
+        }
         Some(_) => Numerics::PLAIN,
     };
-    let initial = match &work.resume {
-        None => init::open(&recipe.init, &order.data_roots)?,
-        Some(_) => None,
-    };
     let folder = folder.join(CHECKPOINT_DIR);
-    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder, initial.as_ref())?;
-    drop(initial);
+    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder, &files)?;
+    drop(files);
     if let Some(resume) = &work.resume {
         trial.resume(resume)?;
     }
@@ -164,7 +167,7 @@ fn train(
             images_per_s: (images as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
             top5: train.top5.zip(val.top5).map(|(train, val)| Top5 { train: train.into(), val: val.into() }),
-            cost: Some(Box::new(pace.cost())),
+            cost: Some(Box::new(pace.cost(trial.numerics()))),
         }))?;
         say(format_args!(
             "epoch {epoch}/{}: train loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %; lr {lr:e}, {:.1} s",

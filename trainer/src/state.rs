@@ -11,8 +11,7 @@ use crate::average::Average;
 use crate::checkpoint::{Mark, Position, Tensors};
 use crate::data::batches::Batch;
 use crate::error::TrainError;
-use crate::init::Initial;
-use crate::log::say;
+use crate::init::Files;
 use crate::metric::{Mean, Meter};
 use crate::model::{Misfit, Mode, Model};
 use crate::numerics::Numerics;
@@ -27,6 +26,8 @@ pub(crate) struct State {
     pub(crate) numerics: Numerics,
     /// SHA-256 of the file of initial weights.
     pub(crate) init: Option<String>,
+    /// SHA-256 of the file with the network, if it is a module of the user's own.
+    pub(crate) script: Option<String>,
     model: Model,
     average: Option<Average>,
     optimizer: Optimizer,
@@ -45,26 +46,14 @@ impl State {
         numerics: Numerics,
         classes: u32,
         device: Device,
-        initial: Option<&Initial>,
+        files: &Files,
     ) -> Result<Self, TrainError> {
-        let make = || -> Result<Model, TrainError> {
-            let mut model = Model::new(&recipe.model, classes, recipe.image_size, Some(recipe.seed), device);
-            if let Some(Initial { path, tensors, .. }) = initial {
-                let misfit = |misfit: Misfit| TrainError::InitInvalid { path: path.clone(), what: misfit.to_string() };
-                if let Some(layer) = model.start_from(|name| tensors.get(name)).map_err(misfit)? {
-                    say(format_args!(
-                        "the class layer {layer} is drawn; the other weights come from {}",
-                        path.display()
-                    ));
-                }
-            }
-            model.freeze(&recipe.freeze).map_err(TrainError::FreezeInvalid)?;
-            Ok(model)
-        };
+        let make = || files.make(recipe, classes, device);
         let model = make()?;
         let average = if recipe.ema.decay > 0.0 { Some(Average::new(recipe.ema.decay, make()?)) } else { None };
         Ok(Self {
-            init: initial.map(|initial| initial.sha256.clone()),
+            init: files.initial.as_ref().map(|initial| initial.sha256.clone()),
+            script: files.script.as_ref().map(|script| script.sha256.clone()),
             position: Position::default(),
             numerics,
             average,

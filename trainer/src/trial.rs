@@ -15,7 +15,7 @@ use crate::cost;
 use crate::data::batches::{Batch, Batches};
 use crate::data::{Dataset, Item};
 use crate::error::TrainError;
-use crate::init::Initial;
+use crate::init::Files;
 use crate::link::Stop;
 use crate::log::say;
 use crate::metric::{Mean, Meter};
@@ -80,6 +80,7 @@ impl Source<'_> {
             classes: self.dataset.classes.clone(),
             data: self.dataset.digest.clone(),
             init: state.init.clone(),
+            script: state.script.clone(),
             position: state.position.clone(),
             numerics: state.numerics,
             evaluations: evaluations.clone(),
@@ -121,12 +122,12 @@ impl<'a> Trial<'a> {
         device: Device,
         helper: bool,
         folder: &Path,
-        initial: Option<&Initial>,
+        files: &Files,
     ) -> Result<Self, TrainError> {
         let (pipeline, mixer) = (Pipeline::new(recipe), Mixer::new(recipe));
         let resident = device::resident(recipe, dataset, device)?;
         Ok(Self {
-            state: State::new(recipe, numerics, dataset.classes.len() as u32, device, initial)?,
+            state: State::new(recipe, numerics, dataset.classes.len() as u32, device, files)?,
             evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
             source: Source { recipe, dataset, pipeline, mixer, resident, device, helper },
@@ -150,6 +151,9 @@ impl<'a> Trial<'a> {
         if header.data != self.source.dataset.digest {
             return Err(invalid("the data set has changed since it was written".to_owned()));
         }
+        if header.script != self.state.script {
+            return Err(invalid("the file with the network has changed since it was written".to_owned()));
+        }
         self.evaluations = header.evaluations;
         self.state.numerics = header.numerics;
         self.state.init.clone_from(&header.init);
@@ -162,6 +166,11 @@ impl<'a> Trial<'a> {
     /// Epochs done.
     pub fn epoch(&self) -> u32 {
         self.state.position.epoch
+    }
+
+    /// What it computes with.
+    pub fn numerics(&self) -> Numerics {
+        self.state.numerics
     }
 
     /// Number of trained values.

@@ -13,6 +13,7 @@ use sweep_trainer::augment::{Normalise, Pipeline};
 use sweep_trainer::checkpoint;
 use sweep_trainer::data;
 use sweep_trainer::data::batches::Batches;
+use sweep_trainer::init::Files;
 use sweep_trainer::link::Stop;
 use sweep_trainer::numerics::Numerics;
 use sweep_trainer::trial::Trial;
@@ -54,7 +55,8 @@ fn start(bench: &Bench, number: usize, fields: &str) -> Start {
     let stop = Stop::default();
     let dataset = data::open(recipe, &order.data_roots, &order.cache_dir, &stop).unwrap();
     let folder = bench.path(&format!("start{number}"));
-    let mut trial = Trial::new(recipe, &dataset, Numerics::PLAIN, Device::Cpu, false, &folder, None).unwrap();
+    let mut trial =
+        Trial::new(recipe, &dataset, Numerics::PLAIN, Device::Cpu, false, &folder, &Files::default()).unwrap();
     let line = trial.save(CheckpointKind::Best, 0, &stop).unwrap();
     let (_, tensors) = checkpoint::load(&folder.join(line.file)).unwrap();
 

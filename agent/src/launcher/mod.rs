@@ -16,6 +16,8 @@ use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_proto::convert::PlacedOrder;
 
+use crate::energy::meters::Meters;
+
 /// Starts trainers and looks after what they leave behind.
 pub trait Launcher: Send + Sync + 'static {
     /// Attempts of an earlier life of this agent, running or not. Called once, before anything else.
@@ -29,6 +31,11 @@ pub trait Launcher: Send + Sync + 'static {
 
     /// The bytes of a checkpoint of an attempt; `None` if there is no such file.
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source>;
+
+    /// The counters of energy of where its trainers run.
+    fn meters(&self) -> Meters {
+        Meters::default()
+    }
 
     /// The attempt is over and settled.
     fn dispose(&self, lease: Lease, how: Disposal);

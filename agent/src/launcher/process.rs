@@ -20,6 +20,7 @@ use super::scan::{self, FOLDER_VAR, SLOT_VAR};
 use super::trainer::{Body, ProcessTrainer};
 use super::{Disposal, Found, Launcher, Source, Trainer};
 use crate::attempts::Folders;
+use crate::energy::meters::Meters;
 use crate::hardware::Slot;
 use crate::rpc::blobs::{BlobClient, DownloadError};
 
@@ -58,6 +59,10 @@ pub struct ProcessConfig {
     pub orphan_limit_s: u64,
     /// The host was started again since the agent last ran.
     pub rebooted: bool,
+    /// Whether TorchScript files may be run.
+    pub allow_torchscript: bool,
+    /// Where the energy counters of the processors are; `None` to measure no energy at all.
+    pub powercap: Option<PathBuf>,
 }
 
 /// Starts real trainers.
@@ -111,6 +116,11 @@ impl Launcher for ProcessLauncher {
             found.push(Found { lease, slot });
         }
         found
+    }
+
+    fn meters(&self) -> Meters {
+        let config = &self.inner.config;
+        config.powercap.as_ref().map_or_else(Meters::default, |powercap| Meters::of_host(powercap, &config.slots))
     }
 
     fn start(&self, order: PlacedOrder) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
@@ -167,6 +177,7 @@ impl Inner {
             cache_dir: config.cache_dir.clone(),
             agent_lock: config.agent_lock.clone(),
             orphan_limit_s: config.orphan_limit_s,
+            allow_torchscript: config.allow_torchscript,
         };
         Folders::write_order(&folder, &file)
             .map_err(|error| host(&error, format!("cannot write the order: {error}")))?;

@@ -288,6 +288,12 @@ impl Recipe {
         if let Some(dropout) = self.dropout {
             b.require((0.0..1.0).contains(&dropout), "dropout", dropout, FRACTION);
         }
+        if let Model::Torchscript(_) = self.model {
+            let own = "left out or 0 with model = torchscript: the module has its own";
+            b.require(self.dropout_rate() == 0.0, "dropout", self.dropout_rate(), own);
+            let fp32 = "fp32 with model = torchscript: its layers do not cast";
+            b.require(self.precision == Precision::Fp32, "precision", self.precision.name(), fp32);
+        }
         // TOML integers are signed 64 bit: a larger seed could not be written back.
         b.require(i64::try_from(self.seed).is_ok(), "seed", self.seed, "0 to 2^63 - 1");
         if let Some(stop) = &self.early_stop {

@@ -1,6 +1,6 @@
 //! One trial: its phase, its progress, its checkpoints.
 
-use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::attempt::{CheckpointKind, Energy, EpochMetrics};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt};
@@ -97,6 +97,12 @@ pub struct Progress {
     pub ahead: Vec<EpochMetrics>,
     /// Time under lease of ended attempts, microseconds.
     pub spent: i64,
+    /// What all epochs took, those that were repeated included; absent where it is not measured.
+    pub energy: Option<Energy>,
+    /// The precision and layout that it computes with, for people.
+    pub numerics: Option<String>,
+    /// The most memory that a trainer had, bytes.
+    pub peak_memory: Option<u64>,
     /// Hash of the final weights.
     pub weights: Option<String>,
     /// The test images, if there are any, by the final weights.
@@ -165,6 +171,13 @@ impl Progress {
 
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
         // The curve beside the journal has every epoch's cost; the state stays small.
+        if let Some(cost) = metrics.cost.as_deref() {
+            self.energy = Energy::of_both(self.energy, cost.energy);
+            if cost.numerics.is_some() {
+                self.numerics.clone_from(&cost.numerics);
+            }
+            self.peak_memory = self.peak_memory.max(cost.peak_memory);
+        }
         let metrics = EpochMetrics { cost: None, ..metrics.clone() };
         if is_better(&metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
@@ -199,4 +212,46 @@ fn is_better(metrics: &EpochMetrics, than: Option<&EpochMetrics>) -> bool {
         metrics.val_accuracy.0 > best.val_accuracy.0
             || (best.val_accuracy.0.is_nan() && !metrics.val_accuracy.0.is_nan())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::EpochCost;
+    use crate::num::Num;
+
+    #[test]
+    fn what_is_repeated_after_a_fault_costs_again() {
+        let zero = Num(0.0);
+        let epoch = |cpu: f64, idle: Option<f64>, peak: u64| EpochMetrics {
+            seq: 1,
+            epoch: 1,
+            train_loss: zero,
+            train_accuracy: zero,
+            val_loss: zero,
+            val_accuracy: zero,
+            lr: zero,
+            images_per_s: zero,
+            seconds: zero,
+            top5: None,
+            cost: Some(Box::new(EpochCost {
+                step_ms: zero,
+                data_wait: zero,
+                peak_memory: Some(peak),
+                numerics: Some("precision fp32".into()),
+                energy: Some(Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) }),
+            })),
+        };
+        let mut progress = Progress::default();
+        progress.report(&epoch(10.0, Some(4.0), 7));
+        progress.report(&EpochMetrics { cost: None, ..epoch(0.0, None, 0) });
+        progress.rewind();
+        progress.report(&epoch(11.0, Some(5.0), 5));
+        let energy = progress.energy.unwrap_or_default();
+        assert_eq!((energy.joules(), energy.idle), (21.0, Some(Num(9.0))));
+        assert_eq!((progress.peak_memory, progress.numerics.as_deref()), (Some(7), Some("precision fp32")));
+        // Idle power that is not known for a part is not known for the sum.
+        progress.report(&epoch(1.0, None, 5));
+        assert_eq!(progress.energy.map(|energy| (energy.cpu, energy.idle)), Some((Some(Num(22.0)), None)));
+    }
 }

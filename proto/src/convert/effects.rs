@@ -118,7 +118,7 @@ impl TryFrom<v1::EffectResult> for EffectResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweep_core::attempt::{CheckpointKind, EpochCost, Top5};
+    use sweep_core::attempt::{CheckpointKind, Energy, EpochCost, Top5};
     use sweep_core::evaluation::Score;
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};
@@ -141,7 +141,13 @@ mod tests {
             images_per_s,
             seconds,
             top5: Some(Top5 { train: odd, val: val_accuracy }),
-            cost: Some(Box::new(EpochCost { step_ms: seconds, data_wait: odd, peak_memory: Some(1 << 40) })),
+            cost: Some(Box::new(EpochCost {
+                step_ms: seconds,
+                data_wait: odd,
+                peak_memory: Some(1 << 40),
+                numerics: Some("precision bf16, layout contiguous".into()),
+                energy: Some(Energy { cpu: Some(seconds), gpu: None, idle: Some(odd) }),
+            })),
         }];
         let test = Some(Box::new(Score { epoch: 3, images: 9, loss: odd, accuracy: Num(0.5), top5: Some(Num(0.75)) }));
         let checkpoint = Checkpoint { kind: CheckpointKind::Best, epoch: 1, seq: 1, sha256: "0f".repeat(32), bytes: 7 };

@@ -1,6 +1,6 @@
 //! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
 
-use sweep_core::attempt::{CheckpointKind, EpochCost, EpochMetrics, Top5};
+use sweep_core::attempt::{CheckpointKind, Energy, EpochCost, EpochMetrics, Top5};
 use sweep_core::evaluation::Score;
 use sweep_core::event::Checkpoint;
 use sweep_core::num::Num;
@@ -50,13 +50,30 @@ impl From<&v1::EpochMetrics> for EpochMetrics {
 
 impl From<&EpochCost> for v1::EpochCost {
     fn from(cost: &EpochCost) -> Self {
-        Self { step_ms: cost.step_ms.0, data_wait: cost.data_wait.0, peak_memory: cost.peak_memory }
+        let energy = cost.energy.map(|energy| v1::Energy {
+            cpu: energy.cpu.map(|joules| joules.0),
+            gpu: energy.gpu.map(|joules| joules.0),
+            idle: energy.idle.map(|joules| joules.0),
+        });
+        let numerics = cost.numerics.clone();
+        Self { step_ms: cost.step_ms.0, data_wait: cost.data_wait.0, peak_memory: cost.peak_memory, energy, numerics }
     }
 }
 
 impl From<&v1::EpochCost> for EpochCost {
     fn from(cost: &v1::EpochCost) -> Self {
-        Self { step_ms: Num(cost.step_ms), data_wait: Num(cost.data_wait), peak_memory: cost.peak_memory }
+        let energy = cost.energy.as_ref().map(|energy| Energy {
+            cpu: energy.cpu.map(Num),
+            gpu: energy.gpu.map(Num),
+            idle: energy.idle.map(Num),
+        });
+        Self {
+            step_ms: Num(cost.step_ms),
+            data_wait: Num(cost.data_wait),
+            peak_memory: cost.peak_memory,
+            numerics: cost.numerics.clone(),
+            energy,
+        }
     }
 }
 

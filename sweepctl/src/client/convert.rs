@@ -1,6 +1,7 @@
 //! Generated types into plain values. Total: what a newer coordinator adds is passed over, and what
 //! an older one leaves out is empty.
 
+use sweep_core::attempt::EpochCost;
 use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 use sweep_proto::v1;
@@ -63,6 +64,7 @@ impl From<v1::SweepSummary> for SweepView {
 
 impl From<v1::EpochMetrics> for EpochView {
     fn from(metrics: v1::EpochMetrics) -> Self {
+        let cost = metrics.cost.as_ref().map(EpochCost::from);
         Self {
             epoch: metrics.epoch,
             train_loss: Num(metrics.train_loss),
@@ -74,9 +76,11 @@ impl From<v1::EpochMetrics> for EpochView {
             seconds: Num(metrics.seconds),
             train_top5: metrics.train_top5.map(Num),
             val_top5: metrics.val_top5.map(Num),
-            step_ms: metrics.cost.map(|cost| Num(cost.step_ms)),
-            data_wait: metrics.cost.map(|cost| Num(cost.data_wait)),
-            peak_memory: metrics.cost.and_then(|cost| cost.peak_memory),
+            step_ms: cost.as_ref().map(|cost| cost.step_ms),
+            data_wait: cost.as_ref().map(|cost| cost.data_wait),
+            peak_memory: cost.as_ref().and_then(|cost| cost.peak_memory),
+            energy: cost.as_ref().and_then(|cost| cost.energy),
+            numerics: cost.and_then(|cost| cost.numerics),
         }
     }
 }

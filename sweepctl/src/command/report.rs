@@ -3,7 +3,9 @@
 use crate::cli::{Format, OneSweep};
 use crate::client::Client;
 use crate::fault::{Fault, count};
-use crate::output::{Cell, Out, Table, csv_row, number_with_spread, percent, percent_with_spread, safe, span};
+use crate::output::{
+    Cell, Out, Table, bytes, csv_row, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
+};
 use crate::view::report::{PointView, ReportView, SpreadView};
 use crate::view::short;
 
@@ -34,19 +36,25 @@ fn ranking(report: &ReportView) -> Table {
     let paths = paths.iter().map(|(path, _)| path.as_str());
     let tested = report.points.iter().any(|point| point.test.n > 0);
     let test = if tested { ["test accuracy %"].as_slice() } else { &[] };
-    let after = [&["n", "val accuracy %", "val loss", "best %"], test, &[""]].concat();
+    let measured = report.cost.energy.is_some();
+    let energy = if measured { ["kWh"].as_slice() } else { &[] };
+    let after =
+        [&["n", "val accuracy %", "val loss", "best %"], test, &["slot time"], energy, &["memory", ""]].concat();
     let mut table = Table::new(["rank"].into_iter().chain(paths).chain(after));
     for point in &report.points {
-        let rank = point.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+        let rank = point.rank.map_or_else(unknown, |rank| rank.to_string());
         let mut cells = vec![Cell::number(rank)];
         cells.extend(point.settings.iter().map(|(_, label)| Cell::new(label)));
         cells.extend([
             Cell::number(seeds(point)),
             Cell::number(accuracy(&point.accuracy)),
             Cell::number(loss(&point.loss)),
-            Cell::number(point.accuracy.max.map_or_else(|| "-".to_owned(), |best| percent(best.0))),
+            Cell::number(point.accuracy.max.map_or_else(unknown, |best| percent(best.0))),
         ]);
         cells.extend(tested.then(|| Cell::number(accuracy(&point.test))));
+        cells.push(Cell::number(span(point.cost.slot_seconds)));
+        cells.extend(measured.then(|| Cell::number(point.cost.energy.map_or_else(unknown, |energy| kwh(&energy)))));
+        cells.push(Cell::number(point.cost.peak_memory.map_or_else(unknown, bytes)));
         cells.push(Cell::new(if point.baseline { "baseline" } else { "" }));
         if point.rank == Some(1) {
             cells = cells.into_iter().map(Cell::bold).collect();
@@ -56,6 +64,10 @@ fn ranking(report: &ReportView) -> Table {
     table
 }
 
+fn unknown() -> String {
+    "-".to_owned()
+}
+
 /// `3`, or `2/3` while a seed has no result.
 fn seeds(point: &PointView) -> String {
     let n = point.accuracy.n;
@@ -63,11 +75,11 @@ fn seeds(point: &PointView) -> String {
 }
 
 fn accuracy(spread: &SpreadView) -> String {
-    spread.mean.map_or_else(|| "-".to_owned(), |mean| percent_with_spread(mean.0, spread.std.map(|std| std.0)))
+    spread.mean.map_or_else(unknown, |mean| percent_with_spread(mean.0, spread.std.map(|std| std.0)))
 }
 
 fn loss(spread: &SpreadView) -> String {
-    spread.mean.map_or_else(|| "-".to_owned(), |mean| number_with_spread(mean.0, spread.std.map(|std| std.0)))
+    spread.mean.map_or_else(unknown, |mean| number_with_spread(mean.0, spread.std.map(|std| std.0)))
 }
 
 fn summary(report: &ReportView) -> String {
@@ -106,10 +118,24 @@ fn summary(report: &ReportView) -> String {
         let trial = short(&failed.trial);
         line(format!("failed: trial {trial} ({settings}, seed {}): {class}, {reason}: {message}", failed.seed));
     }
+    if report.numerics.len() > 1 {
+        let each =
+            report.numerics.iter().map(|(what, trials)| format!("{} with {}", count(*trials, "trial"), safe(what)));
+        line(format!("careful: trials of this sweep computed differently: {}", each.collect::<Vec<_>>().join(", ")));
+    }
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
     if let Some(wall) = cost.wall_seconds {
         words += &format!(", {} from submission to end", span(wall));
+    }
+    match &cost.energy {
+        Some(energy) => {
+            words += &format!(", {}", kwh_in_words(energy));
+            if u64::from(cost.energy_trials) < report.completed {
+                words += &format!(", known of {} only", count(cost.energy_trials, "trial"));
+            }
+        }
+        None => words += ", energy not measured (no host with RAPL or NVML)",
     }
     line(words);
     text
@@ -123,7 +149,7 @@ fn settings(point: &PointView) -> String {
 fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
     let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
     let paths: Vec<&str> = paths.iter().map(|(path, _)| path.as_str()).collect();
-    const AFTER: [&str; 11] = [
+    const AFTER: [&str; 16] = [
         "seeds",
         "n",
         "accuracy_mean",
@@ -135,6 +161,11 @@ fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
         "test_n",
         "test_mean",
         "test_std",
+        "slot_seconds",
+        "cpu_joules",
+        "gpu_joules",
+        "idle_joules",
+        "peak_memory",
     ];
     out.write(|to| {
         csv_row(to, ["rank", "point", "baseline"].into_iter().chain(paths).chain(AFTER))?;
@@ -143,7 +174,8 @@ fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
             let rank = point.rank.map(|rank| rank.to_string()).unwrap_or_default();
             let before = [rank, point.point.to_string(), point.baseline.to_string()];
             let labels = point.settings.iter().map(|(_, label)| label.clone());
-            let (accuracy, loss, test) = (point.accuracy, point.loss, point.test);
+            let (accuracy, loss, test, cost) = (point.accuracy, point.loss, point.test, point.cost);
+            let energy = cost.energy.unwrap_or_default();
             let after = [
                 point.seeds.to_string(),
                 accuracy.n.to_string(),
@@ -156,6 +188,11 @@ fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
                 test.n.to_string(),
                 text(test.mean),
                 text(test.std),
+                cost.slot_seconds.to_string(),
+                text(energy.cpu),
+                text(energy.gpu),
+                text(energy.idle),
+                cost.peak_memory.map(|bytes| bytes.to_string()).unwrap_or_default(),
             ];
             csv_row(to, before.into_iter().chain(labels).chain(after))?;
         }

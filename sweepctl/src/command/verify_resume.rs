@@ -198,6 +198,7 @@ impl Bench<'_> {
             cache_dir: self.folder.join("cache"),
             agent_lock: self.folder.join("agent.lock"),
             orphan_limit_s: ORPHAN_LIMIT_S,
+            allow_torchscript: true,
         };
         let text = serde_json::to_vec(&order).expect("an order is plain JSON");
         fs::write(folder.join(ORDER_FILE), text).map_err(disk("write the order in"))?;
@@ -308,7 +309,13 @@ mod tests {
         assert_eq!(differing(&whole, &again), [2]);
         assert_eq!(differing(&whole, &again[..2]), [2], "missing");
         again[2] = epoch(2, 0.5);
-        again[2].cost = Some(Box::new(EpochCost { step_ms: Num(1.0), data_wait: Num(0.0), peak_memory: None }));
+        again[2].cost = Some(Box::new(EpochCost {
+            step_ms: Num(1.0),
+            data_wait: Num(0.0),
+            peak_memory: None,
+            numerics: None,
+            energy: None,
+        }));
         assert_eq!(differing(&whole, &again), [] as [u32; 0]);
         again[2].top5 = None;
         assert_eq!(differing(&whole, &again), [2]);

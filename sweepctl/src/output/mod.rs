@@ -19,7 +19,9 @@ pub(crate) use diagnostic::{Source, as_json as diagnostic_json, render as diagno
 pub(crate) use json::{Listing, csv_row, with_version};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Cell, Table};
-pub(crate) use words::{ago, bytes, number, number_with_spread, percent, percent_with_spread, safe, span, stamp, tidy};
+pub(crate) use words::{
+    ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, span, stamp, tidy,
+};
 
 /// Where output goes and how it looks.
 #[derive(Clone, Copy, Debug)]

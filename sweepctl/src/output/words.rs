@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use sweep_core::attempt::Energy;
+use sweep_core::num::Num;
+
 /// Foreign text that can do a terminal no harm: control characters and direction marks are
 /// written as escapes.
 pub(crate) fn safe(text: &str) -> Cow<'_, str> {
@@ -45,6 +48,23 @@ pub(crate) fn span(seconds: f64) -> String {
 pub(crate) fn bytes(bytes: u64) -> String {
     let mega = bytes as f64 / 1e6;
     if mega < 999.5 { format!("{mega:.0} MB") } else { format!("{:.2} GB", mega / 1e3) }
+}
+
+/// Kilowatt hours: `0.0123`.
+pub(crate) fn kwh(energy: &Energy) -> String {
+    number(energy.joules() / 3.6e6)
+}
+
+/// Energy with its parts: `0.5 kWh (GPU 0.4, processors 0.1; 0.2 of it idle power)`.
+pub(crate) fn kwh_in_words(energy: &Energy) -> String {
+    let part = |what: &str, joules: Option<Num>| joules.map(|joules| format!("{what} {}", number(joules.0 / 3.6e6)));
+    let parts = [part("GPU", energy.gpu), part("processors", energy.cpu)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let idle = match energy.idle {
+        Some(idle) => format!("{} of it would have been drawn anyway", number(idle.0 / 3.6e6)),
+        None => "the idle part is not known".to_owned(),
+    };
+    format!("{} kWh ({}; {idle})", kwh(energy), parts.join(", "))
 }
 
 /// How long ago a time (microseconds since 1970) is; `-` for 0, which means never.
@@ -131,6 +151,13 @@ mod tests {
         }
         assert_eq!(ago(0), "-");
         assert_eq!([0, 641_728_512, 999_600_000].map(bytes), ["0 MB", "642 MB", "1.00 GB"]);
+        let energy = Energy { cpu: Some(Num(360_000.0)), gpu: Some(Num(1_440_000.0)), idle: Some(Num(720_000.0)) };
+        assert_eq!(
+            kwh_in_words(&energy),
+            "0.5000 kWh (GPU 0.4000, processors 0.1000; 0.2000 of it would have been drawn anyway)"
+        );
+        let energy = Energy { gpu: None, idle: None, ..energy };
+        assert_eq!(kwh_in_words(&energy), "0.1000 kWh (processors 0.1000; the idle part is not known)");
         assert_eq!(stamp(1_000_000).as_deref(), Some("1970-01-01T00:00:01Z"));
     }
 

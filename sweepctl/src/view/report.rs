@@ -1,7 +1,10 @@
 //! `sweep-core`'s report and audit as they come over the wire: JSON read back into values. Unknown
 //! fields are passed over, so that a newer coordinator can say more.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
+use sweep_core::attempt::Energy;
 use sweep_core::num::Num;
 
 /// What came out of a sweep.
@@ -17,6 +20,8 @@ pub(crate) struct ReportView {
     pub(crate) trials: u64,
     pub(crate) completed: u64,
     pub(crate) failures: Vec<FailedView>,
+    #[serde(default)]
+    pub(crate) numerics: BTreeMap<String, u32>,
     pub(crate) cost: CostView,
 }
 
@@ -32,6 +37,8 @@ pub(crate) struct PointView {
     pub(crate) loss: SpreadView,
     #[serde(default)]
     pub(crate) test: SpreadView,
+    #[serde(default)]
+    pub(crate) cost: PointCostView,
     pub(crate) trials: Vec<PointTrialView>,
 }
 
@@ -105,7 +112,19 @@ pub(crate) struct FailedView {
 pub(crate) struct CostView {
     pub(crate) slot_seconds: f64,
     pub(crate) attempts: u64,
+    #[serde(default)]
+    pub(crate) energy: Option<Energy>,
+    #[serde(default)]
+    pub(crate) energy_trials: u32,
     pub(crate) wall_seconds: Option<f64>,
+}
+
+/// What one point took.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct PointCostView {
+    pub(crate) slot_seconds: f64,
+    pub(crate) energy: Option<Energy>,
+    pub(crate) peak_memory: Option<u64>,
 }
 
 /// The verdict of the journal's audit.

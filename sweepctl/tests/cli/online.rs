@@ -125,8 +125,9 @@ fn show_gives_a_trial_with_its_curve() {
     assert_eq!((&json["curve"][2]["val_loss"], &json["recipe"]["lr"]), (&"nan".into(), &0.001.into()));
     let csv = bench.run(&["show", &short, "--csv"]).expect(0);
     assert_eq!(csv.out.lines().count(), 4);
-    assert!(csv.out.contains(",step_ms,data_wait,peak_memory\n"), "{csv:#?}");
-    assert!(csv.out.contains(",0.7125,,,\n") && csv.out.contains(",,,48.7612,0.0375,641728512\n"), "{csv:#?}");
+    assert!(csv.out.contains(",data_wait,peak_memory,cpu_joules,gpu_joules,idle_joules\n"), "{csv:#?}");
+    assert!(csv.out.contains(",0.7125,,,,,,\n"), "{csv:#?}");
+    assert!(csv.out.contains(",,,48.7612,0.0375,641728512,1800,,600\n"), "{csv:#?}");
     bench
         .run(&["show", &short])
         .expect(0)
@@ -134,7 +135,9 @@ fn show_gives_a_trial_with_its_curve() {
         .says("71.25")
         .says("step ms")
         .says("48.76")
-        .says("642 MB");
+        .says("642 MB")
+        .says("0.0005000 kWh (processors 0.0005000; 0.0001667 of it would have been drawn anyway)")
+        .says("precision fp32, layout contiguous");
     assert_eq!(
         (&json["curve"][0]["step_ms"], &json["curve"][1]["data_wait"]),
         (&serde_json::Value::Null, &0.0375.into())
@@ -262,6 +265,9 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         "1/2",
         "89.00 ± 2.12",
         "points are not ranked by it",
+        ", 0.1000 kWh (processors 0.1000; 0.02500 of it would have been drawn anyway), known of 2 trials only",
+        "6 min 17 s  0.1000",
+        "careful: trials of this sweep computed differently: 1 trial with precision bf16, layout contiguous, 3 trials with",
     ] {
         assert!(ran.out.contains(text), "no {text:?} in\n{}", ran.out);
     }
@@ -272,7 +278,9 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
     let csv = bench.run(&["report", sweeps::NAME, "--csv"]).expect(0);
     let mut lines = csv.out.lines();
     assert!(lines.next().unwrap().starts_with("rank,point,baseline,lr,augmentation,seeds,n,accuracy_mean"));
-    assert!(lines.next().unwrap().starts_with("1,1,false,1e-3,flip-crop,2,2,0.92,"), "{csv:#?}");
+    let first = lines.next().unwrap();
+    assert!(first.starts_with("1,1,false,1e-3,flip-crop,2,2,0.92,"), "{csv:#?}");
+    assert!(first.ends_with(",377.1,360000,,90000,641728512"), "{csv:#?}");
 }
 
 #[test]

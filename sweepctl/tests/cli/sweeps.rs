@@ -1,10 +1,11 @@
 //! Canned answers: one sweep with three trials, in the coordinator's own types.
 
+use sweep_core::attempt::Energy;
 use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Score};
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
-use sweep_core::report::{BestTrial, Cost, EpochRow, FailedTrial, PointRow, Report, Spread, TrialRow};
+use sweep_core::report::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Report, Spread, TrialRow};
 use sweep_proto::v1;
 
 /// Length of the best checkpoint, bytes.
@@ -82,6 +83,8 @@ pub(crate) fn epoch(epoch: u32) -> v1::EpochMetrics {
             step_ms: 48.7612,
             data_wait: 0.0375,
             peak_memory: Some(612 << 20),
+            numerics: (epoch > 2).then(|| "precision fp32, layout contiguous".to_owned()),
+            energy: (epoch != 2).then_some(v1::Energy { cpu: Some(1800.0), gpu: None, idle: Some(600.0) }),
         }),
     }
 }
@@ -146,6 +149,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         weights: Some("ab".repeat(32)),
         test: None,
     };
+    let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
         rank: Some(rank),
         point,
@@ -154,6 +158,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         seeds: 2,
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
+        cost: PointCost { slot_seconds: 377.1, energy, peak_memory: (point == 1).then_some(612 << 20) },
         test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
         trials: vec![trial_row(2 * point, "completed"), trial_row(2 * point + 1, "completed")],
     };
@@ -176,7 +181,12 @@ pub(crate) fn report(sha256: &str) -> Report {
             reason: "nan_loss".to_owned(),
             message: "the loss is not a number since epoch 2".to_owned(),
         }],
-        cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0) },
+        numerics: [
+            ("precision bf16, layout contiguous".to_owned(), 1),
+            ("precision fp32, layout contiguous".to_owned(), 3),
+        ]
+        .into(),
+        cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
     }
 }
 

@@ -15,9 +15,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
@@ -37,7 +38,9 @@ const VERSION: u32 = 2;
 const HEAD: usize = 80;
 const SLOT: usize = 40;
 /// Images decoded between two looks at the stop flag.
-const CHUNK: usize = 256;
+const CHUNK: usize = 128;
+/// Time between two lines about the progress.
+const TELL: Duration = Duration::from_secs(2);
 
 /// Borrowed RGB pixels of one image.
 #[derive(Clone, Copy, Debug)]
@@ -298,6 +301,19 @@ struct Decoded {
     source: (u32, u32),
 }
 
+fn decode_all(root: &Path, entries: &[&Entry], form: Form) -> Vec<Result<Decoded, BadImage>> {
+    entries
+        .par_iter()
+        .map_init(Resizer::new, |resizer, entry| {
+            let whole = decode(&root.join(&entry.file))?;
+            let source = (whole.width, whole.height);
+            let pixels = prepare(whole, form, resizer);
+            let digest = digest(&pixels.rgb);
+            Ok(Decoded { pixels, digest, source })
+        })
+        .collect()
+}
+
 fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &Stop) -> io::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -305,34 +321,38 @@ fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &S
     io::copy(&mut io::Read::take(io::repeat(0), offset as u64), &mut out)?;
     let mut index = Vec::with_capacity(entries.len() * SLOT);
     let mut bad = Vec::new();
-    for (number, chunk) in entries.chunks(CHUNK).enumerate() {
+    let mut decoded: Vec<Result<Decoded, BadImage>> = Vec::new();
+    let mut told = Instant::now();
+    // One chunk is decoded while the one before it is written.
+    for (number, next) in entries.chunks(CHUNK).chain([&[][..]]).enumerate() {
         if stop.cause().is_some() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        let decoded: Vec<Result<Decoded, BadImage>> = chunk
-            .par_iter()
-            .map_init(Resizer::new, |resizer, entry| {
-                let whole = decode(&root.join(&entry.file))?;
-                let source = (whole.width, whole.height);
-                let pixels = prepare(whole, form, resizer);
-                let digest = digest(&pixels.rgb);
-                Ok(Decoded { pixels, digest, source })
-            })
-            .collect();
-        for (place, result) in decoded.into_iter().enumerate() {
-            match result {
-                Ok(Decoded { pixels, digest, source }) => {
-                    let (width, height) = (pixels.width, pixels.height);
-                    let slot = Slot { offset: offset as u64, width, height, digest, source };
-                    slot.write(&mut index);
-                    out.write_all(&pixels.rgb)?;
-                    offset += pixels.rgb.len();
-                }
-                Err(cause) => {
-                    Slot::BAD.write(&mut index);
-                    bad.push(((number * CHUNK + place) as u32, cause.to_string()));
+        let write = || -> io::Result<()> {
+            for (place, result) in mem::take(&mut decoded).into_iter().enumerate() {
+                match result {
+                    Ok(Decoded { pixels, digest, source }) => {
+                        let (width, height) = (pixels.width, pixels.height);
+                        let slot = Slot { offset: offset as u64, width, height, digest, source };
+                        slot.write(&mut index);
+                        out.write_all(&pixels.rgb)?;
+                        offset += pixels.rgb.len();
+                    }
+                    Err(cause) => {
+                        Slot::BAD.write(&mut index);
+                        bad.push((((number - 1) * CHUNK + place) as u32, cause.to_string()));
+                    }
                 }
             }
+            Ok(())
+        };
+        let (written, pictures) = rayon::join(write, || decode_all(root, next, form));
+        written?;
+        decoded = pictures;
+        if told.elapsed() >= TELL {
+            told = Instant::now();
+            let done = entries.len().min((number + 1) * CHUNK);
+            say(format_args!("decoded {done} of {} images ({} %)", entries.len(), 100 * done / entries.len()));
         }
     }
     let bad = serde_json::to_vec(&bad)?;

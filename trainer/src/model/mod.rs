@@ -12,6 +12,7 @@ mod mobilenet;
 mod plain;
 mod preact;
 mod resnet;
+pub mod script;
 mod sequence;
 mod staged;
 mod transfer;
@@ -176,6 +177,7 @@ fn build(model: &recipe::Model, b: &mut Builder, size: Size) -> Box<dyn Network>
         M::M1(o) => Box::new(Plain::m1(b, size, o.activation)),
         M::M4(o) => Box::new(Plain::m4(b, size, o.activation)),
         M::Mlp(o) => Box::new(Plain::mlp(b, size, o)),
+        M::Torchscript(_) => unreachable!("a module is made from its file"),
     }
 }
 
@@ -183,6 +185,9 @@ impl Model {
     /// Builds `model` for `classes` and square images of `image_size`, with weights drawn from `seed`.
     /// They depend on the seed and on nothing else in a recipe. Without a seed they are zero: for a
     /// network whose state is loaded next.
+    ///
+    /// # Panics
+    /// For `torchscript`, which [`script::Script::model`] makes.
     pub fn new(model: &recipe::Model, classes: u32, image_size: u32, seed: Option<u64>, device: Device) -> Self {
         let mut builder = Builder::new(seed, device);
         let size = Size { classes: i64::from(classes), side: i64::from(image_size) };

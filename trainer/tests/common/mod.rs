@@ -62,6 +62,7 @@ impl Bench {
             cache_dir: self.path("cache"),
             agent_lock: self.path("agent.lock"),
             orphan_limit_s: 3600,
+            allow_torchscript: false,
         }
     }
 

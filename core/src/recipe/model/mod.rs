@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Bounds, tagged};
 pub use options::{
     Activation, Alexnet, CifarCnn, Densenet, Efficientnet, MergedNet, Mlp, MobilenetV2, Plain, PreactResnet, Resnet,
-    Stem,
+    Stem, Torchscript,
 };
 pub use table::{MODEL_NAMES, markdown_table};
 
@@ -67,6 +67,7 @@ pub enum Model {
     M1(Plain),
     M4(Plain),
     Mlp(Mlp),
+    Torchscript(Torchscript),
 }
 
 /// What holds for a network whatever its options are.
@@ -160,6 +161,7 @@ impl Model {
             }
             Self::M1(_) | Self::M4(_) => from_8("plain networks for Tiny ImageNet, J. Ting (study D)"),
             Self::Mlp(_) => from_8("multi-layer perceptron over all pixels"),
+            Self::Torchscript(_) => from_8("a module of your own; only on hosts that allow it (docs/spec.md)"),
         }
     }
 
@@ -169,6 +171,7 @@ impl Model {
         bounds.require(image_size >= smallest, "image_size", image_size, format!("at least {smallest} for {name}"));
         match self {
             Self::Mlp(options) => options.check(name, bounds),
+            Self::Torchscript(options) => options.check(name, bounds),
             Self::EfficientnetB0(options)
             | Self::EfficientnetB1(options)
             | Self::EfficientnetB2(options)

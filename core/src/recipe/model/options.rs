@@ -78,6 +78,24 @@ pub struct Plain {
     pub activation: Activation,
 }
 
+/// A module of one's own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Torchscript {
+    /// What `deploy/to_torchscript.py` wrote, in a data root of the agent: an absolute path, or one below a root.
+    pub file: String,
+}
+
+impl Torchscript {
+    pub(super) fn check(&self, name: &str, bounds: &mut Bounds) {
+        let file = &self.file;
+        let odd = file.chars().any(char::is_control) || file.len() > 4096;
+        let ok = file.ends_with(".pt") && !file.split('/').any(|part| part == "..") && !odd;
+        let path = format!("model.{name}.file");
+        bounds.require(ok, path, file.escape_debug(), "a path that ends in .pt and does not climb with `..`");
+    }
+}
+
 /// Options of AlexNet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,8 +1,10 @@
 //! `show TRIAL`: one trial, its settings and its curve.
 
+use sweep_core::attempt::Energy;
+
 use crate::cli::Format;
 use crate::fault::{Fault, count};
-use crate::output::{Cell, Out, Table, bytes, csv_row, number, percent, span};
+use crate::output::{Cell, Out, Table, bytes, csv_row, kwh_in_words, number, percent, span};
 use crate::view::{CheckpointView, EpochView, TrialPageView, short};
 
 /// One trial.
@@ -28,8 +30,15 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     if let (Some(host), Some(slot)) = (&trial.host, trial.slot) {
         line("where", format!("{host}, slot {slot}"));
     }
+    if let Some(numerics) = page.curve.iter().rev().find_map(|epoch| epoch.numerics.as_ref()) {
+        line("computed with", numerics.clone());
+    }
     if let Some(peak) = page.curve.iter().filter_map(|epoch| epoch.peak_memory).max() {
         line("peak memory", bytes(peak));
+    }
+    let energy = page.curve.iter().fold(None, |sum, epoch| Energy::of_both(sum, epoch.energy));
+    if let Some(energy) = energy {
+        line("energy", kwh_in_words(&energy));
     }
     if let Some(failure) = &trial.failure {
         line("failure", format!("{} ({}): {}", failure.reason, failure.class, failure.message));
@@ -102,7 +111,7 @@ fn unknown() -> String {
 }
 
 fn curve_csv(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 16] = [
         "epoch",
         "train_loss",
         "train_accuracy",
@@ -116,6 +125,9 @@ fn curve_csv(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
         "step_ms",
         "data_wait",
         "peak_memory",
+        "cpu_joules",
+        "gpu_joules",
+        "idle_joules",
     ];
     out.write(|to| {
         csv_row(to, NAMES)?;
@@ -127,7 +139,9 @@ fn curve_csv(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
             let numbers = always.into_iter().chain(sometimes);
             let numbers = numbers.map(|number| number.map(|number| number.to_string()).unwrap_or_default());
             let peak = epoch.peak_memory.map(|bytes| bytes.to_string()).unwrap_or_default();
-            csv_row(to, [epoch.epoch.to_string()].into_iter().chain(numbers).chain([peak]))?;
+            let parts = epoch.energy.map_or([None; 3], |energy| [energy.cpu, energy.gpu, energy.idle]);
+            let joules = parts.map(|part| part.map(|joules| joules.to_string()).unwrap_or_default());
+            csv_row(to, [epoch.epoch.to_string()].into_iter().chain(numbers).chain([peak]).chain(joules))?;
         }
         Ok(())
     })
