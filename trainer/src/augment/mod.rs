@@ -15,6 +15,7 @@ pub mod device;
 mod erase;
 mod jpeg;
 pub mod mix;
+mod planes;
 mod resized_crop;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! Flips and crops as one movable window over the source: no pixel is copied until the end.
 
+use pulp::Arch;
 use sweep_core::recipe::Augment;
 
 use super::Normalise;
+use super::planes::Row;
 use crate::data::cache::Picture;
 use crate::seed::Stream;
 
@@ -156,31 +158,35 @@ impl View {
     pub(super) fn write(&self, picture: Picture<'_>, normalise: &Normalise, out: &mut [f32]) {
         let plane = self.width * self.height;
         let Normalise { scale, shift } = *normalise;
-        if (self.columns, self.rows) != ((0, self.width as isize), (0, self.height as isize)) {
-            for (channel, out) in out.chunks_exact_mut(plane).enumerate() {
-                out.fill(shift[channel]);
-            }
-        }
+        self.black(out, shift);
+        let arch = Arch::new();
         let (red, rest) = out.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
         self.visible(picture, |y, columns, bytes| {
             let row = y * self.width + columns.start..y * self.width + columns.end;
-            let targets = (red[row.clone()].iter_mut()).zip(&mut green[row.clone()]).zip(&mut blue[row]);
-            let one = |((r, g), b): ((&mut f32, &mut f32), &mut f32), rgb: &[u8]| {
-                *r = f32::from(rgb[0]) * scale[0] + shift[0];
-                *g = f32::from(rgb[1]) * scale[1] + shift[1];
-                *b = f32::from(rgb[2]) * scale[2] + shift[2];
-            };
-            if self.mirrored {
-                for (target, rgb) in targets.zip(bytes.chunks_exact(3).rev()) {
-                    one(target, rgb);
-                }
-            } else {
-                for (target, rgb) in targets.zip(bytes.chunks_exact(3)) {
-                    one(target, rgb);
+            let planes = [&mut red[row.clone()], &mut green[row.clone()], &mut blue[row]];
+            Row { bytes, mirrored: self.mirrored, planes, scale, shift }.write(arch);
+        });
+    }
+
+    /// Writes black where nothing of the source is shown, in every channel.
+    fn black(&self, out: &mut [f32], black: [f32; 3]) {
+        let (x0, x1) = (self.columns.0 as usize, self.columns.1.max(self.columns.0) as usize);
+        let (y0, y1) = (self.rows.0 as usize, self.rows.1.max(self.rows.0) as usize);
+        for (out, black) in out.chunks_exact_mut(self.width * self.height).zip(black) {
+            if x0 == x1 || y0 == y1 {
+                out.fill(black);
+                continue;
+            }
+            out[..y0 * self.width].fill(black);
+            out[y1 * self.width..].fill(black);
+            if (x0, x1) != (0, self.width) {
+                for row in out[y0 * self.width..y1 * self.width].chunks_exact_mut(self.width) {
+                    row[..x0].fill(black);
+                    row[x1..].fill(black);
                 }
             }
-        });
+        }
     }
 
     /// Writes what the view shows as RGB bytes, `3 * width * height` of them.
