@@ -3,6 +3,10 @@
 //! transforms A.3.3) with libjpeg's choices where the standard leaves them open: how a quality scales the tables,
 //! 4:2:0 planes by mean, smooth enlargement, edges repeated.
 
+use std::array;
+
+use pulp::{Arch, NullaryFnOnce};
+
 use super::canvas::Canvas;
 
 /// Steps of the brightness coefficients at quality 50, row by row (K.1).
@@ -44,7 +48,7 @@ pub(super) fn jpeg(canvas: &mut Canvas, quality: u32) {
 /// A table for a quality as libjpeg scales it.
 fn steps(at_50: impl Fn(usize, usize) -> u16, quality: u32) -> [f32; 64] {
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-    std::array::from_fn(|place| {
+    array::from_fn(|place| {
         let step = (u32::from(at_50(place / 8, place % 8)) * percent + 50) / 100;
         step.clamp(1, 255) as f32
     })
@@ -119,8 +123,11 @@ fn enlarge(half: &Plane, width: usize, height: usize) -> Vec<u8> {
     out
 }
 
-/// The cosine transform of eight values; its transpose undoes it.
-struct Transform([[f32; 8]; 8]);
+/// The cosine transform of eight values, and its transpose, which undoes it.
+struct Transform {
+    forth: [[f32; 8]; 8],
+    back: [[f32; 8]; 8],
+}
 
 impl Transform {
     fn new() -> Self {
@@ -129,48 +136,73 @@ impl Transform {
             let scale = if frequency == 0 { 0.125f64.sqrt() } else { 0.5 };
             (scale * angle.cos()) as f32
         };
-        Self(std::array::from_fn(|frequency| std::array::from_fn(|place| value(frequency, place))))
+        Self {
+            forth: array::from_fn(|frequency| array::from_fn(|place| value(frequency, place))),
+            back: array::from_fn(|place| array::from_fn(|frequency| value(frequency, place))),
+        }
     }
 
     /// Transforms every block, rounds it to multiples of `steps`, transforms it back.
     fn lose(&self, plane: &mut Plane, steps: &[f32; 64]) {
         let Plane { width, height, values } = plane;
+        let arch = Arch::new();
         for top in (0..*height).step_by(8) {
             for left in (0..*width).step_by(8) {
                 let from = |x: usize, y: usize| (top + y).min(*height - 1) * *width + (left + x).min(*width - 1);
-                let block = std::array::from_fn(|place| f32::from(values[from(place % 8, place / 8)]) - 128.0);
-                let mut waves = self.twice(&block, |frequency, place| self.0[frequency][place]);
-                for (wave, step) in waves.iter_mut().zip(steps) {
-                    *wave = (*wave / step).round() * step;
-                }
-                let back = self.twice(&waves, |place, frequency| self.0[frequency][place]);
+                let mut block = array::from_fn(|place| f32::from(values[from(place % 8, place / 8)]) - 128.0);
+                arch.dispatch(Lossy { block: &mut block, steps, forth: &self.forth, back: &self.back });
                 for y in 0..8.min(*height - top) {
                     for x in 0..8.min(*width - left) {
-                        let value = back[8 * y + x].round_ties_even() + 128.0;
-                        values[(top + y) * *width + left + x] = value.clamp(0.0, 255.0) as u8;
+                        values[(top + y) * *width + left + x] = (block[8 * y + x] + 128.0).clamp(0.0, 255.0) as u8;
                     }
                 }
             }
         }
     }
+}
 
-    /// `matrix * block * transposed matrix`.
-    fn twice(&self, block: &[f32; 64], matrix: impl Fn(usize, usize) -> f32) -> [f32; 64] {
-        let mut across = [0f32; 64];
-        for (row, out) in block.chunks_exact(8).zip(across.chunks_exact_mut(8)) {
-            for (to, out) in out.iter_mut().enumerate() {
-                *out = row.iter().enumerate().map(|(from, value)| matrix(to, from) * value).sum();
-            }
+/// One block there and back, in whole registers where the processor has AVX2. Sums are taken in the order of the
+/// frequencies or places either way: the same bits.
+struct Lossy<'a> {
+    block: &'a mut [f32; 64],
+    steps: &'a [f32; 64],
+    forth: &'a [[f32; 8]; 8],
+    back: &'a [[f32; 8]; 8],
+}
+
+impl NullaryFnOnce for Lossy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let mut waves = twice(self.block, self.forth, self.back);
+        for (wave, step) in waves.iter_mut().zip(self.steps) {
+            *wave = (*wave / step).round() * step;
         }
-        let mut both = [0f32; 64];
-        for (to, out) in both.chunks_exact_mut(8).enumerate() {
-            for (from, row) in across.chunks_exact(8).enumerate() {
-                let weight = matrix(to, from);
-                for (out, value) in out.iter_mut().zip(row) {
-                    *out += weight * value;
-                }
-            }
-        }
-        both
+        *self.block = twice(&waves, self.back, self.forth).map(f32::round_ties_even);
     }
+}
+
+/// `matrix * block * transposed matrix`.
+#[inline(always)]
+fn twice(block: &[f32; 64], matrix: &[[f32; 8]; 8], transposed: &[[f32; 8]; 8]) -> [f32; 64] {
+    let (rows, _) = block.as_chunks::<8>();
+    let mut across = [[0f32; 8]; 8];
+    for (out, row) in across.iter_mut().zip(rows) {
+        for (value, weights) in row.iter().zip(transposed) {
+            for to in 0..8 {
+                out[to] += weights[to] * value;
+            }
+        }
+    }
+    let mut both = [0f32; 64];
+    let (targets, _) = both.as_chunks_mut::<8>();
+    for (out, weights) in targets.iter_mut().zip(matrix) {
+        for (row, weight) in across.iter().zip(weights) {
+            for to in 0..8 {
+                out[to] += weight * row[to];
+            }
+        }
+    }
+    both
 }
