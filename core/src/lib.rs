@@ -35,6 +35,7 @@ pub mod report;
 pub mod retain;
 pub mod retry;
 pub mod schedule;
+pub mod shares;
 pub mod spec;
 pub mod state;
 pub mod time;

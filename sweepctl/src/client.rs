@@ -48,6 +48,12 @@ pub(crate) struct Submission<'a> {
     pub(crate) run: &'a str,
     /// Accept it though no agent has the data.
     pub(crate) queue_anyway: bool,
+    /// Whose share it counts on; empty means the default one.
+    pub(crate) project: String,
+    /// In place of the file's.
+    pub(crate) priority: Option<u32>,
+    /// In place of the file's.
+    pub(crate) max_parallel: Option<u32>,
 }
 
 impl Client {
@@ -117,6 +123,9 @@ impl Client {
             run: submission.run.to_owned(),
             queue_anyway: submission.queue_anyway,
             user: user(),
+            project: submission.project,
+            priority: submission.priority,
+            max_parallel: submission.max_parallel,
         };
         let ask = |mut client: SweepsClient<Channel>| {
             let request = request.clone();

@@ -1,10 +1,12 @@
 //! One sweep: its plan, its trials, which of them wait.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{SweepId, TrialId};
-use crate::plan::{BASE, Plan, at};
+use crate::plan::{BASE, PRIORITY, Plan, at};
+use crate::state::accounts::Rank;
 use crate::state::trial::{Phase, Trial};
 use crate::time::Timestamp;
 
@@ -17,6 +19,10 @@ pub struct Sweep {
     pub name: String,
     /// Who submitted it.
     pub user: String,
+    /// What it was submitted for.
+    pub project: String,
+    /// Whose account its trials are counted on: index into [`super::accounts::Accounts::members`].
+    pub member: u32,
     /// When.
     pub submitted: Timestamp,
     /// When the last trial ended, while all are ended.
@@ -73,13 +79,16 @@ impl Counts {
 }
 
 impl Sweep {
-    pub(super) fn new(id: SweepId, name: String, user: String, plan: Arc<Plan>, now: Timestamp) -> Self {
+    /// `owner` is the project and the user.
+    pub(super) fn new(id: SweepId, name: String, owner: (&str, &str), plan: Arc<Plan>, now: Timestamp) -> Self {
         let count = plan.len();
         let ids = plan.trial_ids(id);
         let mut sweep = Self {
             id,
             name,
-            user,
+            user: owner.1.to_owned(),
+            project: owner.0.to_owned(),
+            member: 0,
             submitted: now,
             ended: None,
             ids,
@@ -162,6 +171,16 @@ impl Sweep {
     /// Whether another trial may start now.
     pub fn may_start(&self) -> bool {
         self.counts.waiting > 0 && self.plan.limits.max_parallel.is_none_or(|most| self.counts.running < most)
+    }
+
+    /// Its place among its owner's sweeps; `number` is its own.
+    pub(crate) fn rank(&self, number: u32) -> Rank {
+        (Reverse(self.priority()), self.counts.running, number)
+    }
+
+    /// Higher goes first among the sweeps of its owner.
+    pub fn priority(&self) -> u32 {
+        self.plan.limits.priority.unwrap_or(PRIORITY)
     }
 
     /// How often a trial may fail by itself in a row.
