@@ -21,9 +21,9 @@ use crate::state::State;
 use crate::time::Timestamp;
 
 pub use preempt::preemptions;
+pub(crate) use tree::{Closed, Tree};
 
 use place::Places;
-use tree::Tree;
 
 /// Everything that can start now, in the order in which it was decided.
 pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {

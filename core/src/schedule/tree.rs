@@ -12,9 +12,6 @@ use crate::time::Timestamp;
 
 use super::load::{Level, Load};
 
-/// A device-hour, in the unit of use.
-pub(crate) const DEVICE_HOUR: u64 = 3_600_000_000 * DEVICE;
-
 /// The owners with a sweep that could start a trial, in order; changes as a plan is made.
 pub(crate) struct Tree<'a> {
     state: &'a State,
@@ -51,10 +48,13 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
+    /// A device-hour, in the unit of use.
+    pub(crate) const DEVICE_HOUR: u64 = 3_600_000_000 * DEVICE;
+
     /// The quota that keeps an account from another slot.
     pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp) -> Option<Self> {
         let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < DEVICE);
-        let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(DEVICE_HOUR);
+        let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
         slots.map(Self::Slots).or_else(|| entitlement.device_hours.filter(over).map(Self::Hours))
     }
 }
@@ -128,6 +128,12 @@ impl<'a> Tree<'a> {
         let user = |member: &u32| self.state.accounts.members[*member as usize].user;
         let open = members.filter(|member| self.users[&user(member)] >= DEVICE);
         open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2).find(|sweep| fits(*sweep))
+    }
+
+    /// Every sweep that could start a trial if there were a place, in order as things are now.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u32> + '_ {
+        let members = self.order.iter().flat_map(|(_, project)| &self.projects[project].order);
+        members.flat_map(|(_, member)| &self.members[member].sweeps).map(|rank| rank.2)
     }
 
     /// A trial of this sweep takes a slot.

@@ -80,7 +80,10 @@ impl State {
             }
             Event::TrialCompleted { lease, early, weights, test, .. } => {
                 if let Some(at) = self.end_lease(*lease, now) {
-                    self.trial_mut(at).progress_mut().complete(weights, test.as_deref());
+                    let progress = self.trial_mut(at).progress_mut();
+                    progress.complete(weights, test.as_deref());
+                    let spent = progress.spent;
+                    self.sweeps[at.sweep as usize].spent += spent;
                     self.set_phase(at, Phase::Completed { early: *early }, now);
                 }
             }
@@ -195,6 +198,11 @@ impl State {
     /// Trials whose backoff ends at or before `now`.
     pub fn due(&self, now: Timestamp) -> impl Iterator<Item = TrialId> + '_ {
         self.backoff.iter().take_while(move |(until, _)| *until <= now).map(|(_, at)| self.trial_id(*at))
+    }
+
+    /// Trials that wait for another try, by when.
+    pub fn retries(&self) -> impl Iterator<Item = (Timestamp, TrialRef)> + '_ {
+        self.backoff.iter().copied()
     }
 
     /// When the next backoff ends.

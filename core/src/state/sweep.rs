@@ -8,7 +8,7 @@ use crate::id::{SweepId, TrialId};
 use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::state::accounts::Rank;
 use crate::state::trial::{Phase, Trial};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A submitted sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Sweep {
     pub ids: Vec<TrialId>,
     /// States in plan order.
     pub trials: Vec<Trial>,
+    /// Time under lease of completed trials, microseconds.
+    pub spent: i64,
     /// How many trials are in each phase.
     pub counts: Counts,
     /// Waiting trials (plan indices), one set per data set, so that the next one is found without a scan.
@@ -93,6 +95,7 @@ impl Sweep {
             ended: None,
             ids,
             trials: vec![Trial::new(); count as usize],
+            spent: 0,
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
             datasets: datasets(&plan),
@@ -181,6 +184,11 @@ impl Sweep {
     /// Higher goes first among the sweeps of its owner.
     pub fn priority(&self) -> u32 {
         self.plan.limits.priority.unwrap_or(PRIORITY)
+    }
+
+    /// How long its trials took on average, once one is completed.
+    pub fn trial_length(&self) -> Option<Span> {
+        (self.counts.completed > 0).then(|| Span(self.spent / i64::from(self.counts.completed)))
     }
 
     /// How often a trial may fail by itself in a row.

@@ -8,3 +8,4 @@ mod giving_way;
 mod lab;
 mod quotas;
 mod simulation;
+mod waiting;
