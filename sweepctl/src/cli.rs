@@ -2,6 +2,7 @@
 
 mod dataset;
 mod shape;
+mod sharing;
 mod submit;
 mod verify;
 mod which;
@@ -15,6 +16,7 @@ use crate::exit::EXIT_CODES;
 
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use shape::{Color, Format, Shape};
+pub(crate) use sharing::{Admin, After, Queue, Quota, Shares, SharesSet};
 pub(crate) use submit::Submit;
 pub(crate) use verify::VerifyResume;
 pub(crate) use which::Which;
@@ -110,6 +112,15 @@ pub(crate) enum Command {
     /// List hosts, their slots, and what runs where
     #[command(after_help = "Examples:\n  sweepctl agents\n  sweepctl agents --json")]
     Agents(Agents),
+    /// Show what waits, why, and when it may start
+    #[command(after_help = "Examples:\n  sweepctl queue\n  sweepctl queue --json | jq '.waiting[].why'")]
+    Queue(Queue),
+    /// What the people who run the machines set
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
+    )]
+    Admin(Admin),
     /// Prove from the journal that every trial ran exactly once
     #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
     Audit(OneSweep),

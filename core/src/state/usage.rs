@@ -14,8 +14,8 @@ const WEEK: i64 = 168;
 const ONE: u64 = 1 << 63;
 /// 1 / ln 2 in 1/2^32.
 const INVERSE_LN2: u128 = 6_196_328_019;
-/// 2^(-1/2), 2^(-1/4), 2^(-1/8), ... in units of 1 / [`ONE`].
-const ROOTS: [u64; 63] = roots();
+/// `FADE[n][v]` is 2^(-v / 256^(n + 1)) in units of 1 / [`ONE`]: a factor for each byte of a fraction.
+static FADE: [[u64; 256]; 8] = fade();
 
 /// Use that fades: after a half-life it counts half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,26 +67,32 @@ fn left(time: i64, half_life: i64) -> u64 {
     if halvings >= 63 {
         return 0;
     }
-    let rest = ((u128::from(time % half_life) << 63) / u128::from(half_life)) as u64;
-    let mut left = ONE;
-    for (bit, root) in ROOTS.iter().enumerate() {
-        if rest >> (62 - bit) & 1 == 1 {
-            left = ((u128::from(left) * u128::from(*root)) >> 63) as u64;
-        }
-    }
-    left >> halvings
+    let rest = ((u128::from(time % half_life) << 64) / u128::from(half_life)) as u64;
+    let factors = rest.to_be_bytes().into_iter().zip(&FADE).map(|(byte, factors)| factors[usize::from(byte)]);
+    factors.fold(ONE, times) >> halvings
 }
 
-const fn roots() -> [u64; 63] {
-    let mut roots = [0; 63];
-    let mut last: u128 = 1 << 62;
-    let mut at = 0;
-    while at < 63 {
-        last = (last << 63).isqrt();
-        roots[at] = last as u64;
-        at += 1;
+const fn times(a: u64, b: u64) -> u64 {
+    ((a as u128 * b as u128) >> 63) as u64
+}
+
+const fn fade() -> [[u64; 256]; 8] {
+    let mut fade = [[ONE; 256]; 8];
+    // 2^(-1/2), 2^(-1/4), 2^(-1/8), ...
+    let mut root: u128 = 1 << 62;
+    let mut bit = 0;
+    while bit < 64 {
+        root = (root << 63).isqrt();
+        let mut value = 0;
+        while value < 256 {
+            if value >> (7 - bit % 8) & 1 == 1 {
+                fade[bit / 8][value] = times(fade[bit / 8][value], root as u64);
+            }
+            value += 1;
+        }
+        bit += 1;
     }
-    roots
+    fade
 }
 
 /// Use of the last seven days, hour by hour: it counts in full, and then no more.
