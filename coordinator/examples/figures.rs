@@ -111,8 +111,9 @@ async fn write(dir: &Path, group: usize) -> anyhow::Result<()> {
     let ids: Vec<_> = (0..plan.len()).map(|index| plan.trial_id(sweep, index)).collect();
     let agent = facts(0, 64);
     let id = agent.agent;
-    let (name, user) = ("large".to_owned(), "me".to_owned());
-    let mut events = vec![Event::SweepSubmitted { sweep, name, user, plan: Arc::new(plan) }, Event::AgentJoined(agent)];
+    let [name, user, project] = ["large", "me", "default"].map(str::to_owned);
+    let submitted = Event::SweepSubmitted { sweep, name, user, project, plan: Arc::new(plan) };
+    let mut events = vec![submitted, Event::AgentJoined(agent)];
     let mut keys = Vec::new();
     let start = Instant::now();
     let mut commits = 0;
@@ -192,12 +193,7 @@ async fn serve(dir: &Path) -> anyhow::Result<Channel> {
 }
 
 async fn submit(channel: &Channel, name: &str, trials: u32) -> anyhow::Result<()> {
-    let request = v1::SubmitRequest {
-        spec: spec(name, trials).into(),
-        run: String::new(),
-        queue_anyway: false,
-        user: String::new(),
-    };
+    let request = v1::SubmitRequest { spec: spec(name, trials).into(), ..v1::SubmitRequest::default() };
     let start = Instant::now();
     let reply = SweepsClient::new(channel.clone()).submit(request).await?.into_inner();
     say(&format!("submitted {} trials in {:.3} s", reply.trials, start.elapsed().as_secs_f64()));

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sweep_core::event::Event;
 use sweep_core::id::{AgentId, Lease, TrialId};
-use sweep_core::plan::{Plan, at};
 use sweep_core::state::sweep::Sweep;
 use sweep_core::state::trial::Phase;
 use sweep_core::state::{State, TrialRef};
@@ -118,6 +117,14 @@ impl Books {
                         );
                     }
                 }
+                Event::TrialPreempted { lease, sweep } => {
+                    self.touched.extend(self.owners.get(&lease.trial));
+                    let to = state.sweep(*sweep).map(|sweep| sweep.name.as_str()).unwrap_or_default();
+                    if let Some(at) = state.find(lease.trial) {
+                        self.note(at, now, &format!("{} gives way to {to}", name(*lease)));
+                    }
+                }
+                Event::SharesSet { .. } => {}
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());
                     let number = state.sweeps.iter().position(|known| known.id == *sweep);
@@ -208,19 +215,9 @@ fn done(state: &State, number: u32) -> f64 {
     let refs = leases.filter_map(|lease| state.find(lease.trial)).filter(|at| at.sweep == number);
     let part = |at: TrialRef| {
         let last = state.trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
-        f64::from(last.map_or(0, |last| last.epoch)) / f64::from(epochs(&sweep.plan, at.index).max(1))
+        f64::from(last.map_or(0, |last| last.epoch)) / f64::from(sweep.plan.epochs(at.index).max(1))
     };
     f64::from(sweep.counts.completed + sweep.counts.failed) + refs.map(|at| part(at).min(1.0)).sum::<f64>()
-}
-
-/// Epochs of a trial, without putting its recipe together.
-pub fn epochs(plan: &Plan, index: u32) -> u32 {
-    let cell = plan.columns.iter().position(|column| column.path == "epochs").and_then(|column| {
-        let cell = plan.row(plan.trial(index).point)[column];
-        plan.columns[column].values.get(cell as usize)
-    });
-    let epochs = cell.or_else(|| at(&plan.base, "epochs")).and_then(|value| value.as_u64());
-    epochs.unwrap_or(0) as u32
 }
 
 fn name(lease: Lease) -> String {

@@ -2,6 +2,8 @@
 //! that it cannot repeat the state's mistakes. Every test ends with it, and `sweepctl audit` runs it
 //! on a user's journal.
 
+mod quotas;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::attempt::CheckpointKind;
 use crate::event::Event;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::{Plan, at};
+
+use quotas::Quotas;
 
 /// The verdict on one sweep, or on a whole journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -67,6 +71,7 @@ pub struct Auditor {
     sweeps: BTreeMap<SweepId, SweepBook>,
     trials: BTreeMap<TrialId, Book>,
     slots: BTreeMap<(AgentId, u32), Lease>,
+    quotas: Quotas,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -117,9 +122,15 @@ impl Auditor {
     /// Reads the next event of the journal.
     pub fn read(&mut self, event: &Event) {
         self.read += 1;
+        if let Some(what) = self.quotas.read(event) {
+            self.violation(what.sweep, what.rule, what.text);
+        }
         match event {
             Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
-            Event::AgentJoined(_) | Event::RetryDue { .. } => {}
+            Event::AgentJoined(_) | Event::RetryDue { .. } | Event::SharesSet { .. } => {}
+            Event::TrialPreempted { lease, .. } => {
+                self.live(*lease, "preemption", |_, _| None);
+            }
             Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());

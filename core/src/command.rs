@@ -7,6 +7,7 @@ use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
+use crate::shares::{Change, Setting};
 
 /// A wish that may change the state. Every one can be repeated without harm.
 #[derive(Clone, Debug)]
@@ -35,6 +36,13 @@ pub enum Command {
         user: String,
         /// Cancelled trials too.
         cancelled: bool,
+    },
+    /// Set shares or quotas.
+    SetShares {
+        /// Who asks.
+        user: String,
+        /// What is to be different.
+        change: Change,
     },
     /// An agent starts or reconnects: what it is and which attempts it still holds.
     Hello {
@@ -67,6 +75,8 @@ pub struct Submit {
     pub sweep: SweepId,
     /// Who submits.
     pub user: String,
+    /// What for.
+    pub project: String,
     /// Every trial.
     pub plan: Arc<Plan>,
     /// Accept even if no agent knows the data set.
@@ -128,6 +138,8 @@ pub enum Reply {
         /// It had been submitted before; nothing was changed.
         existing: bool,
     },
+    /// The setting as it is now.
+    Set(Setting),
     /// Done; how many trials it touched.
     Changed(u32),
     /// One verdict per attempt that the agent held.
@@ -183,6 +195,16 @@ pub enum Reject {
     /// An agent must say hello before anything else.
     #[error("agent {0} has not said hello to this coordinator")]
     AgentUnknown(AgentId),
+    /// A project, a share, a quota or a limit that cannot be.
+    #[error("{what} = {value} is not allowed: {fix}")]
+    SettingInvalid {
+        /// Which.
+        what: &'static str,
+        /// As it was given.
+        value: String,
+        /// What would be.
+        fix: String,
+    },
     /// No connected agent has the data set.
     #[error("no agent has the data set `{name}`{}{}", known_text(.known), nearest_text(.nearest))]
     DatasetUnknown {
@@ -225,6 +247,7 @@ impl Reject {
             Self::DatasetUnknown { .. } => "dataset_unknown",
             Self::DatasetBroken { .. } => "dataset_broken",
             Self::BatchTooLarge { .. } => "value_out_of_range",
+            Self::SettingInvalid { .. } => "setting_invalid",
         }
     }
 }

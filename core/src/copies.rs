@@ -49,7 +49,7 @@ pub fn of_sweep<'a>(state: &'a State, sweep: &'a Sweep) -> impl Iterator<Item = 
 /// The sweeps with waiting trials that an agent gets none of because of its copy.
 pub fn of_agent(state: &State, agent: AgentId) -> impl Iterator<Item = OtherCopy<'_>> {
     let agent = state.agents.get(&agent);
-    let ready = state.ready().map(|(_, number)| &state.sweeps[number as usize]);
+    let ready = state.ready().map(|number| &state.sweeps[number as usize]);
     ready.flat_map(move |sweep| agent.into_iter().flat_map(|agent| of(agent, sweep)))
 }
 

@@ -9,6 +9,7 @@ use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
+use crate::shares::{DEFAULT_PROJECT, Setting};
 use crate::time::Timestamp;
 
 /// Version of the event format, kept in the journal's header.
@@ -26,6 +27,9 @@ pub enum Event {
         name: String,
         /// Who submitted it.
         user: String,
+        /// What for. Sweeps of before there were projects are in the default one.
+        #[serde(default = "default_project")]
+        project: String,
         /// Every trial, immutable from here on.
         #[serde(with = "shared_plan")]
         plan: Arc<Plan>,
@@ -119,6 +123,25 @@ pub enum Event {
         /// Cancelled trials too.
         cancelled: bool,
     },
+    /// A running trial has to give its slot up to a sweep whose owner is below its share. It stops like
+    /// a cancelled one, then waits again and goes on from its last checkpoint; nothing is charged to it.
+    TrialPreempted {
+        /// Which attempt.
+        lease: Lease,
+        /// Who gets the slot, if nobody else comes before.
+        sweep: SweepId,
+    },
+    /// An administrator set shares or quotas.
+    SharesSet {
+        /// Who.
+        user: String,
+        /// All of what it is from now on.
+        setting: Setting,
+    },
+}
+
+fn default_project() -> String {
+    DEFAULT_PROJECT.to_owned()
 }
 
 /// What an agent says about itself.

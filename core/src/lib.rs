@@ -4,7 +4,7 @@
 //! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
-//! [`copies`] (which agents have other data), [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), and
+//! [`shares`] (who is entitled to what), [`queue`] (what waits and why), [`copies`] (which agents have other data), [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
 //! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
@@ -30,11 +30,13 @@ pub mod nearest;
 pub mod num;
 pub mod orders;
 pub mod plan;
+pub mod queue;
 pub mod recipe;
 pub mod report;
 pub mod retain;
 pub mod retry;
 pub mod schedule;
+pub mod shares;
 pub mod spec;
 pub mod state;
 pub mod time;

@@ -18,14 +18,14 @@ pub struct Wanted {
     pub at: TrialRef,
 }
 
-/// Everything `agent` should be running, by slot. Cancelled trials are left out: what an agent runs
-/// and does not find here, it stops.
+/// Everything `agent` should be running, by slot. Cancelled trials and those that give way are left out:
+/// what an agent runs and does not find here, it stops.
 pub fn orders(state: &State, agent: AgentId) -> Vec<Wanted> {
     let Some(agent) = state.agents.get(&agent) else { return Vec::new() };
     let wanted = |(slot, lease): (u32, &Option<Lease>)| {
         let lease = (*lease)?;
         let (at, leased) = state.leased(lease)?;
-        (!leased.cancelled).then_some(Wanted { lease, slot, at })
+        leased.is_wanted().then_some(Wanted { lease, slot, at })
     };
     (0u32..).zip(&agent.slots).filter_map(wanted).collect()
 }

@@ -21,6 +21,14 @@ pub fn is_own(class: FailureClass) -> bool {
     }
 }
 
+/// Whether a failure may come of being stopped: it says nothing about the recipe or the data.
+pub fn is_of_the_moment(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Device | FailureClass::Host | FailureClass::Crash => true,
+        FailureClass::Recipe | FailureClass::Data | FailureClass::Diverged | FailureClass::OutOfMemory => false,
+    }
+}
+
 /// The pause before the next attempt, or `None` to give up. `own_failures` and `failures` count the
 /// failures in a row before this one, without a new checkpoint between them.
 pub fn pause(class: FailureClass, own_failures: u16, failures: u16, max_retries: u32) -> Option<Span> {

@@ -20,6 +20,11 @@ impl Span {
         Self(seconds * 1_000_000)
     }
 
+    /// So many hours.
+    pub const fn hours(hours: i64) -> Self {
+        Self::seconds(hours * 3600)
+    }
+
     /// So many milliseconds.
     pub const fn millis(millis: i64) -> Self {
         Self(millis * 1_000)

@@ -71,7 +71,8 @@ impl Lab {
     fn new(datasets: &[&str]) -> Self {
         let mut lab = Self { core: Core::new(State::default(), Timestamp(0)), now: Timestamp(0), journal: vec![] };
         let (sweep, plan) = (SweepId::derive("a", ""), plan(datasets));
-        lab.ask(Command::Submit(Submit { sweep, user: "ann".into(), plan, queue_anyway: true }));
+        let (user, project) = ("ann".to_owned(), "default".to_owned());
+        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true }));
         lab
     }
 

@@ -17,6 +17,7 @@ use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::orders::orders;
 use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
 use sweep_core::time::{Span, Timestamp};
 
@@ -34,7 +35,7 @@ fn plan(number: u8) -> Arc<Plan> {
         seeds: vec![0, 7],
         order: vec![0, 2, 4, 1, 3, 5],
         baseline: Some(0),
-        limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2) },
+        limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2), priority: None },
     })
 }
 
@@ -68,6 +69,7 @@ enum Op {
     CancelSweep(u8),
     CancelTrial(u8, u8),
     Retry(u8, bool),
+    Shares(u8),
     AgentStarts { agent: u8, forgets: bool, slots: u8 },
     AgentSyncs(u8),
     Trains { agent: u8, pick: u8, checkpoint: bool, twice: bool },
@@ -84,6 +86,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0u8..3).prop_map(Op::CancelSweep),
         1 => (0u8..3, 0u8..6).prop_map(|(sweep, trial)| Op::CancelTrial(sweep, trial)),
         1 => (0u8..3, any::<bool>()).prop_map(|(sweep, cancelled)| Op::Retry(sweep, cancelled)),
+        2 => (0u8..7).prop_map(Op::Shares),
         3 => (agent.clone(), any::<bool>(), 0u8..4).prop_map(|(agent, forgets, slots)| Op::AgentStarts { agent, forgets, slots }),
         6 => agent.clone().prop_map(Op::AgentSyncs),
         12 => (agent.clone(), 0u8..4, any::<bool>(), any::<bool>())
@@ -212,8 +215,9 @@ impl World {
     fn step(&mut self, op: Op) {
         match op {
             Op::Submit(number) => {
-                let (sweep, user) = (sweep_id(number), "ann".to_owned());
-                self.ask(Command::Submit(Submit { sweep, user, plan: plan(number), queue_anyway: false }));
+                let user = ["ann", "bob", "ann"][usize::from(number)].to_owned();
+                let (sweep, project, plan) = (sweep_id(number), format!("p{}", number / 2), plan(number));
+                self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }));
             }
             Op::CancelSweep(number) => {
                 self.ask(Command::CancelSweep { sweep: sweep_id(number), user: "ann".into() });
@@ -224,6 +228,19 @@ impl World {
             }
             Op::Retry(number, cancelled) => {
                 self.ask(Command::RetrySweep { sweep: sweep_id(number), user: "ann".into(), cancelled });
+            }
+            Op::Shares(what) => {
+                let slots = |slots| Patch { slots: Some(slots), ..Patch::default() };
+                let preempt = |after| Change::Lab { half_life: None, preempt_after: Some(after) };
+                let change = match what {
+                    0 | 1 => preempt(Some(Span(0))),
+                    2 => preempt(None),
+                    3 => Change::User("ann".into(), slots(Some(1))),
+                    4 => Change::User("ann".into(), slots(None)),
+                    5 => Change::Project("p0".into(), slots(Some(2))),
+                    _ => Change::Project("p0".into(), Patch { share: Some(3000), ..Patch::default() }),
+                };
+                self.ask(Command::SetShares { user: "root".into(), change });
             }
             Op::AgentStarts { agent, forgets, slots } => {
                 self.incarnation += 1;

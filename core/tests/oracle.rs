@@ -9,6 +9,7 @@ use sweep_core::event::{Checkpoint, Event, LossCause};
 use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::shares::{Entitlement, Setting};
 
 fn plan() -> Plan {
     Plan {
@@ -33,7 +34,8 @@ fn lease(trial: u32, attempt: u32) -> Lease {
 }
 
 fn submitted() -> Event {
-    Event::SweepSubmitted { sweep: sweep(), name: "a".into(), user: "ann".into(), plan: Arc::new(plan()) }
+    let (name, user, project) = ("a".into(), "ann".into(), "p".into());
+    Event::SweepSubmitted { sweep: sweep(), name, user, project, plan: Arc::new(plan()) }
 }
 
 fn granted(lease: Lease, slot: u32, resume_epoch: u32) -> Event {
@@ -74,6 +76,20 @@ fn completed(lease: Lease, final_seq: u64) -> Event {
 
 fn lost(lease: Lease) -> Event {
     Event::LeaseLost { lease, cause: LossCause::Expired }
+}
+
+fn preempted(lease: Lease) -> Event {
+    Event::TrialPreempted { lease, sweep: sweep() }
+}
+
+fn quota(of: &str, slots: u32) -> Event {
+    let entitlement = Entitlement { slots: Some(slots), ..Entitlement::default() };
+    let setting = match of {
+        "project" => Setting::Project { name: "p".into(), entitlement },
+        "user" => Setting::User { name: "ann".into(), entitlement },
+        other => Setting::User { name: other.into(), entitlement },
+    };
+    Event::SharesSet { user: "root".into(), setting }
 }
 
 fn check(events: &[Event], expected: &[&str]) {
@@ -128,6 +144,11 @@ fn every_broken_rule_is_named() {
     check(&[granted_on(a, 0, "f1-aa"), granted_on(b, 1, "f1-aa")], &[]);
     check(&[granted_on(a, 0, "f1-aa"), granted_on(b, 1, "f1-bb")], &["other_data"]);
     check(&[submitted()], &["submitted_twice"]);
+    check(&[granted(a, 0, 0), preempted(a), lost(a), preempted(a)], &["late_effect"]);
+    check(&[quota("user", 1), granted(a, 0, 0), granted(b, 1, 0)], &["quota_exceeded"]);
+    check(&[quota("project", 1), granted(a, 0, 0), lost(a), granted(b, 0, 0)], &[]);
+    check(&[granted(a, 0, 0), quota("project", 0), granted(b, 1, 0)], &["quota_exceeded"]);
+    check(&[quota("other", 0), granted(a, 0, 0)], &[]);
 }
 
 #[test]
@@ -140,6 +161,7 @@ fn a_plan_with_a_repeated_or_missing_trial_is_found() {
             sweep: sweep(),
             name: "a".into(),
             user: "ann".into(),
+            project: "p".into(),
             plan: Arc::new(plan),
         });
         auditor.all().violations.iter().map(|violation| violation.rule).collect::<Vec<_>>()

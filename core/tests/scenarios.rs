@@ -75,8 +75,8 @@ impl Lab {
     }
 
     fn submit(&mut self, plan: Arc<Plan>) -> Reply {
-        let sweep = SweepId::derive(&plan.name, "");
-        self.ask(Command::Submit(Submit { sweep, user: "ann".into(), plan, queue_anyway: false }))
+        let (sweep, user, project) = (SweepId::derive(&plan.name, ""), "ann".to_owned(), "p".to_owned());
+        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }))
     }
 
     fn hello(&mut self, facts: AgentFacts, held: &[Lease]) -> Vec<Verdict> {
@@ -186,9 +186,9 @@ fn the_same_spec_again_changes_nothing_and_a_taken_name_gets_a_number() {
     assert!(matches!(&first, Reply::Submitted { existing: false, name, .. } if name == "a"));
     assert!(matches!(&again, Reply::Submitted { existing: true, name, .. } if name == "a"));
     assert_eq!(lab.journal.len(), events);
-    let (sweep, user) = (SweepId::derive("other", ""), "ann".to_owned());
+    let (sweep, user, project) = (SweepId::derive("other", ""), "ann".to_owned(), "p".to_owned());
     let plan = plan("a", 3, Limits::default());
-    let other = lab.ask(Command::Submit(Submit { sweep, user, plan, queue_anyway: false }));
+    let other = lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }));
     assert!(matches!(&other, Reply::Submitted { existing: false, name, .. } if name == "a-2"), "{other:?}");
 }
 
@@ -197,7 +197,7 @@ fn two_sweeps_share_slots_and_a_limit_holds() {
     let mut lab = Lab::new();
     lab.submit(plan("a", 8, Limits::default()));
     lab.submit(plan("b", 8, Limits::default()));
-    lab.submit(plan("c", 8, Limits { max_parallel: Some(1), max_retries: None }));
+    lab.submit(plan("c", 8, Limits { max_parallel: Some(1), ..Limits::default() }));
     lab.hello(facts(1, 7, 1), &[]);
     let running: Vec<_> = lab.core.state().sweeps.iter().map(|sweep| sweep.counts.running).collect();
     assert_eq!(running, [3, 3, 1]);
@@ -322,7 +322,7 @@ fn a_best_that_came_after_the_last_checkpoint_does_not_replace_the_one_before() 
 fn a_crash_loop_is_given_up_and_progress_starts_the_count_again() {
     let mut lab = Lab::new();
     lab.hello(facts(1, 1, 1), &[]);
-    lab.submit(plan("a", 1, Limits { max_parallel: None, max_retries: Some(2) }));
+    lab.submit(plan("a", 1, Limits { max_retries: Some(2), ..Limits::default() }));
     let mut epoch = 0;
     for (round, progress) in [false, false, true, false].into_iter().enumerate() {
         let lease = lab.leases(1)[0];

@@ -31,9 +31,10 @@ pub fn rejected(reject: &Reject) -> Status {
     let code = match reject {
         Reject::SweepUnknown(_) | Reject::TrialUnknown(_) => Code::NotFound,
         Reject::AgentUnknown(_) => Code::FailedPrecondition,
-        Reject::DatasetUnknown { .. } | Reject::DatasetBroken { .. } | Reject::BatchTooLarge { .. } => {
-            Code::InvalidArgument
-        }
+        Reject::DatasetUnknown { .. }
+        | Reject::DatasetBroken { .. }
+        | Reject::BatchTooLarge { .. }
+        | Reject::SettingInvalid { .. } => Code::InvalidArgument,
     };
     status(code, reject.reason(), reject.to_string())
 }

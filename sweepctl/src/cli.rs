@@ -2,6 +2,8 @@
 
 mod dataset;
 mod shape;
+mod sharing;
+mod submit;
 mod verify;
 mod which;
 
@@ -14,6 +16,8 @@ use crate::exit::EXIT_CODES;
 
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use shape::{Color, Format, Shape};
+pub(crate) use sharing::{Admin, After, Queue, Quota, Shares, SharesSet};
+pub(crate) use submit::Submit;
 pub(crate) use verify::VerifyResume;
 pub(crate) use which::Which;
 
@@ -108,6 +112,15 @@ pub(crate) enum Command {
     /// List hosts, their slots, and what runs where
     #[command(after_help = "Examples:\n  sweepctl agents\n  sweepctl agents --json")]
     Agents(Agents),
+    /// Show what waits, why, and when it may start
+    #[command(after_help = "Examples:\n  sweepctl queue\n  sweepctl queue --json | jq '.waiting[].why'")]
+    Queue(Queue),
+    /// What the people who run the machines set
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
+    )]
+    Admin(Admin),
     /// Prove from the journal that every trial ran exactly once
     #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
     Audit(OneSweep),
@@ -180,30 +193,6 @@ pub(crate) struct Plan {
     /// Show only the first trials
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u32>,
-    #[command(flatten)]
-    pub(crate) shape: Shape,
-}
-
-/// Arguments of `submit`.
-#[derive(Debug, Args)]
-pub(crate) struct Submit {
-    /// The sweep file; `-` is standard input
-    pub(crate) file: PathBuf,
-    /// Follow it until it is over
-    #[arg(long, short, conflicts_with = "dry_run")]
-    pub(crate) watch: bool,
-    /// Repeat a sweep on purpose: the same file under another label is another sweep
-    #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
-    pub(crate) run: String,
-    /// Accept it even if no agent has the data set now
-    #[arg(long)]
-    pub(crate) queue_anyway: bool,
-    /// Say what would be submitted and change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// With --watch: give up watching after so long, e.g. `90s`, `2h 30m`
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "watch")]
-    pub(crate) timeout: Option<std::time::Duration>,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -2,12 +2,14 @@
 //! types stay here and in `client/convert.rs`.
 
 mod convert;
+mod sharing;
 
 use std::time::Duration;
 
 use sweep_proto::status::reason_of;
 use sweep_proto::v1;
 use sweep_proto::v1::blobs_client::BlobsClient;
+use sweep_proto::v1::sharing_client::SharingClient;
 use sweep_proto::v1::sweeps_client::SweepsClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status, Streaming};
@@ -35,6 +37,7 @@ const LARGEST: usize = 512 << 20;
 pub(crate) struct Client {
     server: String,
     sweeps: SweepsClient<Channel>,
+    sharing: SharingClient<Channel>,
     blobs: BlobsClient<Channel>,
     health: HealthClient<Channel>,
 }
@@ -48,6 +51,12 @@ pub(crate) struct Submission<'a> {
     pub(crate) run: &'a str,
     /// Accept it though no agent has the data.
     pub(crate) queue_anyway: bool,
+    /// Whose share it counts on; empty means the default one.
+    pub(crate) project: String,
+    /// In place of the file's.
+    pub(crate) priority: Option<u32>,
+    /// In place of the file's.
+    pub(crate) max_parallel: Option<u32>,
 }
 
 impl Client {
@@ -64,6 +73,7 @@ impl Client {
         Ok(Self {
             server: server.to_owned(),
             sweeps: SweepsClient::new(channel.clone()).max_decoding_message_size(LARGEST),
+            sharing: SharingClient::new(channel.clone()).max_decoding_message_size(LARGEST),
             health: HealthClient::new(channel.clone()),
             blobs: BlobsClient::new(channel).max_decoding_message_size(LARGEST),
         })
@@ -84,10 +94,17 @@ impl Client {
     where
         Asking: Future<Output = Result<Response<Reply>, Status>>,
     {
+        self.patiently(|| ask(self.sweeps.clone())).await
+    }
+
+    async fn patiently<Reply, Asking>(&self, ask: impl Fn() -> Asking) -> Result<Reply, Fault>
+    where
+        Asking: Future<Output = Result<Response<Reply>, Status>>,
+    {
         let give_up = tokio::time::Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(50);
         loop {
-            match ask(self.sweeps.clone()).await {
+            match ask().await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) if is_transient(&status) && tokio::time::Instant::now() + pause < give_up => {
                     tokio::time::sleep(pause).await;
@@ -117,6 +134,9 @@ impl Client {
             run: submission.run.to_owned(),
             queue_anyway: submission.queue_anyway,
             user: user(),
+            project: submission.project,
+            priority: submission.priority,
+            max_parallel: submission.max_parallel,
         };
         let ask = |mut client: SweepsClient<Channel>| {
             let request = request.clone();

@@ -2,6 +2,7 @@
 //! from is `client`'s, how they look is `command`'s.
 
 pub(crate) mod report;
+pub(crate) mod sharing;
 
 use serde::Serialize;
 use sweep_core::attempt::Energy;
@@ -31,6 +32,8 @@ pub(crate) struct SweepView {
     pub(crate) sweep: String,
     pub(crate) name: String,
     pub(crate) user: String,
+    pub(crate) project: String,
+    pub(crate) priority: u32,
     pub(crate) status: String,
     #[serde(serialize_with = "time")]
     pub(crate) submitted: i64,

@@ -120,8 +120,8 @@ impl Fake {
     pub(crate) fn submit(&self, text: &str) -> SweepId {
         let (plan, _) = plan_text(text.as_bytes()).unwrap();
         let sweep = SweepId::derive(text, "");
-        let user = "test".to_owned();
-        let submit = Submit { sweep, user, plan: Arc::new(plan), queue_anyway: true };
+        let (user, project) = ("test".to_owned(), "default".to_owned());
+        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true };
         let reply = self.act(Some(Command::Submit(submit)));
         assert!(matches!(reply, Reply::Submitted { .. }), "{reply:?}");
         sweep

@@ -5,6 +5,7 @@ mod agents;
 mod auth;
 mod blobs;
 mod refs;
+mod sharing;
 mod streams;
 mod sweeps;
 mod views;
@@ -15,6 +16,7 @@ use sweep_proto::convert::ConvertError;
 use sweep_proto::status::status;
 use sweep_proto::v1::agents_server::AgentsServer;
 use sweep_proto::v1::blobs_server::BlobsServer;
+use sweep_proto::v1::sharing_server::SharingServer;
 use sweep_proto::v1::sweeps_server::SweepsServer;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -80,6 +82,7 @@ pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::P
         .add_service(health_service)
         .add_service(AgentsServer::new(agents::Agents(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
+        .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(BlobsServer::new(blobs::BlobService(edge.clone())).max_decoding_message_size(PIECE));
     (health, router)
 }

@@ -8,6 +8,7 @@ use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::id::SweepId;
 use sweep_core::plan::plan_text;
 use sweep_core::report::summarise;
+use sweep_core::shares::{DEFAULT_PROJECT, DEFAULT_USER};
 use sweep_core::spec::SpecError;
 use sweep_core::state::TrialRef;
 use sweep_proto::convert::id_bytes;
@@ -48,11 +49,14 @@ impl Service for Sweeps {
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let v1::SubmitRequest { spec, run, queue_anyway, user } = request.into_inner();
+        let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel } = request.into_inner();
         let planned = self.0.compute(move || plan_text(&spec)).await?;
-        let (plan, spec) = planned.map_err(|errors| invalid(&errors))?;
+        let (mut plan, spec) = planned.map_err(|errors| invalid(&errors))?;
+        plan.limits.priority = priority.or(plan.limits.priority);
+        plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
+        let (user, project) = (or(user, DEFAULT_USER), or(project, DEFAULT_PROJECT));
         let (trials, sweep) = (plan.len().into(), SweepId::derive(&spec.canonical(), &run));
-        let submit = Submit { sweep, user, plan: Arc::new(plan), queue_anyway };
+        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
             Reply::Submitted { sweep, name, existing } => {
                 Ok(Response::new(v1::SubmitReply { sweep_id: id_bytes(sweep), name, existing, trials }))
@@ -252,6 +256,10 @@ fn visible(reports: Vec<(u32, EpochMetrics)>) -> Vec<EpochMetrics> {
     let by_epoch: BTreeMap<u32, EpochMetrics> =
         reports.into_iter().map(|(_, metrics)| (metrics.epoch, metrics)).collect();
     by_epoch.into_values().collect()
+}
+
+fn or(text: String, default: &str) -> String {
+    if text.is_empty() { default.to_owned() } else { text }
 }
 
 fn page_length(limit: u32) -> u32 {

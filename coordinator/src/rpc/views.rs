@@ -13,7 +13,6 @@ use sweep_proto::v1::{
     AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, Score, SlotSummary, SweepSummary, TrialSummary,
 };
 
-use crate::books::epochs;
 use crate::handle::View;
 
 /// A sweep, by its position.
@@ -39,6 +38,8 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         best_accuracy: best.map(|(_, accuracy)| accuracy),
         best_trial_id: best.map(|(index, _)| id_bytes(sweep.ids[index as usize])).unwrap_or_default(),
         eta_seconds: view.books.eta_seconds(state, number, view.now),
+        project: sweep.project.clone(),
+        priority: sweep.priority(),
     }
 }
 
@@ -108,7 +109,7 @@ pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
         phase: trial.phase.name().to_owned(),
         attempt: trial.attempt,
         epoch: last.map_or(0, |last| last.epoch),
-        epochs: epochs(&sweep.plan, at.index),
+        epochs: sweep.plan.epochs(at.index),
         last: last.map(EpochMetrics::from),
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochMetrics::from),
         host: host.unwrap_or_default(),

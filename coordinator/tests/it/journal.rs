@@ -28,8 +28,8 @@ fn lease() -> Lease {
 fn batches() -> Vec<Batch> {
     let (plan, _) = plan_text(SPEC.as_bytes()).unwrap();
     let lease = lease();
-    let (name, user) = ("small".to_owned(), "ada".to_owned());
-    let submitted = Event::SweepSubmitted { sweep: sweep(), name, user, plan: Arc::new(plan) };
+    let [name, user, project] = ["small", "ada", "default"].map(str::to_owned);
+    let submitted = Event::SweepSubmitted { sweep: sweep(), name, user, project, plan: Arc::new(plan) };
     let reports = [1, 2].map(|seq| Event::EpochReported { lease, metrics: metrics(seq, f64::NAN) });
     let log = |offset, text: &[u8]| LogChunk { lease, offset, text: text.to_vec() };
     let steps = vec![Step { lease, step: 1, loss: f64::NAN }, Step { lease, step: 2, loss: 0.5 }];

@@ -5,4 +5,5 @@ mod blobs;
 mod journal;
 mod owner;
 mod service;
+mod sharing;
 mod world;

@@ -14,7 +14,8 @@ use crate::world::{Disk, SPEC, within};
 fn submit(number: u32) -> Command {
     let (plan, spec) = plan_text(SPEC.as_bytes()).unwrap();
     let sweep = SweepId::derive(&spec.canonical(), &number.to_string());
-    Command::Submit(Submit { sweep, user: "ada".to_owned(), plan: plan.into(), queue_anyway: false })
+    let (user, project) = ("ada".to_owned(), "default".to_owned());
+    Command::Submit(Submit { sweep, user, project, plan: plan.into(), queue_anyway: false })
 }
 
 #[tokio::test(start_paused = true)]

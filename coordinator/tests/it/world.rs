@@ -86,7 +86,7 @@ impl World {
 
     pub(crate) async fn submit(&mut self, spec: &str) -> Result<v1::SubmitReply, tonic::Status> {
         let (run, user) = (String::new(), "ada".to_owned());
-        let request = v1::SubmitRequest { spec: spec.to_owned().into(), run, queue_anyway: false, user };
+        let request = v1::SubmitRequest { spec: spec.to_owned().into(), run, user, ..v1::SubmitRequest::default() };
         self.sweeps.submit(request).await.map(tonic::Response::into_inner)
     }
 

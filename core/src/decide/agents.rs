@@ -52,7 +52,7 @@ pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease]) ->
     let over = |lease: &Lease| {
         let (_, leased) = state.leased(*lease).filter(|_| !known.contains(lease))?;
         match leased {
-            Leased { cancelled: true, .. } => Some((*lease, LossCause::Stopped)),
+            leased if !leased.is_wanted() => Some((*lease, LossCause::Stopped)),
             Leased { acked_seq: 1.., .. } => Some((*lease, LossCause::Forgotten)),
             _ => None,
         }

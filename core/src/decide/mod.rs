@@ -71,6 +71,7 @@ impl Core {
             Command::CancelSweep { sweep, user } => sweeps::cancel_sweep(&mut step, sweep, user),
             Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
             Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
+            Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hello { facts, held } => agents::hello(&mut step, facts, &held),
             Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),
             Command::Report { agent, effects } => report::report(&mut step, agent, effects),
@@ -78,7 +79,7 @@ impl Core {
     }
 
     /// What follows from the passing of time and from the commands before: leases of silent agents
-    /// are taken back, retries become due, free slots get trials.
+    /// are taken back, retries become due, free slots get trials, trials give way.
     pub fn settle(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         let mut step = Step { core: self, now, out };
         agents::expire(&mut step);
@@ -86,9 +87,10 @@ impl Core {
         for trial in due {
             step.emit(Event::RetryDue { trial });
         }
-        while let Some(grant) = schedule::next(&step.core.state, |agent| step.core.is_reachable(agent, now)) {
-            step.emit(grant);
-        }
+        let grants = schedule::grants(&step.core.state, now, |agent| step.core.is_reachable(agent, now));
+        grants.into_iter().for_each(|grant| step.emit(grant));
+        let given = schedule::preemptions(&step.core.state, now, |agent| step.core.is_reachable(agent, now));
+        given.into_iter().for_each(|given| step.emit(given));
     }
 
     /// Whether an agent has called lately and may be given work.

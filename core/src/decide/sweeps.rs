@@ -1,4 +1,4 @@
-//! What users ask: submit, cancel, retry.
+//! What users ask: submit, cancel, retry, and what administrators set.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use crate::command::{Reject, Reply, Submit};
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::nearest::nearest;
-use crate::plan::{Plan, at};
+use crate::plan::{MAX_PRIORITY, MAX_TRIALS, Plan, at};
+use crate::shares::{Change, check_project, check_user, within};
 use crate::state::State;
 use crate::state::agent::Known;
 use crate::state::trial::Phase;
@@ -24,15 +25,27 @@ pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
     {
         return Reply::Rejected(reject);
     }
+    if let Err(reject) = fits_rules(&submit) {
+        return Reply::Rejected(reject);
+    }
     let wanted = submit.plan.name.clone();
     let mut numbered = (2u64..).map(|number| format!("{wanted}-{number}"));
     let mut name = wanted.clone();
     while state.sweep_named(&name).is_some() {
         name = numbered.next().expect("there are more numbers than sweeps");
     }
-    let (sweep, user, plan) = (submit.sweep, submit.user, submit.plan);
-    step.emit(Event::SweepSubmitted { sweep, name: name.clone(), user, plan });
+    let Submit { sweep, user, project, plan, .. } = submit;
+    step.emit(Event::SweepSubmitted { sweep, name: name.clone(), user, project, plan });
     Reply::Submitted { sweep, name, existing: false }
+}
+
+/// Names and limits may come from a flag, past the checks of the file.
+fn fits_rules(submit: &Submit) -> Result<(), Reject> {
+    let limits = &submit.plan.limits;
+    check_project(&submit.project)?;
+    check_user(&submit.user)?;
+    limits.max_parallel.map_or(Ok(()), |most| within("max_parallel", most, 1, MAX_TRIALS))?;
+    limits.priority.map_or(Ok(()), |priority| within("priority", priority, 0, MAX_PRIORITY))
 }
 
 /// Refuses what no agent could run, before any device is used. Without agents there is nothing to
@@ -116,4 +129,19 @@ pub(super) fn retry(step: &mut Step<'_>, sweep: SweepId, user: String, cancelled
         step.emit(Event::SweepRetried { sweep, user, cancelled });
     }
     Reply::Changed(count)
+}
+
+/// What changes nothing is not written down.
+pub(super) fn set_shares(step: &mut Step<'_>, user: String, change: Change) -> Reply {
+    let shares = &step.core.state.accounts.shares;
+    let setting = match shares.changed(change) {
+        Ok(setting) => setting,
+        Err(reject) => return Reply::Rejected(reject),
+    };
+    let mut after = shares.clone();
+    after.set(&setting);
+    if after != *shares {
+        step.emit(Event::SharesSet { user, setting: setting.clone() });
+    }
+    Reply::Set(setting)
 }

@@ -23,6 +23,11 @@ pub use expand::expand;
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.
 pub const MAX_TRIALS: u32 = 100_000;
 
+/// The priority of a sweep that gives none.
+pub const PRIORITY: u32 = 50;
+/// Highest priority.
+pub const MAX_PRIORITY: u32 = 100;
+
 /// Reads a sweep file and expands it: what every program that is handed a file calls.
 ///
 /// # Errors
@@ -84,6 +89,9 @@ pub struct Limits {
     /// How often a trial may be tried again after a failure that is its own (crash, out of memory). Default 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// Higher goes first among the sweeps of one user in one project. Default [`PRIORITY`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u32>,
 }
 
 /// One entry of a plan: which point with which seed.
@@ -148,6 +156,16 @@ impl Plan {
         text.push_str("seed=");
         text.push_str(&self.seeds[trial.seed as usize].to_string());
         text
+    }
+
+    /// Epochs of the trial at `index`, without putting its recipe together.
+    pub fn epochs(&self, index: u32) -> u32 {
+        let cell = self.columns.iter().position(|column| column.path == "epochs").and_then(|column| {
+            let cell = self.row(self.trial(index).point)[column];
+            self.columns[column].values.get(cell as usize)
+        });
+        let epochs = cell.or_else(|| at(&self.base, "epochs")).and_then(Value::as_u64);
+        epochs.unwrap_or(0) as u32
     }
 
     /// The id of the trial at `index` when the plan runs as `sweep`.

@@ -1,34 +1,82 @@
-//! Which trial next, and where: a pure function from the state to the next grant.
+//! Which trial next and where, and which has to give way: pure functions from the state and the time to
+//! events.
 //!
 //! Contract: (1) a grant names a waiting trial and a free slot of a reachable agent that has the
-//! trial's data set, in the copy that the sweep trains on once that is decided; (2) the same state gives the same grant, ties are broken by age and id; (3) no
-//! trial is looked at that cannot be granted: the cost depends on the number of sweeps and of
-//! agents with free slots, never on the number of waiting trials.
+//! trial's data set, in the copy that the sweep trains on once that is decided, and exceeds no quota and no
+//! `max_parallel`; (2) the same state at the same time gives the same plan, ties are broken by age and id; (3) no slot
+//! stays free that a waiting trial could use within its limits; (4) with demand that stays as it is, only so
+//! many trials ever give way; (5) no trial is looked at that cannot be granted: the cost depends on the number of sweeps
+//! that could start a trial, of their owners, and of agents with free slots, never on the number of waiting trials.
 
+mod load;
 mod place;
-mod queue;
+mod preempt;
+mod tree;
+
+use std::collections::BTreeMap;
 
 use crate::event::Event;
 use crate::id::{AgentId, Lease};
 use crate::state::State;
+use crate::time::Timestamp;
 
-/// The next grant, or `None` when nothing can start.
-pub fn next(state: &State, is_reachable: impl Fn(AgentId) -> bool) -> Option<Event> {
-    let places = place::Places::new(state, is_reachable);
-    if places.is_empty() {
-        return None;
+pub use preempt::preemptions;
+pub(crate) use tree::{Closed, Tree};
+
+use place::Places;
+
+/// Everything that can start now, in the order in which it was decided.
+pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
+    let mut grants = Vec::new();
+    if state.ready().next().is_none() {
+        return grants;
     }
-    queue::fair(state).find_map(|sweep| {
-        let sweep = &state.sweeps[sweep as usize];
-        let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
-        let heads = groups.filter_map(|((set, dataset), bound)| Some((set.first()?, dataset, bound)));
+    let mut places = Places::new(state, is_reachable);
+    if places.is_empty() {
+        return grants;
+    }
+    let mut tree = Tree::new(state, now);
+    let mut picked = Picked { state, next: BTreeMap::new(), bound: BTreeMap::new() };
+    while !places.is_empty()
+        && let Some((sweep, grant)) = tree.first(|sweep| picked.next(sweep, &mut places))
+    {
+        tree.start(sweep);
+        grants.push(grant);
+    }
+    grants
+}
+
+/// What this plan has taken so far, on top of the state.
+struct Picked<'a> {
+    state: &'a State,
+    /// By sweep and data set: the first trial that may still be waiting.
+    next: BTreeMap<(u32, usize), u32>,
+    /// By sweep and data set: the copy that a grant of this plan decided for.
+    bound: BTreeMap<(u32, &'a str), &'a str>,
+}
+
+impl<'a> Picked<'a> {
+    /// The first trial of a sweep that has a place.
+    fn next(&mut self, number: u32, places: &mut Places<'a>) -> Option<Event> {
+        let sweep = &self.state.sweeps[number as usize];
+        let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints).enumerate();
+        let heads = groups.filter_map(|(group, ((waiting, dataset), bound))| {
+            let next = self.next.get(&(number, group)).copied().unwrap_or_default();
+            let bound = bound.as_deref().or_else(|| self.bound.get(&(number, dataset.as_str())).copied());
+            Some((*waiting.range(next..).next()?, group, dataset.as_str(), bound))
+        });
         let mut heads: Vec<_> = heads.collect();
         heads.sort_unstable();
-        heads.into_iter().find_map(|(index, dataset, bound)| {
-            let (agent, slot, fingerprint) = places.find(dataset, bound.as_deref())?;
-            let trial = &sweep.trials[*index as usize];
-            let lease = Lease { trial: sweep.ids[*index as usize], attempt: trial.attempt + 1 };
-            Some(Event::LeaseGranted { lease, agent, slot, resume_epoch: trial.resume_epoch(), fingerprint })
+        heads.into_iter().find_map(|(index, group, dataset, bound)| {
+            let (agent, slot, fingerprint) = places.take(dataset, bound)?;
+            self.next.insert((number, group), index + 1);
+            if let Some(fingerprint) = fingerprint {
+                self.bound.entry((number, dataset)).or_insert(fingerprint);
+            }
+            let trial = &sweep.trials[index as usize];
+            let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt + 1 };
+            let (resume_epoch, fingerprint) = (trial.resume_epoch(), fingerprint.map(str::to_owned));
+            Some(Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint })
         })
-    })
+    }
 }

@@ -1,29 +1,57 @@
 //! Which slot: spread over agents, so that one host is not full while another idles.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::AgentId;
 use crate::state::State;
 use crate::state::agent::Agent;
 
-/// Reachable agents with a free slot, the one with most free slots first.
-pub(super) struct Places<'a>(Vec<(AgentId, &'a Agent)>);
+/// Free slots of reachable agents; those that are taken here are no longer free.
+pub(super) struct Places<'a> {
+    agents: BTreeMap<AgentId, Place<'a>>,
+    /// The agent with most free slots first.
+    order: BTreeSet<(Reverse<u32>, AgentId)>,
+    /// Data sets, in a copy, that no free slot has: it stays so, because slots are only taken.
+    nowhere: BTreeSet<(&'a str, Option<&'a str>)>,
+}
+
+struct Place<'a> {
+    agent: &'a Agent,
+    /// Slots below are not free.
+    from: usize,
+}
 
 impl<'a> Places<'a> {
     pub(super) fn new(state: &'a State, is_reachable: impl Fn(AgentId) -> bool) -> Self {
         let open = state.agents.iter().filter(|(id, agent)| agent.free > 0 && is_reachable(**id));
-        let mut open: Vec<_> = open.map(|(id, agent)| (*id, agent)).collect();
-        open.sort_by_key(|(id, agent)| (Reverse(agent.free), *id));
-        Self(open)
+        let agents: BTreeMap<_, _> = open.map(|(id, agent)| (*id, Place { agent, from: 0 })).collect();
+        let order = agents.iter().map(|(id, place)| (Reverse(place.agent.free), *id)).collect();
+        Self { agents, order, nowhere: BTreeSet::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.order.is_empty()
     }
 
-    /// The first agent that has the data set (the copy `bound`, if that is decided), and its lowest free slot.
-    pub(super) fn find(&self, dataset: &str, bound: Option<&str>) -> Option<(AgentId, u32, Option<String>)> {
-        let (id, agent) = self.0.iter().find(|(_, agent)| agent.can_use(dataset, bound))?;
-        Some((*id, agent.free_slot()?, agent.fingerprint(dataset).map(str::to_owned)))
+    /// Takes the lowest free slot of the first agent that has the data set (the copy `bound`, if that
+    /// is decided), with the fingerprint of its copy.
+    pub(super) fn take(&mut self, dataset: &'a str, bound: Option<&'a str>) -> Option<(AgentId, u32, Option<&'a str>)> {
+        if self.nowhere.contains(&(dataset, bound)) {
+            return None;
+        }
+        let found = self.order.iter().find(|(_, id)| self.agents[id].agent.can_use(dataset, bound)).copied();
+        let Some((Reverse(free), id)) = found else {
+            self.nowhere.insert((dataset, bound));
+            return None;
+        };
+        let place = self.agents.get_mut(&id)?;
+        let slot = (place.from..).zip(&place.agent.slots[place.from..]).find(|(_, lease)| lease.is_none())?.0;
+        place.from = slot + 1;
+        self.order.remove(&(Reverse(free), id));
+        if free > 1 {
+            self.order.insert((Reverse(free - 1), id));
+        }
+        Some((id, slot as u32, place.agent.fingerprint(dataset)))
     }
 }

@@ -1,5 +1,5 @@
 //! The canonical text of a spec: equal for files that mean the same. Comments, layout, the order of
-//! keys, short names, values equal to a default, and the description make no difference; the
+//! keys, short names, values equal to a default, the description and the priority make no difference; the
 //! order of values and of seeds does, because it decides what runs first.
 
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::plan::{Limits, MAX_TRIALS};
+use crate::plan::{Limits, MAX_PRIORITY, MAX_TRIALS};
 use crate::recipe::augment::BUILT_IN;
 
 use super::error::{Reason, SpecError};
@@ -25,6 +25,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "seeds",
     "max_parallel",
     "max_retries",
+    "priority",
     "augmentations",
     "grid",
     "zip",
@@ -71,6 +72,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     let limits = Limits {
         max_parallel: limit("max_parallel", 1, u64::from(MAX_TRIALS)),
         max_retries: limit("max_retries", 0, MAX_RETRIES).or(Some(DEFAULT_RETRIES)),
+        priority: limit("priority", 0, u64::from(MAX_PRIORITY)),
     };
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());

@@ -2,18 +2,23 @@
 //! total (an event that makes no sense changes nothing) and it keeps the indexes that make
 //! decisions independent of the number of trials.
 
+pub mod accounts;
 pub mod agent;
+mod check;
 pub mod sweep;
 pub mod trial;
+pub mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::attempt::CheckpointKind;
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
+use accounts::Accounts;
 use agent::Agent;
 use sweep::Sweep;
 use trial::{Leased, Phase, Trial};
@@ -37,16 +42,22 @@ pub struct State {
     by_id: BTreeMap<SweepId, u32>,
     names: BTreeMap<String, u32>,
     trials: BTreeMap<TrialId, TrialRef>,
-    /// Sweeps that may start a trial, by number of running trials, then by age.
-    ready: BTreeSet<(u32, u32)>,
+    /// Projects and users: what they may have, what they use, which of their sweeps may start a trial.
+    pub accounts: Accounts,
     backoff: BTreeSet<(Timestamp, TrialRef)>,
+    /// Running trials that have kept a checkpoint in this attempt, by the time of the last one.
+    fresh: BTreeSet<(Timestamp, TrialRef)>,
+    /// Running trials that were asked to give way.
+    leaving: BTreeSet<TrialRef>,
 }
 
 impl State {
     /// Folds one event in.
     pub fn apply(&mut self, event: &Event, now: Timestamp) {
         match event {
-            Event::SweepSubmitted { sweep, name, user, plan } => self.submitted(*sweep, name, user, plan, now),
+            Event::SweepSubmitted { sweep, name, user, project, plan } => {
+                self.submitted(*sweep, name, (project, user), plan, now);
+            }
             Event::AgentJoined(facts) => self.joined(facts),
             Event::LeaseGranted { lease, agent, slot, fingerprint, .. } => {
                 self.granted(*lease, *agent, *slot, fingerprint.as_deref(), now);
@@ -63,10 +74,16 @@ impl State {
                     // Progress was made: an earlier failure is no longer part of a series.
                     (trial.own_failures, trial.failures) = (0, 0);
                 });
+                if checkpoint.kind == CheckpointKind::Last {
+                    self.kept(*lease, now);
+                }
             }
             Event::TrialCompleted { lease, early, weights, test, .. } => {
                 if let Some(at) = self.end_lease(*lease, now) {
-                    self.trial_mut(at).progress_mut().complete(weights, test.as_deref());
+                    let progress = self.trial_mut(at).progress_mut();
+                    progress.complete(weights, test.as_deref());
+                    let spent = progress.spent;
+                    self.sweeps[at.sweep as usize].spent += spent;
                     self.set_phase(at, Phase::Completed { early: *early }, now);
                 }
             }
@@ -107,12 +124,22 @@ impl State {
                 }
             }
             Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
+            Event::TrialPreempted { lease, sweep } => {
+                self.live(*lease, |_, leased| leased.yields_to = Some(*sweep));
+                self.leaving.extend(self.leased(*lease).map(|(at, _)| at));
+            }
+            Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
         }
     }
 
     /// The sweep with this id.
     pub fn sweep(&self, id: SweepId) -> Option<&Sweep> {
         self.by_id.get(&id).map(|index| &self.sweeps[*index as usize])
+    }
+
+    /// The position of the sweep with this id.
+    pub fn number(&self, id: SweepId) -> Option<u32> {
+        self.by_id.get(&id).copied()
     }
 
     /// The sweep with this name.
@@ -152,9 +179,20 @@ impl State {
         (trial.attempt == lease.attempt).then(|| trial.leased()).flatten().map(|leased| (at, leased))
     }
 
-    /// Sweeps that may start a trial: `(running trials, index)`, fewest running first, then oldest.
-    pub fn ready(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        self.ready.iter().copied()
+    /// Sweeps that may start a trial, owner by owner.
+    pub fn ready(&self) -> impl Iterator<Item = u32> + '_ {
+        let members = self.accounts.open().map(|member| &self.accounts.members[member as usize]);
+        members.flat_map(|member| member.ready.iter().map(|(_, _, sweep)| *sweep))
+    }
+
+    /// Running trials that have kept a checkpoint since `since` in this attempt, oldest first.
+    pub fn fresh(&self, since: Timestamp) -> impl Iterator<Item = TrialRef> + '_ {
+        self.fresh.range((since, TrialRef { sweep: 0, index: 0 })..).map(|(_, at)| *at)
+    }
+
+    /// Running trials that were asked to give way.
+    pub fn leaving(&self) -> impl Iterator<Item = TrialRef> + '_ {
+        self.leaving.iter().copied()
     }
 
     /// Trials whose backoff ends at or before `now`.
@@ -162,81 +200,30 @@ impl State {
         self.backoff.iter().take_while(move |(until, _)| *until <= now).map(|(_, at)| self.trial_id(*at))
     }
 
+    /// Trials that wait for another try, by when.
+    pub fn retries(&self) -> impl Iterator<Item = (Timestamp, TrialRef)> + '_ {
+        self.backoff.iter().copied()
+    }
+
     /// When the next backoff ends.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.backoff.first().map(|(until, _)| *until)
     }
 
-    /// Recomputes every index and count. For tests: `Err` names the first that is wrong.
-    ///
-    /// # Errors
-    /// The name of the index that differs from a recount.
-    pub fn check(&self) -> Result<(), &'static str> {
-        let mut other = self.clone();
-        (other.ready, other.backoff) = (BTreeSet::new(), BTreeSet::new());
-        for (number, sweep) in (0u32..).zip(&self.sweeps) {
-            if sweep.count_waiting() != sweep.waiting {
-                return Err("waiting");
-            }
-            let mut counts = sweep::Counts::default();
-            for (index, trial) in (0u32..).zip(&sweep.trials) {
-                match &trial.phase {
-                    Phase::Waiting => counts.waiting += 1,
-                    Phase::Leased(leased) => {
-                        counts.running += 1;
-                        let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt };
-                        let slots = self.agents.get(&leased.agent).map(|agent| &agent.slots);
-                        if slots.and_then(|slots| slots.get(leased.slot as usize)) != Some(&Some(lease)) {
-                            return Err("slots");
-                        }
-                    }
-                    Phase::Backoff { until } => {
-                        counts.backoff += 1;
-                        other.backoff.insert((*until, TrialRef { sweep: number, index }));
-                    }
-                    Phase::Completed { .. } => counts.completed += 1,
-                    Phase::Failed => counts.failed += 1,
-                    Phase::Cancelled => counts.cancelled += 1,
-                }
-            }
-            if counts != sweep.counts {
-                return Err("counts");
-            }
-            if sweep.may_start() {
-                other.ready.insert((counts.running, number));
-            }
-        }
-        if other.ready != self.ready {
-            return Err("ready");
-        }
-        if other.backoff != self.backoff {
-            return Err("backoff");
-        }
-        let used = |agent: &Agent| agent.slots.iter().flatten().count() as u32;
-        if self.agents.values().any(|agent| agent.free + used(agent) != agent.slots.len() as u32) {
-            return Err("free");
-        }
-        let leases = self.sweeps.iter().map(|sweep| sweep.counts.running).sum::<u32>();
-        if self.agents.values().map(used).sum::<u32>() != leases {
-            return Err("leases");
-        }
-        Ok(())
-    }
-
-    fn submitted(&mut self, id: SweepId, name: &str, user: &str, plan: &Arc<Plan>, now: Timestamp) {
+    fn submitted(&mut self, id: SweepId, name: &str, owner: (&str, &str), plan: &Arc<Plan>, now: Timestamp) {
         if self.by_id.contains_key(&id) {
             return;
         }
         let number = self.sweeps.len() as u32;
-        let sweep = Sweep::new(id, name.to_owned(), user.to_owned(), plan.clone(), now);
+        let member = self.accounts.member(owner.0, owner.1);
+        let mut sweep = Sweep::new(id, name.to_owned(), owner, plan.clone(), now);
+        sweep.member = member;
         for (index, trial) in (0u32..).zip(&sweep.ids) {
             self.trials.insert(*trial, TrialRef { sweep: number, index });
         }
         self.by_id.insert(id, number);
         self.names.insert(name.to_owned(), number);
-        if sweep.may_start() {
-            self.ready.insert((0, number));
-        }
+        self.accounts.rank(member, sweep.rank(number), sweep.may_start());
         self.sweeps.push(sweep);
     }
 
@@ -272,7 +259,7 @@ impl State {
             self.sweeps[at.sweep as usize].bind(at.index, fingerprint);
         }
         let fingerprint = fingerprint.map(str::to_owned);
-        let leased = Leased { agent, slot, since: now, acked_seq: 0, cancelled: false, fingerprint };
+        let leased = Leased::new(agent, slot, now, fingerprint);
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
     }
 
@@ -284,7 +271,18 @@ impl State {
             agent.release(slot, lease);
         }
         self.trial_mut(at).progress_mut().spent += spent.0;
+        self.accounts.typical.note(spent);
         Some(at)
+    }
+
+    /// A checkpoint that an attempt can be resumed from: the best moment to give way.
+    fn kept(&mut self, lease: Lease, now: Timestamp) {
+        let Some((at, before)) = self.leased(lease).map(|(at, leased)| (at, leased.kept)) else { return };
+        if let Some(before) = before {
+            self.fresh.remove(&(before, at));
+        }
+        self.fresh.insert((now, at));
+        self.live(lease, |_, leased| leased.kept = Some(now));
     }
 
     fn is_cancelled(&self, lease: Lease) -> bool {
@@ -332,16 +330,28 @@ impl State {
 
     fn set_phase(&mut self, at: TrialRef, phase: Phase, now: Timestamp) {
         let sweep = &mut self.sweeps[at.sweep as usize];
-        if let Phase::Backoff { until } = sweep.trials[at.index as usize].phase {
-            self.backoff.remove(&(until, at));
+        match &sweep.trials[at.index as usize].phase {
+            Phase::Backoff { until } => {
+                self.backoff.remove(&(*until, at));
+            }
+            Phase::Leased(leased) => {
+                if let Some(kept) = leased.kept {
+                    self.fresh.remove(&(kept, at));
+                }
+                self.leaving.remove(&at);
+                self.accounts.lease(sweep.member, false, now);
+            }
+            _ => {}
         }
-        if let Phase::Backoff { until } = phase {
-            self.backoff.insert((until, at));
+        match phase {
+            Phase::Backoff { until } => {
+                self.backoff.insert((until, at));
+            }
+            Phase::Leased(_) => self.accounts.lease(sweep.member, true, now),
+            _ => {}
         }
-        self.ready.remove(&(sweep.counts.running, at.sweep));
+        self.accounts.rank(sweep.member, sweep.rank(at.sweep), false);
         sweep.set_phase(at.index, phase, now);
-        if sweep.may_start() {
-            self.ready.insert((sweep.counts.running, at.sweep));
-        }
+        self.accounts.rank(sweep.member, sweep.rank(at.sweep), sweep.may_start());
     }
 }

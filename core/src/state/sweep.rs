@@ -1,12 +1,14 @@
 //! One sweep: its plan, its trials, which of them wait.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{SweepId, TrialId};
-use crate::plan::{BASE, Plan, at};
+use crate::plan::{BASE, PRIORITY, Plan, at};
+use crate::state::accounts::Rank;
 use crate::state::trial::{Phase, Trial};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// A submitted sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,10 @@ pub struct Sweep {
     pub name: String,
     /// Who submitted it.
     pub user: String,
+    /// What it was submitted for.
+    pub project: String,
+    /// Whose account its trials are counted on: index into [`super::accounts::Accounts::members`].
+    pub member: u32,
     /// When.
     pub submitted: Timestamp,
     /// When the last trial ended, while all are ended.
@@ -27,6 +33,8 @@ pub struct Sweep {
     pub ids: Vec<TrialId>,
     /// States in plan order.
     pub trials: Vec<Trial>,
+    /// Time under lease of completed trials, microseconds.
+    pub spent: i64,
     /// How many trials are in each phase.
     pub counts: Counts,
     /// Waiting trials (plan indices), one set per data set, so that the next one is found without a scan.
@@ -73,17 +81,21 @@ impl Counts {
 }
 
 impl Sweep {
-    pub(super) fn new(id: SweepId, name: String, user: String, plan: Arc<Plan>, now: Timestamp) -> Self {
+    /// `owner` is the project and the user.
+    pub(super) fn new(id: SweepId, name: String, owner: (&str, &str), plan: Arc<Plan>, now: Timestamp) -> Self {
         let count = plan.len();
         let ids = plan.trial_ids(id);
         let mut sweep = Self {
             id,
             name,
-            user,
+            user: owner.1.to_owned(),
+            project: owner.0.to_owned(),
+            member: 0,
             submitted: now,
             ended: None,
             ids,
             trials: vec![Trial::new(); count as usize],
+            spent: 0,
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
             datasets: datasets(&plan),
@@ -162,6 +174,21 @@ impl Sweep {
     /// Whether another trial may start now.
     pub fn may_start(&self) -> bool {
         self.counts.waiting > 0 && self.plan.limits.max_parallel.is_none_or(|most| self.counts.running < most)
+    }
+
+    /// Its place among its owner's sweeps; `number` is its own.
+    pub(crate) fn rank(&self, number: u32) -> Rank {
+        (Reverse(self.priority()), self.counts.running, number)
+    }
+
+    /// Higher goes first among the sweeps of its owner.
+    pub fn priority(&self) -> u32 {
+        self.plan.limits.priority.unwrap_or(PRIORITY)
+    }
+
+    /// How long its trials took on average, once one is completed.
+    pub fn trial_length(&self) -> Option<Span> {
+        (self.counts.completed > 0).then(|| Span(self.spent / i64::from(self.counts.completed)))
     }
 
     /// How often a trial may fail by itself in a row.

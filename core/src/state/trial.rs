@@ -3,7 +3,7 @@
 use crate::attempt::{CheckpointKind, Energy, EpochMetrics};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
-use crate::id::{AgentId, Attempt};
+use crate::id::{AgentId, Attempt, SweepId};
 use crate::time::Timestamp;
 
 /// Where a trial stands. Terminal phases change only when a user asks for a retry.
@@ -63,6 +63,22 @@ pub struct Leased {
     pub cancelled: bool,
     /// The copy of the data set that it was granted for.
     pub fingerprint: Option<String>,
+    /// When the last checkpoint of this attempt was kept.
+    pub kept: Option<Timestamp>,
+    /// It has to give way to this sweep: the order is withdrawn, the trial waits again when it has left.
+    pub yields_to: Option<SweepId>,
+}
+
+impl Leased {
+    pub(super) fn new(agent: AgentId, slot: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
+        let (acked_seq, cancelled, kept, yields_to) = (0, false, None, None);
+        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to }
+    }
+
+    /// Its agent should be running it.
+    pub fn is_wanted(&self) -> bool {
+        !self.cancelled && self.yields_to.is_none()
+    }
 }
 
 /// A trial's whole state, small because there may be 100,000.

@@ -12,7 +12,7 @@ use crate::view::{
 };
 
 /// An id as text; empty when there is none.
-fn id(bytes: &[u8]) -> String {
+pub(super) fn id(bytes: &[u8]) -> String {
     uuid::Uuid::from_slice(bytes).map_or_else(|_| String::new(), |id| id.simple().to_string())
 }
 
@@ -45,6 +45,8 @@ impl From<v1::SweepSummary> for SweepView {
             sweep: id(&summary.sweep_id),
             name: summary.name,
             user: summary.user,
+            project: summary.project,
+            priority: summary.priority,
             status: summary.status,
             submitted: summary.submitted,
             ended: summary.ended,

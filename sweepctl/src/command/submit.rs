@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{plan, watch};
 use crate::cli::{Format, Submit};
 use crate::client::{Client, Submission};
-use crate::config::Config;
+use crate::config::{Config, variable};
 use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
 use crate::sweep_file::{self, SweepFile};
@@ -18,7 +18,14 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
     }
     let client = Client::connect(&config.server()).await?;
     let id = file.id(&args.run);
-    let submission = Submission { spec: file.source.bytes, run: &args.run, queue_anyway: args.queue_anyway };
+    let submission = Submission {
+        spec: file.source.bytes,
+        run: &args.run,
+        queue_anyway: args.queue_anyway,
+        project: args.project.clone().or_else(|| variable("SWEEP_PROJECT")).unwrap_or_default(),
+        priority: args.priority,
+        max_parallel: args.max_parallel,
+    };
     let submitted = client.submit(submission).await?;
     match out.format {
         Format::Json => out.json(&submitted)?,

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sweep_core::audit::{Audit, Violation};
 use sweep_proto::v1;
 use sweep_proto::v1::blobs_server::{Blobs, BlobsServer};
+use sweep_proto::v1::sharing_server::SharingServer;
 use sweep_proto::v1::sweeps_server::{Sweeps, SweepsServer};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -25,8 +26,8 @@ pub(crate) struct Fake {
 }
 
 #[derive(Clone)]
-struct Service {
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Service {
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     streams: Arc<AtomicUsize>,
     sha256: String,
 }
@@ -44,6 +45,7 @@ impl Fake {
             let server = tonic::transport::Server::builder()
                 .add_service(health)
                 .add_service(SweepsServer::new(service.clone()))
+                .add_service(SharingServer::new(service.clone()))
                 .add_service(BlobsServer::new(service));
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
@@ -92,7 +94,9 @@ impl Sweeps for Service {
             return Err(sweep_proto::status::status(tonic::Code::InvalidArgument, "dataset_unknown", text));
         }
         let id = sweep_core::id::SweepId::derive(&spec.canonical(), &request.run);
-        let line = format!("submit {id} {} {}", request.run, request.user);
+        let of = (request.project, request.priority, request.max_parallel);
+        let of = if of == Default::default() { String::new() } else { format!("{of:?} ") };
+        let line = format!("submit {id} {of}{} {}", request.run, request.user);
         let mut asked = self.asked.lock().unwrap();
         let existing = asked.contains(&line);
         asked.push(line);

@@ -10,5 +10,6 @@ mod offline;
 mod online;
 mod ran;
 mod real;
+mod sharing;
 mod sweeps;
 mod up;

@@ -10,23 +10,23 @@ use crate::offline::GRID;
 use crate::ran::{Ran, command, run};
 use crate::sweeps;
 
-struct Bench {
+pub(crate) struct Bench {
     fake: Fake,
     home: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("grid.toml"), GRID).unwrap();
         Self { fake: Fake::start(), home }
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         run(self.home.path(), &[args, &["--server", &self.fake.server][..]].concat())
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.fake.asked.lock().unwrap().clone()
     }
 }

@@ -61,6 +61,8 @@ pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> 
         best_accuracy: (completed > 0).then_some(0.9125),
         best_trial_id: trial_id(0).0.as_bytes().to_vec().into(),
         eta_seconds: (!over).then_some(245.0),
+        project: "vision".to_owned(),
+        priority: 50,
     }
 }
 

@@ -1,0 +1,105 @@
+//! Who gets how much, and what waits.
+
+use std::collections::BTreeSet;
+
+use sweep_core::command::{Command, Reply};
+use sweep_core::queue::{Waiting, waiting};
+use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
+use sweep_core::state::usage::Week;
+use sweep_core::time::Timestamp;
+use sweep_proto::convert::{change, id_bytes, lab};
+use sweep_proto::v1;
+use sweep_proto::v1::sharing_server::Sharing as Service;
+use tonic::{Request, Response, Status};
+
+use super::agents::unexpected;
+use super::{Edge, malformed, refused};
+use crate::handle::View;
+
+/// An hour of a device, in the unit of use.
+const DEVICE_HOUR: f64 = 3.6e9 * DEVICE as f64;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Sharing(pub(super) Edge);
+
+#[tonic::async_trait]
+impl Service for Sharing {
+    async fn queue(&self, _: Request<v1::QueueRequest>) -> Result<Response<v1::QueueReply>, Status> {
+        let reply = self.0.handle.query(|view| {
+            let (core, now) = (view.core, view.now);
+            let state = core.state();
+            let found = waiting(state, now, |agent| core.is_reachable(agent, now));
+            let open = state.agents.iter().filter(|(agent, _)| core.is_reachable(**agent, now));
+            let free_slots = open.map(|(_, agent)| u64::from(agent.free)).sum();
+            v1::QueueReply { waiting: found.into_iter().map(|waiting| one(view, waiting)).collect(), free_slots }
+        });
+        Ok(Response::new(reply.await.map_err(refused)?))
+    }
+
+    async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Result<Response<v1::ShowSharesReply>, Status> {
+        Ok(Response::new(self.0.handle.query(shares).await.map_err(refused)?))
+    }
+
+    async fn set_shares(&self, request: Request<v1::SetSharesRequest>) -> Result<Response<v1::SetSharesReply>, Status> {
+        let mut request = request.into_inner();
+        let user = match std::mem::take(&mut request.user) {
+            user if user.is_empty() => DEFAULT_USER.to_owned(),
+            user => user,
+        };
+        let change = change(request).map_err(malformed)?;
+        match self.0.handle.command(Command::SetShares { user, change }).await.map_err(refused)? {
+            Reply::Set(setting) => Ok(Response::new(setting.into())),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
+    let sweep = &view.core.state().sweeps[waiting.sweep as usize];
+    v1::WaitingSweep {
+        sweep_id: id_bytes(sweep.id),
+        name: sweep.name.clone(),
+        user: sweep.user.clone(),
+        project: sweep.project.clone(),
+        priority: sweep.priority(),
+        waiting: sweep.counts.waiting.into(),
+        backoff: sweep.counts.backoff.into(),
+        running: sweep.counts.running.into(),
+        reason: waiting.why.reason().to_owned(),
+        why: waiting.why.to_string(),
+        starts: waiting.starts.map(|starts| starts.0),
+    }
+}
+
+/// Everybody for whom something was set, and everybody who ever had a sweep.
+fn shares(view: View<'_>) -> v1::ShowSharesReply {
+    let accounts = &view.core.state().accounts;
+    let set = &accounts.shares;
+    let projects = accounts.projects.iter().map(|project| &project.name);
+    let projects: BTreeSet<&String> = set.projects.keys().chain(projects).collect();
+    let users = accounts.users.iter().map(|user| &user.name);
+    let users: BTreeSet<&String> = set.users.keys().chain(users).collect();
+    v1::ShowSharesReply {
+        projects: projects
+            .into_iter()
+            .map(|name| share(name, set.projects.get(name), accounts.project(name).map(|of| &of.week), view.now))
+            .collect(),
+        users: users
+            .into_iter()
+            .map(|name| share(name, set.users.get(name), accounts.user(name).map(|of| &of.week), view.now))
+            .collect(),
+        hosts: set.hosts.iter().map(|(host, slots)| v1::ProtectedSlots { host: host.clone(), slots: *slots }).collect(),
+        lab: Some(lab(set.half_life, set.preempt_after)),
+    }
+}
+
+fn share(name: &str, set: Option<&Entitlement>, week: Option<&Week>, now: Timestamp) -> v1::Share {
+    v1::Share {
+        name: name.to_owned(),
+        entitlement: Some(set.copied().unwrap_or_default().into()),
+        is_set: set.is_some(),
+        running: week.map_or(0, |week| week.running / DEVICE),
+        device_hours: week.map_or(0.0, |week| week.used(now) as f64 / DEVICE_HOUR),
+    }
+}

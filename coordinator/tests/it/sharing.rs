@@ -1,0 +1,104 @@
+//! Shares over a real socket: set, shown, journalled; what waits is said; a trial gives way and goes on.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use sweep_core::command::{Effect, EffectKind, Ending};
+use sweep_core::event::Checkpoint;
+use sweep_proto::convert;
+use sweep_proto::status::reason_of;
+use sweep_proto::v1;
+use sweep_proto::v1::set_shares_request::Change;
+use sweep_proto::v1::sharing_client::SharingClient;
+use tonic::Code;
+
+use crate::world::{Disk, Pretend, SPEC, World, metrics};
+
+async fn set(world: &World, change: Change) -> Result<v1::SetSharesReply, tonic::Status> {
+    let request = v1::SetSharesRequest { user: "root".to_owned(), change: Some(change) };
+    let reply = SharingClient::new(world.channel.clone()).set_shares(request).await;
+    reply.map(tonic::Response::into_inner)
+}
+
+async fn submit(world: &mut World, user: &str, project: &str, most: Option<u32>) -> v1::SubmitReply {
+    let request = v1::SubmitRequest {
+        spec: SPEC.to_owned().into(),
+        run: user.to_owned(),
+        user: user.to_owned(),
+        project: project.to_owned(),
+        max_parallel: most,
+        ..v1::SubmitRequest::default()
+    };
+    world.sweeps.submit(request).await.unwrap().into_inner()
+}
+
+/// Five bytes; returns their name.
+async fn upload(world: &mut World) -> String {
+    let sha256 = format!("{:x}", Sha256::digest(b"state"));
+    let chunk = v1::UploadChunk { sha256: sha256.clone(), bytes: 5, data: b"state".to_vec().into() };
+    world.blobs.upload(tokio_stream::iter([chunk])).await.unwrap();
+    sha256
+}
+
+async fn waits(world: &World) -> Vec<String> {
+    let reply = SharingClient::new(world.channel.clone()).queue(v1::QueueRequest {}).await.unwrap().into_inner();
+    reply.waiting.into_iter().map(|waiting| format!("{} {}: {}", waiting.project, waiting.user, waiting.why)).collect()
+}
+
+#[tokio::test]
+async fn shares_are_set_and_survive_a_restart() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    let change = |share| {
+        let (name, slots) = ("ann".to_owned(), Some(v1::Quota { most: Some(1) }));
+        Change::OfUser(v1::EntitlementChange { name, share: Some(share), slots, device_hours: None })
+    };
+    let reply = set(&world, change(2000)).await.unwrap();
+    assert_eq!(reply.name, "ann");
+    let refused = set(&world, change(2_000_000)).await.unwrap_err();
+    assert_eq!((refused.code(), reason_of(&refused).as_deref()), (Code::InvalidArgument, Some("setting_invalid")));
+    assert_eq!(refused.message(), "share = 2000 is not allowed: use 0 to 1000");
+    submit(&mut world, "ann", "vision", None).await;
+    submit(&mut world, "", "", Some(1)).await;
+    assert_eq!(waits(&world).await.len(), 2);
+    let (_agent, _) = Pretend::hello(&world, 3, &[]).await;
+    let told = waits(&world).await;
+    assert_eq!(told[0], "vision ann: quota of user ann reached: 1 of 1 slots");
+    assert_eq!(told[1], "default local: max_parallel 1 reached");
+    world.stop().await;
+
+    let world = World::start(disk.config()).await;
+    let shares = SharingClient::new(world.channel.clone()).show_shares(v1::ShowSharesRequest {}).await;
+    let shares = shares.unwrap().into_inner();
+    let names = |shares: &[v1::Share]| shares.iter().map(|of| (of.name.clone(), of.running)).collect::<Vec<_>>();
+    assert_eq!(names(&shares.users), [("ann".to_owned(), 1), ("local".to_owned(), 1)]);
+    assert_eq!(names(&shares.projects), [("default".to_owned(), 1), ("vision".to_owned(), 1)]);
+    assert_eq!(shares.users[0].entitlement, Some(v1::Entitlement { share: 2000, slots: Some(1), device_hours: None }));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_trial_gives_way_and_its_agent_is_told_at_once() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    let lab = v1::LabChange { half_life: None, preempt_after: Some(v1::PreemptAfter { after: Some(0) }) };
+    set(&world, Change::OfLab(lab)).await.unwrap();
+    submit(&mut world, "ann", "", None).await;
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    let first = agent.poll(&[], Duration::ZERO, 0).await.leases;
+    submit(&mut world, "bob", "", None).await;
+    assert_eq!(waits(&world).await[0], "default bob: no free slot; it is next");
+    let kind = sweep_core::attempt::CheckpointKind::Last;
+    let checkpoint = Checkpoint { kind, epoch: 1, seq: 1, sha256: upload(&mut world).await, bytes: 5 };
+    let effects = [EffectKind::Metrics(vec![metrics(1, 0.5)]), EffectKind::Checkpoint(checkpoint)];
+    let effects = effects.map(|what| Effect { lease: first[0], what });
+    let reply = agent.report(&effects, &first).await.unwrap();
+    let orders = convert::orders(reply.orders.as_ref()).unwrap();
+    assert_eq!(orders.leases, [first[1]], "its order is withdrawn");
+    let ended = EffectKind::Ended { final_seq: 1, how: Ending::Stopped };
+    let reply = agent.report(&[Effect { lease: first[0], what: ended }], &first[1..]).await.unwrap();
+    let orders = convert::orders(reply.orders.as_ref()).unwrap();
+    assert_eq!((orders.leases.len(), orders.bodies.len()), (2, 1), "the other has the slot");
+    assert!(world.show("small").await.notes.iter().any(|note| note.contains("gives way to small-2")));
+    world.stop().await;
+}

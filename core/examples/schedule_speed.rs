@@ -1,0 +1,118 @@
+//! How long one scheduling decision takes in a large lab, printed step by step:
+//! `cargo run --release -p sweep-core --example schedule_speed`.
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a measurement reads the clock and prints"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sweep_core::event::{AgentFacts, Event};
+use sweep_core::id::{AgentId, SweepId};
+use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::queue::waiting;
+use sweep_core::schedule::{grants, preemptions};
+use sweep_core::state::State;
+use sweep_core::time::{Span, Timestamp};
+
+const SWEEPS: u32 = 200;
+const TRIALS: u32 = 500;
+const USERS: u32 = 50;
+const PROJECTS: u32 = 10;
+
+fn plan(number: u32) -> Arc<Plan> {
+    let values: Vec<_> = (0..TRIALS).map(|value| json!(f64::from(value + 1))).collect();
+    Arc::new(Plan {
+        name: format!("sweep-{number}"),
+        base: json!({ "dataset": format!("d{}", number % 20) }),
+        columns: vec![Column { path: "lr".into(), labels: values.iter().map(ToString::to_string).collect(), values }],
+        cells: (0..TRIALS).collect(),
+        points: TRIALS,
+        seeds: vec![0],
+        order: (0..TRIALS).collect(),
+        baseline: None,
+        limits: Limits { priority: Some(number % 3), ..Limits::default() },
+    })
+}
+
+/// So many hosts with so many devices each, and everything submitted.
+fn lab(hosts: u32, devices: u32, now: Timestamp) -> State {
+    let mut state = State::default();
+    for number in 0..hosts {
+        let facts = AgentFacts {
+            agent: AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
+            host: format!("host-{number}"),
+            incarnation: 1,
+            slots: vec!["gpu".into(); devices as usize],
+            datasets: vec![],
+            data_roots: vec![],
+            any_dataset: true,
+        };
+        state.apply(&Event::AgentJoined(facts), now);
+    }
+    for number in 0..SWEEPS {
+        let (plan, name) = (plan(number), format!("sweep-{number}"));
+        let (user, project) = (format!("u{}", number % USERS), format!("p{}", number % PROJECTS));
+        let sweep = SweepId::derive(&name, "");
+        state.apply(&Event::SweepSubmitted { sweep, name, user, project, plan }, now);
+    }
+    state
+}
+
+fn time<T>(what: &str, rounds: u32, mut work: impl FnMut() -> T) -> T {
+    let mut times: Vec<Duration> = Vec::new();
+    let mut last = None;
+    for _ in 0..rounds {
+        let start = Instant::now();
+        last = Some(work());
+        times.push(start.elapsed());
+    }
+    times.sort();
+    println!("  {what:<58} median {:>9.1?}   worst {:>9.1?}", times[times.len() / 2], times[times.len() - 1]);
+    last.expect("there is a round")
+}
+
+fn measure(hosts: u32, devices: u32) {
+    let mut now = Timestamp(0);
+    let mut state = lab(hosts, devices, now);
+    println!(
+        "{hosts} hosts x {devices} devices, {SWEEPS} sweeps of {TRIALS} trials, {USERS} users, {PROJECTS} projects:"
+    );
+    let all = time("all slots free: the whole plan", 21, || grants(&state, now, |_| true));
+    println!("  {} grants", all.len());
+    let mut running = Vec::new();
+    for grant in all {
+        if let Event::LeaseGranted { lease, .. } = &grant {
+            running.push(*lease);
+        }
+        state.apply(&grant, now);
+    }
+    time("no slot free", 101, || grants(&state, now, |_| true));
+    let mut lease = running.into_iter();
+    let mut each = Vec::new();
+    for _ in 0..500 {
+        now = now + Span::seconds(1);
+        let lease = lease.next().expect("there are enough");
+        let done = Event::TrialCompleted { lease, final_seq: 0, early: false, weights: "w".into(), test: None };
+        let start = Instant::now();
+        state.apply(&done, now);
+        let next = grants(&state, now, |_| true);
+        let given = preemptions(&state, now, |_| true);
+        assert_eq!((next.len(), given.len()), (1, 0));
+        next.iter().for_each(|grant| state.apply(grant, now));
+        each.push(start.elapsed());
+    }
+    each.sort();
+    println!("  {:<58} median {:>9.1?}   worst {:>9.1?}", "one trial ends, the next starts", each[250], each[499]);
+    let told = time("what `sweepctl queue` shows", 21, || waiting(&state, now, |_| true));
+    println!("  {} sweeps wait", told.len());
+}
+
+fn main() {
+    measure(125, 8);
+    measure(1000, 1);
+}

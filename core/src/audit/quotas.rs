@@ -1,0 +1,102 @@
+//! The part of the oracle about limits: nobody is ever granted more slots than a quota or `max_parallel`
+//! allows. It counts for itself, from events only.
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::id::{Lease, SweepId, TrialId};
+use crate::shares::Setting;
+
+/// Who holds how much.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    sweeps: BTreeMap<SweepId, Owner>,
+    trials: BTreeMap<TrialId, SweepId>,
+    live: BTreeMap<TrialId, u32>,
+    projects: BTreeMap<String, Held>,
+    users: BTreeMap<String, Held>,
+}
+
+#[derive(Debug)]
+struct Owner {
+    project: String,
+    user: String,
+    runs: Held,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    now: u32,
+    most: Option<u32>,
+}
+
+impl Held {
+    fn is_over(self) -> bool {
+        self.most.is_some_and(|most| self.now > most)
+    }
+}
+
+/// What was found.
+pub(super) struct Excess {
+    pub(super) sweep: Option<SweepId>,
+    pub(super) rule: &'static str,
+    pub(super) text: String,
+}
+
+impl Quotas {
+    /// Reads the next event; a grant may be one too many.
+    pub(super) fn read(&mut self, event: &Event) -> Option<Excess> {
+        match event {
+            Event::SweepSubmitted { sweep, user, project, plan, .. } => {
+                let runs = Held { now: 0, most: plan.limits.max_parallel };
+                let owner = Owner { project: project.clone(), user: user.clone(), runs };
+                if self.sweeps.insert(*sweep, owner).is_none() {
+                    self.trials.extend(plan.trial_ids(*sweep).into_iter().map(|trial| (trial, *sweep)));
+                }
+            }
+            Event::SharesSet { setting: Setting::Project { name, entitlement }, .. } => {
+                self.projects.entry(name.clone()).or_default().most = entitlement.slots;
+            }
+            Event::SharesSet { setting: Setting::User { name, entitlement }, .. } => {
+                self.users.entry(name.clone()).or_default().most = entitlement.slots;
+            }
+            Event::LeaseGranted { lease, .. } => return self.granted(*lease),
+            Event::TrialCompleted { lease, .. }
+            | Event::AttemptFailed { lease, .. }
+            | Event::LeaseLost { lease, .. } => self.ended(*lease),
+            _ => {}
+        }
+        None
+    }
+
+    fn granted(&mut self, lease: Lease) -> Option<Excess> {
+        let sweep = *self.trials.get(&lease.trial)?;
+        self.live.insert(lease.trial, lease.attempt);
+        let owner = self.sweeps.get_mut(&sweep)?;
+        let project = self.projects.entry(owner.project.clone()).or_default();
+        let user = self.users.entry(owner.user.clone()).or_default();
+        for held in [&mut owner.runs, project, user] {
+            held.now += 1;
+        }
+        let checks = [
+            (owner.runs, "max_parallel_exceeded", format!("sweep {sweep}")),
+            (*project, "quota_exceeded", format!("project {}", owner.project)),
+            (*user, "quota_exceeded", format!("user {}", owner.user)),
+        ];
+        let (held, rule, of) = checks.into_iter().find(|(held, _, _)| held.is_over())?;
+        let most = held.most.unwrap_or_default();
+        Some(Excess { sweep: Some(sweep), rule, text: format!("{lease}: {of} has {} of {most} slots", held.now) })
+    }
+
+    fn ended(&mut self, lease: Lease) {
+        if self.live.get(&lease.trial) != Some(&lease.attempt) {
+            return;
+        }
+        self.live.remove(&lease.trial);
+        let Some(owner) = self.trials.get(&lease.trial).and_then(|sweep| self.sweeps.get_mut(sweep)) else { return };
+        owner.runs.now = owner.runs.now.saturating_sub(1);
+        for held in [self.projects.get_mut(&owner.project), self.users.get_mut(&owner.user)].into_iter().flatten() {
+            held.now = held.now.saturating_sub(1);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What waits, why, and when it may start: for people. Nothing is decided from it; the order and the limits are
+//! those of `schedule`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::id::AgentId;
+use crate::schedule::{Closed, Tree};
+use crate::shares::DEVICE;
+use crate::state::State;
+use crate::state::agent::Agent;
+use crate::state::sweep::Sweep;
+use crate::state::trial::Leased;
+use crate::time::{Span, Timestamp};
+
+/// A sweep that has something to start and cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Position of the sweep in the state.
+    pub sweep: u32,
+    /// Why not now.
+    pub why: Why,
+    /// When its next trial may start, by how long trials took so far; nothing where that cannot be said.
+    pub starts: Option<Timestamp>,
+}
+
+/// Why a sweep waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Every slot that could run it is taken.
+    NoFreeSlot {
+        /// Sweeps that come before it.
+        before: u32,
+    },
+    /// As many of its trials run as it allows.
+    MaxParallel(u32),
+    /// A quota of slots is reached.
+    Slots {
+        /// `user ann` or `project vision`.
+        of: String,
+        /// Slots in use.
+        used: u64,
+        /// Slots there may be.
+        most: u32,
+    },
+    /// A quota of device-hours is used up.
+    Hours {
+        /// `user ann` or `project vision`.
+        of: String,
+        /// Device-hours in any seven days.
+        most: u32,
+    },
+    /// Its trials have failed and wait for the next try.
+    Backoff,
+    /// No host ever called.
+    NoHost,
+    /// No host has the data set.
+    NoData(String),
+    /// Hosts have the data set, but another copy than the one that the sweep trains on.
+    OtherCopy(String),
+    /// The hosts that have the data set do not answer.
+    Unreachable(String),
+}
+
+impl Why {
+    /// The stable word for scripts.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoFreeSlot { .. } => "no_free_slot",
+            Self::MaxParallel(_) => "max_parallel",
+            Self::Slots { .. } => "quota_slots",
+            Self::Hours { .. } => "quota_hours",
+            Self::Backoff => "backoff",
+            Self::NoHost => "no_host",
+            Self::NoData(_) => "no_data",
+            Self::OtherCopy(_) => "other_copy",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFreeSlot { before: 0 } => write!(out, "no free slot; it is next"),
+            Self::NoFreeSlot { before: 1 } => write!(out, "no free slot; 1 sweep comes before"),
+            Self::NoFreeSlot { before } => write!(out, "no free slot; {before} sweeps come before"),
+            Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
+            Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
+            Self::Hours { of, most } => write!(out, "quota of {of} used up: {most} device-hours in 7 days"),
+            Self::Backoff => write!(out, "waits for another try after a failure"),
+            Self::NoHost => write!(out, "no host has called yet"),
+            Self::NoData(dataset) => write!(out, "no host has the data set {dataset}"),
+            Self::OtherCopy(dataset) => {
+                write!(out, "no host has the copy of the data set {dataset} that the sweep trains on")
+            }
+            Self::Unreachable(dataset) => write!(out, "the hosts with the data set {dataset} do not answer"),
+        }
+    }
+}
+
+/// Every sweep that waits, those that could start first, in the order in which they will.
+pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
+    let mut view = View { state, now, releases: releases(state, now, &is_reachable) };
+    let mut found = Vec::new();
+    let mut before = 0;
+    let ready: Vec<u32> = Tree::new(state, now).all().collect();
+    for number in ready.iter().copied() {
+        let (why, starts) = match nowhere(state, &state.sweeps[number as usize], &is_reachable) {
+            Some(why) => (why, None),
+            None => {
+                before += 1;
+                (Why::NoFreeSlot { before: before - 1 }, view.take(number))
+            }
+        };
+        found.push(Waiting { sweep: number, why, starts });
+    }
+    let listed: std::collections::BTreeSet<u32> = ready.into_iter().collect();
+    let others = (0u32..).zip(&state.sweeps).filter(|(number, _)| !listed.contains(number));
+    for (number, sweep) in others.filter(|(_, sweep)| sweep.counts.waiting + sweep.counts.backoff > 0) {
+        let (why, starts) = view.held_up(number, sweep);
+        found.push(Waiting { sweep: number, why, starts });
+    }
+    found
+}
+
+/// Why no host could ever run the next trials of a sweep, as things are.
+fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool) -> Option<Why> {
+    if state.agents.is_empty() {
+        return Some(Why::NoHost);
+    }
+    let mut why = None;
+    for (dataset, bound) in open(sweep) {
+        let has = |agent: &Agent| agent.can_use(dataset, bound);
+        if state.agents.iter().any(|(id, agent)| has(agent) && is_reachable(*id)) {
+            return None;
+        }
+        let name = dataset.to_owned();
+        why.get_or_insert_with(|| match () {
+            () if state.agents.values().any(has) => Why::Unreachable(name),
+            () if state.agents.values().any(|agent| agent.can_use(dataset, None)) => Why::OtherCopy(name),
+            () => Why::NoData(name),
+        });
+    }
+    why
+}
+
+/// Data sets of waiting trials, with the copy that is decided.
+fn open(sweep: &Sweep) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
+    let open = groups.filter(|((waiting, _), _)| !waiting.is_empty());
+    open.map(|((_, dataset), bound)| (dataset.as_str(), bound.as_deref()))
+}
+
+/// A slot that will be free.
+struct Release {
+    at: Timestamp,
+    agent: AgentId,
+    sweep: u32,
+    taken: bool,
+}
+
+/// When slots of reachable agents will be free, soonest first, as far as that can be said.
+fn releases(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Release> {
+    let mut typical: BTreeMap<u32, Option<Span>> = BTreeMap::new();
+    let mut releases = Vec::new();
+    for (agent, known) in state.agents.iter().filter(|(id, _)| is_reachable(**id)) {
+        for lease in known.slots.iter().flatten() {
+            let Some((at, leased)) = state.leased(*lease) else { continue };
+            let length = *typical.entry(at.sweep).or_insert_with(|| state.sweeps[at.sweep as usize].trial_length());
+            let before = state.trial(at).progress.as_ref().map_or(0, |progress| progress.spent);
+            if let Some(end) = end(leased, length, before, now) {
+                releases.push(Release { at: end, agent: *agent, sweep: at.sweep, taken: false });
+            }
+        }
+    }
+    releases.sort_by_key(|release| (release.at, release.agent));
+    releases
+}
+
+fn end(leased: &Leased, length: Option<Span>, before: i64, now: Timestamp) -> Option<Timestamp> {
+    if !leased.is_wanted() {
+        return Some(now);
+    }
+    let left = Span((length?.0 - before).max(0));
+    Some((leased.since + left).max(now))
+}
+
+struct View<'a> {
+    state: &'a State,
+    now: Timestamp,
+    releases: Vec<Release>,
+}
+
+impl View<'_> {
+    /// The soonest slot for a sweep that nobody before it takes.
+    fn take(&mut self, number: u32) -> Option<Timestamp> {
+        let sweep = &self.state.sweeps[number as usize];
+        let agents = &self.state.agents;
+        let fits = |agent: &AgentId| open(sweep).any(|(dataset, bound)| agents[agent].can_use(dataset, bound));
+        let release = self.releases.iter_mut().find(|release| !release.taken && fits(&release.agent))?;
+        release.taken = true;
+        Some(release.at)
+    }
+
+    /// Of a sweep that has reached a limit, or has nothing ready.
+    fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Timestamp>) {
+        let accounts = &self.state.accounts;
+        if sweep.counts.waiting == 0 {
+            let retries = self.state.retries().filter(|(_, at)| at.sweep == number);
+            return (Why::Backoff, retries.map(|(until, _)| until).min());
+        }
+        if let Some(most) = sweep.plan.limits.max_parallel.filter(|most| sweep.counts.running >= *most) {
+            return (Why::MaxParallel(most), self.soonest(|other| other == number));
+        }
+        let member = &accounts.members[sweep.member as usize];
+        let (project, user) = (&accounts.projects[member.project as usize], &accounts.users[member.user as usize]);
+        let of_project = |other: u32| self.state.sweeps[other as usize].project == project.name;
+        let of_user = |other: u32| self.state.sweeps[other as usize].user == user.name;
+        let text = |kind: &str, name: &str| format!("{kind} {name}");
+        let (closed, week, of) = match Closed::of(&project.entitlement, &project.week, self.now) {
+            Some(closed) => (Some(closed), &project.week, text("project", &project.name)),
+            None => (Closed::of(&user.entitlement, &user.week, self.now), &user.week, text("user", &user.name)),
+        };
+        match closed {
+            Some(Closed::Slots(most)) => {
+                let soonest = match of.starts_with("project") {
+                    true => self.soonest(of_project),
+                    false => self.soonest(of_user),
+                };
+                (Why::Slots { of, used: week.running / DEVICE, most }, soonest)
+            }
+            Some(Closed::Hours(most)) => {
+                let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
+                (Why::Hours { of, most }, week.below(self.now, limit))
+            }
+            None => (Why::NoFreeSlot { before: 0 }, None),
+        }
+    }
+
+    fn soonest(&self, of: impl Fn(u32) -> bool) -> Option<Timestamp> {
+        self.releases.iter().find(|release| of(release.sweep)).map(|release| release.at)
+    }
+}

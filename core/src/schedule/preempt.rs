@@ -1,0 +1,152 @@
+//! Which trial gives way to whom: only right after its checkpoint was kept, so that next to no work is lost; only
+//! after its attempt has run for a while; and only if its owner is clearly above the one who waits
+//! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
+//! gives way: what is freed must not come back to where it was.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+use crate::id::{AgentId, Lease};
+use crate::shares::DEVICE;
+use crate::state::agent::Agent;
+use crate::state::{State, TrialRef};
+use crate::time::{Span, Timestamp};
+
+use super::load::Load;
+use super::tree::Tree;
+
+/// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
+const FRESH: Span = Span::seconds(10);
+
+/// Every trial that has to give way now.
+pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
+    let Some(after) = state.accounts.shares.preempt_after else { return Vec::new() };
+    let mut victims: BTreeMap<u32, Vec<Victim<'_>>> = BTreeMap::new();
+    for at in state.fresh(Timestamp(now.0.saturating_sub(FRESH.0))) {
+        if let Some(victim) = Victim::new(state, at, now, after).filter(|victim| is_reachable(victim.id)) {
+            victims.entry(state.sweep_of(at).member).or_default().push(victim);
+        }
+    }
+    if victims.is_empty() || state.ready().next().is_none() {
+        return Vec::new();
+    }
+    let (projects, members) = (BTreeMap::new(), BTreeMap::new());
+    let mut plan = Plan { state, now, tree: Tree::new(state, now), projects, members };
+    for known in victims.values_mut() {
+        // The one that goes first stands last.
+        known.sort_by_key(|victim| Reverse(victim.rank));
+    }
+    plan.promise();
+    let mut events = Vec::new();
+    while let Some(member) = victims.keys().copied().max_by_key(|member| plan.standing(*member)) {
+        let Some(victim) = victims.get_mut(&member).and_then(Vec::pop) else {
+            victims.remove(&member);
+            continue;
+        };
+        if let Some(sweep) = plan.taker(member, &victim) {
+            plan.tree.start(sweep);
+            plan.shift(state.sweeps[sweep as usize].member, true);
+            plan.leave(member);
+            events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
+        }
+    }
+    events
+}
+
+/// A trial that may give way.
+struct Victim<'a> {
+    lease: Lease,
+    id: AgentId,
+    agent: &'a Agent,
+    /// Who goes first: lowest priority, then the newest checkpoint, then the youngest attempt.
+    rank: (u32, Reverse<Timestamp>, Reverse<Timestamp>, TrialRef),
+}
+
+impl<'a> Victim<'a> {
+    fn new(state: &'a State, at: TrialRef, now: Timestamp, after: Span) -> Option<Self> {
+        let (trial, sweep) = (state.trial(at), state.sweep_of(at));
+        let leased = trial.leased().filter(|leased| leased.is_wanted() && now - leased.since >= after)?;
+        let agent = state.agents.get(&leased.agent)?;
+        let protected = state.accounts.shares.hosts.get(&agent.facts.host).copied().unwrap_or_default();
+        // One that has trained its last epoch is as good as gone.
+        let epochs = sweep.plan.epochs(at.index);
+        if leased.slot < protected || (epochs > 0 && trial.resume_epoch() >= epochs) {
+            return None;
+        }
+        let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
+        let rank = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
+        Some(Self { lease, id: leased.agent, agent, rank })
+    }
+}
+
+struct Plan<'a> {
+    state: &'a State,
+    now: Timestamp,
+    tree: Tree<'a>,
+    projects: BTreeMap<u32, Load>,
+    members: BTreeMap<u32, Load>,
+}
+
+impl<'a> Plan<'a> {
+    /// Slots that are being freed already count for those that they were freed for.
+    fn promise(&mut self) {
+        let state = self.state;
+        for at in state.leaving() {
+            self.leave(state.sweep_of(at).member);
+            let taker = state.trial(at).leased().and_then(|leased| leased.yields_to);
+            if let Some(sweep) = taker.and_then(|taker| state.number(taker)) {
+                self.tree.start(sweep);
+                self.shift(state.sweeps[sweep as usize].member, true);
+            }
+        }
+    }
+
+    /// The sweep that would get the slot of a victim, if the victim has to give way to it.
+    fn taker(&mut self, member: u32, victim: &Victim<'a>) -> Option<u32> {
+        let state = self.state;
+        let sweep = self.tree.find(|number| {
+            let sweep = &state.sweeps[number as usize];
+            let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
+            let mut open = groups.filter(|((waiting, _), _)| !waiting.is_empty());
+            open.any(|((_, dataset), bound)| victim.agent.can_use(dataset, bound.as_deref()))
+        })?;
+        let taker = state.sweeps[sweep as usize].member;
+        let project = |member: u32| state.accounts.members[member as usize].project;
+        let (from, to) = (project(member), project(taker));
+        let gives_way = match from == to {
+            true => self.member(member).gives_way_to(self.member(taker)),
+            false => self.project(from).gives_way_to(self.project(to)),
+        };
+        (gives_way && member != taker).then_some(sweep)
+    }
+
+    /// How far above others a member is.
+    fn standing(&mut self, member: u32) -> impl Ord + use<> {
+        let project = self.state.accounts.members[member as usize].project;
+        (self.project(project).level(), self.member(member).level(), Reverse(member))
+    }
+
+    fn leave(&mut self, member: u32) {
+        self.tree.leave(member);
+        self.shift(member, false);
+    }
+
+    fn shift(&mut self, member: u32, starts: bool) {
+        let by = if starts { DEVICE as i64 } else { -(DEVICE as i64) };
+        let project = self.state.accounts.members[member as usize].project;
+        let (of_member, of_project) = (self.member(member).shifted(by), self.project(project).shifted(by));
+        self.members.insert(member, of_member);
+        self.projects.insert(project, of_project);
+    }
+
+    fn member(&mut self, member: u32) -> Load {
+        let (state, now) = (self.state, self.now);
+        *self.members.entry(member).or_insert_with(|| Load::of_member(state, now, member))
+    }
+
+    fn project(&mut self, project: u32) -> Load {
+        let (state, now) = (self.state, self.now);
+        *self.projects.entry(project).or_insert_with(|| Load::of_project(state, now, project))
+    }
+}

@@ -1,0 +1,184 @@
+//! Who is next: the project that has least for its share, in it the user that has least for its share, of that user's
+//! sweeps the one with the highest priority, then the fewest running trials, then the oldest. Who has reached a quota is
+//! passed over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::shares::{DEVICE, Entitlement};
+use crate::state::State;
+use crate::state::accounts::Rank;
+use crate::state::usage::Week;
+use crate::time::Timestamp;
+
+use super::load::{Level, Load};
+
+/// The owners with a sweep that could start a trial, in order; changes as a plan is made.
+pub(crate) struct Tree<'a> {
+    state: &'a State,
+    now: Timestamp,
+    /// By level; only those with members.
+    order: BTreeSet<(Level, u32)>,
+    projects: BTreeMap<u32, Node>,
+    members: BTreeMap<u32, Leaf>,
+    /// Slots (in thousandths) that users may still take.
+    users: BTreeMap<u32, u64>,
+    /// By sweep: trials that start in this plan.
+    starts: BTreeMap<u32, u32>,
+}
+
+struct Node {
+    load: Load,
+    /// Slots (in thousandths) that it may still take.
+    left: u64,
+    order: BTreeSet<(Level, u32)>,
+}
+
+struct Leaf {
+    load: Load,
+    sweeps: BTreeSet<Rank>,
+}
+
+/// A quota that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// So many slots at once.
+    Slots(u32),
+    /// So many device-hours in seven days.
+    Hours(u32),
+}
+
+impl Closed {
+    /// A device-hour, in the unit of use.
+    pub(crate) const DEVICE_HOUR: u64 = 3_600_000_000 * DEVICE;
+
+    /// The quota that keeps an account from another slot.
+    pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp) -> Option<Self> {
+        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < DEVICE);
+        let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
+        slots.map(Self::Slots).or_else(|| entitlement.device_hours.filter(over).map(Self::Hours))
+    }
+}
+
+fn left(slots: Option<u32>, week: &Week) -> u64 {
+    slots.map_or(u64::MAX, |slots| (u64::from(slots) * DEVICE).saturating_sub(week.running))
+}
+
+impl<'a> Tree<'a> {
+    pub(crate) fn new(state: &'a State, now: Timestamp) -> Self {
+        let (order, projects, members) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let (users, starts) = (BTreeMap::new(), BTreeMap::new());
+        let mut tree = Self { state, now, order, projects, members, users, starts };
+        for number in state.accounts.open() {
+            tree.add(number);
+        }
+        tree.order = tree.projects.iter().map(|(number, node)| (node.load.level(), *number)).collect();
+        tree
+    }
+
+    fn add(&mut self, number: u32) {
+        let accounts = &self.state.accounts;
+        let member = &accounts.members[number as usize];
+        let project = &accounts.projects[member.project as usize];
+        let user = &accounts.users[member.user as usize];
+        let closed = Closed::of(&project.entitlement, &project.week, self.now)
+            .or_else(|| Closed::of(&user.entitlement, &user.week, self.now));
+        if closed.is_some() {
+            return;
+        }
+        let load = Load::of_member(self.state, self.now, number);
+        self.members.insert(number, Leaf { load, sweeps: member.ready.clone() });
+        self.users.entry(member.user).or_insert_with(|| left(user.entitlement.slots, &user.week));
+        let (state, now) = (self.state, self.now);
+        let node = self.projects.entry(member.project).or_insert_with(|| {
+            let load = Load::of_project(state, now, member.project);
+            Node { load, left: left(project.entitlement.slots, &project.week), order: BTreeSet::new() }
+        });
+        node.order.insert((load.level(), number));
+    }
+
+    /// The first sweep for which `fits` finds something. Who is passed over is left out from now on.
+    pub(crate) fn first<T>(&mut self, mut fits: impl FnMut(u32) -> Option<T>) -> Option<(u32, T)> {
+        loop {
+            let (level, project) = *self.order.first()?;
+            let node = self.projects.get_mut(&project)?;
+            let first = node.order.first().copied().filter(|_| node.left >= DEVICE);
+            let Some((of_member, member)) = first else {
+                self.order.remove(&(level, project));
+                continue;
+            };
+            let leaf = self.members.get_mut(&member)?;
+            let user = self.state.accounts.members[member as usize].user;
+            let rank = leaf.sweeps.first().copied().filter(|_| self.users[&user] >= DEVICE);
+            let Some(rank) = rank else {
+                node.order.remove(&(of_member, member));
+                continue;
+            };
+            match fits(rank.2) {
+                Some(found) => return Some((rank.2, found)),
+                None => leaf.sweeps.remove(&rank),
+            };
+        }
+    }
+
+    /// The first sweep for which `fits`; nobody is left out.
+    pub(crate) fn find(&self, fits: impl Fn(u32) -> bool) -> Option<u32> {
+        let projects = self.order.iter().map(|(_, project)| &self.projects[project]);
+        let members =
+            projects.filter(|node| node.left >= DEVICE).flat_map(|node| &node.order).map(|(_, member)| *member);
+        let user = |member: &u32| self.state.accounts.members[*member as usize].user;
+        let open = members.filter(|member| self.users[&user(member)] >= DEVICE);
+        open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2).find(|sweep| fits(*sweep))
+    }
+
+    /// Every sweep that could start a trial if there were a place, in order as things are now.
+    pub(crate) fn all(&self) -> impl Iterator<Item = u32> + '_ {
+        let members = self.order.iter().flat_map(|(_, project)| &self.projects[project].order);
+        members.flat_map(|(_, member)| &self.members[member].sweeps).map(|rank| rank.2)
+    }
+
+    /// A trial of this sweep takes a slot.
+    pub(crate) fn start(&mut self, number: u32) {
+        let sweep = &self.state.sweeps[number as usize];
+        let starts = self.starts.entry(number).or_default();
+        let (_, running, _) = sweep.rank(number);
+        let before = (sweep.rank(number).0, running + *starts, number);
+        *starts += 1;
+        let goes_on = *starts < sweep.counts.waiting
+            && sweep.plan.limits.max_parallel.is_none_or(|most| running + *starts < most);
+        let after = goes_on.then_some((before.0, running + *starts, number));
+        if let Some(leaf) = self.members.get_mut(&sweep.member)
+            && leaf.sweeps.remove(&before)
+        {
+            leaf.sweeps.extend(after);
+        }
+        let member = &self.state.accounts.members[sweep.member as usize];
+        if let Some(left) = self.users.get_mut(&member.user) {
+            *left = left.saturating_sub(DEVICE);
+        }
+        if let Some(node) = self.projects.get_mut(&member.project) {
+            node.left = node.left.saturating_sub(DEVICE);
+        }
+        self.shift(sweep.member, DEVICE as i64);
+    }
+
+    /// A trial of this member leaves its slot.
+    pub(super) fn leave(&mut self, member: u32) {
+        self.shift(member, -(DEVICE as i64));
+    }
+
+    fn shift(&mut self, member: u32, by: i64) {
+        let project = self.state.accounts.members[member as usize].project;
+        let Some(node) = self.projects.get_mut(&project) else { return };
+        let before = node.load.level();
+        node.load = node.load.shifted(by);
+        if self.order.remove(&(before, project)) {
+            self.order.insert((node.load.level(), project));
+        }
+        let Some(leaf) = self.members.get_mut(&member) else { return };
+        let before = leaf.load.level();
+        leaf.load = leaf.load.shifted(by);
+        if node.order.remove(&(before, member)) {
+            node.order.insert((leaf.load.level(), member));
+        }
+    }
+}

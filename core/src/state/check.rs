@@ -1,0 +1,90 @@
+//! The indexes of the state against a recount, for tests.
+
+use std::collections::BTreeSet;
+
+use crate::id::Lease;
+use crate::shares::DEVICE;
+
+use super::agent::Agent;
+use super::sweep::{Counts, Sweep};
+use super::trial::Phase;
+use super::{State, TrialRef};
+
+impl State {
+    /// Recomputes every index and count: `Err` names the first that is wrong.
+    ///
+    /// # Errors
+    /// The name of the index that differs from a recount.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let mut other = Self::default();
+        let mut ready = BTreeSet::new();
+        let mut running = vec![0; self.accounts.members.len()];
+        for (number, sweep) in (0u32..).zip(&self.sweeps) {
+            if sweep.count_waiting() != sweep.waiting {
+                return Err("waiting");
+            }
+            let counts = self.count(number, sweep, &mut other)?;
+            if counts != sweep.counts {
+                return Err("counts");
+            }
+            running[sweep.member as usize] += u64::from(counts.running) * DEVICE;
+            if sweep.may_start() {
+                ready.insert((sweep.member, sweep.rank(number)));
+            }
+        }
+        let members = (0u32..).zip(&self.accounts.members);
+        let known: BTreeSet<_> =
+            members.flat_map(|(number, member)| member.ready.iter().map(move |rank| (number, *rank))).collect();
+        if ready != known {
+            return Err("ready");
+        }
+        for (right, name) in [
+            (other.backoff == self.backoff, "backoff"),
+            (other.fresh == self.fresh, "fresh"),
+            (other.leaving == self.leaving, "leaving"),
+        ] {
+            if !right {
+                return Err(name);
+            }
+        }
+        let used = |agent: &Agent| agent.slots.iter().flatten().count() as u32;
+        if self.agents.values().any(|agent| agent.free + used(agent) != agent.slots.len() as u32) {
+            return Err("free");
+        }
+        let leases = self.sweeps.iter().map(|sweep| sweep.counts.running).sum::<u32>();
+        if self.agents.values().map(used).sum::<u32>() != leases {
+            return Err("leases");
+        }
+        self.accounts.check(&running)
+    }
+
+    fn count(&self, number: u32, sweep: &Sweep, other: &mut Self) -> Result<Counts, &'static str> {
+        let mut counts = Counts::default();
+        for (index, trial) in (0u32..).zip(&sweep.trials) {
+            let at = TrialRef { sweep: number, index };
+            match &trial.phase {
+                Phase::Waiting => counts.waiting += 1,
+                Phase::Leased(leased) => {
+                    counts.running += 1;
+                    let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt };
+                    let slots = self.agents.get(&leased.agent).map(|agent| &agent.slots);
+                    if slots.and_then(|slots| slots.get(leased.slot as usize)) != Some(&Some(lease)) {
+                        return Err("slots");
+                    }
+                    other.fresh.extend(leased.kept.map(|kept| (kept, at)));
+                    if leased.yields_to.is_some() {
+                        other.leaving.insert(at);
+                    }
+                }
+                Phase::Backoff { until } => {
+                    counts.backoff += 1;
+                    other.backoff.insert((*until, at));
+                }
+                Phase::Completed { .. } => counts.completed += 1,
+                Phase::Failed => counts.failed += 1,
+                Phase::Cancelled => counts.cancelled += 1,
+            }
+        }
+        Ok(counts)
+    }
+}

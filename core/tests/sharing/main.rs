@@ -1,0 +1,11 @@
+//! Sharing: who is next, who gives way, and what a quota does. Against brute force on small cases, in
+//! random histories, and in simulated time.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod fairness;
+mod giving_way;
+mod lab;
+mod quotas;
+mod simulation;
+mod waiting;

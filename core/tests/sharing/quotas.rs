@@ -1,0 +1,111 @@
+//! Quotas: never exceeded by a grant, and nothing else is held up by them.
+
+use proptest::prelude::*;
+use sweep_core::command::{Command, Reply};
+use sweep_core::plan::Limits;
+use sweep_core::shares::{Change, Patch};
+use sweep_core::time::Span;
+
+use crate::lab::Lab;
+
+fn slots(slots: u32) -> Patch {
+    Patch { slots: Some(Some(slots)), ..Patch::default() }
+}
+
+#[test]
+fn slots_at_once_hold_for_a_user_and_for_a_project() {
+    let mut lab = Lab::new(&[9]);
+    lab.set(Change::User("ann".into(), slots(2)));
+    lab.set(Change::Project("vision".into(), slots(3)));
+    lab.submit(("vision", "ann"), 9, Limits::default());
+    lab.submit(("text", "ann"), 9, Limits::default());
+    assert_eq!(lab.slots("ann"), 2, "over all projects");
+    lab.submit(("vision", "bob"), 9, Limits::default());
+    assert_eq!(lab.slots("bob"), 1 + u32::from(lab.by_member()[&("vision".into(), "ann".into())] == 1));
+    lab.submit(("text", "cy"), 9, Limits::default());
+    assert_eq!(lab.held().len(), 9, "others get the rest");
+    // A quota that is lowered takes nothing away, one that is lifted gives at once.
+    lab.set(Change::User("cy".into(), slots(0)));
+    assert_eq!(lab.held().len(), 9);
+    lab.check();
+}
+
+#[test]
+fn device_hours_of_a_week_come_back() {
+    let mut lab = Lab::new(&[2]);
+    lab.set(Change::User("ann".into(), Patch { device_hours: Some(Some(10)), ..Patch::default() }));
+    lab.submit(("p", "ann"), 99, Limits::default());
+    let finish = |lab: &mut Lab| lab.leases(1).into_iter().for_each(|lease| lab.done(1, lease));
+    let mut hours = 0;
+    while lab.slots("ann") > 0 {
+        lab.pass(Span::hours(1));
+        finish(&mut lab);
+        hours += 1;
+    }
+    assert_eq!(hours, 5, "two devices use ten hours in five");
+    lab.submit(("p", "bob"), 1, Limits::default());
+    assert_eq!(lab.slots("bob"), 1);
+    lab.pass(Span::hours(24 * 7 - 6));
+    assert_eq!(lab.slots("ann"), 0);
+    lab.pass(Span::hours(1));
+    assert_eq!(lab.slots("ann"), 1);
+    lab.check();
+}
+
+#[test]
+fn a_setting_that_cannot_be_changes_nothing_and_the_same_again_is_not_written_down() {
+    let mut lab = Lab::new(&[1]);
+    let before = lab.journal.len();
+    let patch = Patch { share: Some(u32::MAX), ..Patch::default() };
+    let reply = lab.ask(Command::SetShares { user: "root".into(), change: Change::User("ann".into(), patch) });
+    let Reply::Rejected(reject) = reply else { panic!("{reply:?}") };
+    assert_eq!(reject.reason(), "setting_invalid");
+    assert!(reject.to_string().ends_with("is not allowed: use 0 to 1000"), "{reject}");
+    assert_eq!(lab.journal.len(), before);
+    lab.set(Change::User("ann".into(), slots(3)));
+    lab.set(Change::User("ann".into(), slots(3)));
+    assert_eq!(lab.journal.len(), before + 1);
+    lab.check();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// After anything that happens: no quota is exceeded, and a free slot means that nobody may take it.
+    #[test]
+    fn nothing_waits_for_nothing(
+        steps in prop::collection::vec((0u32..6, 0usize..3, 0usize..2, 1u32..5), 1..40),
+        sizes in prop::collection::vec(0usize..4, 1..4),
+    ) {
+        let mut lab = Lab::new(&sizes);
+        lab.preempt_after(Some(Span(0)));
+        for (what, user, project, number) in steps {
+            let (user, project) = (["ann", "bob", "cy"][user], ["p", "q"][project]);
+            let most = (number < 3).then_some(number);
+            match what {
+                0 => drop(lab.submit((project, user), number, Limits { max_parallel: most, ..Limits::default() })),
+                1 => lab.set(Change::User(user.into(), Patch { slots: Some(most), ..Patch::default() })),
+                2 => lab.set(Change::Project(project.into(), Patch { slots: Some(most), ..Patch::default() })),
+                3 => lab.held().into_iter().take(1).for_each(|(agent, lease)| lab.done(agent, lease)),
+                4 => lab.held().into_iter().skip(1).take(2).for_each(|(agent, lease)| lab.checkpoint(agent, lease)),
+                _ => drop(lab.leave()),
+            }
+            lab.pass(Span::seconds(1));
+            let state = lab.core.state();
+            let free = state.agents.values().map(|agent| agent.free).sum::<u32>();
+            let reached = |most: Option<u32>, running: u64| most.is_some_and(|most| running >= u64::from(most) * 1000);
+            for sweep in state.sweeps.iter().filter(|sweep| free > 0 && sweep.counts.waiting > 0) {
+                let (project, user) =
+                    (state.accounts.project(&sweep.project).unwrap(), state.accounts.user(&sweep.user).unwrap());
+                let limits = &sweep.plan.limits;
+                prop_assert!(
+                    reached(limits.max_parallel, u64::from(sweep.counts.running) * 1000)
+                        || reached(project.entitlement.slots, project.week.running)
+                        || reached(user.entitlement.slots, user.week.running),
+                    "{} waits for nothing", sweep.name
+                );
+            }
+        }
+        lab.check();
+    }
+}

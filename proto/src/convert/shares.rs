@@ -1,0 +1,56 @@
+//! Shares and quotas.
+
+use sweep_core::shares::{Change, Entitlement, Patch, Setting};
+use sweep_core::time::Span;
+
+use super::ConvertError;
+use crate::v1;
+
+impl From<Entitlement> for v1::Entitlement {
+    fn from(entitlement: Entitlement) -> Self {
+        let Entitlement { share, slots, device_hours } = entitlement;
+        Self { share, slots, device_hours }
+    }
+}
+
+impl From<Setting> for v1::SetSharesReply {
+    fn from(setting: Setting) -> Self {
+        use v1::set_shares_reply::Setting as To;
+        let (name, setting) = match setting {
+            Setting::Project { name, entitlement } => (name, To::OfProject(entitlement.into())),
+            Setting::User { name, entitlement } => (name, To::OfUser(entitlement.into())),
+            Setting::Host { name, protected } => {
+                (name.clone(), To::OfHost(v1::ProtectedSlots { host: name, slots: protected }))
+            }
+            Setting::Lab { half_life, preempt_after } => (String::new(), To::OfLab(lab(half_life, preempt_after))),
+        };
+        Self { name, setting: Some(setting) }
+    }
+}
+
+/// The settings of the whole lab.
+pub fn lab(half_life: Span, preempt_after: Option<Span>) -> v1::LabSetting {
+    v1::LabSetting { half_life: half_life.0, preempt_after: preempt_after.map(|after| after.0) }
+}
+
+/// The wish in a request.
+///
+/// # Errors
+/// When there is none.
+pub fn change(request: v1::SetSharesRequest) -> Result<Change, ConvertError> {
+    use v1::set_shares_request::Change as From;
+    match request.change.ok_or_else(|| ConvertError::missing("change"))? {
+        From::OfProject(change) => Ok(Change::Project(change.name.clone(), patch(change))),
+        From::OfUser(change) => Ok(Change::User(change.name.clone(), patch(change))),
+        From::OfHost(v1::ProtectedSlots { host, slots }) => Ok(Change::Host(host, slots)),
+        From::OfLab(change) => Ok(Change::Lab {
+            half_life: change.half_life.map(Span),
+            preempt_after: change.preempt_after.map(|after| after.after.map(Span)),
+        }),
+    }
+}
+
+fn patch(change: v1::EntitlementChange) -> Patch {
+    let most = |quota: v1::Quota| quota.most;
+    Patch { share: change.share, slots: change.slots.map(most), device_hours: change.device_hours.map(most) }
+}

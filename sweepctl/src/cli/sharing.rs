@@ -1,0 +1,154 @@
+//! The arguments of `queue` and `admin`.
+
+use clap::{Args, Subcommand};
+
+use super::Shape;
+
+/// Arguments of `queue`.
+#[derive(Debug, Args)]
+pub(crate) struct Queue {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// What the people who run the machines can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Who gets how much of the machines
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
+    )]
+    Shares(Shares),
+}
+
+/// What can be done with shares.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Shares {
+    /// Show shares, quotas, and what was used
+    #[command(after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares show --json")]
+    Show(SharesShow),
+    /// Set the share or the quotas of a project or a user, slots of a host that nobody has to give up, or what
+    /// holds for the whole lab
+    #[command(after_help = "What is not given stays as it is. Nothing that runs is stopped by a quota.\n\n\
+            Examples:\n  sweepctl admin shares set --project vision --share 2\n  \
+            sweepctl admin shares set --user ann --slots 8 --device-hours 200\n  \
+            sweepctl admin shares set --user ann --slots none\n  \
+            sweepctl admin shares set --host gpu-7 --protected 2\n  \
+            sweepctl admin shares set --half-life 7d --preempt-after 30m")]
+    Set(SharesSet),
+}
+
+/// Arguments of `admin shares show`.
+#[derive(Debug, Args)]
+pub(crate) struct SharesShow {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `admin shares set`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("values").multiple(true).required(true)
+    .args(["share", "slots", "device_hours", "protected", "half_life", "preempt_after"]))]
+pub(crate) struct SharesSet {
+    /// Of this project
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "host"])]
+    pub(crate) project: Option<String>,
+    /// Of this user, in all projects
+    #[arg(long, value_name = "NAME", conflicts_with = "host")]
+    pub(crate) user: Option<String>,
+    /// Of this host
+    #[arg(long, value_name = "NAME", requires = "protected")]
+    pub(crate) host: Option<String>,
+    /// Its weight among others, 0 to 1000, e.g. 2 or 0.5; 0 gets only what nobody else can use [default: 1]
+    #[arg(long, value_name = "WEIGHT", value_parser = share, conflicts_with = "host")]
+    pub(crate) share: Option<u32>,
+    /// Most slots at once, or `none` [default: none]
+    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host")]
+    pub(crate) slots: Option<Quota>,
+    /// Most device-hours in any seven days, or `none` [default: none]
+    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host")]
+    pub(crate) device_hours: Option<Quota>,
+    /// Trials on so many of the host's first slots never have to give way [default: 0]
+    #[arg(long, value_name = "N", requires = "host")]
+    pub(crate) protected: Option<u32>,
+    /// After so long, use counts half, e.g. `24h`, `7d` [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["project", "user", "host"])]
+    pub(crate) half_life: Option<i64>,
+    /// An attempt runs at least so long before it may have to give way, or `never` [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = after, conflicts_with_all = ["project", "user", "host"])]
+    pub(crate) preempt_after: Option<After>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// A number, or no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Quota(pub(crate) Option<u32>);
+
+/// Microseconds, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct After(pub(crate) Option<i64>);
+
+impl Admin {
+    /// The flags about the output.
+    pub(crate) fn shape(&self) -> &Shape {
+        match self {
+            Self::Shares(Shares::Show(args)) => &args.shape,
+            Self::Shares(Shares::Set(args)) => &args.shape,
+        }
+    }
+}
+
+/// `2`, `0.5` in thousandths.
+fn share(text: &str) -> Result<u32, String> {
+    let wrong = || "a share is 0 to 1000 with at most three decimals, e.g. 2 or 0.5".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 4 || part.len() > 3 || !digits(whole) || !digits(part) {
+        return Err(wrong());
+    }
+    format!("{whole}{part:0<3}").parse().map_err(|_| wrong())
+}
+
+fn quota(text: &str) -> Result<Quota, String> {
+    match text {
+        "none" => Ok(Quota(None)),
+        _ => text.parse().map(|most| Quota(Some(most))).map_err(|_| "a whole number, or `none`".to_owned()),
+    }
+}
+
+/// Days count 24 hours.
+fn time(text: &str) -> Result<i64, String> {
+    let wrong = |_| "a length of time such as `90s`, `30m`, `24h` or `7d`".to_owned();
+    let days = text.strip_suffix('d').and_then(|days| days.trim_end().parse::<i64>().ok());
+    if let Some(days) = days.filter(|days| (0..100_000).contains(days)) {
+        return Ok(days * 86_400_000_000);
+    }
+    let time = super::duration(text).map_err(wrong)?;
+    Ok(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn after(text: &str) -> Result<After, String> {
+    match text {
+        "never" => Ok(After(None)),
+        _ => time(text).map(|time| After(Some(time))).map_err(|wrong| format!("{wrong}, or `never`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_people_do() {
+        assert_eq!(["2", "0.5", "1.25", "0"].map(|text| share(text).unwrap()), [2000, 500, 1250, 0]);
+        for text in ["", ".5", "-1", "1.2345", "12345", "x"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+        assert_eq!((quota("none"), quota("8")), (Ok(Quota(None)), Ok(Quota(Some(8)))));
+        assert_eq!((time("7d"), time("24h")), (Ok(604_800_000_000), Ok(86_400_000_000)));
+        assert_eq!((after("never"), after("90s")), (Ok(After(None)), Ok(After(Some(90_000_000)))));
+        assert!(quota("-1").is_err() && time("soon").is_err());
+    }
+}

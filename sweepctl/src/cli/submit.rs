@@ -1,0 +1,40 @@
+//! The arguments of `submit`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Shape;
+
+/// Arguments of `submit`.
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// The sweep file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Follow it until it is over
+    #[arg(long, short, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// Repeat a sweep on purpose: the same file under another label is another sweep
+    #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
+    pub(crate) run: String,
+    /// The project whose share it counts on [env: SWEEP_PROJECT; default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<String>,
+    /// 0 to 100, in place of the file's; the higher goes first among your own sweeps [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) priority: Option<u32>,
+    /// At most so many of its trials at once, in place of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) max_parallel: Option<u32>,
+    /// Accept it even if no agent has the data set now
+    #[arg(long)]
+    pub(crate) queue_anyway: bool,
+    /// Say what would be submitted and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --watch: give up watching after so long, e.g. `90s`, `2h 30m`
+    #[arg(long, value_name = "TIME", value_parser = super::duration, requires = "watch")]
+    pub(crate) timeout: Option<std::time::Duration>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}

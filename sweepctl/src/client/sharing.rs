@@ -1,0 +1,133 @@
+//! Questions about shares and the queue.
+
+use sweep_proto::v1;
+use sweep_proto::v1::set_shares_request::Change;
+
+use super::{Client, convert, user};
+use crate::cli::{After, Quota, SharesSet};
+use crate::fault::Fault;
+use crate::view::sharing::{
+    EntitlementView, HostView, LabView, QueueView, SettingView, ShareView, SharesView, WaitingView,
+};
+
+impl Client {
+    /// What waits.
+    pub(crate) async fn queue(&self) -> Result<QueueView, Fault> {
+        let ask = || {
+            let mut client = self.sharing.clone();
+            async move { client.queue(v1::QueueRequest {}).await }
+        };
+        self.patiently(ask).await.map(QueueView::from)
+    }
+
+    /// Shares, quotas and use.
+    pub(crate) async fn shares(&self) -> Result<SharesView, Fault> {
+        let ask = || {
+            let mut client = self.sharing.clone();
+            async move { client.show_shares(v1::ShowSharesRequest {}).await }
+        };
+        self.patiently(ask).await.map(SharesView::from)
+    }
+
+    /// Changes one setting; `None` when the answer says nothing.
+    pub(crate) async fn set_shares(&self, args: &SharesSet) -> Result<Option<SettingView>, Fault> {
+        let request = v1::SetSharesRequest { user: user(), change: Some(change(args)) };
+        let reply = self.sharing.clone().set_shares(request).await.map_err(|status| self.fault(status))?;
+        Ok(setting(reply.into_inner()))
+    }
+}
+
+fn change(args: &SharesSet) -> Change {
+    let quota = |quota: Option<Quota>| quota.map(|Quota(most)| v1::Quota { most });
+    let of = |name: &String| v1::EntitlementChange {
+        name: name.clone(),
+        share: args.share,
+        slots: quota(args.slots),
+        device_hours: quota(args.device_hours),
+    };
+    match (&args.project, &args.user, &args.host) {
+        (Some(project), _, _) => Change::OfProject(of(project)),
+        (_, Some(user), _) => Change::OfUser(of(user)),
+        (_, _, Some(host)) => {
+            let (host, slots) = (host.clone(), args.protected.unwrap_or_default());
+            Change::OfHost(v1::ProtectedSlots { host, slots })
+        }
+        _ => Change::OfLab(v1::LabChange {
+            half_life: args.half_life,
+            preempt_after: args.preempt_after.map(|After(after)| v1::PreemptAfter { after }),
+        }),
+    }
+}
+
+fn setting(reply: v1::SetSharesReply) -> Option<SettingView> {
+    use v1::set_shares_reply::Setting;
+    Some(match reply.setting? {
+        Setting::OfProject(of) => SettingView::Project { name: reply.name, entitlement: of.into() },
+        Setting::OfUser(of) => SettingView::User { name: reply.name, entitlement: of.into() },
+        Setting::OfHost(host) => SettingView::Host(host.into()),
+        Setting::OfLab(lab) => SettingView::Lab(lab.into()),
+    })
+}
+
+impl From<v1::QueueReply> for QueueView {
+    fn from(reply: v1::QueueReply) -> Self {
+        Self { waiting: reply.waiting.into_iter().map(WaitingView::from).collect(), free_slots: reply.free_slots }
+    }
+}
+
+impl From<v1::WaitingSweep> for WaitingView {
+    fn from(waiting: v1::WaitingSweep) -> Self {
+        Self {
+            sweep: convert::id(&waiting.sweep_id),
+            name: waiting.name,
+            user: waiting.user,
+            project: waiting.project,
+            priority: waiting.priority,
+            waiting: waiting.waiting,
+            backoff: waiting.backoff,
+            running: waiting.running,
+            reason: waiting.reason,
+            why: waiting.why,
+            starts: waiting.starts,
+        }
+    }
+}
+
+impl From<v1::ShowSharesReply> for SharesView {
+    fn from(reply: v1::ShowSharesReply) -> Self {
+        let all = |shares: Vec<v1::Share>| shares.into_iter().map(ShareView::from).collect();
+        Self {
+            projects: all(reply.projects),
+            users: all(reply.users),
+            hosts: reply.hosts.into_iter().map(HostView::from).collect(),
+            lab: reply.lab.unwrap_or_default().into(),
+        }
+    }
+}
+
+impl From<v1::Share> for ShareView {
+    fn from(share: v1::Share) -> Self {
+        let v1::Share { name, entitlement, is_set: _, running, device_hours } = share;
+        Self { name, entitlement: entitlement.unwrap_or_default().into(), running, device_hours_used: device_hours }
+    }
+}
+
+impl From<v1::Entitlement> for EntitlementView {
+    fn from(entitlement: v1::Entitlement) -> Self {
+        let v1::Entitlement { share, slots, device_hours } = entitlement;
+        Self { share, slots, device_hours }
+    }
+}
+
+impl From<v1::ProtectedSlots> for HostView {
+    fn from(of: v1::ProtectedSlots) -> Self {
+        Self { host: of.host, protected: of.slots }
+    }
+}
+
+impl From<v1::LabSetting> for LabView {
+    fn from(lab: v1::LabSetting) -> Self {
+        let seconds = |micros: i64| micros as f64 / 1e6;
+        Self { half_life_seconds: seconds(lab.half_life), preempt_after_seconds: lab.preempt_after.map(seconds) }
+    }
+}

@@ -1,0 +1,94 @@
+//! `admin shares`: who gets how much of the machines.
+
+use sweep_core::shares::share_text;
+
+use crate::cli::{Format, SharesSet};
+use crate::client::Client;
+use crate::fault::Fault;
+use crate::output::{Cell, Out, Table, csv_row, safe, span};
+use crate::view::sharing::{EntitlementView, LabView, SettingView, ShareView, SharesView};
+
+/// Lists shares, quotas and use.
+pub(crate) async fn show(out: &Out, client: &Client) -> Result<(), Fault> {
+    let shares = client.shares().await?;
+    match out.format {
+        Format::Json => out.json(&shares),
+        Format::Csv => csv(out, &shares),
+        Format::Table => table(out, &shares),
+    }
+}
+
+/// Changes one setting and says what it is now.
+pub(crate) async fn set(out: &Out, client: &Client, args: &SharesSet) -> Result<(), Fault> {
+    let Some(setting) = client.set_shares(args).await? else { return Ok(()) };
+    if out.format == Format::Json {
+        return out.json(&setting);
+    }
+    out.print(match &setting {
+        SettingView::Project { name, entitlement: of } => format!("project {}: {}\n", safe(name), entitlement(of)),
+        SettingView::User { name, entitlement: of } => format!("user {}: {}\n", safe(name), entitlement(of)),
+        SettingView::Host(of) => format!("host {}: {} protected\n", safe(&of.host), of.protected),
+        SettingView::Lab(of) => format!("{}\n", lab(of)),
+    })
+}
+
+fn entitlement(of: &EntitlementView) -> String {
+    let (slots, hours) = (quota(of.slots), quota(of.device_hours));
+    format!("share {}, slots {slots}, device-hours a week {hours}", share_text(of.share))
+}
+
+fn quota(most: Option<u32>) -> String {
+    most.map_or_else(|| "none".to_owned(), |most| most.to_string())
+}
+
+fn lab(of: &LabView) -> String {
+    let after = of.preempt_after_seconds.map_or_else(|| "never".to_owned(), |after| format!("after {}", span(after)));
+    format!("use counts half after {}; trials may have to give way {after}", span(of.half_life_seconds))
+}
+
+fn kinds(shares: &SharesView) -> impl Iterator<Item = (&'static str, &ShareView)> {
+    let projects = shares.projects.iter().map(|of| ("project", of));
+    projects.chain(shares.users.iter().map(|of| ("user", of)))
+}
+
+fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
+    let mut table = Table::new(["kind", "name", "share", "running", "of slots", "device-hours", "of a week"]);
+    for (kind, of) in kinds(shares) {
+        table.row([
+            Cell::new(kind),
+            Cell::new(&of.name),
+            Cell::number(share_text(of.entitlement.share)),
+            Cell::number(of.running),
+            Cell::number(quota(of.entitlement.slots)),
+            Cell::number(format!("{:.1}", of.device_hours_used)),
+            Cell::number(quota(of.entitlement.device_hours)),
+        ]);
+    }
+    out.table(&table)?;
+    for host in &shares.hosts {
+        out.print(format!("host {}: {} protected\n", safe(&host.host), host.protected))?;
+    }
+    out.print(format!("{}\n", lab(&shares.lab)))
+}
+
+fn csv(out: &Out, shares: &SharesView) -> Result<(), Fault> {
+    out.write(|to| {
+        csv_row(to, ["kind", "name", "share", "running", "slots", "device_hours_used", "device_hours"])?;
+        let number = |most: Option<u32>| most.map(|most| most.to_string()).unwrap_or_default();
+        for (kind, of) in kinds(shares) {
+            csv_row(
+                to,
+                [
+                    kind.to_owned(),
+                    of.name.clone(),
+                    share_text(of.entitlement.share),
+                    of.running.to_string(),
+                    number(of.entitlement.slots),
+                    of.device_hours_used.to_string(),
+                    number(of.entitlement.device_hours),
+                ],
+            )?;
+        }
+        Ok(())
+    })
+}

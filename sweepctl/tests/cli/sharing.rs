@@ -1,0 +1,131 @@
+//! `queue` and `admin shares` against a pretend coordinator.
+
+use sweep_proto::v1;
+use sweep_proto::v1::sharing_server::Sharing;
+use tonic::{Request, Response, Status};
+
+use crate::fake::Service;
+use crate::online::Bench;
+use crate::sweeps;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Sharing for Service {
+    async fn queue(&self, _: Request<v1::QueueRequest>) -> Answer<v1::QueueReply> {
+        let one = |name: &str, reason: &str, why: &str, starts| v1::WaitingSweep {
+            sweep_id: sweeps::sweep_id().0.as_bytes().to_vec().into(),
+            name: name.to_owned(),
+            user: "ann".to_owned(),
+            project: "vision".to_owned(),
+            priority: 50,
+            waiting: 7,
+            backoff: 1,
+            running: 2,
+            reason: reason.to_owned(),
+            why: why.to_owned(),
+            starts,
+        };
+        let waiting = vec![
+            one("first", "no_free_slot", "no free slot; it is next", Some(1_760_000_000_000_000)),
+            one("second", "quota_slots", "quota of user ann reached: 8 of 8 slots", None),
+        ];
+        Ok(Response::new(v1::QueueReply { waiting, free_slots: 0 }))
+    }
+
+    async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Answer<v1::ShowSharesReply> {
+        let entitlement = v1::Entitlement { share: 2500, slots: Some(8), device_hours: None };
+        let project = v1::Share {
+            name: "vision".to_owned(),
+            entitlement: Some(entitlement),
+            is_set: true,
+            running: 3,
+            device_hours: 12.25,
+        };
+        let lab = v1::LabSetting { half_life: 86_400_000_000, preempt_after: None };
+        let hosts = vec![v1::ProtectedSlots { host: "gpu-7".to_owned(), slots: 2 }];
+        Ok(Response::new(v1::ShowSharesReply { projects: vec![project], users: vec![], hosts, lab: Some(lab) }))
+    }
+
+    async fn set_shares(&self, request: Request<v1::SetSharesRequest>) -> Answer<v1::SetSharesReply> {
+        use v1::set_shares_reply::Setting;
+        use v1::set_shares_request::Change;
+        let request = request.into_inner();
+        self.asked.lock().unwrap().push(format!("{} {:?}", request.user, request.change));
+        let (name, setting) = match request.change.unwrap() {
+            Change::OfProject(of) | Change::OfUser(of) => {
+                if of.slots.is_some_and(|slots| slots.most == Some(99_000_000)) {
+                    let text = "slots = 99000000 is not allowed: use 0 to 10000000";
+                    return Err(sweep_proto::status::status(tonic::Code::InvalidArgument, "setting_invalid", text));
+                }
+                let (share, device_hours) = (of.share.unwrap_or(1000), of.device_hours.and_then(|hours| hours.most));
+                let slots = of.slots.and_then(|slots| slots.most);
+                (of.name, Setting::OfUser(v1::Entitlement { share, slots, device_hours }))
+            }
+            Change::OfHost(of) => (of.host.clone(), Setting::OfHost(of)),
+            Change::OfLab(of) => {
+                let preempt_after = of.preempt_after.and_then(|after| after.after);
+                let half_life = of.half_life.unwrap_or_default();
+                (String::new(), Setting::OfLab(v1::LabSetting { half_life, preempt_after }))
+            }
+        };
+        Ok(Response::new(v1::SetSharesReply { name, setting: Some(setting) }))
+    }
+}
+
+#[test]
+fn the_queue_says_why_and_when() {
+    let bench = Bench::new();
+    let ran = bench.run(&["queue"]).expect(0).says("no free slot; it is next").says("any moment").says("unknown");
+    ran.says("quota of user ann reached: 8 of 8 slots").says("vision");
+    let json = bench.run(&["queue", "--json"]).expect(0).json();
+    assert_eq!(json["waiting"][0]["starts"], "2025-10-09T08:53:20Z");
+    assert_eq!((&json["waiting"][1]["reason"], &json["free_slots"]), (&"quota_slots".into(), &0.into()));
+    assert!(json["waiting"][1]["starts"].is_null());
+    let csv = bench.run(&["queue", "--csv"]).expect(0);
+    assert!(csv.out.starts_with("sweep,id,project,user,priority,waiting,backoff,running,starts,reason,why\n"));
+    assert_eq!(csv.out.lines().count(), 3);
+}
+
+#[test]
+fn shares_are_shown_with_what_was_used() {
+    let bench = Bench::new();
+    let ran = bench.run(&["admin", "shares", "show"]).expect(0).says("vision").says("2.5").says("12.2");
+    ran.says("host gpu-7: 2 protected").says("use counts half after 1 d 0 h; trials may have to give way never");
+    let json = bench.run(&["admin", "shares", "show", "--json"]).expect(0).json();
+    assert_eq!((&json["projects"][0]["share"], &json["projects"][0]["slots"]), (&2.5.into(), &8.into()));
+    assert!(json["lab"]["preempt_after_seconds"].is_null());
+}
+
+#[test]
+fn shares_are_set_one_thing_at_a_time() {
+    let bench = Bench::new();
+    let set = |args: &[&str]| bench.run(&[&["admin", "shares", "set"], args].concat());
+    set(&["--user", "ann", "--share", "0.5", "--slots", "8"])
+        .expect(0)
+        .says("user ann: share 0.5, slots 8, device-hours a week none");
+    let json = set(&["--user", "ann", "--slots", "none", "--json"]).expect(0).json();
+    assert_eq!((&json["user"]["name"], &json["user"]["slots"]), (&"ann".into(), &serde_json::Value::Null));
+    set(&["--host", "gpu-7", "--protected", "2"]).expect(0).says("host gpu-7: 2 protected");
+    set(&["--half-life", "7d", "--preempt-after", "30m"])
+        .expect(0)
+        .says("use counts half after 7 d 0 h; trials may have to give way after 30 min 00 s");
+    set(&["--project", "p", "--slots", "99000000"]).expect(2).tells("use 0 to 10000000").tells("[setting_invalid]");
+    // What does not belong together never leaves this machine.
+    let asked = bench.asked().len();
+    set(&["--user", "ann"]).expect(2);
+    set(&["--user", "ann", "--project", "p", "--share", "1"]).expect(2);
+    set(&["--host", "gpu-7", "--share", "1"]).expect(2);
+    set(&["--user", "ann", "--half-life", "7d"]).expect(2);
+    set(&["--user", "ann", "--share", "x"]).expect(2).tells("a share is 0 to 1000");
+    assert_eq!(bench.asked().len(), asked);
+    assert!(bench.asked()[0].starts_with("ada "), "{:?}", bench.asked());
+}
+
+#[test]
+fn submit_says_what_for_and_how_urgent() {
+    let bench = Bench::new();
+    bench.run(&["submit", "grid.toml", "--project", "vision", "--priority", "80", "--max-parallel", "4"]).expect(0);
+    assert!(bench.asked()[0].contains(r#"("vision", Some(80), Some(4))"#), "{:?}", bench.asked());
+    bench.run(&["submit", "grid.toml", "--priority", "101"]).expect(2);
+}
