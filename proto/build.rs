@@ -6,8 +6,13 @@ use std::path::Path;
 
 use prost_reflect::{DescriptorPool, Value};
 
-const FILES: [&str; 4] =
-    ["sweep/v1/common.proto", "sweep/v1/agents.proto", "sweep/v1/blobs.proto", "sweep/v1/sweeps.proto"];
+const FILES: [&str; 5] = [
+    "sweep/v1/common.proto",
+    "sweep/v1/access.proto",
+    "sweep/v1/agents.proto",
+    "sweep/v1/blobs.proto",
+    "sweep/v1/sweeps.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=sweep");

@@ -1,12 +1,14 @@
 //! Between the wire and the domain: `From` where nothing can be wrong, `TryFrom` where a message may
 //! be. A message is checked here once, at the edge; behind it everything is typed.
 
+mod access;
 mod agents;
 mod effects;
 mod ids;
 mod metrics;
 mod orders;
 
+pub use access::permission;
 pub use agents::{datasets, hello, hello_request};
 pub use ids::{id, id_bytes, lease, leases, to_leases};
 pub use metrics::checkpoint;
