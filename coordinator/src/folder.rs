@@ -1,8 +1,8 @@
 //! The data folder: one coordinator at a time, and where others find its address.
 
+use std::fmt::Display;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Why the folder cannot be used.
@@ -51,7 +51,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, FolderError> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn publish_address(folder: &Path, address: SocketAddr) -> Result<(), FolderError> {
+pub fn publish_address(folder: &Path, address: impl Display) -> Result<(), FolderError> {
     let (path, new) = (folder.join("address"), folder.join("address.new"));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&new)?;
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn the_address_is_one_line() {
         let folder = tempfile::tempdir().unwrap();
-        publish_address(folder.path(), "127.0.0.1:7070".parse().unwrap()).unwrap();
+        publish_address(folder.path(), "127.0.0.1:7070").unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("address")).unwrap(), "127.0.0.1:7070\n");
     }
 }

@@ -3,6 +3,8 @@
 
 mod blobs;
 mod journal;
+mod lab;
 mod owner;
+mod secure;
 mod service;
 mod world;
