@@ -18,6 +18,7 @@ pub mod datasets;
 pub mod hardware;
 pub mod launcher;
 pub mod lock;
+pub mod membership;
 pub mod outbox;
 pub mod reconcile;
 pub mod rpc;

@@ -14,7 +14,7 @@ pub const PLAIN_PORT: u16 = 7070;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not an address.
-    #[error("`{address}` is not an address like https://lab:7443 or http://127.0.0.1:7070")]
+    #[error("`{address}` is not the address of a coordinator, like https://lab:7443 or http://127.0.0.1:7070")]
     NotOne {
         /// What was given.
         address: String,

@@ -219,4 +219,18 @@ mod tests {
         drop(held);
         assert!(places.0.lock().unwrap().is_empty());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_stays_silent_is_hung_up_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = crate::authority::Authority::create(folder.path(), &["127.0.0.1".to_owned()]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _connections = encrypted(listener, Arc::new(authority).server().unwrap());
+        let start = Instant::now();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let mut said = Vec::new();
+        silent.read_to_end(&mut said).await.unwrap();
+        assert_eq!((said.len(), start.elapsed() >= HANDSHAKE), (0, true));
+    }
 }
