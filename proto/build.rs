@@ -6,8 +6,9 @@ use std::path::Path;
 
 use prost_reflect::{DescriptorPool, Value};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "sweep/v1/common.proto",
+    "sweep/v1/access.proto",
     "sweep/v1/agents.proto",
     "sweep/v1/blobs.proto",
     "sweep/v1/sweeps.proto",

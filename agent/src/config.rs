@@ -22,9 +22,15 @@ use crate::energy::rapl::POWERCAP;
         Exit codes: 0 asked to leave, 1 failed, 2 wrong use, 3 another agent has the state folder."
 )]
 pub struct Cli {
-    /// Address of the coordinator; plain text, so on this machine only
+    /// Address of the coordinator: https://HOST:7443, or http:// on this machine
     #[arg(long, env = "SWEEP_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
     pub coordinator: String,
+    /// A join token (`sweepctl admin agent-token`), for the first start; not looked at once the agent has joined
+    #[arg(long, env = "SWEEP_AGENT_JOIN", value_name = "FILE")]
+    pub join_file: Option<PathBuf>,
+    /// The token of a coordinator that serves one person on this machine
+    #[arg(long, env = "SWEEP_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Where the agent keeps its id and the running attempts [default: $XDG_STATE_HOME/sweep/agent]
     #[arg(long, env = "SWEEP_AGENT_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,

@@ -19,6 +19,7 @@ pub mod energy;
 pub mod hardware;
 pub mod launcher;
 pub mod lock;
+pub mod membership;
 pub mod outbox;
 pub mod reconcile;
 pub mod rpc;

@@ -16,12 +16,15 @@ use sweep_agent::launcher::Launcher;
 use sweep_agent::launcher::noop::NoopLauncher;
 use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
 use sweep_agent::lock::{LOCK_FILE, StateError, StateFolder};
+use sweep_agent::membership::Member;
 use sweep_agent::rpc::blobs::BlobClient;
-use sweep_agent::rpc::links;
+use sweep_agent::rpc::links_with;
 use sweep_agent::session::{self, Settings};
 use sweep_agent::{datasets, rpc::Links};
 use sweep_core::event::AgentFacts;
 use sweep_core::id::AgentId;
+use sweep_identity::address::Address;
+use sweep_identity::dial::Bearer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -78,7 +81,14 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
 /// The agent of this host.
 async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let state = StateFolder::open(&cli.state()?)?;
-    let links = links(&cli.coordinator)?;
+    let address: Address = cli.coordinator.parse()?;
+    let bearer = bearer(cli)?;
+    let (links, member) = if address.encrypted {
+        let member = Member::get(&state.path, &address, state.agent, cli.join_file.as_deref()).await?;
+        (links_with(&address, Some(&member.tls()?), &bearer)?, Some(member))
+    } else {
+        (links_with(&address, None, &bearer)?, None)
+    };
     let (hardware, roots, trainer) = (hardware::look(cli.slots), cli.data_roots(), absolute(&cli.trainer()));
     let launcher =
         processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, Some(cli.powercap.clone()))?;
@@ -94,8 +104,12 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     }
     let (found, look) = watch::channel(None);
     let looking = tokio::spawn(datasets::watch(trainer, roots, found));
+    let renewing = member.map(|member| tokio::spawn(member.renew(links.control.clone())));
     session::run(settings, links, launcher, look, shutdown).await;
     looking.abort();
+    if let Some(renewing) = renewing {
+        renewing.abort();
+    }
     Ok(())
 }
 
@@ -108,7 +122,7 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
     let (stop, stopped) = watch::channel(false);
     let mut agents = JoinSet::new();
     for number in 0..count {
-        let links = links(&cli.coordinator)?;
+        let links = links_with(&cli.coordinator.parse()?, None, &bearer(cli)?)?;
         let (found, look) = watch::channel(Some(Vec::new()));
         let host = format!("pretend-{number}");
         let (agent, launcher, state): (AgentId, Arc<dyn Launcher>, Option<StateFolder>) = if cli.in_process {
@@ -136,6 +150,11 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
     stop.send_replace(true);
     while agents.join_next().await.is_some() {}
     Ok(())
+}
+
+/// What the coordinator of one person on this machine asks for.
+fn bearer(cli: &Cli) -> anyhow::Result<Bearer> {
+    Ok(cli.token_file.as_deref().map(Bearer::file).transpose()?.unwrap_or_default())
 }
 
 fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Settings {

@@ -295,6 +295,9 @@ impl Session {
             self.said = true;
             tracing::warn!(%error, "the coordinator does not answer; trainers go on");
         }
+        if error.is_shut_out() {
+            return REFUSED_PAUSE;
+        }
         self.jitter(failures)
     }
 

@@ -43,12 +43,13 @@ impl Config {
 /// An address that others could reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "refusing to listen on {0}: without logins and encryption anybody who can reach it could run anything; \
-     use a loopback address such as 127.0.0.1:7070 (from elsewhere: ssh -L 7070:127.0.0.1:7070)"
+    "refusing to listen on {0}: without logins and encryption anybody who can reach it could run anything. \
+     `sweepctl admin init` makes certificates and a first login, and then it listens there with TLS; for this host \
+     alone use a loopback address such as 127.0.0.1:7070"
 )]
 pub struct NotLoopback(pub SocketAddr);
 
-/// Until there are logins, only this host may connect.
+/// Where there are no logins, only this host may connect.
 ///
 /// # Errors
 /// For any other address.

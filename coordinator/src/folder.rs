@@ -1,8 +1,9 @@
 //! The data folder: one coordinator at a time, and where others find its address.
 
-use std::fs::{File, TryLockError};
+use std::fmt::Display;
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Why the folder cannot be used.
@@ -37,7 +38,8 @@ pub fn lock(folder: &Path) -> Result<FolderLock, FolderError> {
         let path = path.to_owned();
         move |source| FolderError::Io { action, path, source }
     };
-    std::fs::create_dir_all(folder).map_err(io("making", folder))?;
+    // A new one is its owner's alone: results are in it, and may be nobody else's business.
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("making", folder))?;
     let path = folder.join("coordinator.lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io("opening", &path))?;
     match file.try_lock() {
@@ -51,7 +53,7 @@ pub fn lock(folder: &Path) -> Result<FolderLock, FolderError> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn publish_address(folder: &Path, address: SocketAddr) -> Result<(), FolderError> {
+pub fn publish_address(folder: &Path, address: impl Display) -> Result<(), FolderError> {
     let (path, new) = (folder.join("address"), folder.join("address.new"));
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&new)?;
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn the_address_is_one_line() {
         let folder = tempfile::tempdir().unwrap();
-        publish_address(folder.path(), "127.0.0.1:7070".parse().unwrap()).unwrap();
+        publish_address(folder.path(), "127.0.0.1:7070").unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("address")).unwrap(), "127.0.0.1:7070\n");
     }
 }

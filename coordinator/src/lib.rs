@@ -3,8 +3,9 @@
 //!
 //! Reading order: [`serve`], `actor` (the one owner of the state), [`journal`] (events become
 //! durable), `books` (what is expensive to recompute), [`rpc`] (decode, ask, encode), [`blobs`] and
-//! [`janitor`] (checkpoints).
+//! [`janitor`] (checkpoints), [`access`] (who is let in).
 
+pub mod access;
 mod actor;
 pub mod blobs;
 pub mod books;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
+use access::guard::Guard;
 use actor::Actor;
 use blobs::{BlobError, Blobs};
 use config::{Config, Store};
@@ -84,11 +86,21 @@ impl Coordinator {
         };
         tracing::info!(events = replayed.events, sweeps = replayed.state.sweeps.len(), "journal read");
         let reader = journal.reader();
+        let guard = Guard::open(config.clock);
         let closing = CancellationToken::new();
         let (actor, handle) = Actor::new(journal, replayed, config.clock, closing.clone());
         let actor = tokio::spawn(actor.run());
-        let edge = Edge { handle: handle.clone(), reader, blobs, place, in_memory, stopping: CancellationToken::new() };
+        let stopping = CancellationToken::new();
+        let edge = Edge { handle: handle.clone(), reader, blobs, place, in_memory, guard, stopping };
         Ok(Self { handle, edge, actor, closing })
+    }
+
+    /// Lets in only whom this guard lets in. Without it, everybody who can connect is trusted: the caller, who
+    /// brings the listener, vouches for them.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.edge.guard = guard;
+        self
     }
 
     /// Answers calls until `shutdown`, then lets those in flight end.

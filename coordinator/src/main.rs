@@ -2,12 +2,19 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use sweep_coordinator::access::guard::Guard;
+use sweep_coordinator::access::init;
+use sweep_coordinator::access::keeper::Keeper;
+use sweep_coordinator::clock::Clock;
 use sweep_coordinator::config::{Config, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, folder};
+use sweep_identity::authority::Authority;
+use sweep_identity::listen;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -17,14 +24,38 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Example: sweep-coordinator --data /var/lib/sweep --listen 127.0.0.1:7070
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Flags {
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
     /// Folder for the journal and the checkpoints [default: $XDG_STATE_HOME/sweep/coordinator].
     #[arg(long, env = "SWEEPD_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address to listen on; loopback only. Port 0 picks one; it is written to DIR/address.
+    /// Address to listen on; without `init` loopback only. Port 0 picks one; it is written to DIR/address.
     #[arg(long, env = "SWEEPD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
+    /// Let in only who has the token in DIR/local-token, which is made if it is not there.
+    #[arg(long)]
+    local_token: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make certificates and a first login, so that others can connect; prints the token of the admin.
+    Init {
+        /// The coordinator's data folder [default: $XDG_STATE_HOME/sweep/coordinator].
+        #[arg(long, env = "SWEEPD_DATA", value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// A name or address under which others will reach this host; may be repeated.
+        #[arg(long, value_name = "NAME")]
+        host: Vec<String>,
+    },
 }
 
 #[tokio::main]
@@ -33,25 +64,63 @@ async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
-    let listen = loopback_only(flags.listen)?;
+    match flags.command {
+        Some(Command::Init { data, host }) => make_lab(&folder_of(data)?, host).await,
+        None => serve(&flags.serve).await,
+    }
+}
+
+fn folder_of(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let env = |name| std::env::var_os(name).map(PathBuf::from);
-    let data = flags.data.or_else(|| default_folder(env("XDG_STATE_HOME").as_deref(), env("HOME").as_deref()));
-    let data = data.context("no --data given and no home folder to choose one in")?;
+    let data = data.or_else(|| default_folder(env("XDG_STATE_HOME").as_deref(), env("HOME").as_deref()));
+    data.context("no --data given and no home folder to choose one in")
+}
+
+async fn make_lab(data: &Path, mut names: Vec<String>) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let _lock = folder::lock(data)?;
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    let handed = init::lab(data, &names, Clock::system()).await?;
+    // The one thing it says on standard output, once.
+    writeln!(std::io::stdout(), "{}", handed.expose()).context("telling the token")
+}
+
+async fn serve(flags: &Serve) -> anyhow::Result<()> {
+    let data = folder_of(flags.data.clone())?;
+    let is_lab = init::is_lab(&data);
+    let listen = if is_lab { flags.listen } else { loopback_only(flags.listen)? };
     let _lock = folder::lock(&data)?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
     let bound = listener.local_addr().context("asking for the bound address")?;
-    let coordinator = Coordinator::start(Config::folder(&data)).await?;
-    folder::publish_address(&data, bound)?;
-    tracing::info!(address = %bound, data = %data.display(), "ready (this host only: there are no logins yet)");
+    let config = Config::folder(&data);
+    let clock = config.clock;
+    let coordinator = Coordinator::start(config).await?;
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     };
-    coordinator.serve(nodelay(TcpListenerStream::new(listener)), shutdown).await?;
+    if is_lab {
+        let authority = Arc::new(Authority::open(&init::authority_folder(&data))?);
+        let tls = authority.server()?;
+        let keeper = Keeper::start(&data, clock).await?;
+        folder::publish_address(&data, format!("https://{bound}"))?;
+        tracing::info!(
+            address = %bound, data = %data.display(), fingerprint = %authority.fingerprint(),
+            names = authority.names().join(" "), "ready, with TLS and logins"
+        );
+        let guard = Guard::lab(keeper, authority, clock);
+        coordinator.guarded(guard).serve(listen::encrypted(listener, tls), shutdown).await?;
+    } else {
+        let guard = if flags.local_token { Guard::local(&init::local(&data)?, clock) } else { Guard::open(clock) };
+        folder::publish_address(&data, bound)?;
+        let who = if flags.local_token { "whoever has its token" } else { "everybody on this host" };
+        tracing::info!(address = %bound, data = %data.display(), "ready for {who}, and nobody from elsewhere");
+        coordinator.guarded(guard).serve(nodelay(TcpListenerStream::new(listener)), shutdown).await?;
+    }
     tracing::info!("stopped");
     Ok(())
 }

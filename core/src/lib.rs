@@ -4,7 +4,8 @@
 //! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
-//! [`shares`] (who is entitled to what), [`queue`] (what waits and why), [`copies`] (which agents have other data), [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), and
+//! [`shares`] (who is entitled to what), [`queue`] (what waits and why), [`copies`] (which agents have other data),
+//! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
 //! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
@@ -17,6 +18,7 @@
 //! epoch reports are contiguous; a checkpoint never comes before its epochs; a trial ends once; the
 //! trials of a sweep on one data set all see the same copy of it.
 
+pub mod access;
 pub mod attempt;
 pub mod audit;
 pub mod command;

@@ -1,6 +1,8 @@
 //! The command line: every command, flag and example. What they do is in `command/`.
 
 mod dataset;
+mod fetch;
+mod login;
 mod shape;
 mod sharing;
 mod submit;
@@ -15,6 +17,8 @@ use clap_complete::Shell;
 use crate::exit::EXIT_CODES;
 
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
+pub(crate) use fetch::{Fetch, StateFormat};
+pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use sharing::{Admin, After, Queue, Quota, Shares, SharesSet};
 pub(crate) use submit::Submit;
@@ -30,7 +34,8 @@ Examples:
 
 Sweeps and trials are named by their name, their id or any unique prefix of it (4 digits or more).
 Environment: SWEEP_SERVER, SWEEP_OUTPUT, SWEEP_CONFIG (a file; default ~/.config/sweep/config.toml),
-SWEEP_LOG (passed on to the programs that `up` starts), NO_COLOR.
+SWEEP_CREDENTIALS (a file; default ~/.config/sweep/credentials.toml), SWEEP_TOKEN_FILE, SWEEP_LOG (passed on to
+the programs that `up` starts), NO_COLOR.
 A flag wins over the environment, the environment over the configuration file.
 `sweepctl help exit-codes` lists the exit codes.";
 
@@ -48,7 +53,7 @@ pub(crate) struct Cli {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Address of the coordinator [env: SWEEP_SERVER; default: the one `up` started, else http://127.0.0.1:7070]
+    /// Address of the coordinator [env: SWEEP_SERVER; default: the one logged in to, else the one `up` started, else http://127.0.0.1:7070]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub(crate) server: Option<String>,
     /// When to use colour: auto, always or never
@@ -124,6 +129,21 @@ pub(crate) enum Command {
     /// Prove from the journal that every trial ran exactly once
     #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
     Audit(OneSweep),
+    /// Log in to a coordinator; the token is asked for, or read from a pipe or a file
+    #[command(after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token")]
+    Login(Login),
+    /// End the login: the token is revoked and forgotten
+    #[command(after_help = "Examples:\n  sweepctl logout")]
+    Logout(Logout),
+    /// Say who the coordinator takes us for
+    #[command(after_help = "Examples:\n  sweepctl whoami --json")]
+    Whoami {
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Let people and machines in, and out
+    #[command(subcommand, after_help = "Examples:\n  sweepctl admin init --host lab.example.org")]
+    Admin(Admin),
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  sweepctl completions bash > ~/.local/share/bash-completion/completions/sweepctl"
@@ -316,41 +336,6 @@ pub(crate) struct OneSweep {
     pub(crate) sweep: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
-}
-
-/// Arguments of `fetch`.
-#[derive(Debug, Args)]
-pub(crate) struct Fetch {
-    /// A trial by its id, or a sweep: its best trial
-    #[arg(value_name = "TRIAL|SWEEP")]
-    pub(crate) what: String,
-    /// The state with the best validation accuracy (this is the default)
-    #[arg(long, conflicts_with = "last")]
-    pub(crate) best: bool,
-    /// The newest state
-    #[arg(long)]
-    pub(crate) last: bool,
-    /// The checkpoint as it is, or a state dict with nothing but the network, for `load_state_dict`
-    #[arg(long, value_enum, default_value = "safetensors")]
-    pub(crate) format: StateFormat,
-    /// Folder to put it in; made if it is not there
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Replace a different file of the same name
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Print what was fetched as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What `fetch` leaves in the folder; both are safetensors files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum StateFormat {
-    /// The checkpoint as the trainer wrote it
-    Safetensors,
-    /// Beside it, its network alone, under torchvision's names
-    Torchvision,
 }
 
 /// Arguments of `agents`.

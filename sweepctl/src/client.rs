@@ -1,23 +1,29 @@
 //! The coordinator as `sweepctl` sees it: one method per question, plain values out. The generated
 //! types stay here and in `client/convert.rs`.
 
+mod access;
 mod convert;
 mod sharing;
 
 use std::time::Duration;
 
+use sweep_identity::address::Address;
+use sweep_identity::dial::{self, Bearer, Link};
 use sweep_proto::status::reason_of;
 use sweep_proto::v1;
+use sweep_proto::v1::access_client::AccessClient;
 use sweep_proto::v1::blobs_client::BlobsClient;
 use sweep_proto::v1::sharing_client::SharingClient;
 use sweep_proto::v1::sweeps_client::SweepsClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::fault::{Fault, is_transient};
+use crate::login::{LoginFault, Way};
 use crate::view::report::{AuditView, ReportView};
 use crate::view::{AgentView, ChangedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
 
@@ -36,10 +42,11 @@ const LARGEST: usize = 512 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     server: String,
-    sweeps: SweepsClient<Channel>,
-    sharing: SharingClient<Channel>,
-    blobs: BlobsClient<Channel>,
-    health: HealthClient<Channel>,
+    access: AccessClient<Link>,
+    sweeps: SweepsClient<Link>,
+    sharing: SharingClient<Link>,
+    blobs: BlobsClient<Link>,
+    health: HealthClient<Link>,
 }
 
 /// What a submission says besides its file.
@@ -61,21 +68,29 @@ pub(crate) struct Submission<'a> {
 
 impl Client {
     /// Connects, or fails within a few seconds.
-    pub(crate) async fn connect(server: &str) -> Result<Self, Fault> {
-        let endpoint = Endpoint::from_shared(server.to_owned())
-            .map_err(|source| Fault::Address { address: server.to_owned(), source })?
+    pub(crate) async fn connect(way: &Way) -> Result<Self, Fault> {
+        let address: Address = way.server.parse().map_err(LoginFault::from)?;
+        let endpoint = dial::endpoint(&address).map_err(LoginFault::from)?;
+        let endpoint = endpoint
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_ANSWER)
             .keep_alive_while_idle(true);
-        let unreachable = |source| Fault::Unreachable { server: server.to_owned(), source };
-        let channel = endpoint.connect().await.map_err(unreachable)?;
+        let unreachable = |source| Fault::Unreachable { server: way.server.clone(), source };
+        let connected = dial::now(&endpoint, &address, way.tls.as_ref()).await.map_err(LoginFault::from)?;
+        let channel = connected.map_err(unreachable)?;
+        let bearer = match way.bearer.is_none() && !address.encrypted {
+            true => beside(&channel, &address).await.unwrap_or_default(),
+            false => way.bearer.clone(),
+        };
+        let link = InterceptedService::new(channel, bearer);
         Ok(Self {
-            server: server.to_owned(),
-            sweeps: SweepsClient::new(channel.clone()).max_decoding_message_size(LARGEST),
-            sharing: SharingClient::new(channel.clone()).max_decoding_message_size(LARGEST),
-            health: HealthClient::new(channel.clone()),
-            blobs: BlobsClient::new(channel).max_decoding_message_size(LARGEST),
+            server: way.server.clone(),
+            access: AccessClient::new(link.clone()),
+            sweeps: SweepsClient::new(link.clone()).max_decoding_message_size(LARGEST),
+            sharing: SharingClient::new(link.clone()).max_decoding_message_size(LARGEST),
+            health: HealthClient::new(link.clone()),
+            blobs: BlobsClient::new(link).max_decoding_message_size(LARGEST),
         })
     }
 
@@ -90,7 +105,7 @@ impl Client {
     }
 
     /// Asks something that changes nothing, again for a while if the connection breaks.
-    async fn read<Reply, Asking>(&self, ask: impl Fn(SweepsClient<Channel>) -> Asking) -> Result<Reply, Fault>
+    async fn read<Reply, Asking>(&self, ask: impl Fn(SweepsClient<Link>) -> Asking) -> Result<Reply, Fault>
     where
         Asking: Future<Output = Result<Response<Reply>, Status>>,
     {
@@ -123,7 +138,7 @@ impl Client {
 
     /// What the coordinator is.
     pub(crate) async fn info(&self) -> Result<InfoView, Fault> {
-        let ask = |mut client: SweepsClient<Channel>| async move { client.info(v1::InfoRequest {}).await };
+        let ask = |mut client: SweepsClient<Link>| async move { client.info(v1::InfoRequest {}).await };
         self.read(ask).await.map(InfoView::from)
     }
 
@@ -138,7 +153,7 @@ impl Client {
             priority: submission.priority,
             max_parallel: submission.max_parallel,
         };
-        let ask = |mut client: SweepsClient<Channel>| {
+        let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.submit(request).await }
         };
@@ -147,7 +162,7 @@ impl Client {
 
     /// The newest sweeps.
     pub(crate) async fn list(&self, limit: u32) -> Result<Vec<SweepView>, Fault> {
-        let ask = |mut client: SweepsClient<Channel>| async move { client.list(v1::ListRequest { limit }).await };
+        let ask = |mut client: SweepsClient<Link>| async move { client.list(v1::ListRequest { limit }).await };
         let reply = self.read(ask).await?;
         Ok(reply.sweeps.into_iter().map(SweepView::from).collect())
     }
@@ -156,7 +171,7 @@ impl Client {
     pub(crate) async fn show(&self, sweep: &str, offset: u64, limit: u32, phases: &[&str]) -> Result<PageView, Fault> {
         let phases = phases.iter().map(|phase| (*phase).to_owned()).collect();
         let request = v1::ShowRequest { sweep: reference(sweep), offset, limit, phases };
-        let ask = |mut client: SweepsClient<Channel>| {
+        let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.show(request).await }
         };
@@ -166,7 +181,7 @@ impl Client {
     /// A trial with its curve.
     pub(crate) async fn show_trial(&self, trial: &str) -> Result<TrialPageView, Fault> {
         let request = v1::ShowTrialRequest { trial: reference(trial) };
-        let ask = |mut client: SweepsClient<Channel>| {
+        let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.show_trial(request).await }
         };
@@ -205,7 +220,7 @@ impl Client {
     /// What came out.
     pub(crate) async fn report(&self, sweep: &str) -> Result<ReportView, Fault> {
         let request = v1::SweepRef { sweep: reference(sweep) };
-        let ask = |mut client: SweepsClient<Channel>| {
+        let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.report(request).await }
         };
@@ -216,7 +231,7 @@ impl Client {
     /// Whether the journal is legal.
     pub(crate) async fn audit(&self, sweep: &str) -> Result<AuditView, Fault> {
         let request = v1::SweepRef { sweep: reference(sweep) };
-        let ask = |mut client: SweepsClient<Channel>| {
+        let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.audit(request).await }
         };
@@ -226,7 +241,7 @@ impl Client {
 
     /// Every agent.
     pub(crate) async fn agents(&self) -> Result<Vec<AgentView>, Fault> {
-        let ask = |mut client: SweepsClient<Channel>| async move { client.list_agents(v1::ListAgentsRequest {}).await };
+        let ask = |mut client: SweepsClient<Link>| async move { client.list_agents(v1::ListAgentsRequest {}).await };
         let reply = self.read(ask).await?;
         Ok(reply.agents.into_iter().map(AgentView::from).collect())
     }
@@ -271,6 +286,16 @@ impl Updates<v1::DownloadChunk> {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         Ok(self.message().await?.map(|chunk| chunk.data.into()))
     }
+}
+
+/// The token of a coordinator of this user's on this host, which says where its folder is. Only a folder
+/// that says the same of the coordinator is believed.
+async fn beside(channel: &Channel, address: &Address) -> Option<Bearer> {
+    let info = SweepsClient::new(channel.clone()).info(v1::InfoRequest {}).await.ok()?.into_inner();
+    let folder = std::path::PathBuf::from(info.data_dir);
+    let written = std::fs::read_to_string(folder.join("address")).ok()?;
+    let same = crate::config::url(written.trim()).parse().is_ok_and(|written: Address| written == *address);
+    if same { Bearer::file(&folder.join("local-token")).ok() } else { None }
 }
 
 /// An id may be written with hyphens; prefixes are compared without them.

@@ -6,7 +6,8 @@ use etcetera::BaseStrategy;
 use serde::Deserialize;
 
 use crate::cli::{Color, Format, Global};
-use crate::fault::{ConfigFault, Fault};
+use crate::fault::Fault;
+use crate::login::{Logins, Way};
 
 /// Where a coordinator listens when nothing else is said.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7070";
@@ -73,12 +74,31 @@ impl Config {
 
     /// The coordinator to talk to, as a URL.
     pub(crate) fn server(&self) -> String {
-        let found = self.server.clone().or_else(|| {
-            let state = self.up.state.clone().or_else(|| state_dir().ok())?;
-            address_in(&state)
-        });
+        let login = || Logins::read().ok().and_then(|logins| logins.current);
+        let found = self.server.clone().or_else(login).or_else(|| address_in(&self.state()?));
         url(&found.unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))
     }
+
+    /// How to reach it.
+    pub(crate) fn way(&self) -> Result<Way, Fault> {
+        Ok(Way::to(&self.server(), self.state().as_deref())?)
+    }
+
+    /// Where `up` keeps everything.
+    fn state(&self) -> Option<PathBuf> {
+        self.up.state.clone().or_else(|| state_dir().ok())
+    }
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigFault {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(std::io::Error),
+    /// It is not what it should be.
+    #[error(transparent)]
+    Parse(toml::de::Error),
 }
 
 /// The address of the coordinator that was last started on a state folder.

@@ -11,6 +11,8 @@ pub(crate) enum Exit {
     Usage,
     /// No such sweep, trial or checkpoint.
     NotFound,
+    /// Not logged in, or no longer.
+    Login,
     /// The coordinator does not answer.
     Unreachable,
     /// The sweep is over, or as far as it can be, and not every trial has a result.
@@ -31,6 +33,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::NotFound => 3,
+            Self::Login => 4,
             Self::Unreachable => 5,
             Self::Incomplete => 6,
             Self::Refused => 7,
@@ -48,6 +51,7 @@ Exit codes of sweepctl:
     1  failed: an error here or in the coordinator, or `audit` found a broken rule, or `dataset check` a problem
     2  wrong usage, or a sweep file that is missing, unreadable, not valid, or asks for a data set that no agent has
     3  no such sweep, trial, checkpoint or data set
+    4  not logged in, or the token has expired or was revoked
     5  the coordinator does not answer
     6  trials failed or were cancelled (`watch`, `submit --watch`), or have no result (`audit`)
     7  the coordinator understood and refused

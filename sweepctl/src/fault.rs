@@ -3,10 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use sweep_identity::dial::DialError;
+
 use crate::command::dataset::DatasetFault;
 use crate::command::show::confusion::Nothing;
 use crate::command::verify_resume::Verdict;
+use crate::config::ConfigFault;
 use crate::exit::Exit;
+use crate::login::LoginFault;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +64,38 @@ pub(crate) enum Fault {
     /// The folder for state cannot be known.
     #[error("there is no home folder to keep state in; name one with --state")]
     NoHome,
-    /// The address is not one.
-    #[error("`{address}` is not the address of a coordinator")]
-    Address {
+    /// See there.
+    #[error(transparent)]
+    Login(#[from] LoginFault),
+    /// Another program of this release failed, and has said why.
+    #[error("{program} failed")]
+    Child {
+        /// Which.
+        program: &'static str,
+    },
+    /// `up` is for one person.
+    #[error(
+        "{} is a lab's since `sweepctl admin init`: start sweep-coordinator and sweep-agent themselves, \
+         or give `up` another --state", path.display()
+    )]
+    IsLab {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Not the id of an agent.
+    #[error("`{id}` is not the id of an agent; `sweepctl admin agent list` shows them")]
+    NotAnAgent {
         /// What was given.
-        address: String,
-        /// Why it is not.
-        source: tonic::transport::Error,
+        id: String,
+    },
+    /// See there.
+    #[error("the audit log was changed")]
+    AuditLog(#[source] sweep_identity::chain::Broken),
+    /// The noted hash is not in it.
+    #[error("the audit log was cut: {head} is not in it any more")]
+    AuditLogCut {
+        /// What was noted.
+        head: String,
     },
     /// No connection.
     #[error("the coordinator at {server} does not answer")]
@@ -204,17 +233,6 @@ pub(crate) enum Fault {
     Interrupted,
 }
 
-/// What is wrong with a configuration file.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigFault {
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(io::Error),
-    /// It is not what it should be.
-    #[error(transparent)]
-    Parse(toml::de::Error),
-}
-
 impl Fault {
     /// Sorts an error of writing to standard output.
     pub(crate) fn output(error: io::Error) -> Self {
@@ -235,7 +253,9 @@ impl Fault {
             | Self::Variable { .. }
             | Self::NoHome
             | Self::Verify(Verdict::NoSuchTrial { .. })
-            | Self::Address { .. } => Exit::Usage,
+            | Self::NotAnAgent { .. } => Exit::Usage,
+            Self::Login(LoginFault::NotLoggedIn { .. } | LoginFault::Dial(DialError::Stranger { .. })) => Exit::Login,
+            Self::Login(_) => Exit::Usage,
             Self::Dataset(fault) if fault.is_usage() => Exit::Usage,
             Self::Dataset(fault) if fault.is_unknown() => Exit::NotFound,
             Self::Confusion(Nothing::NotKept { .. }) | Self::NoCheckpoint { .. } | Self::NoBest { .. } => {
@@ -243,7 +263,7 @@ impl Fault {
             }
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
-            Self::Exists { .. } => Exit::Refused,
+            Self::Exists { .. } | Self::IsLab { .. } => Exit::Refused,
             Self::TimedOut => Exit::TimedOut,
             Self::Interrupted => Exit::Interrupted,
             Self::Status { status, .. } => of_code(status),
@@ -259,6 +279,9 @@ impl Fault {
             | Self::NotReady { .. }
             | Self::Ended { .. }
             | Self::Process(_)
+            | Self::Child { .. }
+            | Self::AuditLog(_)
+            | Self::AuditLogCut { .. }
             | Self::Illegal { .. } => Exit::Failed,
         }
     }
@@ -338,6 +361,7 @@ fn of_code(status: &tonic::Status) -> Exit {
     use tonic::Code;
     match status.code() {
         _ if is_transient(status) => Exit::Unreachable,
+        Code::Unauthenticated => Exit::Login,
         Code::NotFound => Exit::NotFound,
         Code::InvalidArgument => Exit::Usage,
         Code::FailedPrecondition
@@ -367,31 +391,4 @@ fn incomplete(failed: u64, cancelled: u64, open: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_keeps_its_exit_code() {
-        let of = |status: tonic::Status| {
-            Fault::Status { server: String::new(), reason: None, status: Box::new(status) }.exit().code()
-        };
-        assert_eq!(of(tonic::Status::not_found("x")), 3);
-        assert_eq!(of(tonic::Status::invalid_argument("x")), 2);
-        assert_eq!(of(tonic::Status::failed_precondition("x")), 7);
-        assert_eq!(of(tonic::Status::unavailable("x")), 5);
-        assert_eq!(of(tonic::Status::internal("x")), 1);
-    }
-
-    #[test]
-    fn a_web_server_is_not_taken_for_a_coordinator() {
-        let status = tonic::Status::unknown("grpc-status header missing, mapped from HTTP status code 404");
-        assert_eq!(said("http://x", &status), "what answers at http://x is not a coordinator");
-    }
-
-    #[test]
-    fn numbers_agree_with_their_nouns() {
-        assert_eq!(count(1u32, "trial"), "1 trial");
-        assert_eq!(count(0u32, "trial"), "0 trials");
-        assert_eq!(incomplete(2, 0, 1), "2 trials failed, 1 trial not over");
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod command;
 mod config;
 mod exit;
 mod fault;
+mod login;
 mod output;
 mod sweep_file;
 mod view;
@@ -61,10 +62,13 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Admin(command) => Some(command.shape()),
         Command::VerifyResume(args) => Some(&args.shape),
         Command::Dataset(command) => Some(command.shape()),
-        Command::Version { shape } => Some(shape),
+        Command::Version { shape } | Command::Whoami { shape } => Some(shape),
+        Command::Admin(command) => command.shape(),
         Command::Up(_)
         | Command::Logs(_)
         | Command::Fetch(_)
+        | Command::Login(_)
+        | Command::Logout(_)
         | Command::Completions { .. }
         | Command::Bench { .. }
         | Command::ExitCodes => None,
@@ -83,6 +87,7 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
                 return done;
             }
         }
+        Command::Admin(cli::Admin::Init(args)) => return command::admin::init(out, args),
         Command::Bench { arguments } => return command::bench::run(arguments),
         Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
         _ => {}
@@ -105,9 +110,11 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         // A file that is not valid is refused before anybody is called.
         Command::Submit(args) => return command::submit::run(out, config, args).await,
         Command::Version { .. } => return command::version::run(out, config).await,
+        Command::Login(args) => return command::login::login(out, args).await,
+        Command::Logout(args) => return command::login::logout(out, config, args).await,
         _ => {}
     }
-    let client = Client::connect(&config.server()).await?;
+    let client = Client::connect(&config.way()?).await?;
     match command {
         Command::List(args) => command::list::run(out, &client, args).await,
         Command::Show(args) => command::show::run(out, &client, args).await,
@@ -123,11 +130,15 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Admin(Admin::Shares(Shares::Set(args))) => command::shares::set(out, &client, args).await,
         Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
+        Command::Whoami { .. } => command::login::whoami(out, &client).await,
+        Command::Admin(command) => command::admin::run(out, &client, command).await,
         Command::Up(_)
         | Command::Check(_)
         | Command::Plan(_)
         | Command::Submit(_)
         | Command::Version { .. }
+        | Command::Login(_)
+        | Command::Logout(_)
         | Command::Completions { .. }
         | Command::VerifyResume(_)
         | Command::Bench { .. }

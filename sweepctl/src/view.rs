@@ -1,6 +1,7 @@
 //! What the coordinator answers, as `sweepctl` prints it: plain values, ids as text. Where they come
 //! from is `client`'s, how they look is `command`'s.
 
+pub(crate) mod access;
 pub(crate) mod report;
 pub(crate) mod sharing;
 

@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod disk;
+mod members;
 mod recovery;
 mod simulation;
 mod tidy;

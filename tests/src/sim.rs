@@ -184,7 +184,7 @@ async fn agent(number: u32, incarnation: u64, launcher: Scripted) -> turmoil::Re
     let mut settings = settings(number, 2);
     settings.facts.incarnation = incarnation;
     settings.seed = u64::from(number) << 32 | incarnation;
-    let links = Links { control: channel()?, bulk: channel()? };
+    let links = Links::plain(channel()?, channel()?);
     let (keep, datasets) = watch::channel(Some(Vec::new()));
     session::run(settings, links, Arc::new(launcher), datasets, std::future::pending()).await;
     drop(keep);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use sweep_core::attempt::CheckpointLine;
+use sweep_identity::dial::Link;
 use sweep_proto::status::reason_of;
 use sweep_proto::v1::blobs_client::BlobsClient;
 use sweep_proto::v1::{DownloadRequest, UploadChunk};
@@ -16,7 +17,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::launcher::Source;
@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// Talks to the blob store.
 #[derive(Clone, Debug)]
-pub struct BlobClient(Channel);
+pub struct BlobClient(Link);
 
 /// Why a checkpoint is not here.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ enum Broken {
 
 impl BlobClient {
     /// Over this connection.
-    pub fn new(channel: Channel) -> Self {
+    pub fn new(channel: Link) -> Self {
         Self(channel)
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use sweep_core::command::{Effect, EffectResult, Verdict};
 use sweep_core::event::AgentFacts;
 use sweep_core::id::{AgentId, Lease};
+use sweep_identity::dial::Link;
 use sweep_proto::convert::{Orders, hello_request, id_bytes, orders, to_leases};
 use sweep_proto::v1::agents_client::AgentsClient;
 use sweep_proto::v1::{self, PollRequest, ReportRequest, ShipSeriesRequest};
 use tonic::Request;
-use tonic::transport::Channel;
 
 use super::CallError;
 use crate::series::Shipment;
@@ -23,7 +23,7 @@ const SLACK: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When there is no answer, or a refusal.
-pub async fn hello(channel: Channel, facts: AgentFacts, held: Vec<Lease>) -> Result<Vec<(Lease, Verdict)>, CallError> {
+pub async fn hello(channel: Link, facts: AgentFacts, held: Vec<Lease>) -> Result<Vec<(Lease, Verdict)>, CallError> {
     let mut request = Request::new(hello_request(&facts, &held, env!("CARGO_PKG_VERSION")));
     request.set_timeout(ANSWER);
     let reply = AgentsClient::new(channel).hello(request).await?.into_inner();
@@ -37,7 +37,7 @@ pub async fn hello(channel: Channel, facts: AgentFacts, held: Vec<Lease>) -> Res
 /// # Errors
 /// As [`hello`].
 pub async fn poll(
-    channel: Channel,
+    channel: Link,
     agent: AgentId,
     known: Vec<Lease>,
     revision: u64,
@@ -59,7 +59,7 @@ pub async fn poll(
 /// # Errors
 /// As [`hello`].
 pub async fn report(
-    channel: Channel,
+    channel: Link,
     agent: AgentId,
     effects: Vec<Effect>,
     known: Vec<Lease>,
@@ -80,7 +80,7 @@ pub async fn report(
 ///
 /// # Errors
 /// As [`hello`].
-pub async fn ship(channel: Channel, agent: AgentId, shipment: Shipment) -> Result<(), CallError> {
+pub async fn ship(channel: Link, agent: AgentId, shipment: Shipment) -> Result<(), CallError> {
     let logs = shipment.logs.into_iter().map(|piece| v1::LogChunk {
         lease: Some(piece.lease.into()),
         offset: piece.offset,

@@ -3,11 +3,14 @@
 
 pub mod blobs;
 pub mod calls;
+pub mod enrol;
 
 use std::time::Duration;
 
+use sweep_identity::address::Address;
+use sweep_identity::dial::{self, Bearer, DialError, Link, Tls};
 use sweep_proto::status::reason_of;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// How long a connection may take to come up.
@@ -21,57 +24,47 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Links {
     /// Hello, poll, report.
-    pub control: Channel,
+    pub control: Link,
     /// Checkpoints and series.
-    pub bulk: Channel,
+    pub bulk: Link,
 }
 
-/// Why an address cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum AddressError {
-    /// Not a URL.
-    #[error("`{url}` is not an address like http://127.0.0.1:7070")]
-    NotAUrl {
-        /// What was given.
-        url: String,
-    },
-    /// Would send plain text over a network.
-    #[error(
-        "`{url}` is not on this machine, and encrypted connections are not available yet; only loopback addresses are used"
-    )]
-    NotLoopback {
-        /// What was given.
-        url: String,
-    },
+impl Links {
+    /// Over channels of the caller's, that show nothing.
+    pub fn plain(control: Channel, bulk: Channel) -> Self {
+        let [control, bulk] = [control, bulk].map(|channel| Link::new(channel, Bearer::default()));
+        Self { control, bulk }
+    }
 }
 
-/// The settings of a connection to `url`; connect it lazily with or without a connector of your own.
+/// A connection that is made when first needed and again when lost.
 ///
 /// # Errors
-/// When it is not a URL.
-pub fn endpoint(url: &str) -> Result<Endpoint, AddressError> {
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| AddressError::NotAUrl { url: url.into() })?;
-    Ok(endpoint
+/// When the address is encrypted and nobody says whom to believe.
+pub fn link(address: &Address, tls: Option<&Tls>, bearer: Bearer) -> Result<Link, DialError> {
+    let endpoint = dial::endpoint(address)?
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true);
+    Ok(Link::new(dial::lazy(&endpoint, address, tls)?, bearer))
 }
 
-/// Connections over TCP, made when first needed and again when lost. Loopback only.
+/// Both connections.
+///
+/// # Errors
+/// As [`link`].
+pub fn links_with(address: &Address, tls: Option<&Tls>, bearer: &Bearer) -> Result<Links, DialError> {
+    Ok(Links { control: link(address, tls, bearer.clone())?, bulk: link(address, tls, bearer.clone())? })
+}
+
+/// Both connections to a coordinator on this machine that asks for nothing.
 ///
 /// # Errors
 /// When `url` is not a URL of this machine.
-pub fn links(url: &str) -> Result<Links, AddressError> {
-    let endpoint = endpoint(url)?;
-    let host = endpoint.uri().host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !is_loopback {
-        return Err(AddressError::NotLoopback { url: url.into() });
-    }
-    Ok(Links { control: endpoint.connect_lazy(), bulk: endpoint.connect_lazy() })
+pub fn links(url: &str) -> Result<Links, DialError> {
+    links_with(&url.parse()?, None, &Bearer::default())
 }
 
 /// Why a call gave no answer.
@@ -98,9 +91,17 @@ impl CallError {
             Self::AgentUnknown | Self::BlobMissing(_) => false,
             Self::Answer(_) => true,
             Self::Refused(status) => {
-                matches!(status.code(), Code::FailedPrecondition | Code::InvalidArgument | Code::Unimplemented)
+                let other =
+                    matches!(status.code(), Code::FailedPrecondition | Code::InvalidArgument | Code::Unimplemented);
+                other || self.is_shut_out()
             }
         }
+    }
+
+    /// Whether the coordinator does not take this agent for a member, or not for this one.
+    pub fn is_shut_out(&self) -> bool {
+        let Self::Refused(status) = self else { return false };
+        matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
         for url in ["http://127.0.0.1:7070", "http://[::1]:7070", "http://localhost:1"] {
             assert!(links(url).is_ok(), "{url}");
         }
-        for url in ["http://10.0.0.1:7070", "http://example.org:7070", "nonsense url"] {
+        for url in ["http://10.0.0.1:7070", "http://example.org:7070", "https://example.org", "nonsense url"] {
             assert!(links(url).is_err(), "{url}");
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Edge, malformed, refused};
+use crate::access::identity::{Identity, Who};
 use crate::blobs::BlobError;
 use crate::handle::Synced;
 use crate::journal::{LogChunk, Series, Step};
@@ -32,6 +33,7 @@ pub(super) struct Agents(pub(super) Edge);
 #[tonic::async_trait]
 impl Service for Agents {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+        let identity = Identity::of(&request);
         let request = request.into_inner();
         if request.protocol != sweep_proto::PROTOCOL {
             let (ours, theirs) = (sweep_proto::PROTOCOL, request.protocol);
@@ -41,6 +43,7 @@ impl Service for Agents {
             return Err(status(Code::FailedPrecondition, "version_skew", text));
         }
         let (facts, held) = convert::hello(request).map_err(malformed)?;
+        identity.check_agent(facts.agent)?;
         tracing::info!(agent = %facts.agent, host = facts.host, slots = facts.slots.len(), held = held.len(), "hello");
         match self.0.handle.command(Command::Hello { facts, held }).await.map_err(refused)? {
             Reply::Welcome(verdicts) => Ok(Response::new(HelloReply {
@@ -53,8 +56,10 @@ impl Service for Agents {
     }
 
     async fn poll(&self, request: Request<PollRequest>) -> Result<Response<PollReply>, Status> {
+        let identity = Identity::of(&request);
         let request = request.into_inner();
         let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
+        identity.check_agent(agent)?;
         let known = leases(&request.known).map_err(malformed)?;
         let start = Instant::now();
         let until = start + Duration::from_millis(request.wait_ms.into()).min(LONGEST_POLL);
@@ -84,8 +89,10 @@ impl Service for Agents {
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportReply>, Status> {
+        let identity = Identity::of(&request);
         let request = request.into_inner();
         let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
+        identity.check_agent(agent)?;
         let known = leases(&request.known).map_err(malformed)?;
         let effects = request.effects.iter().map(Effect::try_from).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
         for effect in &effects {
@@ -103,7 +110,11 @@ impl Service for Agents {
     }
 
     async fn ship_series(&self, request: Request<ShipSeriesRequest>) -> Result<Response<ShipSeriesReply>, Status> {
+        let identity = Identity::of(&request);
         let request = request.into_inner();
+        if identity.who != Who::Local {
+            identity.check_agent(id(&request.agent_id, "agent_id").map_err(malformed)?)?;
+        }
         let mut series = Series::default();
         for chunk in request.logs {
             let lease = lease(chunk.lease.as_ref()).map_err(malformed)?;

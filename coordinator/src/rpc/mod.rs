@@ -1,7 +1,9 @@
 //! The edge: decode a message, ask the owner of the state, encode the answer. Nothing is decided
 //! here, and generated types go no further.
 
+mod access;
 mod agents;
+mod audit;
 mod auth;
 mod blobs;
 mod refs;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use sweep_proto::convert::ConvertError;
 use sweep_proto::status::status;
+use sweep_proto::v1::access_server::AccessServer;
 use sweep_proto::v1::agents_server::AgentsServer;
 use sweep_proto::v1::blobs_server::BlobsServer;
 use sweep_proto::v1::sharing_server::SharingServer;
@@ -26,6 +29,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower::layer::util::{Identity, Stack};
 
+use crate::access::guard::Guard;
 use crate::blobs::{BlobError, Blobs};
 use crate::handle::{Handle, Refusal};
 use crate::journal::JournalError;
@@ -37,6 +41,13 @@ pub use refs::RefError;
 const MESSAGE: usize = 4 << 20;
 /// Largest piece of a file, with some room for the rest of the message.
 const PIECE: usize = (1 << 20) + 4096;
+
+/// A connection that proves who somebody is is made anew after so long.
+const CONNECTION: Duration = Duration::from_secs(3600);
+/// Largest message about logins.
+const SMALL: usize = 64 << 10;
+/// Longest headers of a call, bytes.
+const HEADERS: u32 = 16 << 10;
 
 /// What every service needs.
 #[derive(Clone, Debug)]
@@ -51,6 +62,8 @@ pub struct Edge {
     pub(crate) place: String,
     /// A simulation: nothing may leave its runtime.
     pub(crate) in_memory: bool,
+    /// Who is let in.
+    pub(crate) guard: Guard,
     /// Long calls end when it is raised.
     pub(crate) stopping: CancellationToken,
 }
@@ -67,19 +80,26 @@ impl Edge {
 }
 
 /// All services, with the check of who may call what.
-pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::Permissions, Identity>>) {
+pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::Door, Identity>>) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SweepsServer<sweeps::Sweeps>>().await;
     health.set_serving::<AgentsServer<agents::Agents>>().await;
-    let router = Server::builder()
+    let mut server = Server::builder();
+    if !edge.guard.is_open() {
+        // Whoever stays connected shows a newer certificate before the old one ends.
+        server = server.max_connection_age(CONNECTION);
+    }
+    let router = server
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .max_concurrent_streams(256)
         .http2_max_pending_accept_reset_streams(Some(64))
         .initial_stream_window_size(2 << 20)
         .initial_connection_window_size(8 << 20)
-        .layer(auth::Permissions)
+        .http2_max_header_list_size(HEADERS)
+        .layer(auth::Door(edge.guard.clone()))
         .add_service(health_service)
+        .add_service(AccessServer::new(access::AccessService(edge.guard.clone())).max_decoding_message_size(SMALL))
         .add_service(AgentsServer::new(agents::Agents(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))

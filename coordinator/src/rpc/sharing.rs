@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::agents::unexpected;
 use super::{Edge, malformed, refused};
+use crate::access::identity::Identity;
 use crate::handle::View;
 
 /// An hour of a device, in the unit of use.
@@ -42,8 +43,9 @@ impl Service for Sharing {
     }
 
     async fn set_shares(&self, request: Request<v1::SetSharesRequest>) -> Result<Response<v1::SetSharesReply>, Status> {
+        let identity = Identity::of(&request);
         let mut request = request.into_inner();
-        let user = match std::mem::take(&mut request.user) {
+        let user = match identity.name(std::mem::take(&mut request.user)) {
             user if user.is_empty() => DEFAULT_USER.to_owned(),
             user => user,
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sweep_core::access::Permission;
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::id::SweepId;
@@ -21,6 +22,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
 use super::{Edge, refs, refused, streams, unreadable, views};
+use crate::access::identity::{Identity, Who};
 use crate::handle::View;
 use crate::journal::key;
 
@@ -37,19 +39,26 @@ pub(super) struct Sweeps(pub(super) Edge);
 
 #[tonic::async_trait]
 impl Service for Sweeps {
-    async fn info(&self, _: Request<v1::InfoRequest>) -> Result<Response<v1::InfoReply>, Status> {
+    async fn info(&self, request: Request<v1::InfoRequest>) -> Result<Response<v1::InfoReply>, Status> {
+        let (build, protocol) = (env!("CARGO_PKG_VERSION").to_owned(), sweep_proto::PROTOCOL);
         let data_dir = self.0.place.clone();
+        if Identity::of(&request).who == Who::Stranger {
+            // Enough to find out that the releases differ, and, on this host, where the token is.
+            let data_dir = if self.0.guard.lab_parts().is_none() { data_dir } else { String::new() };
+            return Ok(Response::new(v1::InfoReply { build, protocol, data_dir, ..v1::InfoReply::default() }));
+        }
         self.ask(move |view| {
             let state = view.core.state();
             let (sweeps, agents) = (state.sweeps.len() as u64, state.agents.len() as u64);
-            let (build, protocol) = (env!("CARGO_PKG_VERSION").to_owned(), sweep_proto::PROTOCOL);
             v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: view.now.0 }
         })
         .await
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
+        let identity = Identity::of(&request);
         let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel } = request.into_inner();
+        let user = identity.name(user);
         let planned = self.0.compute(move || plan_text(&spec)).await?;
         let (mut plan, spec) = planned.map_err(|errors| invalid(&errors))?;
         plan.limits.priority = priority.or(plan.limits.priority);
@@ -59,6 +68,7 @@ impl Service for Sweeps {
         let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
             Reply::Submitted { sweep, name, existing } => {
+                identity.about(format!("sweep {name} ({sweep})"));
                 Ok(Response::new(v1::SubmitReply { sweep_id: id_bytes(sweep), name, existing, trials }))
             }
             other => Err(unexpected(other)),
@@ -151,8 +161,11 @@ impl Service for Sweeps {
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::ChangeReply>, Status> {
+        let identity = Identity::of(&request);
         let v1::CancelRequest { sweep, trial, user } = request.into_inner();
+        let user = identity.name(user);
         let (id, name, trial) = self.within(sweep, trial).await?;
+        self.check_change(&identity, id).await?;
         let command = match trial {
             None => Command::CancelSweep { sweep: id, user },
             Some(trial) => Command::CancelTrial { trial, user },
@@ -161,8 +174,11 @@ impl Service for Sweeps {
     }
 
     async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::ChangeReply>, Status> {
+        let identity = Identity::of(&request);
         let v1::RetryRequest { sweep, cancelled, user } = request.into_inner();
+        let user = identity.name(user);
         let (sweep, name, _) = self.within(sweep, String::new()).await?;
+        self.check_change(&identity, sweep).await?;
         self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
     }
 
@@ -241,6 +257,17 @@ impl Sweeps {
             Ok((known.id, known.name.clone(), Some(state.trial_id(at))))
         });
         found.await.map_err(refused)?
+    }
+
+    /// Refuses whoever may not change this sweep.
+    async fn check_change(&self, identity: &Identity, sweep: SweepId) -> Result<(), Status> {
+        identity.about(format!("sweep {sweep}"));
+        let owner = self.0.handle.query(move |view| {
+            let state = view.core.state();
+            state.sweeps.iter().find(|known| known.id == sweep).map(|known| known.user.clone())
+        });
+        let owner = owner.await.map_err(refused)?.unwrap_or_default();
+        identity.check(Permission::Change, &owner, None)
     }
 
     async fn change(&self, command: Command, name: String) -> Result<Response<v1::ChangeReply>, Status> {

@@ -3,7 +3,9 @@
 
 mod blobs;
 mod journal;
+mod lab;
 mod owner;
+mod secure;
 mod service;
 mod sharing;
 mod world;

@@ -1,6 +1,7 @@
 //! Between the wire and the domain: `From` where nothing can be wrong, `TryFrom` where a message may
 //! be. A message is checked here once, at the edge; behind it everything is typed.
 
+mod access;
 mod agents;
 mod effects;
 mod ids;
@@ -8,6 +9,7 @@ mod metrics;
 mod orders;
 mod shares;
 
+pub use access::permission;
 pub use agents::{datasets, hello, hello_request};
 pub use ids::{id, id_bytes, lease, leases, to_leases};
 pub use metrics::checkpoint;

@@ -1,5 +1,6 @@
 //! One file per command: ask, then print. What was asked for is in `cli`, how it looks in `output`.
 
+pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod bench;
@@ -9,6 +10,7 @@ pub(crate) mod completions;
 pub(crate) mod dataset;
 pub(crate) mod fetch;
 pub(crate) mod list;
+pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod queue;

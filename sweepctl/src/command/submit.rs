@@ -16,7 +16,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
     if args.dry_run {
         return dry_run(out, &file, &args.run);
     }
-    let client = Client::connect(&config.server()).await?;
+    let client = Client::connect(&config.way()?).await?;
     let id = file.id(&args.run);
     let submission = Submission {
         spec: file.source.bytes,

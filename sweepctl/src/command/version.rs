@@ -12,8 +12,11 @@ use crate::output::{Out, safe};
 pub(crate) async fn run(out: &Out, config: &Config) -> Result<(), Fault> {
     let own = env!("CARGO_PKG_VERSION");
     let server = config.server();
-    let info = match Client::connect(&server).await {
-        Ok(client) => client.info().await,
+    let info = match config.way() {
+        Ok(way) => match Client::connect(&way).await {
+            Ok(client) => client.info().await,
+            Err(fault) => Err(fault),
+        },
         Err(fault) => Err(fault),
     };
     if out.format == Format::Json {

@@ -6,6 +6,7 @@
 mod dataset;
 mod fake;
 mod fetch;
+mod lab;
 mod offline;
 mod online;
 mod ran;

@@ -12,7 +12,7 @@ use crate::offline::GRID;
 use crate::ran::{command, finish, run};
 
 /// The program beside `sweepctl`, if it is there.
-fn built(name: &str) -> Option<PathBuf> {
+pub(crate) fn built(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_BIN_EXE_sweepctl")).with_file_name(name);
     path.is_file().then_some(path)
 }
@@ -57,6 +57,14 @@ fn up_runs_the_real_programs_and_a_killed_coordinator_comes_back_with_everything
     let agents = run(home.path(), &["agents", "--json"]).expect(0).json();
     assert_eq!(agents["agents"][0]["status"], "reachable");
     run(home.path(), &["version"]).expect(0).says("coordinator");
+    // Whoever cannot read the token is a stranger, also on this host.
+    let folder = home.path().join(".local/state/sweep/coordinator");
+    let address = std::fs::read_to_string(folder.join("address")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    run(elsewhere.path(), &["list", "--server", address.trim()]).expect(0);
+    std::fs::rename(folder.join("local-token"), folder.join("away")).unwrap();
+    run(home.path(), &["list"]).expect(4).tells("local-token");
+    std::fs::rename(folder.join("away"), folder.join("local-token")).unwrap();
     run(home.path(), &["submit", "grid.toml"]).expect(2).tells("[dataset_unknown]");
     let submitted = run(home.path(), &["submit", "grid.toml", "--queue-anyway"]).expect(0);
     let plan = run(home.path(), &["plan", "grid.toml", "--json"]).expect(0).json();

@@ -18,6 +18,7 @@ use crate::cli;
 use crate::client::Client;
 use crate::config::{Config, address_in, url};
 use crate::fault::{Fault, count};
+use crate::login::Way;
 use crate::output::{Out, safe};
 
 /// How long a program may take until it is ready, seconds.
@@ -98,7 +99,8 @@ async fn already(out: &Out, state: &Path) -> Result<(), Fault> {
     let find = async {
         loop {
             if let Some(address) = address_in(state)
-                && Client::connect(&url(&address)).await.is_ok()
+                && let Ok(way) = Way::to(&url(&address), Some(state))
+                && Client::connect(&way).await.is_ok()
             {
                 return url(&address);
             }
@@ -141,7 +143,8 @@ async fn ready(place: &Place, coordinator: &mut Ward) -> Result<Client, Fault> {
     let deadline = Instant::now() + Duration::from_secs(READY_SECONDS);
     loop {
         if let Some(address) = address_in(&place.state)
-            && let Ok(client) = Client::connect(&url(&address)).await
+            && let Ok(way) = place.way(&address)
+            && let Ok(client) = Client::connect(&way).await
             && client.is_serving().await
         {
             return Ok(client);
@@ -153,7 +156,7 @@ async fn ready(place: &Place, coordinator: &mut Ward) -> Result<Client, Fault> {
 
 /// Says where things are and what to do next.
 async fn greet(out: &Out, place: &Place, client: &Client) -> Result<(), Fault> {
-    out.note("the coordinator and an agent are running; everybody on this machine can reach them, nobody else");
+    out.note("the coordinator and an agent are running, for you alone: whoever calls them shows a token that only you can read");
     out.note(format!("state    {}", place.state.display()));
     out.note(format!("logs     {}", place.state.join("log").display()));
     // A restarted coordinator knows the agent before the agent has said again what it has.

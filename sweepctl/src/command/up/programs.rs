@@ -1,9 +1,10 @@
 //! What `up` starts: the command lines of the coordinator and the agent, and the folder they share.
 
 use std::ffi::OsString;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use sweep_identity::private;
 
 use super::folder;
 use super::process::Recipe;
@@ -12,6 +13,7 @@ use crate::client::Client;
 use crate::command::program;
 use crate::config::{Config, DEFAULT_LISTEN, address_in, state_dir, url};
 use crate::fault::Fault;
+use crate::login::{LoginFault, Way};
 
 /// The coordinator's program.
 pub(super) const COORDINATOR: &str = "sweep-coordinator";
@@ -43,7 +45,10 @@ impl Place {
         let wanted = args.state.clone().or_else(|| config.up.state.clone()).or_else(|| usual.clone());
         let wanted = wanted.ok_or(Fault::NoHome)?;
         for path in [wanted.join("coordinator"), wanted.join("agent"), wanted.join("log"), wanted.join("run")] {
-            fs::create_dir_all(&path).map_err(|source| Fault::Disk { what: "make the folder", path, source })?;
+            private::folder(&path).map_err(LoginFault::from)?;
+        }
+        if wanted.join("coordinator/ca/ca.pem").exists() {
+            return Err(Fault::IsLab { path: wanted });
         }
         let data = if args.data.is_empty() { &config.up.data } else { &args.data };
         let state = folder(&wanted)?;
@@ -65,9 +70,15 @@ impl Place {
     /// Whether a coordinator that nobody here started serves this very state.
     pub(super) async fn answers(&self) -> bool {
         let Some(address) = address_in(&self.state) else { return false };
-        let Ok(client) = Client::connect(&url(&address)).await else { return false };
+        let Ok(way) = self.way(&address) else { return false };
+        let Ok(client) = Client::connect(&way).await else { return false };
         let own = self.state.join("coordinator");
         client.info().await.is_ok_and(|info| folder(info.data_dir.as_ref()).is_ok_and(|dir| dir == own))
+    }
+
+    /// How to reach a coordinator of this state.
+    pub(super) fn way(&self, address: &str) -> Result<Way, Fault> {
+        Ok(Way::to(&url(address), Some(&self.state))?)
     }
 
     /// Whether it was said where data sets are.
@@ -83,7 +94,11 @@ impl Place {
             (None, None) => DEFAULT_LISTEN.to_owned(),
         };
         let state = self.state.join("coordinator").into_os_string();
-        self.recipe(COORDINATOR, "coordinator", vec!["--data".into(), state, "--listen".into(), listen.into()])
+        self.recipe(
+            COORDINATOR,
+            "coordinator",
+            vec!["--data".into(), state, "--listen".into(), listen.into(), "--local-token".into()],
+        )
     }
 
     /// How the agent is started, once it is known where the coordinator is.
@@ -92,6 +107,11 @@ impl Place {
         let state = self.state.join("agent").into_os_string();
         let mut arguments: Vec<OsString> = vec!["--state".into(), state, "--coordinator".into(), server.into()];
         arguments.extend(["--orphan-limit".into(), ORPHAN_SECONDS.to_string().into()]);
+        let token = self.state.join("coordinator").join("local-token");
+        // A coordinator of an earlier release that was taken over has none.
+        if token.is_file() {
+            arguments.extend(["--token-file".into(), token.into_os_string()]);
+        }
         for data in &self.data {
             arguments.extend(["--data".into(), data.clone().into_os_string()]);
         }

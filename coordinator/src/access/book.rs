@@ -1,0 +1,395 @@
+//! Who there is: users, tokens, agents. Pure: a change in, records out, refusals typed; the records are
+//! what is stored. Who may ask for a change has been decided before; secrets never come here, only hashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sweep_core::access::Role;
+use sweep_core::id::AgentId;
+use sweep_core::time::{Span, Timestamp};
+use sweep_identity::token::Digest;
+
+const DAY: Span = Span::seconds(86_400);
+/// How long a person's token is good if nothing is said, and at most.
+pub const TOKEN_LIFE: [Span; 2] = [Span(90 * DAY.0), Span(366 * DAY.0)];
+/// How long a join token is good if nothing is said, and at most.
+pub const JOIN_LIFE: [Span; 2] = [Span::seconds(3600), Span(7 * DAY.0)];
+/// The name of whoever needs none: nobody may take it.
+pub const LOCAL: &str = "local";
+/// Longest name and note, letters.
+const LONGEST: usize = 64;
+/// Projects of a user, and records of a kind: more are refused.
+const PROJECTS: usize = 256;
+const RECORDS: usize = 100_000;
+
+/// A person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// What they are called, in the journal and in the audit log; never given to another.
+    pub name: String,
+    /// What they may do, everywhere they are.
+    pub role: Role,
+    /// Where they are.
+    pub projects: BTreeSet<String>,
+    /// When they came.
+    pub created: Timestamp,
+    /// When they left.
+    pub removed: Option<Timestamp>,
+}
+
+/// What is known of a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Its public half.
+    pub id: String,
+    /// SHA-256 of all of it, hex.
+    pub digest: String,
+    /// Whose; `None` of a join token.
+    pub user: Option<String>,
+    /// At most this, whatever the user is.
+    pub role: Role,
+    /// For people.
+    pub note: String,
+    /// Since when.
+    pub created: Timestamp,
+    /// Until when.
+    pub expires: Timestamp,
+    /// When it was revoked, or spent.
+    pub revoked: Option<Timestamp>,
+}
+
+/// What is known of an agent that has enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRecord {
+    /// Which.
+    pub agent: AgentId,
+    /// The note of its join token.
+    pub note: String,
+    /// How often it has enrolled; only certificates of the last time are good.
+    pub generation: u32,
+    /// When, the last time.
+    pub enrolled: Timestamp,
+    /// When its newest certificate ends.
+    pub expires: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// One thing that is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// See there.
+    User(User),
+    /// See there.
+    Token(TokenRecord),
+    /// See there.
+    Agent(AgentRecord),
+}
+
+impl Record {
+    /// Under which name it is stored; a later one of the same name takes its place.
+    pub fn key(&self) -> String {
+        match self {
+            Self::User(user) => format!("user/{}", user.name),
+            Self::Token(token) => format!("token/{}", token.id),
+            Self::Agent(agent) => format!("agent/{}", agent.agent),
+        }
+    }
+}
+
+/// What somebody wants changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A new user, or another role or other projects.
+    PutUser {
+        /// Who.
+        name: String,
+        /// What they may do.
+        role: Role,
+        /// Where.
+        projects: BTreeSet<String>,
+    },
+    /// They leave; their tokens with them.
+    RemoveUser(String),
+    /// A token of a user, or one to join with.
+    AddToken {
+        /// Its public half.
+        id: String,
+        /// Its hash.
+        digest: Digest,
+        /// Whose; `None` to join with.
+        user: Option<String>,
+        /// At most this; the user's role if nothing is said.
+        role: Option<Role>,
+        /// How long it is good, if that is said.
+        life: Option<Span>,
+        /// For people.
+        note: String,
+    },
+    /// A token is good for nothing from now on.
+    RevokeToken(String),
+    /// An agent is out from now on.
+    RevokeAgent(AgentId),
+    /// A join token is spent for an agent.
+    Enroll {
+        /// The token's public half.
+        token: String,
+        /// Who joins.
+        agent: AgentId,
+        /// When its certificate will end.
+        expires: Timestamp,
+    },
+    /// An agent gets another certificate.
+    Renew {
+        /// Which.
+        agent: AgentId,
+        /// When it will end.
+        expires: Timestamp,
+    },
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// As it is now.
+    User(User),
+    /// As it is now.
+    Token(TokenRecord),
+    /// Whether anything was changed.
+    Changed(bool),
+    /// How often the agent has enrolled.
+    Generation(u32),
+}
+
+/// Why it was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// A name that nobody can have.
+    #[error("`{0}` cannot be a name: 1 to {LONGEST} of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit")]
+    Name(String),
+    /// Too long a note, or one with control characters.
+    #[error("a note has at most {LONGEST} letters and no control characters")]
+    Note,
+    /// Nobody is called so.
+    #[error("there is no user `{0}`; `sweepctl admin user add {0}` makes one")]
+    UserUnknown(String),
+    /// There would be nobody to let anybody in.
+    #[error("`{0}` is the last admin: make another one first")]
+    LastAdmin(String),
+    /// A token cannot do more than its user.
+    #[error("`{user}` is {role}: a token cannot be more")]
+    RoleTooGreat {
+        /// Who.
+        user: String,
+        /// What they are.
+        role: Role,
+    },
+    /// Longer than is good.
+    #[error("a token of this kind is good for {} days at most", .0.0 / DAY.0)]
+    LifeTooLong(Span),
+    /// No such token.
+    #[error("there is no token `{0}`; `sweepctl admin token list` shows them")]
+    TokenUnknown(String),
+    /// No such agent.
+    #[error("agent {0} has not enrolled")]
+    AgentUnknown(AgentId),
+    /// It is a member: its place is not given away.
+    #[error(
+        "agent {0} has enrolled already; if it has lost its key, revoke it first (`sweepctl admin agent revoke {0}`)"
+    )]
+    AgentKnown(AgentId),
+    /// More than fits.
+    #[error("there are too many: {RECORDS} of a kind, {PROJECTS} projects of a user")]
+    TooMany,
+}
+
+impl Denied {
+    /// The stable word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Name(_) | Self::Note => "name_invalid",
+            Self::UserUnknown(_) => "user_unknown",
+            Self::LastAdmin(_) => "last_admin",
+            Self::RoleTooGreat { .. } => "role_too_great",
+            Self::LifeTooLong(_) => "life_too_long",
+            Self::TokenUnknown(_) => "token_unknown",
+            Self::AgentUnknown(_) => "agent_not_enrolled",
+            Self::AgentKnown(_) => "agent_enrolled",
+            Self::TooMany => "too_many",
+        }
+    }
+}
+
+/// Everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    /// By name.
+    pub users: BTreeMap<String, User>,
+    /// By public half.
+    pub tokens: BTreeMap<String, TokenRecord>,
+    /// By id.
+    pub agents: BTreeMap<AgentId, AgentRecord>,
+}
+
+impl Book {
+    /// Takes in what was stored.
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::User(user) => drop(self.users.insert(user.name.clone(), user)),
+            Record::Token(token) => drop(self.tokens.insert(token.id.clone(), token)),
+            Record::Agent(agent) => drop(self.agents.insert(agent.agent, agent)),
+        }
+    }
+
+    /// A token that is good now, with its user if it has one.
+    pub fn good(&self, id: &str, now: Timestamp) -> Option<(&TokenRecord, Option<&User>)> {
+        let token = self.tokens.get(id).filter(|token| token.revoked.is_none() && now < token.expires)?;
+        match &token.user {
+            None => Some((token, None)),
+            Some(name) => Some((token, Some(self.users.get(name).filter(|user| user.removed.is_none())?))),
+        }
+    }
+
+    /// An agent that is a member, with this generation of certificate.
+    pub fn member(&self, agent: AgentId, generation: u32) -> Option<&AgentRecord> {
+        let known = self.agents.get(&agent)?;
+        (known.revoked.is_none() && known.generation == generation).then_some(known)
+    }
+
+    /// What is to be stored for a change.
+    ///
+    /// # Errors
+    /// When it must not be made; nothing is to be stored then.
+    pub fn decide(&self, change: Change, now: Timestamp) -> Result<(Vec<Record>, Done), Denied> {
+        match change {
+            Change::PutUser { name, role, projects } => self.put_user(name, role, projects, now),
+            Change::RemoveUser(name) => self.remove_user(&name, now),
+            Change::AddToken { id, digest, user, role, life, note } => {
+                let role = match &user {
+                    None => Role::Viewer,
+                    Some(name) => {
+                        let user = self.user(name)?;
+                        let too_great = || Denied::RoleTooGreat { user: name.clone(), role: user.role };
+                        role.map_or(Ok(user.role), |role| (role <= user.role).then_some(role).ok_or_else(too_great))?
+                    }
+                };
+                let [usual, longest] = if user.is_some() { TOKEN_LIFE } else { JOIN_LIFE };
+                let life = life.unwrap_or(usual);
+                if life > longest {
+                    return Err(Denied::LifeTooLong(longest));
+                }
+                let (id, digest) = (id, digest.hex());
+                let note = valid_note(note)?;
+                room(self.tokens.len())?;
+                let expires = now + life;
+                let token = TokenRecord { id, digest, user, role, note, created: now, expires, revoked: None };
+                Ok((vec![Record::Token(token.clone())], Done::Token(token)))
+            }
+            Change::RevokeToken(id) => {
+                let token = self.tokens.get(&id).ok_or(Denied::TokenUnknown(id))?;
+                let records = revoked(token, now).map(Record::Token);
+                Ok((records.iter().cloned().collect(), Done::Changed(records.is_some())))
+            }
+            Change::RevokeAgent(agent) => {
+                let known = self.agents.get(&agent).ok_or(Denied::AgentUnknown(agent))?;
+                if known.revoked.is_some() {
+                    return Ok((Vec::new(), Done::Changed(false)));
+                }
+                let out = AgentRecord { revoked: Some(now), ..known.clone() };
+                Ok((vec![Record::Agent(out)], Done::Changed(true)))
+            }
+            Change::Enroll { token, agent, expires } => self.enroll(token, agent, expires, now),
+            Change::Renew { agent, expires } => {
+                let known = self.agents.get(&agent).filter(|known| known.revoked.is_none());
+                let known = known.ok_or(Denied::AgentUnknown(agent))?;
+                let generation = known.generation;
+                let renewed = AgentRecord { expires, ..known.clone() };
+                Ok((vec![Record::Agent(renewed)], Done::Generation(generation)))
+            }
+        }
+    }
+
+    fn user(&self, name: &str) -> Result<&User, Denied> {
+        let user = self.users.get(name).filter(|user| user.removed.is_none());
+        user.ok_or_else(|| Denied::UserUnknown(name.to_owned()))
+    }
+
+    fn put_user(
+        &self,
+        name: String,
+        role: Role,
+        projects: BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(Vec<Record>, Done), Denied> {
+        valid_name(&name)?;
+        projects.iter().try_for_each(|project| valid_name(project))?;
+        if projects.len() > PROJECTS {
+            return Err(Denied::TooMany);
+        }
+        room(self.users.len())?;
+        if role != Role::Admin {
+            self.not_last(&name)?;
+        }
+        let created = self.users.get(&name).map_or(now, |known| known.created);
+        let user = User { name, role, projects, created, removed: None };
+        Ok((vec![Record::User(user.clone())], Done::User(user)))
+    }
+
+    fn remove_user(&self, name: &str, now: Timestamp) -> Result<(Vec<Record>, Done), Denied> {
+        let user = User { removed: Some(now), ..self.user(name)?.clone() };
+        self.not_last(name)?;
+        let theirs = self.tokens.values().filter(|token| token.user.as_deref() == Some(name));
+        let tokens = theirs.filter_map(|token| revoked(token, now)).map(Record::Token);
+        Ok(([Record::User(user.clone())].into_iter().chain(tokens).collect(), Done::User(user)))
+    }
+
+    fn enroll(
+        &self,
+        token: String,
+        agent: AgentId,
+        expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Vec<Record>, Done), Denied> {
+        let spent = self.good(&token, now).filter(|(_, user)| user.is_none());
+        let (spent, _) = spent.ok_or(Denied::TokenUnknown(token))?;
+        let known = self.agents.get(&agent);
+        if known.is_some_and(|known| known.revoked.is_none()) {
+            return Err(Denied::AgentKnown(agent));
+        }
+        room(self.agents.len())?;
+        let generation = known.map_or(1, |known| known.generation + 1);
+        let note = spent.note.clone();
+        let member = AgentRecord { agent, note, generation, enrolled: now, expires, revoked: None };
+        let spent = TokenRecord { revoked: Some(now), ..spent.clone() };
+        Ok((vec![Record::Token(spent), Record::Agent(member)], Done::Generation(generation)))
+    }
+
+    /// Somebody must be left who can let others in.
+    fn not_last(&self, name: &str) -> Result<(), Denied> {
+        let mut admins = self.users.values().filter(|user| user.role == Role::Admin && user.removed.is_none());
+        let is_admin = self.users.get(name).is_some_and(|user| user.role == Role::Admin && user.removed.is_none());
+        let last = is_admin && admins.all(|user| user.name == name);
+        if last { Err(Denied::LastAdmin(name.to_owned())) } else { Ok(()) }
+    }
+}
+
+fn revoked(token: &TokenRecord, now: Timestamp) -> Option<TokenRecord> {
+    token.revoked.is_none().then(|| TokenRecord { revoked: Some(now), ..token.clone() })
+}
+
+fn room(count: usize) -> Result<(), Denied> {
+    if count < RECORDS { Ok(()) } else { Err(Denied::TooMany) }
+}
+
+fn valid_name(name: &str) -> Result<(), Denied> {
+    let letter = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let fits = name.len() <= LONGEST && name.bytes().next().is_some_and(letter) && name != LOCAL;
+    let fits = fits && name.bytes().all(|byte| letter(byte) || matches!(byte, b'.' | b'_' | b'-'));
+    if fits { Ok(()) } else { Err(Denied::Name(name.chars().take(LONGEST).flat_map(char::escape_default).collect())) }
+}
+
+fn valid_note(note: String) -> Result<String, Denied> {
+    let fits = note.chars().count() <= LONGEST && !note.chars().any(char::is_control);
+    if fits { Ok(note) } else { Err(Denied::Note) }
+}

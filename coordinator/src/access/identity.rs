@@ -1,0 +1,181 @@
+//! Who calls, as a handler sees it: in the request's extensions, put there before any handler runs. What
+//! somebody may do is asked of the core; what belongs to whom, the handler knows.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use sweep_core::access::{Caller, Permission, Reach, Role};
+use sweep_core::id::AgentId;
+use sweep_core::time::Timestamp;
+use sweep_proto::status::status;
+use tonic::{Code, Request, Status};
+
+use super::book::LOCAL;
+
+/// Who somebody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody knows.
+    Stranger,
+    /// Whoever can reach a coordinator that serves this host, or this user, only.
+    Local,
+    /// A user of the lab.
+    Person {
+        /// Their name.
+        name: String,
+        /// What they may do: the lesser of the user's role and the token's.
+        role: Role,
+        /// Where.
+        projects: Arc<BTreeSet<String>>,
+    },
+    /// An agent that has enrolled.
+    Agent {
+        /// Which.
+        agent: AgentId,
+        /// Of its certificate.
+        generation: u32,
+    },
+    /// Somebody who may become an agent.
+    Joiner,
+}
+
+/// Who calls, and by what that is known.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Who.
+    pub who: Who,
+    /// The public half of the token, if there was one.
+    pub token: Option<String>,
+    /// From where, if that is known.
+    pub address: Option<IpAddr>,
+    /// Until when it is known.
+    pub until: Option<Timestamp>,
+    about: Arc<OnceLock<String>>,
+}
+
+impl Identity {
+    pub(super) fn new(who: Who, token: Option<String>, address: Option<IpAddr>, until: Option<Timestamp>) -> Self {
+        Self { who, token, address, until, about: Arc::default() }
+    }
+
+    /// Whoever sent this request; a stranger if nobody has looked.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let known = request.extensions().get::<Self>().cloned();
+        known.unwrap_or_else(|| Self::new(Who::Stranger, None, None, None))
+    }
+
+    /// As far as permission goes.
+    pub fn caller(&self) -> Caller {
+        match &self.who {
+            Who::Stranger => Caller::Stranger,
+            Who::Local => Caller::Local,
+            Who::Person { role, .. } => Caller::Person(*role),
+            Who::Agent { .. } => Caller::Agent,
+            Who::Joiner => Caller::Joiner,
+        }
+    }
+
+    /// The name that goes into the journal. Where there are no logins, people are who they say they are.
+    pub fn name(&self, claimed: String) -> String {
+        match &self.who {
+            Who::Person { name, .. } => name.clone(),
+            Who::Agent { agent, .. } => agent.to_string(),
+            Who::Local if claimed.is_empty() => LOCAL.to_owned(),
+            Who::Local | Who::Stranger | Who::Joiner => claimed,
+        }
+    }
+
+    /// How something relates to the caller; `project` is `None` for what is in no project.
+    pub fn reach(&self, owner: &str, project: Option<&str>) -> Reach {
+        match &self.who {
+            Who::Local => Reach::Own,
+            Who::Person { name, .. } if name == owner => Reach::Own,
+            Who::Person { projects, .. } if project.is_none_or(|project| projects.contains(project)) => Reach::Project,
+            Who::Agent { agent, .. } if agent.to_string() == owner => Reach::Own,
+            _ => Reach::Elsewhere,
+        }
+    }
+
+    /// Refuses what is not allowed on a thing of this owner.
+    ///
+    /// # Errors
+    /// When it is not; what is elsewhere is not there, as far as the caller can see.
+    pub fn check(&self, permission: Permission, owner: &str, project: Option<&str>) -> Result<(), Status> {
+        let reach = self.reach(owner, project);
+        match (self.caller().may(permission, reach), reach) {
+            (true, _) => Ok(()),
+            (false, Reach::Elsewhere) => Err(status(Code::NotFound, "sweep_unknown", "no such sweep")),
+            (false, _) => {
+                let text = format!("this belongs to {owner}: only {owner} and admins may do this");
+                Err(status(Code::PermissionDenied, "not_yours", text))
+            }
+        }
+    }
+
+    /// Refuses an agent that speaks for another.
+    ///
+    /// # Errors
+    /// When the caller is neither this agent nor on a host that is trusted.
+    pub fn check_agent(&self, agent: AgentId) -> Result<(), Status> {
+        match &self.who {
+            Who::Local => Ok(()),
+            Who::Agent { agent: own, .. } if *own == agent => Ok(()),
+            _ => {
+                let text = format!("the certificate is not that of agent {agent}");
+                Err(status(Code::PermissionDenied, "agent_other", text))
+            }
+        }
+    }
+
+    /// What the call was about, for the audit log. The first word counts.
+    pub fn about(&self, what: impl Into<String>) {
+        // A handler that says it twice means the same.
+        let _ = self.about.set(what.into());
+    }
+
+    pub(crate) fn said_about(&self) -> Option<&str> {
+        self.about.get().map(String::as_str)
+    }
+
+    /// Words for logs.
+    pub fn label(&self) -> String {
+        match &self.who {
+            Who::Stranger => "stranger".to_owned(),
+            Who::Local => LOCAL.to_owned(),
+            Who::Person { name, .. } => name.clone(),
+            Who::Agent { agent, .. } => format!("agent {agent}"),
+            Who::Joiner => "joiner".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(name: &str, role: Role, project: &str) -> Identity {
+        let projects = Arc::new([project.to_owned()].into());
+        Identity::new(Who::Person { name: name.to_owned(), role, projects }, None, None, None)
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_not_there() {
+        let ada = person("ada", Role::User, "vision");
+        let code = |owner, project| ada.check(Permission::Change, owner, Some(project)).map_err(|status| status.code());
+        assert_eq!(code("ada", "vision"), Ok(()));
+        assert_eq!(code("bob", "vision"), Err(Code::PermissionDenied));
+        assert_eq!(code("bob", "audio"), Err(Code::NotFound));
+        let head = person("cleo", Role::ProjectAdmin, "vision");
+        assert!(head.check(Permission::Change, "bob", Some("vision")).is_ok());
+        assert!(head.check(Permission::Read, "bob", Some("audio")).is_err());
+    }
+
+    #[test]
+    fn nobody_is_called_what_they_claim_where_there_are_logins() {
+        assert_eq!(person("ada", Role::User, "x").name("root".to_owned()), "ada");
+        let local = Identity::new(Who::Local, None, None, None);
+        assert_eq!((local.name("ada".to_owned()), local.name(String::new())), ("ada".to_owned(), LOCAL.to_owned()));
+        assert_eq!(Identity::of(&Request::new(())).caller(), Caller::Stranger);
+    }
+}

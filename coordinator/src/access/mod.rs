@@ -1,0 +1,15 @@
+//! Who there is, who calls, and what they did. Reading order: [`book`] (users, tokens, agents: pure),
+//! [`store`] and [`keeper`] (durable, then visible), [`guard`] (a call becomes an identity or a refusal),
+//! [`identity`] (what handlers see). What somebody may do is `sweep_core::access`; where it is enforced
+//! is `rpc::auth`.
+
+pub mod book;
+pub mod guard;
+pub mod identity;
+pub mod init;
+pub mod keeper;
+mod rate;
+pub mod store;
+
+#[cfg(test)]
+mod book_tests;

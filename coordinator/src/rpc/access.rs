@@ -1,0 +1,308 @@
+//! Logins, users, agents' certificates, the audit log: what the guard keeps, over the wire.
+
+use sweep_core::access::Role;
+use sweep_core::id::AgentId;
+use sweep_core::time::{Span, Timestamp};
+use sweep_identity::authority::AGENT_DAYS;
+use sweep_identity::token::{Handed, Kind, Token};
+use sweep_proto::convert::{id, id_bytes};
+use sweep_proto::status::status;
+use sweep_proto::v1;
+use sweep_proto::v1::access_server::Access as Service;
+use tonic::{Code, Request, Response, Status};
+
+use super::malformed;
+use crate::access::book::{AgentRecord, Book, Change, Denied, Done, TokenRecord, User};
+use crate::access::guard::Guard;
+use crate::access::identity::{Identity, Who};
+use crate::access::keeper::{Keeper, KeeperError};
+use crate::access::store::StoreError;
+
+/// Entries of the audit log on a page.
+const PAGE: u32 = 1000;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct AccessService(pub(super) Guard);
+
+#[tonic::async_trait]
+impl Service for AccessService {
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIReply>, Status> {
+        let identity = Identity::of(&request);
+        let (kind, role, projects) = match &identity.who {
+            Who::Person { role, projects, .. } => ("person", role.name(), projects.iter().cloned().collect()),
+            Who::Local => ("local", Role::Admin.name(), Vec::new()),
+            Who::Agent { .. } | Who::Joiner | Who::Stranger => ("agent", "", Vec::new()),
+        };
+        let expires = identity.until.map_or(0, |until| until.0);
+        let (kind, role, name) = (kind.to_owned(), role.to_owned(), identity.name(String::new()));
+        let token_id = identity.token.unwrap_or_default();
+        Ok(Response::new(v1::WhoAmIReply { kind, name, role, projects, token_id, expires }))
+    }
+
+    async fn logout(&self, request: Request<v1::LogoutRequest>) -> Result<Response<v1::LogoutReply>, Status> {
+        let Some(token) = Identity::of(&request).token else { return Ok(Response::new(v1::LogoutReply {})) };
+        self.change(Change::RevokeToken(token)).await?;
+        Ok(Response::new(v1::LogoutReply {}))
+    }
+
+    async fn put_user(&self, request: Request<v1::PutUserRequest>) -> Result<Response<v1::UserReply>, Status> {
+        let identity = Identity::of(&request);
+        let v1::PutUserRequest { name, role, projects } = request.into_inner();
+        identity.about(format!("user {name}: {role} in {}", projects.join(", ")));
+        let role = parse_role(&role)?;
+        match self.change(Change::PutUser { name, role, projects: projects.into_iter().collect() }).await? {
+            Done::User(user) => Ok(Response::new(self.user(&user)?)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn list_users(&self, _: Request<v1::ListUsersRequest>) -> Result<Response<v1::ListUsersReply>, Status> {
+        let (book, now) = (self.keeper()?.book(), self.0.now());
+        let users = book.users.values().map(|user| user_summary(&book, user, now)).collect();
+        Ok(Response::new(v1::ListUsersReply { users }))
+    }
+
+    async fn remove_user(&self, request: Request<v1::RemoveUserRequest>) -> Result<Response<v1::UserReply>, Status> {
+        let identity = Identity::of(&request);
+        let name = request.into_inner().name;
+        identity.about(format!("user {name}"));
+        match self.change(Change::RemoveUser(name)).await? {
+            Done::User(user) => Ok(Response::new(self.user(&user)?)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let identity = Identity::of(&request);
+        let v1::CreateTokenRequest { user, role, seconds, note } = request.into_inner();
+        let role = (!role.is_empty()).then(|| parse_role(&role)).transpose()?;
+        self.add(&identity, Kind::User, Some(user), role, seconds, note).await
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<v1::ListTokensRequest>,
+    ) -> Result<Response<v1::ListTokensReply>, Status> {
+        let v1::ListTokensRequest { user, all } = request.into_inner();
+        let (book, now) = (self.keeper()?.book(), self.0.now());
+        let tokens = book.tokens.values().filter(|token| user.is_empty() || token.user.as_ref() == Some(&user));
+        let tokens = tokens.filter(|token| all || book.good(&token.id, now).is_some()).map(token_summary);
+        Ok(Response::new(v1::ListTokensReply { tokens: tokens.collect() }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeReply>, Status> {
+        let identity = Identity::of(&request);
+        let id = request.into_inner().id;
+        identity.about(format!("token {id}"));
+        self.revoke(Change::RevokeToken(id)).await
+    }
+
+    async fn create_agent_token(
+        &self,
+        request: Request<v1::CreateAgentTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let identity = Identity::of(&request);
+        let v1::CreateAgentTokenRequest { seconds, note } = request.into_inner();
+        self.add(&identity, Kind::Join, None, None, seconds, note).await
+    }
+
+    async fn list_agent_certificates(
+        &self,
+        _: Request<v1::ListAgentCertificatesRequest>,
+    ) -> Result<Response<v1::ListAgentCertificatesReply>, Status> {
+        let book = self.keeper()?.book();
+        let agents = book.agents.values().map(agent_summary).collect();
+        Ok(Response::new(v1::ListAgentCertificatesReply { agents }))
+    }
+
+    async fn revoke_agent(
+        &self,
+        request: Request<v1::RevokeAgentRequest>,
+    ) -> Result<Response<v1::RevokeReply>, Status> {
+        let identity = Identity::of(&request);
+        let agent: AgentId = id(&request.into_inner().agent_id, "agent_id").map_err(malformed)?;
+        identity.about(format!("agent {agent}"));
+        self.revoke(Change::RevokeAgent(agent)).await
+    }
+
+    async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::CertificateReply>, Status> {
+        let identity = Identity::of(&request);
+        let v1::EnrollRequest { agent_id, request } = request.into_inner();
+        let agent: AgentId = id(&agent_id, "agent_id").map_err(malformed)?;
+        identity.about(format!("agent {agent}"));
+        let token = identity.token.clone();
+        let token = token.ok_or_else(|| status(Code::FailedPrecondition, "no_join_token", "join with a join token"))?;
+        self.check_request(&request, agent)?;
+        let expires = self.0.now() + Span::seconds(AGENT_DAYS * 86_400);
+        self.certify(Change::Enroll { token, agent, expires }, &request, agent).await
+    }
+
+    async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::CertificateReply>, Status> {
+        let identity = Identity::of(&request);
+        let Who::Agent { agent, .. } = identity.who else {
+            return Err(status(Code::FailedPrecondition, "no_certificate", "only an agent's certificate is renewed"));
+        };
+        let request = request.into_inner().request;
+        self.check_request(&request, agent)?;
+        let expires = self.0.now() + Span::seconds(AGENT_DAYS * 86_400);
+        self.certify(Change::Renew { agent, expires }, &request, agent).await
+    }
+
+    async fn audit_log(&self, request: Request<v1::AuditLogRequest>) -> Result<Response<v1::AuditLogReply>, Status> {
+        let v1::AuditLogRequest { after, limit } = request.into_inner();
+        let limit = if limit == 0 { PAGE } else { limit.min(PAGE) };
+        let (entries, total) = self.keeper()?.page(after, limit).await.map_err(|error| failed(&error))?;
+        let entry = |entry: crate::access::store::Entry| {
+            let crate::access::store::Entry { no, body, hash } = entry;
+            v1::AuditEntry { no, body, hash }
+        };
+        Ok(Response::new(v1::AuditLogReply { entries: entries.into_iter().map(entry).collect(), total }))
+    }
+}
+
+impl AccessService {
+    fn keeper(&self) -> Result<&Keeper, Status> {
+        let none = || {
+            let text = "this coordinator serves one person and has no logins; `sweepctl admin init` makes a lab of it";
+            status(Code::FailedPrecondition, "no_logins", text)
+        };
+        self.0.lab_parts().map(|(keeper, _)| keeper).ok_or_else(none)
+    }
+
+    async fn change(&self, change: Change) -> Result<Done, Status> {
+        self.keeper()?.change(change).await.map_err(|error| failed(&error))
+    }
+
+    async fn revoke(&self, change: Change) -> Result<Response<v1::RevokeReply>, Status> {
+        match self.change(change).await? {
+            Done::Changed(changed) => Ok(Response::new(v1::RevokeReply { changed })),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn add(
+        &self,
+        identity: &Identity,
+        kind: Kind,
+        user: Option<String>,
+        role: Option<Role>,
+        seconds: u64,
+        note: String,
+    ) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let token = Token::generate(kind).map_err(|error| status(Code::Internal, "internal", error.to_string()))?;
+        let whose = user.clone().unwrap_or_else(|| "an agent".to_owned());
+        identity.about(format!("token {} for {whose}", token.id()));
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000).min(i64::MAX / 1_000_000);
+        let life = (seconds > 0).then(|| Span::seconds(seconds));
+        let (id, digest) = (token.id().to_owned(), token.digest());
+        let Done::Token(made) = self.change(Change::AddToken { id, digest, user, role, life, note }).await? else {
+            return Err(status(Code::Internal, "internal", "a token was not made"));
+        };
+        let pin = self.0.lab_parts().map(|(_, authority)| authority.fingerprint());
+        let token = Handed { token, pin }.expose();
+        Ok(Response::new(v1::CreateTokenReply { token, id: made.id, expires: made.expires.0 }))
+    }
+
+    /// A request that cannot be signed spends no token.
+    fn check_request(&self, request: &[u8], agent: AgentId) -> Result<(), Status> {
+        let Some((_, authority)) = self.0.lab_parts() else { return self.keeper().map(drop) };
+        let signed = authority.sign_agent(request, agent.0, 0);
+        signed.map(drop).map_err(|error| status(Code::InvalidArgument, "request_invalid", error.to_string()))
+    }
+
+    async fn certify(
+        &self,
+        change: Change,
+        request: &[u8],
+        agent: AgentId,
+    ) -> Result<Response<v1::CertificateReply>, Status> {
+        let Done::Generation(generation) = self.change(change).await? else {
+            return Err(status(Code::Internal, "internal", "an agent has no generation"));
+        };
+        let (_, authority) = self.0.lab_parts().ok_or_else(|| status(Code::Internal, "internal", "no authority"))?;
+        let signed = authority.sign_agent(request, agent.0, generation);
+        let (certificate, seconds) =
+            signed.map_err(|error| status(Code::InvalidArgument, "request_invalid", error.to_string()))?;
+        let expires = Timestamp(seconds.saturating_mul(1_000_000)).0;
+        Ok(Response::new(v1::CertificateReply { certificate: certificate.into(), expires }))
+    }
+
+    fn user(&self, user: &User) -> Result<v1::UserReply, Status> {
+        let summary = user_summary(&self.keeper()?.book(), user, self.0.now());
+        Ok(v1::UserReply { user: Some(summary) })
+    }
+}
+
+fn parse_role(role: &str) -> Result<Role, Status> {
+    role.parse().map_err(|error: sweep_core::access::UnknownRole| {
+        status(Code::InvalidArgument, "role_unknown", error.to_string())
+    })
+}
+
+fn failed(error: &KeeperError) -> Status {
+    let (code, reason) = match error {
+        KeeperError::Denied(denied) => {
+            let code = match denied {
+                Denied::Name(_) | Denied::Note | Denied::LifeTooLong(_) => Code::InvalidArgument,
+                Denied::UserUnknown(_) | Denied::TokenUnknown(_) | Denied::AgentUnknown(_) => Code::NotFound,
+                Denied::LastAdmin(_) | Denied::RoleTooGreat { .. } | Denied::AgentKnown(_) => Code::FailedPrecondition,
+                Denied::TooMany => Code::ResourceExhausted,
+            };
+            (code, denied.reason())
+        }
+        KeeperError::Store(StoreError::Full(_)) => (Code::ResourceExhausted, "disk_full"),
+        KeeperError::Store(error) => {
+            tracing::error!(error = error as &dyn std::error::Error, "access.db failed");
+            (Code::Internal, "access_store")
+        }
+        KeeperError::Stopping => (Code::Unavailable, "stopping"),
+    };
+    status(code, reason, error.to_string())
+}
+
+fn unexpected(done: &Done) -> Status {
+    status(Code::Internal, "internal", format!("the book answered {done:?}"))
+}
+
+fn user_summary(book: &Book, user: &User, now: Timestamp) -> v1::UserSummary {
+    let good = book.tokens.values().filter(|token| token.user.as_ref() == Some(&user.name));
+    let good = good.filter(|token| book.good(&token.id, now).is_some()).count();
+    v1::UserSummary {
+        name: user.name.clone(),
+        role: user.role.name().to_owned(),
+        projects: user.projects.iter().cloned().collect(),
+        created: user.created.0,
+        removed: user.removed.map_or(0, |removed| removed.0),
+        tokens: good as u32,
+    }
+}
+
+fn token_summary(token: &TokenRecord) -> v1::TokenSummary {
+    v1::TokenSummary {
+        id: token.id.clone(),
+        kind: if token.user.is_some() { "user" } else { "join" }.to_owned(),
+        user: token.user.clone().unwrap_or_default(),
+        role: if token.user.is_some() { token.role.name() } else { "" }.to_owned(),
+        note: token.note.clone(),
+        created: token.created.0,
+        expires: token.expires.0,
+        revoked: token.revoked.map_or(0, |revoked| revoked.0),
+    }
+}
+
+fn agent_summary(agent: &AgentRecord) -> v1::AgentCertificate {
+    v1::AgentCertificate {
+        agent_id: id_bytes(agent.agent),
+        note: agent.note.clone(),
+        enrolled: agent.enrolled.0,
+        expires: agent.expires.0,
+        revoked: agent.revoked.map_or(0, |revoked| revoked.0),
+    }
+}

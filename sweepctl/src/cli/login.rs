@@ -1,0 +1,212 @@
+//! The arguments of `login`, `logout` and `admin`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Shape;
+
+/// Arguments of `login`.
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The coordinator: a name, `name:port`, or https://name:port [default port: 7443]
+    pub(crate) host: String,
+    /// Read the token from a file that only you can read, instead of asking
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Fingerprint of the coordinator's CA, where the token does not carry it
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) fingerprint: Option<String>,
+}
+
+/// Arguments of `logout`.
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// Forget the token here, but leave it good
+    #[arg(long)]
+    pub(crate) keep_token: bool,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Looks at what is in the projects
+    Viewer,
+    /// Also submits, and changes what it submitted
+    User,
+    /// Also changes what others submitted to the projects
+    ProjectAdmin,
+    /// Everything
+    Admin,
+}
+
+impl Role {
+    /// The word on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::User => "user",
+            Self::ProjectAdmin => "project-admin",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What whoever runs the machines can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Make certificates and a first login, on the coordinator's host, while it does not run
+    #[command(
+        after_help = "Prints a token of `admin` that is good for one day. Run again, it makes another token and changes\n\
+            nothing else.\n\nExamples:\n  sweepctl admin init --host lab.example.org --host 10.0.0.5 > admin-token"
+    )]
+    Init(Init),
+    /// Users: add, list, remove
+    #[command(subcommand)]
+    User(User),
+    /// Their tokens: create, list, revoke
+    #[command(subcommand)]
+    Token(Token),
+    /// Make a token with which one agent may join
+    #[command(after_help = "Examples:\n  sweepctl admin agent-token --note gpu7 > join; scp join gpu7:")]
+    AgentToken(AgentToken),
+    /// Agents that have joined: list, revoke
+    #[command(subcommand)]
+    Agent(Agent),
+    /// The log of who did what: show, verify
+    #[command(subcommand)]
+    AuditLog(AuditLog),
+}
+
+/// Arguments of `admin init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The coordinator's data folder [default: ~/.local/state/sweep/coordinator]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// A name or address under which others reach this host; may be repeated
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(crate) host: Vec<String>,
+}
+
+/// What can be done with users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add a user, or give one another role or other projects
+    #[command(
+        after_help = "Examples:\n  sweepctl admin user add ada --project vision\n  sweepctl admin user add bob --role viewer"
+    )]
+    Add {
+        /// a-z, 0-9, `.`, `_` and `-`
+        name: String,
+        /// What they may do
+        #[arg(long, value_enum, default_value = "user")]
+        role: Role,
+        /// Where; may be repeated
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        project: Vec<String>,
+    },
+    /// List users
+    List {
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Let a user leave; all their tokens end at once
+    Remove {
+        /// Who
+        name: String,
+    },
+}
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token; it is shown once
+    #[command(
+        after_help = "Examples:\n  sweepctl admin token create ada --note laptop\n  sweepctl admin token create ci --role viewer --days 30"
+    )]
+    Create {
+        /// Whose
+        user: String,
+        /// Less than the user may do
+        #[arg(long, value_enum)]
+        role: Option<Role>,
+        /// Good for so long
+        #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=366))]
+        days: u64,
+        /// For people, e.g. where it is used
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
+    },
+    /// List tokens that are good
+    List {
+        /// Only of this user
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Also those that have ended
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// End a token at once, and what it is doing
+    Revoke {
+        /// Its id, as the list shows it
+        id: String,
+    },
+}
+
+/// Arguments of `admin agent-token`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentToken {
+    /// May be used for so long
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=168))]
+    pub(crate) hours: u64,
+    /// For people, e.g. the host
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) note: String,
+}
+
+/// What can be done with agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agent {
+    /// List agents that have joined, and until when their certificates are good
+    List {
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Put an agent out at once; it needs a new join token to come back
+    Revoke {
+        /// Its id, as the list shows it
+        id: String,
+    },
+}
+
+/// What can be done with the log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditLog {
+    /// Print it, oldest first, a JSON document a line
+    Show,
+    /// Check that nothing in it was changed, left out or put in
+    #[command(
+        after_help = "Prints the newest hash. Keep it somewhere else: with --head, a later run also proves that the end\n\
+            was not cut off.\n\nExamples:\n  sweepctl admin audit-log verify --head 3f9a01c2..."
+    )]
+    Verify {
+        /// A hash that an earlier run printed
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+}
+
+impl Admin {
+    /// The output flags, if there are some.
+    pub(crate) fn shape(&self) -> Option<&Shape> {
+        match self {
+            Self::User(User::List { shape })
+            | Self::Token(Token::List { shape, .. })
+            | Self::Agent(Agent::List { shape }) => Some(shape),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Logins, users, agents' certificates and the audit log, as `sweepctl` sees them.
+
+use sweep_proto::v1;
+use sweep_proto::v1::access_client::AccessClient;
+use tonic::{Response, Status};
+
+use super::Client;
+use crate::fault::Fault;
+use crate::view::access::{AgentCertificateView, EntryView, TokenView, UserView, WhoView};
+
+impl Client {
+    /// Who the coordinator takes us for.
+    pub(crate) async fn who_am_i(&self) -> Result<WhoView, Fault> {
+        self.get(self.access().who_am_i(v1::WhoAmIRequest {}).await).map(WhoView::from)
+    }
+
+    /// Ends the token of this login.
+    pub(crate) async fn logout(&self) -> Result<(), Fault> {
+        self.get(self.access().logout(v1::LogoutRequest {}).await).map(drop)
+    }
+
+    /// Makes or changes a user.
+    pub(crate) async fn put_user(&self, name: &str, role: &str, projects: &[String]) -> Result<(), Fault> {
+        let (name, role, projects) = (name.to_owned(), role.to_owned(), projects.to_vec());
+        self.get(self.access().put_user(v1::PutUserRequest { name, role, projects }).await).map(drop)
+    }
+
+    /// Everybody.
+    pub(crate) async fn users(&self) -> Result<Vec<UserView>, Fault> {
+        let reply = self.get(self.access().list_users(v1::ListUsersRequest {}).await)?;
+        Ok(reply.users.into_iter().map(UserView::from).collect())
+    }
+
+    /// Lets a user leave.
+    pub(crate) async fn remove_user(&self, name: &str) -> Result<(), Fault> {
+        let request = v1::RemoveUserRequest { name: name.to_owned() };
+        self.get(self.access().remove_user(request).await).map(drop)
+    }
+
+    /// A new token, its id, and when it ends.
+    pub(crate) async fn create_token(
+        &self,
+        user: &str,
+        role: &str,
+        seconds: u64,
+        note: &str,
+    ) -> Result<(String, String, i64), Fault> {
+        let (user, role, note) = (user.to_owned(), role.to_owned(), note.to_owned());
+        let request = v1::CreateTokenRequest { user, role, seconds, note };
+        let reply = self.get(self.access().create_token(request).await)?;
+        Ok((reply.token, reply.id, reply.expires))
+    }
+
+    /// As [`Client::create_token`], for an agent.
+    pub(crate) async fn create_agent_token(&self, seconds: u64, note: &str) -> Result<(String, String, i64), Fault> {
+        let request = v1::CreateAgentTokenRequest { seconds, note: note.to_owned() };
+        let reply = self.get(self.access().create_agent_token(request).await)?;
+        Ok((reply.token, reply.id, reply.expires))
+    }
+
+    /// Tokens; `all` also those that have ended.
+    pub(crate) async fn tokens(&self, user: &str, all: bool) -> Result<Vec<TokenView>, Fault> {
+        let request = v1::ListTokensRequest { user: user.to_owned(), all };
+        let reply = self.get(self.access().list_tokens(request).await)?;
+        Ok(reply.tokens.into_iter().map(TokenView::from).collect())
+    }
+
+    /// Ends a token; false if it had ended before.
+    pub(crate) async fn revoke_token(&self, id: &str) -> Result<bool, Fault> {
+        let request = v1::RevokeTokenRequest { id: id.to_owned() };
+        self.get(self.access().revoke_token(request).await).map(|reply| reply.changed)
+    }
+
+    /// Agents that have joined.
+    pub(crate) async fn agent_certificates(&self) -> Result<Vec<AgentCertificateView>, Fault> {
+        let request = v1::ListAgentCertificatesRequest {};
+        let reply = self.get(self.access().list_agent_certificates(request).await)?;
+        Ok(reply.agents.into_iter().map(AgentCertificateView::from).collect())
+    }
+
+    /// Puts an agent out; false if it was out before.
+    pub(crate) async fn revoke_agent(&self, agent: uuid::Uuid) -> Result<bool, Fault> {
+        let request = v1::RevokeAgentRequest { agent_id: agent.as_bytes().to_vec().into() };
+        self.get(self.access().revoke_agent(request).await).map(|reply| reply.changed)
+    }
+
+    /// A page of the audit log.
+    pub(crate) async fn audit_log(&self, after: u64) -> Result<Vec<EntryView>, Fault> {
+        let request = v1::AuditLogRequest { after, limit: 0 };
+        let reply = self.get(self.access().audit_log(request).await)?;
+        Ok(reply.entries.into_iter().map(EntryView::from).collect())
+    }
+
+    fn access(&self) -> AccessClient<super::Link> {
+        self.access.clone()
+    }
+
+    fn get<T>(&self, reply: Result<Response<T>, Status>) -> Result<T, Fault> {
+        reply.map(Response::into_inner).map_err(|status| self.fault(status))
+    }
+}

@@ -1,0 +1,196 @@
+//! `admin`: what whoever runs the machines does. `init` works on the coordinator's own folder, by its
+//! own program; everything else asks the coordinator.
+
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use sweep_identity::chain::Follower;
+
+use super::program;
+use crate::cli::{self, Admin, AuditLog, Format};
+use crate::client::Client;
+use crate::fault::Fault;
+use crate::output::{Cell, Out, Table, ago, safe, stamp};
+
+/// Makes a lab; the token goes to standard output.
+pub(crate) fn init(out: &Out, args: &cli::Init) -> Result<(), Fault> {
+    let path = program("sweep-coordinator")?;
+    let mut command = Command::new(&path);
+    command.arg("init").stdin(Stdio::null());
+    if let Some(data) = &args.data {
+        command.arg("--data").arg(data);
+    }
+    for host in &args.host {
+        command.arg("--host").arg(host);
+    }
+    let failed = |source| Fault::Program { path: path.clone(), source };
+    if !command.status().map_err(failed)?.success() {
+        return Err(Fault::Child { program: "sweep-coordinator init" });
+    }
+    out.note("the line above is a token of `admin`, good for one day; it is not kept anywhere");
+    let host = args.host.first().map_or("HOST", String::as_str);
+    out.note("next     sweep-coordinator --listen 0.0.0.0:7443");
+    out.note(format!("         sweepctl login {host}; sweepctl admin user add NAME; sweepctl admin token create NAME"));
+    Ok(())
+}
+
+/// Everything else.
+pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(), Fault> {
+    match command {
+        Admin::Init(args) => init(out, args),
+        Admin::User(command) => user(out, client, command).await,
+        Admin::Token(command) => token(out, client, command).await,
+        Admin::AgentToken(args) => {
+            let made = client.create_agent_token(args.hours * 3600, &args.note).await?;
+            shown_once(out, made, "a join token for one agent")?;
+            out.note("next     on the agent's host: sweep-agent --coordinator https://HOST:7443 --join-file FILE");
+            Ok(())
+        }
+        Admin::Agent(command) => agent(out, client, command).await,
+        Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
+        Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
+    }
+}
+
+async fn user(out: &Out, client: &Client, command: &cli::User) -> Result<(), Fault> {
+    match command {
+        cli::User::Add { name, role, project } => {
+            client.put_user(name, role.name(), project).await?;
+            out.note(format!("{name} is {} in {}", role.name(), project.join(", ")));
+            out.note(format!("next     sweepctl admin token create {name}"));
+            Ok(())
+        }
+        cli::User::Remove { name } => {
+            client.remove_user(name).await?;
+            out.note(format!("{name} has left; all tokens of {name} have ended"));
+            Ok(())
+        }
+        cli::User::List { .. } => {
+            let users = client.users().await?;
+            if out.format == Format::Json {
+                return out.json(&json!({ "users": users }));
+            }
+            let mut table = Table::new(["user", "role", "projects", "tokens", "since", "left"]);
+            for user in &users {
+                let left = if user.removed == 0 { String::new() } else { ago(user.removed) };
+                table.row([
+                    Cell::new(&user.name),
+                    Cell::new(&user.role),
+                    Cell::new(user.projects.join(", ")),
+                    Cell::number(user.tokens),
+                    Cell::new(ago(user.created)),
+                    Cell::new(left),
+                ]);
+            }
+            out.table(&table)
+        }
+    }
+}
+
+async fn token(out: &Out, client: &Client, command: &cli::Token) -> Result<(), Fault> {
+    match command {
+        cli::Token::Create { user, role, days, note } => {
+            let role = role.map_or("", cli::Role::name);
+            let made = client.create_token(user, role, days * 86_400, note).await?;
+            shown_once(out, made, &format!("a token of {user}"))?;
+            out.note("next     sweepctl login HOST, and paste it");
+            Ok(())
+        }
+        cli::Token::Revoke { id } => {
+            let changed = client.revoke_token(id).await?;
+            out.note(if changed { "it has ended, and so has what it was doing" } else { "it had ended before" });
+            Ok(())
+        }
+        cli::Token::List { user, all, .. } => {
+            let tokens = client.tokens(user.as_deref().unwrap_or_default(), *all).await?;
+            if out.format == Format::Json {
+                return out.json(&json!({ "tokens": tokens }));
+            }
+            let mut table = Table::new(["token", "kind", "user", "role", "until", "revoked", "note"]);
+            for token in &tokens {
+                let revoked = if token.revoked == 0 { String::new() } else { ago(token.revoked) };
+                table.row([
+                    Cell::new(&token.id),
+                    Cell::new(&token.kind),
+                    Cell::new(&token.user),
+                    Cell::new(&token.role),
+                    Cell::new(stamp(token.expires).unwrap_or_default()),
+                    Cell::new(revoked),
+                    Cell::new(&token.note),
+                ]);
+            }
+            out.table(&table)
+        }
+    }
+}
+
+async fn agent(out: &Out, client: &Client, command: &cli::Agent) -> Result<(), Fault> {
+    match command {
+        cli::Agent::Revoke { id } => {
+            let agent = uuid::Uuid::try_parse(id).map_err(|_| Fault::NotAnAgent { id: id.clone() })?;
+            let changed = client.revoke_agent(agent).await?;
+            out.note(if changed { "it is out; its trials go to others" } else { "it was out before" });
+            Ok(())
+        }
+        cli::Agent::List { .. } => {
+            let agents = client.agent_certificates().await?;
+            if out.format == Format::Json {
+                return out.json(&json!({ "agents": agents }));
+            }
+            let mut table = Table::new(["agent", "joined", "certificate until", "revoked", "note"]);
+            for agent in &agents {
+                let revoked = if agent.revoked == 0 { String::new() } else { ago(agent.revoked) };
+                table.row([
+                    Cell::new(&agent.agent),
+                    Cell::new(ago(agent.enrolled)),
+                    Cell::new(stamp(agent.expires).unwrap_or_default()),
+                    Cell::new(revoked),
+                    Cell::new(&agent.note),
+                ]);
+            }
+            out.table(&table)
+        }
+    }
+}
+
+/// The token alone on standard output, so that it can go where it must.
+fn shown_once(out: &Out, made: (String, String, i64), what: &str) -> Result<(), Fault> {
+    let (token, id, expires) = made;
+    out.print(format!("{token}\n"))?;
+    let until = stamp(expires).unwrap_or_default();
+    out.note(format!("{what}, {}, good until {until}; it is shown this once", safe(&id)));
+    Ok(())
+}
+
+async fn show_log(out: &Out, client: &Client) -> Result<(), Fault> {
+    let mut after = 0;
+    loop {
+        let page = client.audit_log(after).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.no;
+        for entry in &page {
+            out.print(format!("{}\n", safe(&entry.body)))?;
+        }
+    }
+}
+
+/// Follows the chain here, so that what the coordinator says of itself is not believed.
+async fn verify_log(out: &Out, client: &Client, noted: Option<&str>) -> Result<(), Fault> {
+    let mut follower = Follower::default();
+    let mut seen = noted.is_none();
+    loop {
+        let page = client.audit_log(follower.entries).await?;
+        if page.is_empty() {
+            break;
+        }
+        for entry in page {
+            follower.follow(entry.no, &entry.body, &entry.hash).map_err(Fault::AuditLog)?;
+            seen |= noted == Some(entry.hash.as_str());
+        }
+    }
+    if !seen {
+        return Err(Fault::AuditLogCut { head: noted.unwrap_or_default().to_owned() });
+    }
+    out.note(format!("{} entries, each follows from the one before it", follower.entries));
+    out.print(format!("{}\n", follower.head))
+}
