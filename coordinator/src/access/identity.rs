@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use sweep_core::access::{Caller, Permission, Reach, Role};
 use sweep_core::id::AgentId;
+use sweep_core::shares::DEFAULT_PROJECT;
+use sweep_core::state::sweep::Sweep;
 use sweep_core::time::Timestamp;
 use sweep_proto::status::status;
 use tonic::{Code, Request, Status};
@@ -97,6 +99,42 @@ impl Identity {
         }
     }
 
+    /// Whether a sweep is there, as far as the caller can see.
+    pub fn sees(&self, sweep: &Sweep) -> bool {
+        self.caller().may(Permission::Read, self.reach(&sweep.user, Some(&sweep.project)))
+    }
+
+    /// The project of a submission: what is asked for, if the caller may submit there; else the only one it is in.
+    ///
+    /// # Errors
+    /// When it is in no such project, or in several and none is named.
+    pub fn project(&self, asked: String) -> Result<String, Status> {
+        let Who::Person { name, role, projects } = &self.who else {
+            return Ok(if asked.is_empty() { DEFAULT_PROJECT.to_owned() } else { asked });
+        };
+        let known = || projects.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        if asked.is_empty() {
+            let mut all = projects.iter();
+            return match (all.next(), all.next()) {
+                (Some(only), None) => Ok(only.clone()),
+                (None, _) if *role == Role::Admin => Ok(DEFAULT_PROJECT.to_owned()),
+                (None, _) => {
+                    let text = format!("{name} is in no project; an admin puts people in: `sweepctl admin user`");
+                    Err(status(Code::PermissionDenied, "project_none", text))
+                }
+                _ => {
+                    let text = format!("{name} is in several projects; say which with --project: {}", known());
+                    Err(status(Code::InvalidArgument, "project_open", text))
+                }
+            };
+        }
+        if *role == Role::Admin || projects.contains(&asked) {
+            return Ok(asked);
+        }
+        let text = format!("{name} is not in the project {asked}, but in: {}", known());
+        Err(status(Code::PermissionDenied, "project_other", text))
+    }
+
     /// Refuses what is not allowed on a thing of this owner.
     ///
     /// # Errors
@@ -169,6 +207,25 @@ mod tests {
         let head = person("cleo", Role::ProjectAdmin, "vision");
         assert!(head.check(Permission::Change, "bob", Some("vision")).is_ok());
         assert!(head.check(Permission::Read, "bob", Some("audio")).is_err());
+    }
+
+    #[test]
+    fn people_submit_to_their_own_projects() {
+        let project =
+            |identity: &Identity, asked: &str| identity.project(asked.to_owned()).map_err(|status| status.code());
+        let ada = person("ada", Role::User, "vision");
+        assert_eq!(project(&ada, ""), Ok("vision".to_owned()));
+        assert_eq!(project(&ada, "vision"), Ok("vision".to_owned()));
+        assert_eq!(project(&ada, "audio"), Err(Code::PermissionDenied));
+        assert_eq!(project(&person("root", Role::Admin, "vision"), "audio"), Ok("audio".to_owned()));
+        let of = |names: &[&str]| {
+            let projects = Arc::new(names.iter().map(|name| (*name).to_owned()).collect());
+            Identity::new(Who::Person { name: "bob".to_owned(), role: Role::User, projects }, None, None, None)
+        };
+        assert_eq!(project(&of(&["a", "b"]), ""), Err(Code::InvalidArgument));
+        assert_eq!(project(&of(&[]), ""), Err(Code::PermissionDenied));
+        let local = Identity::new(Who::Local, None, None, None);
+        assert_eq!((project(&local, ""), project(&local, "x")), (Ok(DEFAULT_PROJECT.to_owned()), Ok("x".to_owned())));
     }
 
     #[test]

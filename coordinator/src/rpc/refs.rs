@@ -7,6 +7,8 @@ use sweep_proto::status::status;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::access::identity::Identity;
+
 /// Fewest hex digits of a prefix.
 const SHORTEST: usize = 4;
 /// Candidates listed.
@@ -52,17 +54,19 @@ impl From<RefError> for Status {
 ///
 /// # Errors
 /// When there is none or several.
-pub(super) fn sweep(state: &State, text: &str) -> Result<u32, RefError> {
+pub(super) fn sweep(state: &State, text: &str, caller: &Identity) -> Result<u32, RefError> {
     let position = |id: SweepId| state.sweeps.iter().position(|sweep| sweep.id == id).map(|at| at as u32);
-    if let Some(at) = state.sweep_named(text).and_then(|sweep| position(sweep.id)) {
+    if let Some(at) = state.sweep_named(text).filter(|sweep| caller.sees(sweep)).and_then(|sweep| position(sweep.id)) {
         return Ok(at);
     }
+    // What somebody may not see is not there: not in hints either.
+    let seen = || (0u32..).zip(&state.sweeps).filter(|(_, sweep)| caller.sees(sweep));
     let unknown = || {
-        let names = state.sweeps.iter().map(|sweep| sweep.name.as_str());
+        let names = seen().map(|(_, sweep)| sweep.name.as_str());
         RefError::Unknown { what: "sweep", text: shown(text), nearest: nearest(text, names).map(str::to_owned) }
     };
     let (low, high) = range(text).ok_or_else(unknown)?;
-    let matching = (0u32..).zip(&state.sweeps).filter(|(_, sweep)| (low..=high).contains(&sweep.id.0));
+    let matching = seen().filter(|(_, sweep)| (low..=high).contains(&sweep.id.0));
     match matching.clone().count() {
         0 => Err(unknown()),
         1 => Ok(matching.map(|(at, _)| at).next().unwrap_or_default()),
@@ -77,10 +81,11 @@ pub(super) fn sweep(state: &State, text: &str) -> Result<u32, RefError> {
 ///
 /// # Errors
 /// When there is none or several.
-pub(super) fn trial(state: &State, text: &str) -> Result<TrialRef, RefError> {
+pub(super) fn trial(state: &State, text: &str, caller: &Identity) -> Result<TrialRef, RefError> {
     let unknown = || RefError::Unknown { what: "trial", text: shown(text), nearest: None };
     let (low, high) = range(text).ok_or_else(unknown)?;
-    let mut matching = state.trials_between(TrialId::from(low), TrialId::from(high)).take(LISTED + 1).peekable();
+    let between = state.trials_between(TrialId::from(low), TrialId::from(high));
+    let mut matching = between.filter(|(_, at)| caller.sees(state.sweep_of(*at))).take(LISTED + 1).peekable();
     let Some((first, at)) = matching.next() else { return Err(unknown()) };
     if matching.peek().is_none() {
         return Ok(at);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
 use sweep_core::queue::{Waiting, waiting};
 use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
@@ -26,20 +27,31 @@ pub(super) struct Sharing(pub(super) Edge);
 
 #[tonic::async_trait]
 impl Service for Sharing {
-    async fn queue(&self, _: Request<v1::QueueRequest>) -> Result<Response<v1::QueueReply>, Status> {
-        let reply = self.0.handle.query(|view| {
+    async fn queue(&self, request: Request<v1::QueueRequest>) -> Result<Response<v1::QueueReply>, Status> {
+        let identity = Identity::of(&request);
+        let reply = self.0.handle.query(move |view| {
             let (core, now) = (view.core, view.now);
             let state = core.state();
             let found = waiting(state, now, |agent| core.is_reachable(agent, now));
             let open = state.agents.iter().filter(|(agent, _)| core.is_reachable(**agent, now));
             let free_slots = open.map(|(_, agent)| u64::from(agent.free)).sum();
-            v1::QueueReply { waiting: found.into_iter().map(|waiting| one(view, waiting)).collect(), free_slots }
+            let seen = found.into_iter().filter(|waiting| identity.sees(&state.sweeps[waiting.sweep as usize]));
+            v1::QueueReply { waiting: seen.map(|waiting| one(view, waiting)).collect(), free_slots }
         });
         Ok(Response::new(reply.await.map_err(refused)?))
     }
 
-    async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Result<Response<v1::ShowSharesReply>, Status> {
-        Ok(Response::new(self.0.handle.query(shares).await.map_err(refused)?))
+    async fn show_shares(
+        &self,
+        request: Request<v1::ShowSharesRequest>,
+    ) -> Result<Response<v1::ShowSharesReply>, Status> {
+        let identity = Identity::of(&request);
+        let mut reply = self.0.handle.query(shares).await.map_err(refused)?;
+        let sees =
+            |owner: &str, project: &str| identity.caller().may(Permission::Read, identity.reach(owner, Some(project)));
+        reply.projects.retain(|project| sees("", &project.name));
+        reply.users.retain(|user| sees(&user.name, ""));
+        Ok(Response::new(reply))
     }
 
     async fn set_shares(&self, request: Request<v1::SetSharesRequest>) -> Result<Response<v1::SetSharesReply>, Status> {

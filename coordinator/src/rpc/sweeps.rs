@@ -9,7 +9,7 @@ use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::id::SweepId;
 use sweep_core::plan::plan_text;
 use sweep_core::report::summarise;
-use sweep_core::shares::{DEFAULT_PROJECT, DEFAULT_USER};
+use sweep_core::shares::DEFAULT_USER;
 use sweep_core::spec::SpecError;
 use sweep_core::state::TrialRef;
 use sweep_proto::convert::id_bytes;
@@ -63,7 +63,7 @@ impl Service for Sweeps {
         let (mut plan, spec) = planned.map_err(|errors| invalid(&errors))?;
         plan.limits.priority = priority.or(plan.limits.priority);
         plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
-        let (user, project) = (or(user, DEFAULT_USER), or(project, DEFAULT_PROJECT));
+        let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
         let (trials, sweep) = (plan.len().into(), SweepId::derive(&spec.canonical(), &run));
         let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
@@ -76,19 +76,23 @@ impl Service for Sweeps {
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListReply>, Status> {
+        let identity = Identity::of(&request);
         let limit = page_length(request.into_inner().limit);
         self.ask(move |view| {
-            let newest = (0..view.core.state().sweeps.len() as u32).rev().take(limit as usize);
+            let sweeps = &view.core.state().sweeps;
+            let seen = (0..sweeps.len() as u32).rev().filter(|number| identity.sees(&sweeps[*number as usize]));
+            let newest = seen.take(limit as usize);
             v1::ListReply { sweeps: newest.map(|number| views::sweep(view, number)).collect() }
         })
         .await
     }
 
     async fn show(&self, request: Request<v1::ShowRequest>) -> Result<Response<v1::ShowReply>, Status> {
+        let identity = Identity::of(&request);
         let request = request.into_inner();
         let limit = page_length(request.limit);
         self.find(move |view| {
-            let number = refs::sweep(view.core.state(), &request.sweep)?;
+            let number = refs::sweep(view.core.state(), &request.sweep, &identity)?;
             let (trials, matching) = views::page(view, number, &request.phases, request.offset, limit);
             Ok(v1::ShowReply {
                 summary: Some(views::sweep(view, number)),
@@ -104,10 +108,11 @@ impl Service for Sweeps {
     }
 
     async fn show_trial(&self, request: Request<v1::ShowTrialRequest>) -> Result<Response<v1::ShowTrialReply>, Status> {
+        let identity = Identity::of(&request);
         let text = request.into_inner().trial;
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
-            let at = refs::trial(state, &text)?;
+            let at = refs::trial(state, &text, &identity)?;
             let sweep = state.sweep_of(at);
             let recipe = sweep.plan.recipe(at.index);
             let recipe = recipe.map_err(|error| status(Code::Internal, "plan_damaged", error.to_string()))?;
@@ -134,8 +139,8 @@ impl Service for Sweeps {
     type WatchStream = ReceiverStream<Result<v1::SweepSummary, Status>>;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let text = request.into_inner().sweep;
-        let number = self.number(text).await?;
+        let identity = Identity::of(&request);
+        let number = self.number(request.into_inner().sweep, identity).await?;
         let (sink, answers) = mpsc::channel(streams::AHEAD);
         tokio::spawn(streams::watch(self.0.clone(), number, sink));
         Ok(Response::new(ReceiverStream::new(answers)))
@@ -144,8 +149,9 @@ impl Service for Sweeps {
     type LogsStream = ReceiverStream<Result<v1::LogText, Status>>;
 
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
+        let identity = Identity::of(&request);
         let v1::LogsRequest { trial, follow, attempt } = request.into_inner();
-        let at = self.trial(trial.clone()).await?;
+        let at = self.trial(trial.clone(), identity).await?;
         let known = self.0.handle.query(move |view| {
             let trial = view.core.state().trial(at);
             (trial.attempt, trial.phase.is_terminal())
@@ -164,7 +170,7 @@ impl Service for Sweeps {
         let identity = Identity::of(&request);
         let v1::CancelRequest { sweep, trial, user } = request.into_inner();
         let user = identity.name(user);
-        let (id, name, trial) = self.within(sweep, trial).await?;
+        let (id, name, trial) = self.within(sweep, trial, &identity).await?;
         self.check_change(&identity, id).await?;
         let command = match trial {
             None => Command::CancelSweep { sweep: id, user },
@@ -177,16 +183,17 @@ impl Service for Sweeps {
         let identity = Identity::of(&request);
         let v1::RetryRequest { sweep, cancelled, user } = request.into_inner();
         let user = identity.name(user);
-        let (sweep, name, _) = self.within(sweep, String::new()).await?;
+        let (sweep, name, _) = self.within(sweep, String::new(), &identity).await?;
         self.check_change(&identity, sweep).await?;
         self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
     }
 
     async fn report(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
+        let identity = Identity::of(&request);
         let text = request.into_inner().sweep;
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
-            let number = refs::sweep(state, &text)?;
+            let number = refs::sweep(state, &text, &identity)?;
             Ok::<_, Status>(summarise(state, state.sweeps[number as usize].id))
         });
         let report = found.await.map_err(refused)??;
@@ -195,7 +202,8 @@ impl Service for Sweeps {
     }
 
     async fn audit(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
-        let (sweep, _, _) = self.within(request.into_inner().sweep, String::new()).await?;
+        let identity = Identity::of(&request);
+        let (sweep, _, _) = self.within(request.into_inner().sweep, String::new(), &identity).await?;
         let audit = self.0.reader.audit().await.map_err(unreadable)?.sweep(sweep);
         let missing = || status(Code::NotFound, "sweep_unknown", "the journal does not have this sweep");
         let audit = audit.ok_or_else(missing)?;
@@ -226,13 +234,13 @@ impl Sweeps {
         Ok(Response::new(self.0.handle.query(query).await.map_err(refused)??))
     }
 
-    async fn number(&self, text: String) -> Result<u32, Status> {
-        let found = self.0.handle.query(move |view| refs::sweep(view.core.state(), &text)).await;
+    async fn number(&self, text: String, caller: Identity) -> Result<u32, Status> {
+        let found = self.0.handle.query(move |view| refs::sweep(view.core.state(), &text, &caller)).await;
         Ok(found.map_err(refused)??)
     }
 
-    async fn trial(&self, text: String) -> Result<TrialRef, Status> {
-        let found = self.0.handle.query(move |view| refs::trial(view.core.state(), &text)).await;
+    async fn trial(&self, text: String, caller: Identity) -> Result<TrialRef, Status> {
+        let found = self.0.handle.query(move |view| refs::trial(view.core.state(), &text, &caller)).await;
         Ok(found.map_err(refused)??)
     }
 
@@ -241,15 +249,17 @@ impl Sweeps {
         &self,
         sweep: String,
         trial: String,
+        caller: &Identity,
     ) -> Result<(SweepId, String, Option<sweep_core::id::TrialId>), Status> {
+        let caller = caller.clone();
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
-            let number = refs::sweep(state, &sweep)?;
+            let number = refs::sweep(state, &sweep, &caller)?;
             let known = &state.sweeps[number as usize];
             if trial.is_empty() {
                 return Ok((known.id, known.name.clone(), None));
             }
-            let at = refs::trial(state, &trial)?;
+            let at = refs::trial(state, &trial, &caller)?;
             if at.sweep != number {
                 let text = format!("trial {trial} belongs to sweep {}, not to {}", state.sweep_of(at).name, known.name);
                 return Err(status(Code::NotFound, "trial_unknown", text));
@@ -264,10 +274,11 @@ impl Sweeps {
         identity.about(format!("sweep {sweep}"));
         let owner = self.0.handle.query(move |view| {
             let state = view.core.state();
-            state.sweeps.iter().find(|known| known.id == sweep).map(|known| known.user.clone())
+            let found = state.sweeps.iter().find(|known| known.id == sweep);
+            found.map(|known| (known.user.clone(), known.project.clone()))
         });
-        let owner = owner.await.map_err(refused)?.unwrap_or_default();
-        identity.check(Permission::Change, &owner, None)
+        let (owner, project) = owner.await.map_err(refused)?.unwrap_or_default();
+        identity.check(Permission::Change, &owner, Some(&project))
     }
 
     async fn change(&self, command: Command, name: String) -> Result<Response<v1::ChangeReply>, Status> {
