@@ -107,7 +107,9 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
         let authority = Arc::new(Authority::open(&init::authority_folder(&data))?);
         let tls = authority.server()?;
         let keeper = Keeper::start(&data, clock).await?;
-        folder::publish_address(&data, format!("https://{bound}"))?;
+        // For whoever is on this host; others know its name.
+        let here = if bound.ip().is_unspecified() { format!("localhost:{}", bound.port()) } else { bound.to_string() };
+        folder::publish_address(&data, format!("https://{here}"))?;
         tracing::info!(
             address = %bound, data = %data.display(), fingerprint = %authority.fingerprint(),
             names = authority.names().join(" "), "ready, with TLS and logins"

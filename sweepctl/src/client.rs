@@ -291,7 +291,8 @@ impl Updates<v1::DownloadChunk> {
 /// The token of a coordinator of this user's on this host, which says where its folder is. Only a folder
 /// that says the same of the coordinator is believed.
 async fn beside(channel: &Channel, address: &Address) -> Option<Bearer> {
-    let info = SweepsClient::new(channel.clone()).info(v1::InfoRequest {}).await.ok()?.into_inner();
+    let mut client = SweepsClient::new(channel.clone());
+    let info = tokio::time::timeout(CONNECT, client.info(v1::InfoRequest {})).await.ok()?.ok()?.into_inner();
     let folder = std::path::PathBuf::from(info.data_dir);
     let written = std::fs::read_to_string(folder.join("address")).ok()?;
     let same = crate::config::url(written.trim()).parse().is_ok_and(|written: Address| written == *address);

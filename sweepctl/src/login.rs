@@ -89,6 +89,10 @@ impl Way {
     /// With what is known of this address: a login, or the token of an `up` whose state is here.
     pub(crate) fn to(server: &str, state: Option<&Path>) -> Result<Self, LoginFault> {
         let address: Address = server.parse()?;
+        let here = state.map(|state| local(server, state)).transpose()?.unwrap_or_default();
+        if !here.is_none() {
+            return Ok(Self { server: server.to_owned(), tls: None, bearer: here });
+        }
         let login = Logins::read()?.servers.remove(&address.to_string());
         if let Some(file) = variable("SWEEP_TOKEN_FILE") {
             let tls = login.map(|login| login.tls()).transpose()?;
@@ -99,17 +103,14 @@ impl Way {
                 let token: Token = login.token.parse()?;
                 Ok(Self { server: server.to_owned(), tls: Some(login.tls()?), bearer: Bearer::token(&token) })
             }
-            None => {
-                let bearer = state.map(|state| local(server, state)).transpose()?.unwrap_or_default();
-                Ok(Self { server: server.to_owned(), tls: None, bearer })
-            }
+            None => Ok(Self { server: server.to_owned(), tls: None, bearer: here }),
         }
     }
 }
 
 /// The token of the coordinator that was last started on a state folder, if this is its address.
 fn local(server: &str, state: &Path) -> Result<Bearer, LoginFault> {
-    if address_in(state).is_none_or(|address| url(&address) != server) {
+    if !server.starts_with("http://") || address_in(state).is_none_or(|address| url(&address) != server) {
         return Ok(Bearer::default());
     }
     let file = state.join("coordinator").join("local-token");
