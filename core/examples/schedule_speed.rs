@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sweep_core::event::{AgentFacts, Event};
+use sweep_core::attempt::CheckpointKind;
+use sweep_core::event::{AgentFacts, Checkpoint, Event};
 use sweep_core::id::{AgentId, SweepId};
 use sweep_core::plan::{Column, Limits, Plan};
 use sweep_core::queue::waiting;
@@ -108,6 +109,19 @@ fn measure(hosts: u32, devices: u32) {
     }
     each.sort();
     println!("  {:<58} median {:>9.1?}   worst {:>9.1?}", "one trial ends, the next starts", each[250], each[499]);
+    now = now + Span::seconds(700);
+    let held: Vec<_> = state.agents.values().flat_map(|agent| agent.slots.iter().flatten().copied()).collect();
+    for lease in held {
+        let kind = CheckpointKind::Last;
+        let checkpoint = Checkpoint { kind, epoch: 1, seq: 0, sha256: "x".into(), bytes: 1 };
+        state.apply(&Event::CheckpointKept { lease, checkpoint }, now);
+    }
+    time("all checkpoints are fresh, nobody has to give way", 21, || preemptions(&state, now, |_| true));
+    let (user, project) = ("new".to_owned(), "new".to_owned());
+    let sweep = SweepId::derive("new", "");
+    state.apply(&Event::SweepSubmitted { sweep, name: "new".into(), user, project, plan: plan(0) }, now);
+    let given = time("a new project comes", 21, || preemptions(&state, now, |_| true));
+    println!("  {} trials give way", given.len());
     let told = time("what `sweepctl queue` shows", 21, || waiting(&state, now, |_| true));
     println!("  {} sweeps wait", told.len());
 }

@@ -40,16 +40,17 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
     plan.promise();
     let mut events = Vec::new();
     while let Some(member) = victims.keys().copied().max_by_key(|member| plan.standing(*member)) {
-        let Some(victim) = victims.get_mut(&member).and_then(Vec::pop) else {
+        let known = victims.entry(member).or_default();
+        // One that nobody gets takes the member no lower: the next of its trials is looked at.
+        let given = std::iter::from_fn(|| known.pop()).find_map(|victim| Some((plan.taker(member, &victim)?, victim)));
+        let Some((sweep, victim)) = given else {
             victims.remove(&member);
             continue;
         };
-        if let Some(sweep) = plan.taker(member, &victim) {
-            plan.tree.start(sweep);
-            plan.shift(state.sweeps[sweep as usize].member, true);
-            plan.leave(member);
-            events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
-        }
+        plan.tree.start(sweep);
+        plan.shift(state.sweeps[sweep as usize].member, true);
+        plan.leave(member);
+        events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
     }
     events
 }

@@ -117,6 +117,28 @@ fn nobody_gives_way_for_a_slot_that_the_other_cannot_use() {
 }
 
 #[test]
+fn who_had_more_lately_takes_nothing_from_who_had_less() {
+    let mut lab = Lab::new(&[4]);
+    lab.preempt_after(Some(Span(0)));
+    lab.submit(("p", "bob"), 999, Limits::default());
+    let hour = |lab: &mut Lab| {
+        lab.pass(Span::hours(1));
+        lab.leases(1).into_iter().for_each(|lease| lab.done(1, lease));
+    };
+    (0..24).for_each(|_| hour(&mut lab));
+    lab.submit(("p", "ann"), 4, Limits::default());
+    lab.pass(Span::hours(1));
+    lab.leases(1).into_iter().for_each(|lease| lab.done(1, lease));
+    assert_eq!((lab.slots("ann"), lab.slots("bob")), (4, 0));
+    assert_eq!(round(&mut lab), 0);
+    // After a day and more she has had as much.
+    (0..30).for_each(|_| lab.pass(Span::hours(1)));
+    while round(&mut lab) > 0 {}
+    assert_eq!((lab.slots("ann"), lab.slots("bob")), (2, 2));
+    lab.check();
+}
+
+#[test]
 fn what_has_trained_its_last_epoch_is_let_go() {
     let mut lab = Lab::new(&[1]);
     lab.preempt_after(Some(Span(0)));

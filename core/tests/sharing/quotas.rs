@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use sweep_core::command::{Command, Reply};
 use sweep_core::plan::Limits;
 use sweep_core::shares::{Change, Patch};
+use sweep_core::state::State;
 use sweep_core::time::Span;
 
 use crate::lab::Lab;
@@ -66,6 +67,21 @@ fn a_setting_that_cannot_be_changes_nothing_and_the_same_again_is_not_written_do
     lab.set(Change::User("ann".into(), slots(3)));
     assert_eq!(lab.journal.len(), before + 1);
     lab.check();
+}
+
+#[test]
+fn a_journal_of_before_there_were_projects_stays_readable() {
+    let mut lab = Lab::new(&[1]);
+    lab.submit(("default", "ann"), 2, Limits::default());
+    let state = lab.journal.iter().fold(State::default(), |mut state, (at, event)| {
+        let mut json = serde_json::to_value(event).unwrap();
+        if let Some(submitted) = json.get_mut("sweep_submitted") {
+            assert_eq!(submitted.as_object_mut().unwrap().remove("project"), Some("default".into()));
+        }
+        state.apply(&serde_json::from_value(json).unwrap(), *at);
+        state
+    });
+    assert_eq!(&state, lab.core.state());
 }
 
 proptest! {
