@@ -20,7 +20,7 @@ pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
 pub(crate) use shape::{Color, Format, Shape};
-pub(crate) use sharing::{Admin, After, Queue, Quota, Shares, SharesSet};
+pub(crate) use sharing::{After, Queue, Quota, Shares, SharesSet};
 pub(crate) use submit::Submit;
 pub(crate) use verify::VerifyResume;
 pub(crate) use which::Which;
@@ -120,12 +120,6 @@ pub(crate) enum Command {
     /// Show what waits, why, and when it may start
     #[command(after_help = "Examples:\n  sweepctl queue\n  sweepctl queue --json | jq '.waiting[].why'")]
     Queue(Queue),
-    /// What the people who run the machines set
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
-    )]
-    Admin(Admin),
     /// Prove from the journal that every trial ran exactly once
     #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
     Audit(OneSweep),
@@ -141,8 +135,11 @@ pub(crate) enum Command {
         #[command(flatten)]
         shape: Shape,
     },
-    /// Let people and machines in, and out
-    #[command(subcommand, after_help = "Examples:\n  sweepctl admin init --host lab.example.org")]
+    /// Let people and machines in, and out; who gets how much
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  sweepctl admin init --host lab.example.org\n  sweepctl admin shares set --user ann --share 2"
+    )]
     Admin(Admin),
     /// Print completions for a shell
     #[command(

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Admin, Cli, Command, Shape, Shares};
+use crate::cli::{Cli, Command, Shape};
 use crate::client::Client;
 use crate::config::Config;
 use crate::exit::EXIT_CODES;
@@ -59,7 +59,6 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Report(args) | Command::Audit(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::Queue(args) => Some(&args.shape),
-        Command::Admin(command) => Some(command.shape()),
         Command::VerifyResume(args) => Some(&args.shape),
         Command::Dataset(command) => Some(command.shape()),
         Command::Version { shape } | Command::Whoami { shape } => Some(shape),
@@ -126,8 +125,6 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Fetch(args) => command::fetch::run(out, &client, args).await,
         Command::Agents(_) => command::agents::run(out, &client).await,
         Command::Queue(_) => command::queue::run(out, &client).await,
-        Command::Admin(Admin::Shares(Shares::Show(_))) => command::shares::show(out, &client).await,
-        Command::Admin(Admin::Shares(Shares::Set(args))) => command::shares::set(out, &client, args).await,
         Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
         Command::Whoami { .. } => command::login::whoami(out, &client).await,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Shape;
+use super::{Shape, Shares};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]
@@ -76,6 +76,12 @@ pub(crate) enum Admin {
     /// The log of who did what: show, verify
     #[command(subcommand)]
     AuditLog(AuditLog),
+    /// Who gets how much of the machines
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
+    )]
+    Shares(Shares),
 }
 
 /// Arguments of `admin init`.
@@ -206,6 +212,8 @@ impl Admin {
             Self::User(User::List { shape })
             | Self::Token(Token::List { shape, .. })
             | Self::Agent(Agent::List { shape }) => Some(shape),
+            Self::Shares(Shares::Show(args)) => Some(&args.shape),
+            Self::Shares(Shares::Set(args)) => Some(&args.shape),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! The arguments of `queue` and `admin`.
+//! The arguments of `queue` and `admin shares`.
 
 use clap::{Args, Subcommand};
 
@@ -9,17 +9,6 @@ use super::Shape;
 pub(crate) struct Queue {
     #[command(flatten)]
     pub(crate) shape: Shape,
-}
-
-/// What the people who run the machines can do.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Admin {
-    /// Who gets how much of the machines
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
-    )]
-    Shares(Shares),
 }
 
 /// What can be done with shares.
@@ -89,16 +78,6 @@ pub(crate) struct Quota(pub(crate) Option<u32>);
 /// Microseconds, or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct After(pub(crate) Option<i64>);
-
-impl Admin {
-    /// The flags about the output.
-    pub(crate) fn shape(&self) -> &Shape {
-        match self {
-            Self::Shares(Shares::Show(args)) => &args.shape,
-            Self::Shares(Shares::Set(args)) => &args.shape,
-        }
-    }
-}
 
 /// `2`, `0.5` in thousandths.
 fn share(text: &str) -> Result<u32, String> {

@@ -7,7 +7,8 @@ use serde_json::json;
 use sweep_identity::chain::Follower;
 
 use super::program;
-use crate::cli::{self, Admin, AuditLog, Format};
+use super::shares;
+use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, safe, stamp};
@@ -47,6 +48,8 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
             Ok(())
         }
         Admin::Agent(command) => agent(out, client, command).await,
+        Admin::Shares(Shares::Show(_)) => shares::show(out, client).await,
+        Admin::Shares(Shares::Set(args)) => shares::set(out, client, args).await,
         Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
         Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
     }
