@@ -78,7 +78,12 @@ pub fn run(lab: &mut Lab, spec: &Path, plan: Plan) -> Result<Outcome> {
 
 fn kill(lab: &mut Lab, random: &mut Random, kills: &mut [u32; 3]) -> Result<()> {
     let trainers = lab.trainers();
-    match random.below(3) {
+    // A run with a few kills has some of each: what was not killed yet comes first.
+    let mut kinds: Vec<usize> = (0..3).filter(|kind| kills[*kind] == 0).collect();
+    if kinds.is_empty() {
+        kinds = vec![0, 1, 2];
+    }
+    match kinds[random.below(kinds.len() as u64) as usize] {
         0 => {
             lab.kill_coordinator();
             lab.start_coordinator()?;

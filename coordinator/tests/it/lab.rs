@@ -21,6 +21,7 @@ use sweep_proto::convert::id_bytes;
 use sweep_proto::v1;
 use sweep_proto::v1::access_client::AccessClient;
 use sweep_proto::v1::agents_client::AgentsClient;
+use sweep_proto::v1::sharing_client::SharingClient;
 use sweep_proto::v1::sweeps_client::SweepsClient;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -82,6 +83,10 @@ impl Lab {
         SweepsClient::new(self.link(token))
     }
 
+    pub(crate) fn sharing(&self, token: Option<&Token>) -> SharingClient<Link> {
+        SharingClient::new(self.link(token))
+    }
+
     /// The first admin's calls.
     pub(crate) fn root(&self) -> AccessClient<Link> {
         self.access(Some(&self.admin.token))
@@ -89,7 +94,12 @@ impl Lab {
 
     /// A user with a token; made again, they get another token.
     pub(crate) async fn user(&self, name: &str, role: &str) -> Token {
-        let projects = vec!["default".to_owned()];
+        self.user_in(name, role, &["default"]).await
+    }
+
+    /// A user of these projects with a token.
+    pub(crate) async fn user_in(&self, name: &str, role: &str, projects: &[&str]) -> Token {
+        let projects = projects.iter().map(|project| (*project).to_owned()).collect();
         let user = v1::PutUserRequest { name: name.to_owned(), role: role.to_owned(), projects };
         self.root().put_user(user).await.unwrap();
         let asked = v1::CreateTokenRequest { user: name.to_owned(), ..v1::CreateTokenRequest::default() };

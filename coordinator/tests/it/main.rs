@@ -8,4 +8,5 @@ mod owner;
 mod secure;
 mod service;
 mod sharing;
+mod walls;
 mod world;

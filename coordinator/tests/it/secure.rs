@@ -23,14 +23,14 @@ use tower::{Service as _, ServiceExt as _};
 use crate::lab::Lab;
 use crate::world::{Disk, SPEC, within};
 
-async fn lab() -> (tempfile::TempDir, Lab) {
+pub(crate) async fn lab() -> (tempfile::TempDir, Lab) {
     let folder = tempfile::tempdir().unwrap();
     let lab = Lab::start(folder.path(), &Disk::new(), Clock::system()).await;
     (folder, lab)
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) {
+pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) {
     let status = answer.unwrap_err();
     assert_eq!((status.code(), reason_of(&status).as_deref()), (code, Some(reason)), "{status}");
 }

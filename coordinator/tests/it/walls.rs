@@ -1,0 +1,64 @@
+//! Projects are walls: what is on the other side is not refused, it is not there.
+
+use sweep_proto::v1;
+use tonic::Code;
+
+use crate::secure::{lab, refused};
+use crate::world::SPEC;
+
+#[tokio::test]
+async fn what_is_in_another_project_is_not_there() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision"]).await;
+    let eve = lab.user_in("eve", "project-admin", &["audio"]).await;
+    let spec = SPEC.as_bytes().to_vec();
+    let submit = |project: &str| v1::SubmitRequest {
+        spec: spec.clone().into(),
+        project: project.to_owned(),
+        ..v1::SubmitRequest::default()
+    };
+    refused(lab.sweeps(Some(&eve)).submit(submit("vision")).await, Code::PermissionDenied, "project_other");
+    let made = lab.sweeps(Some(&ada)).submit(submit("")).await.unwrap().into_inner();
+    let id = uuid::Uuid::from_slice(&made.sweep_id).unwrap().simple().to_string();
+    let list = |token| {
+        let mut client = lab.sweeps(Some(token));
+        async move { client.list(v1::ListRequest { limit: 0 }).await.unwrap().into_inner().sweeps.len() }
+    };
+    assert_eq!((list(&ada).await, list(&eve).await, list(&lab.admin.token).await), (1, 0, 1));
+    let show = v1::ShowRequest { sweep: "small".to_owned(), ..v1::ShowRequest::default() };
+    let shown = lab.sweeps(Some(&ada)).show(show.clone()).await.unwrap().into_inner();
+    let trial = uuid::Uuid::from_slice(&shown.trials[0].trial_id).unwrap().simple().to_string();
+    for sweep in ["small", &id, &id[..8]] {
+        let mut other = lab.sweeps(Some(&eve));
+        let show = v1::ShowRequest { sweep: sweep.to_owned(), ..v1::ShowRequest::default() };
+        refused(other.show(show).await, Code::NotFound, "sweep_unknown");
+        let one = v1::SweepRef { sweep: sweep.to_owned() };
+        refused(other.report(one.clone()).await, Code::NotFound, "sweep_unknown");
+        refused(other.audit(one).await, Code::NotFound, "sweep_unknown");
+        let watch = v1::WatchRequest { sweep: sweep.to_owned() };
+        refused(other.watch(watch).await.map(drop), Code::NotFound, "sweep_unknown");
+        let cancel = v1::CancelRequest { sweep: sweep.to_owned(), ..v1::CancelRequest::default() };
+        refused(other.cancel(cancel).await, Code::NotFound, "sweep_unknown");
+        let retry = v1::RetryRequest { sweep: sweep.to_owned(), ..v1::RetryRequest::default() };
+        refused(other.retry(retry).await, Code::NotFound, "sweep_unknown");
+    }
+    let mut other = lab.sweeps(Some(&eve));
+    refused(other.show_trial(v1::ShowTrialRequest { trial: trial.clone() }).await, Code::NotFound, "trial_unknown");
+    let logs = v1::LogsRequest { trial, ..v1::LogsRequest::default() };
+    refused(other.logs(logs).await.map(drop), Code::NotFound, "trial_unknown");
+    // Nor in a hint.
+    let near = v1::ShowRequest { sweep: "smal".to_owned(), ..v1::ShowRequest::default() };
+    assert!(!other.show(near.clone()).await.unwrap_err().message().contains("small"));
+    assert!(lab.sweeps(Some(&ada)).show(near).await.unwrap_err().message().contains("small"));
+    // Nor in the queue or the shares.
+    let queue = |token| {
+        let mut client = lab.sharing(Some(token));
+        async move {
+            let waiting = client.queue(v1::QueueRequest {}).await.unwrap().into_inner().waiting.len();
+            let shares = client.show_shares(v1::ShowSharesRequest {}).await.unwrap().into_inner();
+            (waiting, shares.projects.len(), shares.users.len())
+        }
+    };
+    assert_eq!((queue(&ada).await, queue(&eve).await), ((1, 1, 1), (0, 0, 0)));
+    lab.stop().await;
+}
