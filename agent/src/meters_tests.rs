@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sweep_core::attempt::EpochCost;
+use sweep_core::cost::EpochCost;
 use sweep_core::id::{SweepId, TrialId};
 
 use super::*;
@@ -26,23 +26,10 @@ fn lease(number: u32) -> Lease {
     Lease { trial: TrialId::derive(SweepId::derive("meters", ""), &number.to_string()), attempt: 1 }
 }
 
-fn epoch(cost: bool) -> EpochMetrics {
+fn epoch(measured: bool) -> EpochMetrics {
     let zero = Num(0.0);
-    EpochMetrics {
-        seq: 1,
-        epoch: 1,
-        train_loss: zero,
-        train_accuracy: zero,
-        val_loss: zero,
-        val_accuracy: zero,
-        lr: zero,
-        images_per_s: zero,
-        seconds: zero,
-        top5: None,
-        cost: cost.then(|| {
-            Box::new(EpochCost { step_ms: zero, data_wait: zero, peak_memory: None, numerics: None, energy: None })
-        }),
-    }
+    let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory: None, numerics: None, energy: None };
+    EpochMetrics { cost: measured.then(|| Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
 }
 
 fn stamped(meters: &mut Meters, number: u32) -> Option<Energy> {

@@ -9,20 +9,7 @@ fn line(body: Body) -> Line {
 }
 
 fn epoch(seq: u64) -> Line {
-    let value = Num(seq as f64);
-    line(Body::Epoch(EpochMetrics {
-        seq,
-        epoch: seq as u32,
-        train_loss: value,
-        train_accuracy: value,
-        val_loss: value,
-        val_accuracy: value,
-        lr: value,
-        images_per_s: value,
-        seconds: value,
-        top5: None,
-        cost: None,
-    }))
+    line(Body::Epoch(EpochMetrics::uniform(seq, seq as u32, Num(seq as f64))))
 }
 
 fn checkpoint(kind: CheckpointKind, epoch: u32) -> CheckpointLine {

@@ -8,7 +8,8 @@ use crate::launcher::noop::NoopLauncher;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use sweep_core::attempt::{Body, EpochCost, EpochMetrics, Line};
+use sweep_core::attempt::{Body, EpochMetrics, Line};
+use sweep_core::cost::EpochCost;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
 use sweep_core::orders::Order;
@@ -155,25 +156,8 @@ async fn epochs_are_reported_with_what_they_drew() {
     supervisor.orders(orders(1, &[0, 1]));
     *drawn.lock().unwrap() += 30.0;
     let zero = Num(0.0);
-    let epoch = EpochMetrics {
-        seq: 1,
-        epoch: 1,
-        train_loss: zero,
-        train_accuracy: zero,
-        val_loss: zero,
-        val_accuracy: zero,
-        lr: zero,
-        images_per_s: zero,
-        seconds: zero,
-        top5: None,
-        cost: Some(Box::new(EpochCost {
-            step_ms: zero,
-            data_wait: zero,
-            peak_memory: None,
-            numerics: None,
-            energy: None,
-        })),
-    };
+    let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory: None, numerics: None, energy: None };
+    let epoch = EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) };
     supervisor.told(lease(0), Told::Lines(vec![Line { work: 0, body: Body::Epoch(epoch) }]));
     let report = supervisor.report().unwrap();
     let sweep_core::command::EffectKind::Metrics(epochs) = &report.effects[0].what else {

@@ -23,6 +23,7 @@ pub mod attempt;
 pub mod audit;
 pub mod command;
 pub mod copies;
+pub mod cost;
 pub mod decide;
 pub mod environment;
 pub mod evaluation;

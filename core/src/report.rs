@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::attempt::{Energy, EpochMetrics};
+use crate::attempt::EpochMetrics;
+use crate::cost::Energy;
 use crate::evaluation::Score;
 use crate::event::Checkpoint;
 use crate::id::{SweepId, TrialId};

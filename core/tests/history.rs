@@ -41,19 +41,7 @@ fn plan(number: u8) -> Arc<Plan> {
 
 fn epoch(seq: u64, epoch: u32) -> EpochMetrics {
     let value = Num(1.0 - 1.0 / f64::from(epoch + 1));
-    EpochMetrics {
-        seq,
-        epoch,
-        train_loss: Num(f64::NAN),
-        train_accuracy: value,
-        val_loss: value,
-        val_accuracy: value,
-        lr: value,
-        images_per_s: value,
-        seconds: value,
-        top5: None,
-        cost: None,
-    }
+    EpochMetrics { train_loss: Num(f64::NAN), ..EpochMetrics::uniform(seq, epoch, value) }
 }
 
 /// What an agent knows about an attempt it runs.

@@ -49,19 +49,7 @@ fn granted_on(lease: Lease, slot: u32, fingerprint: &str) -> Event {
 
 fn epoch(lease: Lease, seq: u64, epoch: u32) -> Event {
     let value = Num(0.5);
-    let metrics = EpochMetrics {
-        seq,
-        epoch,
-        train_loss: value,
-        train_accuracy: value,
-        val_loss: value,
-        val_accuracy: value,
-        lr: value,
-        images_per_s: value,
-        seconds: value,
-        top5: None,
-        cost: None,
-    };
+    let metrics = EpochMetrics::uniform(seq, epoch, value);
     Event::EpochReported { lease, metrics }
 }
 

@@ -99,19 +99,7 @@ impl Lab {
 
     fn epoch(&mut self, number: u128, lease: Lease, seq: u64, epoch: u32, accuracy: f64) -> EffectResult {
         let value = Num(accuracy);
-        let metrics = EpochMetrics {
-            seq,
-            epoch,
-            train_loss: value,
-            train_accuracy: value,
-            val_loss: value,
-            val_accuracy: value,
-            lr: value,
-            images_per_s: value,
-            seconds: value,
-            top5: None,
-            cost: None,
-        };
+        let metrics = EpochMetrics::uniform(seq, epoch, value);
         self.effect(number, lease, EffectKind::Metrics(vec![metrics]))
     }
 

@@ -6,7 +6,7 @@ pub(crate) mod report;
 pub(crate) mod sharing;
 
 use serde::Serialize;
-use sweep_core::attempt::Energy;
+use sweep_core::cost::Energy;
 use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sweep_core::attempt::EpochCost;
+use sweep_core::cost::EpochCost;
 
 use crate::numerics::Numerics;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use nvml_wrapper::Nvml;
-use sweep_core::attempt::{Body, Energy, EpochMetrics, Line};
+use sweep_core::attempt::{Body, EpochMetrics, Line};
+use sweep_core::cost::Energy;
 use sweep_core::id::Lease;
 use sweep_core::num::Num;
 

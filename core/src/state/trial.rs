@@ -1,6 +1,7 @@
 //! One trial: its phase, its progress, its checkpoints.
 
-use crate::attempt::{CheckpointKind, Energy, EpochMetrics};
+use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::cost::Energy;
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt, SweepId};
@@ -233,30 +234,17 @@ fn is_better(metrics: &EpochMetrics, than: Option<&EpochMetrics>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::EpochCost;
+    use crate::cost::EpochCost;
     use crate::num::Num;
 
     #[test]
     fn what_is_repeated_after_a_fault_costs_again() {
         let zero = Num(0.0);
-        let epoch = |cpu: f64, idle: Option<f64>, peak: u64| EpochMetrics {
-            seq: 1,
-            epoch: 1,
-            train_loss: zero,
-            train_accuracy: zero,
-            val_loss: zero,
-            val_accuracy: zero,
-            lr: zero,
-            images_per_s: zero,
-            seconds: zero,
-            top5: None,
-            cost: Some(Box::new(EpochCost {
-                step_ms: zero,
-                data_wait: zero,
-                peak_memory: Some(peak),
-                numerics: Some("precision fp32".into()),
-                energy: Some(Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) }),
-            })),
+        let epoch = |cpu: f64, idle: Option<f64>, peak: u64| {
+            let energy = Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) };
+            let (peak_memory, numerics) = (Some(peak), Some("precision fp32".into()));
+            let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory, numerics, energy: Some(energy) };
+            EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
         };
         let mut progress = Progress::default();
         progress.report(&epoch(10.0, Some(4.0), 7));

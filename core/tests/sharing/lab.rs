@@ -146,19 +146,7 @@ impl Lab {
         let (seq, epoch) = (leased.acked_seq + 1, self.core.state().trial(at).progress.as_ref());
         let epoch = epoch.and_then(|progress| progress.last.as_ref()).map_or(1, |last| last.epoch + 1);
         let value = Num(0.5);
-        let metrics = EpochMetrics {
-            seq,
-            epoch,
-            train_loss: value,
-            train_accuracy: value,
-            val_loss: value,
-            val_accuracy: value,
-            lr: value,
-            images_per_s: value,
-            seconds: value,
-            top5: None,
-            cost: None,
-        };
+        let metrics = EpochMetrics::uniform(seq, epoch, value);
         self.effect(agent, lease, EffectKind::Metrics(vec![metrics]));
         let kind = CheckpointKind::Last;
         let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{lease}-{epoch}"), bytes: 1 };

@@ -118,7 +118,8 @@ impl TryFrom<v1::EffectResult> for EffectResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweep_core::attempt::{CheckpointKind, Energy, EpochCost, Top5};
+    use sweep_core::attempt::{CheckpointKind, Top5};
+    use sweep_core::cost::{Energy, EpochCost};
     use sweep_core::evaluation::Score;
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};

@@ -1,6 +1,7 @@
 //! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
 
-use sweep_core::attempt::{CheckpointKind, Energy, EpochCost, EpochMetrics, Top5};
+use sweep_core::attempt::{CheckpointKind, EpochMetrics, Top5};
+use sweep_core::cost::{Energy, EpochCost};
 use sweep_core::evaluation::Score;
 use sweep_core::event::Checkpoint;
 use sweep_core::num::Num;

@@ -1,7 +1,7 @@
 //! Generated types into plain values. Total: what a newer coordinator adds is passed over, and what
 //! an older one leaves out is empty.
 
-use sweep_core::attempt::EpochCost;
+use sweep_core::cost::EpochCost;
 use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 use sweep_proto::v1;

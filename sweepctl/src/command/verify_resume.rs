@@ -277,7 +277,8 @@ fn unit(state: &mut u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sweep_core::attempt::{EpochCost, Top5};
+    use sweep_core::attempt::Top5;
+    use sweep_core::cost::EpochCost;
     use sweep_core::num::Num;
 
     fn epoch(epoch: u32, loss: f64) -> EpochMetrics {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sweep_core::attempt::Energy;
+use sweep_core::cost::Energy;
 use sweep_core::num::Num;
 
 /// Foreign text that can do a terminal no harm: control characters and direction marks are

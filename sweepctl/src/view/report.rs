@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use sweep_core::attempt::Energy;
+use sweep_core::cost::Energy;
 use sweep_core::num::Num;
 
 /// What came out of a sweep.

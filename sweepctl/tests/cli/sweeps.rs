@@ -1,6 +1,6 @@
 //! Canned answers: one sweep with three trials, in the coordinator's own types.
 
-use sweep_core::attempt::Energy;
+use sweep_core::cost::Energy;
 use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Score};
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};

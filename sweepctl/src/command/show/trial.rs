@@ -1,6 +1,6 @@
 //! `show TRIAL`: one trial, its settings and its curve.
 
-use sweep_core::attempt::Energy;
+use sweep_core::cost::Energy;
 
 use crate::cli::Format;
 use crate::fault::{Fault, count};
