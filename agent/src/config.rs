@@ -2,6 +2,7 @@
 //! usual places of this user (XDG) are used.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
@@ -58,6 +59,9 @@ pub struct Cli {
     /// Where the energy counters of the processors are
     #[arg(long, env = "SWEEP_AGENT_POWERCAP", value_name = "DIR", default_value = POWERCAP)]
     pub powercap: PathBuf,
+    /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host
+    #[arg(long, env = "SWEEP_AGENT_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
     /// Run this many pretend agents, which need no data, in one process (for benchmarks and tests)
     #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub pretend: Option<u32>,

@@ -20,6 +20,7 @@ pub mod hardware;
 pub mod launcher;
 pub mod lock;
 pub mod membership;
+pub mod metrics;
 pub mod outbox;
 pub mod reconcile;
 pub mod rpc;

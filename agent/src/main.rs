@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use sweep_agent::launcher::noop::NoopLauncher;
 use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
 use sweep_agent::lock::{LOCK_FILE, StateError, StateFolder};
 use sweep_agent::membership::Member;
+use sweep_agent::metrics::Metrics;
 use sweep_agent::rpc::blobs::BlobClient;
 use sweep_agent::rpc::links_with;
 use sweep_agent::session::{self, Settings};
@@ -99,6 +101,9 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
         agent = %state.agent, coordinator = cli.coordinator, slots = ?settings.facts.slots,
         trainer = %trainer.display(), state = %state.path.display(), "agent started"
     );
+    if let Some(address) = cli.metrics {
+        serve_metrics(address, cli.powercap.clone(), hardware.slots.len()).await?;
+    }
     if roots.is_empty() {
         tracing::warn!("no data roots: nothing can be trained here; say where data sets are with --data");
     }
@@ -110,6 +115,19 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     if let Some(renewing) = renewing {
         renewing.abort();
     }
+    Ok(())
+}
+
+/// Numbers for whoever is on this host, for as long as the process lives.
+async fn serve_metrics(address: SocketAddr, powercap: PathBuf, slots: usize) -> anyhow::Result<()> {
+    let listener = sweep_ops::metrics::listen(address).await?;
+    let numbers = Arc::new(Metrics::new(slots));
+    sweep_agent::metrics::watch(powercap, numbers.clone()).context("cannot watch the devices")?;
+    tracing::info!(address = %listener.local_addr()?, "metrics for Prometheus");
+    tokio::spawn(sweep_ops::metrics::serve(listener, move || {
+        let text = numbers.text();
+        async move { Some(text) }
+    }));
     Ok(())
 }
 

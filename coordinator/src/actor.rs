@@ -2,6 +2,7 @@
 //! all of it, writes all events in one commit with one sync, and only then answers: durable first,
 //! then visible. Between two commits it answers queries. Everything is decided in the core.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_core::command::Reply;
@@ -20,6 +21,7 @@ use crate::books::Books;
 use crate::clock::Clock;
 use crate::handle::{Ask, Handle, QUEUE, Query, Refusal, Synced, View};
 use crate::journal::{Batch, Journal, JournalError, Replayed, Series, key};
+use crate::metrics::{Metrics, Undelivered};
 
 /// Requests handled in one commit.
 const BATCH: usize = 1024;
@@ -46,6 +48,8 @@ pub(crate) struct Actor {
     closing: CancellationToken,
     series: Waiting,
     looked: Instant,
+    metrics: Arc<Metrics>,
+    undelivered: Undelivered,
 }
 
 /// Series that wait for a commit, and who waits for them.
@@ -91,6 +95,7 @@ impl Actor {
         replayed: Replayed,
         clock: Clock,
         closing: CancellationToken,
+        metrics: Arc<Metrics>,
     ) -> (Self, Handle) {
         let clock = clock.not_before(replayed.newest);
         let books = Books::new(&replayed.state, clock.now());
@@ -98,7 +103,8 @@ impl Actor {
         let (sender, asks) = mpsc::channel(QUEUE);
         let (changed, seen) = watch::channel(0);
         let looked = Instant::now();
-        let actor = Self { core, books, journal, clock, asks, changed, closing, series: Waiting::default(), looked };
+        let (series, undelivered) = (Waiting::default(), Undelivered::default());
+        let actor = Self { core, books, journal, clock, asks, changed, closing, series, looked, metrics, undelivered };
         (actor, Handle::new(sender, seen))
     }
 
@@ -169,6 +175,7 @@ impl Actor {
         let batch = self.batch(now, events, &mut answers);
         if !batch.is_empty() {
             self.commit(&batch, &mut answers).await?;
+            self.undelivered.observe(&batch.events);
         }
         if !batch.events.is_empty() {
             self.books.publish();
@@ -211,8 +218,12 @@ impl Actor {
     async fn commit(&mut self, batch: &Batch, answers: &mut Answers) -> Result<(), JournalError> {
         let mut full_since = None;
         loop {
+            let start = Instant::now();
             let path = match self.journal.commit(batch).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.metrics.appended(batch.events.len(), start.elapsed(), self.journal.synced_in());
+                    break;
+                }
                 Err(JournalError::Full { path }) => path,
                 Err(error) => return Err(error),
             };
@@ -262,6 +273,7 @@ impl Actor {
                     false => watch::Sender::new(0).subscribe(),
                 };
                 let orders = self.orders(agent, *changes.borrow(), &known);
+                orders.bodies.iter().for_each(|body| self.undelivered.delivered(body.lease, &self.metrics));
                 drop(reply.send(Ok(Synced { reply: answer, orders, changes })));
             }
         }

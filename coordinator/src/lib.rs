@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`serve`], `actor` (the one owner of the state), [`journal`] (events become
 //! durable), `books` (what is expensive to recompute), [`rpc`] (decode, ask, encode), [`blobs`] and
-//! [`janitor`] (checkpoints), [`access`] (who is let in).
+//! [`janitor`] (checkpoints), [`access`] (who is let in), [`metrics`] (numbers for Prometheus).
 
 pub mod access;
 mod actor;
@@ -15,9 +15,11 @@ pub mod folder;
 pub mod handle;
 pub mod janitor;
 pub mod journal;
+pub mod metrics;
 pub mod rpc;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -34,6 +36,7 @@ use handle::Handle;
 use journal::memory::MemoryJournal;
 use journal::sqlite::SqliteJournal;
 use journal::{Journal, JournalError};
+use metrics::Metrics;
 use rpc::Edge;
 
 /// Calls in flight get so long to end at a stop.
@@ -61,6 +64,8 @@ pub enum ServeError {
 pub struct Coordinator {
     /// How to ask it.
     pub handle: Handle,
+    /// Numbers about it.
+    pub metrics: Arc<Metrics>,
     edge: Edge,
     actor: JoinHandle<Result<(), JournalError>>,
     closing: CancellationToken,
@@ -88,11 +93,14 @@ impl Coordinator {
         let reader = journal.reader();
         let guard = Guard::open(config.clock);
         let closing = CancellationToken::new();
-        let (actor, handle) = Actor::new(journal, replayed, config.clock, closing.clone());
+        let metrics = Arc::new(Metrics::default());
+        let (actor, handle) = Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone());
         let actor = tokio::spawn(actor.run());
         let stopping = CancellationToken::new();
-        let edge = Edge { handle: handle.clone(), reader, blobs, place, in_memory, guard, stopping };
-        Ok(Self { handle, edge, actor, closing })
+        let metrics_of_edge = metrics.clone();
+        let edge =
+            Edge { handle: handle.clone(), reader, blobs, place, in_memory, guard, stopping, metrics: metrics_of_edge };
+        Ok(Self { handle, metrics, edge, actor, closing })
     }
 
     /// Lets in only whom this guard lets in. Without it, everybody who can connect is trusted: the caller, who

@@ -15,6 +15,7 @@ use sweep_coordinator::config::{Config, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, folder};
 use sweep_identity::authority::Authority;
 use sweep_identity::listen;
+use sweep_ops::metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -40,6 +41,9 @@ struct Serve {
     /// Address to listen on; without `init` loopback only. Port 0 picks one; it is written to DIR/address.
     #[arg(long, env = "SWEEPD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
+    /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host.
+    #[arg(long, env = "SWEEPD_METRICS", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Let in only who has the token in DIR/local-token, which is made if it is not there.
     #[arg(long)]
     local_token: bool,
@@ -96,7 +100,19 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
     let bound = listener.local_addr().context("asking for the bound address")?;
     let config = Config::folder(&data);
     let clock = config.clock;
+    let numbers = match flags.metrics {
+        Some(address) => Some(metrics::listen(address).await?),
+        None => None,
+    };
     let coordinator = Coordinator::start(config).await?;
+    if let Some(listener) = numbers {
+        tracing::info!(address = %listener.local_addr()?, "metrics for Prometheus");
+        let (numbers, handle) = (coordinator.metrics.clone(), coordinator.handle.clone());
+        tokio::spawn(metrics::serve(listener, move || {
+            let (numbers, handle) = (numbers.clone(), handle.clone());
+            async move { numbers.text(&handle).await }
+        }));
+    }
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 8] = ["core", "proto", "identity", "coordinator", "agent", "trainer", "sweepctl", "tests"];
+const CRATES: [&str; 9] = ["core", "proto", "identity", "ops", "coordinator", "agent", "trainer", "sweepctl", "tests"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()

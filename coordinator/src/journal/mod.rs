@@ -206,6 +206,14 @@ impl Journal {
         }
     }
 
+    /// How long the last commit waited for the disk; nothing where there is none.
+    pub fn synced_in(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Sqlite(journal) => journal.synced_in,
+            Self::Memory(_) => None,
+        }
+    }
+
     /// Reads beside the writer.
     pub fn reader(&self) -> Reader {
         match self {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -95,6 +95,8 @@ pub struct SqliteJournal {
     readers: SqlitePool,
     next: u64,
     log_ends: BTreeMap<Lease, u64>,
+    /// How long the last commit waited for the disk.
+    pub(super) synced_in: Option<Duration>,
 }
 
 impl SqliteJournal {
@@ -122,7 +124,7 @@ impl SqliteJournal {
             .connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("query_only", "on"));
         let replayed = replay(&mut writer, &path).await?;
         let next = replayed.events + 1;
-        Ok((Self { path, writer, readers, next, log_ends: BTreeMap::new() }, replayed))
+        Ok((Self { path, writer, readers, next, log_ends: BTreeMap::new(), synced_in: None }, replayed))
     }
 
     /// Connections that only read.
@@ -190,7 +192,9 @@ impl SqliteJournal {
         if !batch.series.steps.is_empty() {
             sqlx::query(INSERT_STEPS).bind(steps(batch)).execute(&mut *writer).await?;
         }
+        let start = Instant::now();
         sqlx::query("COMMIT").execute(writer).await?;
+        self.synced_in = Some(start.elapsed());
         Ok(())
     }
 

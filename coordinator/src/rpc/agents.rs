@@ -89,6 +89,7 @@ impl Service for Agents {
     }
 
     async fn report(&self, request: Request<ReportRequest>) -> Result<Response<ReportReply>, Status> {
+        let start = Instant::now();
         let identity = Identity::of(&request);
         let request = request.into_inner();
         let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
@@ -100,6 +101,7 @@ impl Service for Agents {
         }
         let report = Command::Report { agent, effects };
         let Synced { reply, orders, .. } = self.0.handle.sync(agent, report, known).await.map_err(refused)?;
+        self.0.metrics.reported(start.elapsed());
         match reply {
             Reply::Effects(results) => Ok(Response::new(ReportReply {
                 results: results.into_iter().map(EffectResult::from).collect(),

@@ -12,6 +12,7 @@ mod streams;
 mod sweeps;
 mod views;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_proto::convert::ConvertError;
@@ -34,6 +35,7 @@ use crate::blobs::{BlobError, Blobs};
 use crate::handle::{Handle, Refusal};
 use crate::journal::JournalError;
 use crate::journal::reader::Reader;
+use crate::metrics::Metrics;
 
 pub use refs::RefError;
 
@@ -66,6 +68,8 @@ pub struct Edge {
     pub(crate) guard: Guard,
     /// Long calls end when it is raised.
     pub(crate) stopping: CancellationToken,
+    /// Where times are noted.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Edge {

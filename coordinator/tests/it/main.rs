@@ -4,6 +4,7 @@
 mod blobs;
 mod journal;
 mod lab;
+mod metrics;
 mod owner;
 mod secure;
 mod service;

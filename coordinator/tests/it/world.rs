@@ -1,5 +1,6 @@
 //! A coordinator in memory on a free port, and a pretend agent: what the tests share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_coordinator::blobs::Blobs;
@@ -7,6 +8,7 @@ use sweep_coordinator::clock::Clock;
 use sweep_coordinator::config::{Config, Store};
 use sweep_coordinator::handle::Handle;
 use sweep_coordinator::journal::memory::MemoryStore;
+use sweep_coordinator::metrics::Metrics;
 use sweep_coordinator::{Coordinator, ServeError};
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::command::{Effect, EffectKind, Ending};
@@ -53,6 +55,7 @@ impl Disk {
 /// A running coordinator.
 pub(crate) struct World {
     pub(crate) handle: Handle,
+    metrics: Arc<Metrics>,
     pub(crate) sweeps: SweepsClient<Channel>,
     pub(crate) blobs: BlobsClient<Channel>,
     pub(crate) channel: Channel,
@@ -65,7 +68,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let coordinator = Coordinator::start(config).await.unwrap();
-        let handle = coordinator.handle.clone();
+        let (handle, metrics) = (coordinator.handle.clone(), coordinator.metrics.clone());
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(coordinator.serve(TcpListenerStream::new(listener), async {
             stopped.await.unwrap_or_default();
@@ -73,13 +76,18 @@ impl World {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
         let (sweeps, blobs) = (SweepsClient::new(channel.clone()), BlobsClient::new(channel.clone()));
-        Self { handle, sweeps, blobs, channel, stop, served }
+        Self { handle, metrics, sweeps, blobs, channel, stop, served }
+    }
+
+    /// What Prometheus would read.
+    pub(crate) async fn metrics(&self) -> String {
+        self.metrics.text(&self.handle).await.unwrap()
     }
 
     /// Asks it to stop and waits until it has.
     pub(crate) async fn stop(self) {
-        let Self { handle, sweeps, blobs, channel, stop, served } = self;
-        drop((handle, sweeps, blobs, channel));
+        let Self { handle, metrics, sweeps, blobs, channel, stop, served } = self;
+        drop((handle, metrics, sweeps, blobs, channel));
         stop.send(()).unwrap();
         within(served).await.unwrap().unwrap();
     }
