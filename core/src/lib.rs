@@ -42,4 +42,5 @@ pub mod schedule;
 pub mod shares;
 pub mod spec;
 pub mod state;
+pub mod stopping;
 pub mod time;

@@ -1,0 +1,342 @@
+//! All configurations of a sweep, where each stands, and which decision is due. A fold: what it is told changes it, and
+//! the next decision is a function of what it is; telling it again what it knows changes nothing.
+
+use crate::id::SweepId;
+use crate::num::Num;
+
+use super::curves::Curves;
+use super::ladder::{Due, Ladder};
+use super::score::{Key, score};
+use super::settings::{Rule, Stop};
+use super::tally::Sample;
+use super::{Cause, Fate, Judgement, asha, asha_stop, budget, halving, hyperband, median, percentile, rungs};
+
+/// The configurations of one sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Race {
+    stop: Stop,
+    sweep: SweepId,
+    epochs: u32,
+    entrants: Vec<Entrant>,
+    ladders: Vec<Ladder>,
+    /// Median and percentile only.
+    curves: Option<Curves>,
+    /// The configuration that reported last and what it reported.
+    latest: Option<(u32, Sample)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entrant {
+    bracket: u32,
+    /// Epochs known.
+    epoch: u32,
+    stage: Stage,
+    /// Never judged: the baseline.
+    exempt: bool,
+    judged: Option<Box<Judgement>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// On the way to a rung, or, past the last one, to its end.
+    To(u32),
+    /// At a rung.
+    At(u32, Key),
+    /// Runs to its end, not judged any more.
+    Spared,
+    Stopped,
+    /// All of its trials are over.
+    Over,
+}
+
+/// Where a configuration stands, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing<'a> {
+    /// It trains, to its end or to the epoch of a rung.
+    Racing {
+        /// The epoch at which it is compared next.
+        until: Option<u32>,
+    },
+    /// It waits at a rung.
+    Paused {
+        /// The epoch of the rung.
+        epoch: u32,
+        /// Its place there as things are.
+        rank: u32,
+        /// How many have come there.
+        of: u32,
+    },
+    /// It was stopped.
+    Stopped(&'a Judgement),
+    /// It would have been stopped and runs to its end for the audit.
+    Spared(&'a Judgement),
+}
+
+impl Race {
+    /// Nobody has started. All configurations have (at most) `epochs` epochs; `baseline` is never stopped.
+    pub fn new(stop: Stop, sweep: SweepId, points: u32, epochs: u32, baseline: Option<u32>) -> Self {
+        let brackets = rungs::assign(&stop, points, epochs);
+        Self::in_brackets(stop, sweep, &brackets, epochs, baseline)
+    }
+
+    /// As [`Race::new`], with the bracket of each configuration.
+    pub fn in_brackets(stop: Stop, sweep: SweepId, brackets: &[u32], epochs: u32, baseline: Option<u32>) -> Self {
+        let count = brackets.iter().max().map_or(1, |most| most + 1);
+        let epochs_of =
+            |bracket| if stop.rule.has_rungs() { rungs::epochs(&stop, bracket, epochs) } else { Vec::new() };
+        let mut ladders: Vec<Ladder> = (0..count).map(|bracket| Ladder::new(epochs_of(bracket))).collect();
+        for bracket in brackets {
+            if let Some(first) = ladders[*bracket as usize].rungs.first_mut() {
+                first.heading += 1;
+            }
+        }
+        let entrant = |(point, bracket): (u32, &u32)| {
+            let exempt = baseline == Some(point);
+            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, judged: None }
+        };
+        let entrants = (0u32..).zip(brackets).map(entrant).collect();
+        let averages = stop.rule == Rule::Median;
+        let curves = matches!(stop.rule, Rule::Median | Rule::Percentile);
+        let curves = curves.then(|| Curves::new(brackets.len() as u32, averages));
+        Self { stop, sweep, epochs, entrants, ladders, curves, latest: None }
+    }
+
+    /// The settings.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    /// How many of a configuration's epochs are known; the next one told must be the one after.
+    pub fn known(&self, point: u32) -> u32 {
+        self.entrants[point as usize].epoch
+    }
+
+    /// A configuration has finished its next epoch with all of its seeds.
+    pub fn reached(&mut self, point: u32, epoch: u32, sample: Sample) {
+        let entrant = &mut self.entrants[point as usize];
+        if epoch != entrant.epoch + 1 {
+            return;
+        }
+        entrant.epoch = epoch;
+        if matches!(entrant.stage, Stage::Spared | Stage::Stopped | Stage::Over) {
+            return;
+        }
+        // At the last epoch there is nothing left to save.
+        self.latest = (epoch < self.epochs).then_some((point, sample));
+        let key = Key { score: score(self.stop.metric, sample.value), point };
+        if let Some(curves) = &mut self.curves {
+            curves.push(point, key.score);
+        }
+        let ladder = &mut self.ladders[entrant.bracket as usize];
+        if let Stage::To(at) = entrant.stage
+            && let Some(rung) = ladder.rungs.get_mut(at as usize).filter(|rung| rung.epoch == epoch)
+        {
+            rung.waiting.insert(key);
+            rung.heading -= 1;
+            entrant.stage = Stage::At(at, key);
+            if entrant.exempt {
+                self.pass(point);
+            }
+        }
+    }
+
+    /// No trial of a configuration will report any more; `finished` if at least one ran to its end.
+    pub fn over(&mut self, point: u32, finished: bool) {
+        let entrant = &mut self.entrants[point as usize];
+        let ladder = &mut self.ladders[entrant.bracket as usize];
+        match entrant.stage {
+            Stage::To(at) => {
+                if let Some(rung) = ladder.rungs.get_mut(at as usize) {
+                    rung.heading -= 1;
+                }
+            }
+            Stage::At(at, key) => {
+                let rung = &mut ladder.rungs[at as usize];
+                rung.waiting.remove(&key);
+                rung.out.insert(key);
+            }
+            // Those of the audit are compared with the others, not the others with them.
+            Stage::Spared | Stage::Stopped | Stage::Over => return,
+        }
+        entrant.stage = Stage::Over;
+        self.latest = None;
+        if let Some(curves) = self.curves.as_mut().filter(|_| finished) {
+            curves.finish(point);
+        }
+    }
+
+    /// A user runs trials of a configuration again that was over: it goes to its end.
+    pub fn reopened(&mut self, point: u32) {
+        let entrant = &mut self.entrants[point as usize];
+        if entrant.stage == Stage::Over {
+            entrant.stage = Stage::Spared;
+        }
+    }
+
+    /// Folds a decision in.
+    pub fn judged(&mut self, point: u32, judgement: &Judgement) {
+        let stage = self.entrants[point as usize].stage;
+        if matches!(stage, Stage::Spared | Stage::Stopped | Stage::Over) {
+            return;
+        }
+        self.entrants[point as usize].judged = Some(Box::new(judgement.clone()));
+        let next = match judgement.fate {
+            Fate::Promote => return self.pass(point),
+            Fate::Stop => Stage::Stopped,
+            Fate::Spare => Stage::Spared,
+        };
+        let entrant = &mut self.entrants[point as usize];
+        let ladder = &mut self.ladders[entrant.bracket as usize];
+        match stage {
+            Stage::At(at, key) => {
+                let rung = &mut ladder.rungs[at as usize];
+                rung.waiting.remove(&key);
+                rung.out.insert(key);
+            }
+            Stage::To(at) => {
+                if let Some(rung) = ladder.rungs.get_mut(at as usize) {
+                    rung.heading -= 1;
+                }
+            }
+            Stage::Spared | Stage::Stopped | Stage::Over => {}
+        }
+        entrant.stage = next;
+    }
+
+    fn pass(&mut self, point: u32) {
+        let entrant = &mut self.entrants[point as usize];
+        let Stage::At(at, key) = entrant.stage else { return };
+        let ladder = &mut self.ladders[entrant.bracket as usize];
+        let rung = &mut ladder.rungs[at as usize];
+        rung.waiting.remove(&key);
+        rung.passed.insert(key);
+        if let Some(next) = ladder.rungs.get_mut(at as usize + 1) {
+            next.heading += 1;
+        }
+        entrant.stage = Stage::To(at + 1);
+    }
+
+    /// The next decision, until there is none: the caller makes an event of it and folds that in.
+    pub fn due(&self) -> Option<(u32, Judgement)> {
+        self.by_budget().or_else(|| self.by_rung()).or_else(|| self.by_curve())
+    }
+
+    fn by_budget(&self) -> Option<(u32, Judgement)> {
+        let (point, sample) = self.latest?;
+        let entrant = &self.entrants[point as usize];
+        let judged = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt;
+        let cause = budget::used_up(&self.stop, &sample).filter(|_| judged)?;
+        let (fate, epoch, value) = (Fate::Stop, entrant.epoch, Num(sample.value));
+        Some((point, Judgement { fate, cause, rule: self.stop.rule, epoch, value, rank: 1, of: 1, until: None }))
+    }
+
+    fn by_rung(&self) -> Option<(u32, Judgement)> {
+        let factor = self.stop.reduction_factor.max(2);
+        let of = |due: fn(&Ladder, u32) -> Option<Due>| {
+            let each = self.ladders.iter().enumerate();
+            each.filter_map(|(bracket, ladder)| due(ladder, factor).map(|(at, key, on)| (bracket, at, key, on))).next()
+        };
+        let (bracket, at, key, goes_on) = match self.stop.rule {
+            Rule::Asha => of(asha::due),
+            Rule::AshaStop => of(asha_stop::due),
+            Rule::Halving => of(halving::due),
+            Rule::Hyperband => hyperband::due(&self.ladders, factor),
+            Rule::Median | Rule::Percentile | Rule::Budget => None,
+        }?;
+        let rungs = &self.ladders[bracket].rungs;
+        let place = if goes_on { rungs[at].place_of_best(key) } else { rungs[at].place(key) };
+        let judgement = Judgement {
+            fate: if goes_on { Fate::Promote } else { self.stop_or_spare(key.point) },
+            cause: Cause::Rule,
+            rule: self.stop.rule,
+            epoch: rungs[at].epoch,
+            value: self.value(key.score),
+            rank: place as u32,
+            of: rungs[at].arrived() as u32,
+            until: rungs.get(at + 1).filter(|_| goes_on).map(|next| next.epoch),
+        };
+        Some((key.point, judgement))
+    }
+
+    fn by_curve(&self) -> Option<(u32, Judgement)> {
+        let (curves, (point, sample)) = (self.curves.as_ref()?, self.latest?);
+        let entrant = &self.entrants[point as usize];
+        let epoch = entrant.epoch;
+        let since = epoch.checked_sub(self.stop.warmup_epochs)?;
+        if entrant.exempt
+            || !matches!(entrant.stage, Stage::To(_))
+            || !since.is_multiple_of(self.stop.interval.max(1))
+            || curves.finished < self.stop.min_configurations.max(1)
+        {
+            return None;
+        }
+        let (best, others) = (curves.curves[point as usize].best?, curves.at(epoch));
+        let stops = match self.stop.rule {
+            Rule::Median => median::stops(best, others),
+            _ => percentile::stops(best, others, self.stop.percentile),
+        };
+        let ahead = others.len() - others.partition_point(|other| *other <= best);
+        stops.then(|| {
+            let (fate, cause, rule) = (self.stop_or_spare(point), Cause::Rule, self.stop.rule);
+            let (value, rank, of) = (Num(sample.value), ahead as u32 + 1, others.len() as u32 + 1);
+            (point, Judgement { fate, cause, rule, epoch, value, rank, of, until: None })
+        })
+    }
+
+    /// Drawn from the ids: the same whenever it is asked.
+    fn stop_or_spare(&self, point: u32) -> Fate {
+        let drawn = uuid::Uuid::new_v5(&self.sweep.0, format!("stop audit;{point}").as_bytes());
+        let drawn = (drawn.as_u128() >> 75) as f64 / (1u64 << 53) as f64;
+        if drawn < self.stop.audit_fraction { Fate::Spare } else { Fate::Stop }
+    }
+
+    fn value(&self, score: f64) -> Num {
+        Num(match self.stop.metric {
+            crate::recipe::Watched::ValAccuracy => score,
+            crate::recipe::Watched::ValLoss => -score,
+        })
+    }
+
+    /// The epoch up to which the trials of a configuration may train now; nothing means to their end.
+    pub fn limit(&self, point: u32) -> Option<u32> {
+        let entrant = &self.entrants[point as usize];
+        let at = match entrant.stage {
+            _ if entrant.exempt || !self.stop.rule.pauses() => return None,
+            Stage::To(at) | Stage::At(at, _) => at,
+            Stage::Spared | Stage::Stopped | Stage::Over => return None,
+        };
+        self.ladders[entrant.bracket as usize].rungs.get(at as usize).map(|rung| rung.epoch)
+    }
+
+    /// How many rungs a configuration was promoted past: the higher, the sooner it gets a slot.
+    pub fn promotions(&self, point: u32) -> u32 {
+        match self.entrants[point as usize].stage {
+            Stage::To(at) | Stage::At(at, _) => at,
+            Stage::Spared | Stage::Stopped | Stage::Over => 0,
+        }
+    }
+
+    /// The decision that stopped a configuration.
+    pub fn stopped(&self, point: u32) -> Option<&Judgement> {
+        let entrant = &self.entrants[point as usize];
+        entrant.judged.as_deref().filter(|_| entrant.stage == Stage::Stopped)
+    }
+
+    /// Where a configuration stands.
+    pub fn standing(&self, point: u32) -> Standing<'_> {
+        let entrant = &self.entrants[point as usize];
+        let judged = |fate| entrant.judged.as_deref().filter(|judged| judged.fate == fate);
+        match entrant.stage {
+            Stage::At(at, key) => {
+                let rung = &self.ladders[entrant.bracket as usize].rungs[at as usize];
+                let (rank, of) = (rung.place(key) as u32, rung.arrived() as u32);
+                Standing::Paused { epoch: rung.epoch, rank, of }
+            }
+            _ => match (judged(Fate::Stop), judged(Fate::Spare)) {
+                (Some(judged), _) => Standing::Stopped(judged),
+                (_, Some(judged)) => Standing::Spared(judged),
+                _ => Standing::Racing { until: self.limit(point) },
+            },
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a sweep says about early stopping, with every default filled in: part of its plan.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::Watched;
+
+use super::rungs;
+
+/// How configurations are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Asynchronous successive halving with promotion (`asha.rs`).
+    Asha,
+    /// The same without promotion: who is not among the best when it arrives is stopped (`asha_stop.rs`).
+    AshaStop,
+    /// Synchronous successive halving (`halving.rs`).
+    Halving,
+    /// Several halvings that begin at different rungs (`hyperband.rs`).
+    Hyperband,
+    /// Worse than the median of the running averages (`median.rs`).
+    Median,
+    /// Outside the best so many percent (`percentile.rs`).
+    Percentile,
+    /// No comparison, budgets only (`budget.rs`).
+    Budget,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Asha, Self::AshaStop, Self::Halving, Self::Hyperband, Self::Median, Self::Percentile, Self::Budget];
+
+    /// The name in sweep files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asha => "asha",
+            Self::AshaStop => "asha-stop",
+            Self::Halving => "halving",
+            Self::Hyperband => "hyperband",
+            Self::Median => "median",
+            Self::Percentile => "percentile",
+            Self::Budget => "budget",
+        }
+    }
+
+    /// Compares at rungs.
+    pub fn has_rungs(self) -> bool {
+        matches!(self, Self::Asha | Self::AshaStop | Self::Halving | Self::Hyperband)
+    }
+
+    /// A configuration waits at a rung, its slot free, until it is promoted or stopped.
+    pub fn pauses(self) -> bool {
+        matches!(self, Self::Asha | Self::Halving | Self::Hyperband)
+    }
+}
+
+/// Early stopping of one sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// How configurations are compared.
+    pub rule: Rule,
+    /// What they are compared by: the value at the epoch in question (rungs), or the best so far (median, percentile).
+    pub metric: Watched,
+    /// The first rung.
+    pub min_epochs: u32,
+    /// One in so many is promoted at a rung, and the next rung is so many times as far.
+    pub reduction_factor: u32,
+    /// At most so many rungs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rungs: Option<u32>,
+    /// Groups of configurations that start at the first, second, ... rung; nothing means as many as there are rungs,
+    /// and one more, for `hyperband`, and 1 for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brackets: Option<u32>,
+    /// Who is among the best so many percent goes on.
+    pub percentile: f64,
+    /// No configuration is stopped by median or percentile before this epoch.
+    pub warmup_epochs: u32,
+    /// Median and percentile look at every so many epochs.
+    pub interval: u32,
+    /// So many configurations must have run to their end before median or percentile stop any.
+    pub min_configurations: u32,
+    /// Share of the configurations that would be stopped which run on, to see how often stopping is wrong.
+    pub audit_fraction: f64,
+    /// Most time that a trial of a configuration may train, mean over its seeds, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_seconds: Option<f64>,
+    /// Most energy that a trial of a configuration may take, mean over its seeds, kWh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_kwh: Option<f64>,
+}
+
+impl Stop {
+    /// A rule with its defaults.
+    pub fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            metric: Watched::ValAccuracy,
+            min_epochs: 1,
+            reduction_factor: 3,
+            max_rungs: None,
+            brackets: None,
+            percentile: if rule == Rule::Percentile { 25.0 } else { 50.0 },
+            warmup_epochs: 0,
+            interval: 1,
+            min_configurations: 5,
+            audit_fraction: 0.0,
+            max_seconds: None,
+            max_kwh: None,
+        }
+    }
+
+    /// The epochs at which configurations of the first bracket are compared.
+    pub fn rungs(&self, epochs: u32) -> Vec<u32> {
+        if self.rule.has_rungs() { rungs::epochs(self, 0, epochs) } else { Vec::new() }
+    }
+
+    /// How many groups of configurations there are.
+    pub fn bracket_count(&self, epochs: u32) -> u32 {
+        let most = self.rungs(epochs).len() as u32 + 1;
+        match (self.rule, self.brackets) {
+            (Rule::Hyperband, None) => most,
+            (_, brackets) => brackets.unwrap_or(1).clamp(1, most),
+        }
+    }
+
+    /// Epochs that `points` configurations of so many epochs will take, if every rung keeps its share: what `check` and `plan`
+    /// show. Nothing where that depends on the numbers.
+    pub fn expected_epochs(&self, points: u32, epochs: u32) -> Option<u64> {
+        if !self.rule.has_rungs() {
+            return None;
+        }
+        let brackets = rungs::assign(self, points, epochs);
+        let mut all = 0;
+        for bracket in 0..self.bracket_count(epochs) {
+            let mut left = brackets.iter().filter(|of| **of == bracket).count() as u64;
+            let mut before = 0;
+            for rung in rungs::epochs(self, bracket, epochs) {
+                all += left * u64::from(rung - before);
+                before = rung;
+                left = (left / u64::from(self.reduction_factor)).max(left.min(1));
+            }
+            all += left * u64::from(epochs - before);
+        }
+        Some(all)
+    }
+}

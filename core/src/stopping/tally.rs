@@ -1,0 +1,165 @@
+//! From trials to configurations: what the seeds of a point reported, epoch by epoch, until all of them have.
+
+use crate::attempt::EpochMetrics;
+use crate::recipe::Watched;
+
+/// One epoch of a configuration: means over its seeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// The metric.
+    pub value: f64,
+    /// Time trained so far, seconds.
+    pub seconds: f64,
+    /// Energy taken so far, joules.
+    pub joules: f64,
+}
+
+/// The trials of one configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    seeds: Vec<Seed>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seed {
+    /// Epochs reported.
+    epoch: u32,
+    /// Those after the last that the whole configuration has reached.
+    ahead: Vec<Sample>,
+    /// The last one that it has.
+    last: Option<Sample>,
+    end: Option<End>,
+}
+
+/// How a trial ended, for the mean of its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its last value stands, and so does that of a patient trial that ended early.
+    Finished,
+    /// Its loss was no longer finite: the worst there is.
+    Diverged,
+    /// It says nothing about the configuration: crashed for good, or cancelled.
+    Lost,
+}
+
+impl Tally {
+    /// A configuration with so many seeds.
+    pub fn new(seeds: u32) -> Self {
+        Self { seeds: vec![Seed::default(); seeds as usize] }
+    }
+
+    /// A seed reported an epoch. The first report of an epoch counts; repetitions after a fault do not.
+    pub fn report(&mut self, seed: u32, metrics: &EpochMetrics, watched: Watched) {
+        let seed = &mut self.seeds[seed as usize];
+        if metrics.epoch != seed.epoch + 1 {
+            return;
+        }
+        let before = seed.ahead.last().copied().or(seed.last).unwrap_or_default();
+        let joules = metrics.cost.as_deref().and_then(|cost| cost.energy).map_or(0.0, |energy| energy.joules());
+        let value = match watched {
+            Watched::ValAccuracy => metrics.val_accuracy.0,
+            Watched::ValLoss => metrics.val_loss.0,
+        };
+        let (seconds, joules) = (before.seconds + metrics.seconds.0, before.joules + joules);
+        seed.epoch = metrics.epoch;
+        seed.ahead.push(Sample { value, seconds, joules });
+    }
+
+    /// A seed is over, or (`None`) it is run again.
+    pub fn end(&mut self, seed: u32, end: Option<End>) {
+        self.seeds[seed as usize].end = end;
+    }
+
+    /// All seeds are over; says whether one of them finished.
+    pub fn over(&self) -> Option<bool> {
+        let over = self.seeds.iter().all(|seed| seed.end.is_some());
+        over.then(|| self.seeds.iter().any(|seed| seed.end == Some(End::Finished)))
+    }
+
+    /// Takes the next epoch that every seed has reached; nothing while one is behind, or when no seed has a value.
+    pub fn take(&mut self) -> Option<Sample> {
+        let behind = |seed: &Seed| seed.ahead.is_empty() && seed.end.is_none();
+        if self.seeds.iter().any(behind) || self.seeds.iter().all(|seed| seed.ahead.is_empty()) {
+            return None;
+        }
+        let (mut sum, mut count) = (Sample::default(), 0.0);
+        for seed in &mut self.seeds {
+            if !seed.ahead.is_empty() {
+                seed.last = Some(seed.ahead.remove(0));
+            } else if seed.end == Some(End::Lost) {
+                continue;
+            }
+            let last = seed.last.unwrap_or_default();
+            let gone = seed.ahead.is_empty() && seed.end == Some(End::Diverged);
+            sum.value += if gone { f64::NAN } else { last.value };
+            sum.seconds += last.seconds;
+            sum.joules += last.joules;
+            count += 1.0;
+        }
+        (count > 0.0).then(|| Sample {
+            value: sum.value / count,
+            seconds: sum.seconds / count,
+            joules: sum.joules / count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::Num;
+
+    fn epoch(epoch: u32, value: f64) -> EpochMetrics {
+        let (zero, value) = (Num(0.0), Num(value));
+        EpochMetrics {
+            seq: 1,
+            epoch,
+            train_loss: zero,
+            train_accuracy: zero,
+            val_loss: zero,
+            val_accuracy: value,
+            lr: zero,
+            images_per_s: zero,
+            seconds: Num(10.0),
+            top5: None,
+            cost: None,
+        }
+    }
+
+    fn values(tally: &mut Tally) -> Vec<f64> {
+        std::iter::from_fn(|| tally.take().map(|sample| sample.value)).collect()
+    }
+
+    #[test]
+    fn a_configuration_is_where_its_slowest_seed_is() {
+        let mut tally = Tally::new(2);
+        for at in 1..=3 {
+            tally.report(0, &epoch(at, 0.5), Watched::ValAccuracy);
+        }
+        assert_eq!(tally.take(), None);
+        tally.report(1, &epoch(1, 0.75), Watched::ValAccuracy);
+        // Again, after a fault, with another value: the first one counts.
+        tally.report(1, &epoch(1, 0.0), Watched::ValAccuracy);
+        assert_eq!(tally.take(), Some(Sample { value: 0.625, seconds: 10.0, joules: 0.0 }));
+        assert_eq!(tally.take(), None);
+        // Out of patience: its last value stands for the epochs it does not train.
+        tally.end(1, Some(End::Finished));
+        assert_eq!(values(&mut tally), [0.625, 0.625]);
+        assert_eq!((tally.take(), tally.over()), (None, None));
+        tally.end(0, Some(End::Lost));
+        assert_eq!(tally.over(), Some(true));
+    }
+
+    #[test]
+    fn a_lost_seed_is_left_out_and_a_diverged_one_is_the_worst() {
+        let mut tally = Tally::new(2);
+        tally.report(0, &epoch(1, 0.5), Watched::ValAccuracy);
+        tally.report(0, &epoch(2, 0.75), Watched::ValAccuracy);
+        tally.end(1, Some(End::Lost));
+        assert_eq!(values(&mut tally), [0.5, 0.75]);
+        let mut tally = Tally::new(2);
+        tally.report(0, &epoch(1, 0.5), Watched::ValAccuracy);
+        tally.end(1, Some(End::Diverged));
+        assert!(tally.take().is_some_and(|sample| sample.value.is_nan()));
+    }
+}

@@ -1,0 +1,142 @@
+//! Early stopping against other programs: on a recorded table of curves each rule stops what the reference does, and
+//! ASHA finds a good configuration for a quarter of the work. `tests/reference/stopping.py` recorded both files.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use serde::Deserialize;
+use sweep_core::stopping::replay::{Replay, replay};
+use sweep_core::stopping::{Fate, Rule, Stop};
+
+#[derive(Deserialize)]
+struct Table {
+    curves: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    by: String,
+    workers: usize,
+    epochs: Vec<u32>,
+    brackets: Option<Vec<u32>>,
+}
+
+fn curves() -> Vec<Vec<f64>> {
+    serde_json::from_str::<Table>(include_str!("curves.json")).unwrap().curves
+}
+
+fn recorded(by: &str) -> Vec<Case> {
+    let all = serde_json::from_str::<Recorded>(include_str!("decisions.json")).unwrap().cases;
+    let found: Vec<Case> = all.into_iter().filter(|case| case.by == by).collect();
+    assert_eq!(found.len(), 2, "{by}");
+    found
+}
+
+/// Every configuration gets the epochs that the reference gave it.
+fn agrees(by: &str, stop: &Stop) {
+    let curves = curves();
+    for case in recorded(by) {
+        let ours = replay(stop, &curves, case.workers, case.brackets.as_deref());
+        let differing = (0..curves.len()).filter(|at| ours.epochs[*at] != case.epochs[*at]);
+        let shown: Vec<_> = differing.map(|at| (at, ours.epochs[at], case.epochs[at])).take(5).collect();
+        assert!(shown.is_empty(), "{by} with {} workers: (configuration, ours, theirs) {shown:?}", case.workers);
+        assert!(case.epochs.iter().any(|epochs| *epochs < 27), "{by}: nothing was stopped, the test shows nothing");
+    }
+}
+
+#[test]
+fn asha_promotes_what_the_paper_promotes() {
+    agrees("paper-asha", &Stop::new(Rule::Asha));
+}
+
+#[test]
+fn asha_without_promotion_stops_what_optunas_successive_halving_stops() {
+    agrees("optuna-halving", &Stop::new(Rule::AshaStop));
+}
+
+#[test]
+fn in_optunas_brackets_asha_without_promotion_stops_what_its_hyperband_stops() {
+    agrees("optuna-hyperband", &Stop::new(Rule::AshaStop));
+}
+
+#[test]
+fn percentile_stops_what_optunas_percentile_pruner_stops() {
+    let stop = Stop { percentile: 25.0, warmup_epochs: 3, interval: 2, ..Stop::new(Rule::Percentile) };
+    agrees("optuna-percentile-25", &stop);
+}
+
+#[test]
+fn percentile_50_stops_what_optunas_median_pruner_stops() {
+    agrees("optuna-median", &Stop { percentile: 50.0, ..Stop::new(Rule::Percentile) });
+}
+
+fn points_short(run: &Replay, curves: &[Vec<f64>]) -> f64 {
+    let best = curves.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+    100.0 * (best - run.best(curves))
+}
+
+/// The promise of the project, next to what Ray Tune's and Optuna's rules make of the same table.
+#[test]
+fn asha_finds_a_configuration_within_half_a_point_for_a_quarter_of_the_epochs() {
+    let curves = curves();
+    for workers in [1, 2, 8, 32] {
+        let run = replay(&Stop::new(Rule::Asha), &curves, workers, None);
+        let (share, short) = (run.share(&curves), points_short(&run, &curves));
+        assert!(share <= 0.25, "{share} of the epochs with {workers} workers");
+        assert!(short <= 0.5, "{short} points short with {workers} workers");
+    }
+    for by in ["ray-asha", "optuna-halving"] {
+        for case in recorded(by) {
+            let theirs = Replay { epochs: case.epochs, judgements: Vec::new() };
+            let ours = replay(&Stop::new(Rule::Asha), &curves, case.workers, None);
+            assert!(ours.share(&curves) <= theirs.share(&curves) + 0.02, "{by}");
+            assert!(points_short(&ours, &curves) <= points_short(&theirs, &curves), "{by}");
+        }
+    }
+}
+
+#[test]
+fn halvings_keep_one_in_so_many_at_every_rung() {
+    let curves = curves();
+    let reached = |run: &Replay, epoch: u32| run.epochs.iter().filter(|epochs| **epochs >= epoch).count();
+    let run = replay(&Stop::new(Rule::Halving), &curves, 8, None);
+    // 200, a third of them, a third of those, ...
+    assert_eq!([1, 2, 4, 10, 27].map(|epoch| reached(&run, epoch)), [200, 66, 22, 7, 7]);
+    let expected = Stop::new(Rule::Halving).expected_epochs(200, 27);
+    assert_eq!(expected, Some(run.epochs.iter().map(|epochs| u64::from(*epochs)).sum()));
+    // Each bracket of Hyperband is such a halving; the last one trains all of its own.
+    let run = replay(&Stop::new(Rule::Hyperband), &curves, 8, None);
+    let expected = Stop::new(Rule::Hyperband).expected_epochs(200, 27);
+    assert_eq!(expected, Some(run.epochs.iter().map(|epochs| u64::from(*epochs)).sum()));
+}
+
+/// Nothing hangs, everything is decided once, and what is spared runs to its end.
+#[test]
+fn every_configuration_ends_in_one_way() {
+    let curves = curves();
+    for rule in Rule::ALL {
+        for (workers, points) in [(1, 200), (7, 200), (4, 3), (4, 1), (3, 2)] {
+            let curves = &curves[..points];
+            let stop = Stop { audit_fraction: 0.2, brackets: None, ..Stop::new(rule) };
+            let run = replay(&stop, curves, workers, None);
+            let count = |point: u32, fate: Fate| {
+                run.judgements.iter().filter(|(of, judged)| *of == point && judged.fate == fate).count()
+            };
+            for point in 0..points as u32 {
+                let epochs = run.epochs[point as usize];
+                let ends = (count(point, Fate::Stop), count(point, Fate::Spare));
+                assert!(epochs >= 1, "{rule:?}: {point} never ran");
+                match ends {
+                    (1, 0) => assert!(epochs < 27, "{rule:?}: {point} was stopped at its end"),
+                    (0, 0 | 1) => assert_eq!(epochs, 27, "{rule:?} {workers} workers: {point} stands still"),
+                    other => panic!("{rule:?}: {point} was decided about {other:?} times"),
+                }
+            }
+            assert!(run.epochs.contains(&27), "{rule:?}: nobody reached the end");
+        }
+    }
+}
