@@ -1,7 +1,7 @@
 //! What one attempt has to say and the coordinator has not accepted yet: epochs, checkpoints, the
 //! end. Pure. It decides what may be sent now and what an answer means; sending is the session's job.
 //!
-//! Order: epochs as they come; a checkpoint once its blob is stored, never before its epochs; the
+//! Order: what was chosen first; epochs as they come; a checkpoint once its blob is stored, never before its epochs; the
 //! newest state never before the best state that came before it (else a next attempt could start
 //! from an epoch whose best is lost); the end after everything. A checkpoint that a newer one of its
 //! kind has replaced may be left out.
@@ -9,6 +9,7 @@
 use sweep_core::attempt::{Body, CheckpointKind, CheckpointLine, EpochMetrics, FailureClass, Line, StepMetrics};
 use sweep_core::command::{EffectKind, EffectResult, Ending};
 use sweep_core::event::{Checkpoint, Failure};
+use sweep_core::recipe::Numerics;
 
 /// Most epochs in one report: well below the limit of a message.
 const EPOCHS_AT_ONCE: usize = 5_000;
@@ -20,6 +21,8 @@ pub struct Outbox {
     epochs: Vec<EpochMetrics>,
     /// Accepted by the coordinator.
     acked: u64,
+    /// What the trainer chose, until the coordinator knows.
+    chosen: Option<Numerics>,
     checkpoints: Vec<Pending>,
     end: Option<Ending>,
     /// The process is gone and its slot is free.
@@ -56,6 +59,8 @@ pub enum Uploaded {
 /// Something sent, to be matched with its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
+    /// What the trainer computes with.
+    Chosen,
     /// Epochs.
     Metrics,
     /// This checkpoint.
@@ -88,6 +93,7 @@ impl Outbox {
         }
         match line.body {
             Body::Started(_) => {}
+            Body::Chosen(numerics) => self.chosen = Some(numerics),
             Body::Step(step) => return Ok(Some(step)),
             Body::Epoch(epoch) if epoch.seq == self.epochs.len() as u64 + 1 => {
                 self.epochs.push(epoch);
@@ -214,6 +220,7 @@ impl Outbox {
     /// Whether [`Outbox::take`] would give anything.
     pub fn is_ready(&self) -> bool {
         self.acked < self.epochs.len() as u64
+            || self.chosen.is_some()
             || self.checkpoints.iter().any(|pending| pending.blob == Blob::Stored && !pending.blocked)
             || self.may_end()
     }
@@ -227,6 +234,8 @@ impl Outbox {
     /// Everything that may be sent now, in order. Sending it twice is harmless.
     pub fn take(&mut self) -> Vec<(EffectKind, Sent)> {
         let mut out = Vec::new();
+        // Before the first epoch: whoever reports one without a choice has none.
+        out.extend(self.chosen.map(|numerics| (EffectKind::Chosen(numerics), Sent::Chosen)));
         let from = (self.acked as usize).min(self.epochs.len());
         let until = self.epochs.len().min(from + EPOCHS_AT_ONCE);
         if from < until {
@@ -298,6 +307,10 @@ impl Outbox {
             EffectResult::Accepted { acked_seq } => {
                 self.acked = acked_seq;
                 match sent {
+                    Sent::Chosen => {
+                        self.chosen = None;
+                        Step::On
+                    }
                     Sent::Metrics => Step::On,
                     Sent::Checkpoint(line) => {
                         self.settle(line);

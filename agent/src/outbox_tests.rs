@@ -55,6 +55,7 @@ impl Case {
 
     fn words(&mut self) -> String {
         let words = self.0.take().into_iter().map(|(what, _)| match what {
+            EffectKind::Chosen(numerics) => numerics.precision.name().to_owned(),
             EffectKind::Metrics(epochs) => format!("{}..{}", epochs[0].seq, epochs[epochs.len() - 1].seq),
             EffectKind::Checkpoint(checkpoint) => format!("{:?}{}", checkpoint.kind, checkpoint.epoch),
             EffectKind::Ended { final_seq, how } => match how {
@@ -261,4 +262,17 @@ fn many_epochs_go_in_pieces() {
     assert_eq!(case.words(), "1..5000");
     case.accept();
     assert_eq!(case.words(), "5001..5001 r5001");
+}
+
+#[test]
+fn what_was_chosen_goes_first_and_until_it_is_known() {
+    let mut bench = Case::default();
+    let numerics = Numerics { precision: sweep_core::recipe::Precision::Bf16, ..Numerics::PLAIN };
+    bench.push([line(Body::Chosen(numerics)), epoch(1)]);
+    assert_eq!(bench.words(), "bf16 1..1");
+    assert_eq!(bench.0.answer(&Sent::Metrics, EffectResult::Accepted { acked_seq: 1 }), Step::On);
+    assert!(bench.0.is_ready());
+    assert_eq!(bench.words(), "bf16");
+    assert_eq!(bench.accept(), Step::On);
+    assert!(!bench.0.is_ready());
 }

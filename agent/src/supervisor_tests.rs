@@ -25,7 +25,14 @@ fn orders(revision: u64, numbers: &[u32]) -> Orders {
     let body = |number: &u32| PlacedOrder {
         lease: lease(*number),
         slot: *number,
-        order: Order { recipe: recipe.clone(), resume: None, best: None, fingerprint: None },
+        order: Order {
+            recipe: recipe.clone(),
+            resume: None,
+            best: None,
+            fingerprint: None,
+            numerics: None,
+            alike: None,
+        },
     };
     Orders {
         revision,

@@ -90,7 +90,10 @@ impl Books {
                         self.start_pace(state, at.sweep, now);
                     }
                 }
-                Event::EpochReported { .. } | Event::CheckpointKept { .. } | Event::RetryDue { .. } => {}
+                Event::EpochReported { .. }
+                | Event::CheckpointKept { .. }
+                | Event::RetryDue { .. }
+                | Event::NumericsChosen { .. } => {}
                 Event::TrialCompleted { lease, .. } => {
                     if let Some(at) = self.ended(state, *lease) {
                         self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);

@@ -21,7 +21,7 @@ use crate::cost::EpochCost;
 use crate::evaluation::Score;
 use crate::id::Lease;
 use crate::num::Num;
-use crate::recipe::Recipe;
+use crate::recipe::{Numerics, Recipe};
 
 /// Version of this protocol. A trainer refuses an order of another version.
 pub const PROTOCOL: u32 = 1;
@@ -76,6 +76,20 @@ pub struct Work {
     /// another fails with `dataset_changed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// What the sweep computes with, if the recipe leaves that open and it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numerics: Option<Numerics>,
+    /// The name of the trials that have to compute alike: while it is not decided they share what the first of
+    /// them on a host found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alike: Option<String>,
+}
+
+impl Work {
+    /// A trial from its beginning, with nothing decided beforehand.
+    pub fn new(lease: Lease, recipe: Recipe) -> Self {
+        Self { lease, recipe, resume: None, fingerprint: None, numerics: None, alike: None }
+    }
 }
 
 /// A verified checkpoint to start from.
@@ -112,7 +126,9 @@ fn is_zero(value: &u32) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Body {
-    /// First line: the order was understood and the data are there.
+    /// What this trial computes with, where its recipe leaves that open; before anything else.
+    Chosen(Numerics),
+    /// The order was understood and the data are there. Nothing but [`Body::Chosen`] comes before.
     Started(Started),
     /// An epoch ended. These are the numbers decisions are made from.
     Epoch(EpochMetrics),

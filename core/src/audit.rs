@@ -2,6 +2,7 @@
 //! that it cannot repeat the state's mistakes. Every test ends with it, and `sweepctl audit` runs it
 //! on a user's journal.
 
+mod choices;
 mod quotas;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use crate::attempt::CheckpointKind;
 use crate::event::Event;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::{Plan, at};
+use crate::recipe::Numerics;
 
 use quotas::Quotas;
 
@@ -81,6 +83,8 @@ struct SweepBook {
     plan: Arc<Plan>,
     /// By data set, the copy that was trained on first.
     copies: BTreeMap<String, String>,
+    /// By [`crate::alike::key`], what was chosen first.
+    chosen: BTreeMap<String, Numerics>,
 }
 
 /// What is known about one trial.
@@ -135,6 +139,7 @@ impl Auditor {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());
             }
+            Event::NumericsChosen { lease, numerics } => self.chosen(*lease, *numerics),
             Event::EpochReported { lease, metrics } => {
                 self.live(*lease, "epoch", |book, live| {
                     let expected = (live.seq + 1, live.epoch + 1);
@@ -256,7 +261,8 @@ impl Auditor {
             let what = format!("{} trials for {} points x {} seeds", texts.len(), plan.points, plan.seeds.len());
             self.violation(Some(sweep), "plan_incomplete", what);
         }
-        self.sweeps.insert(sweep, SweepBook { trials, plan: plan.clone(), copies: BTreeMap::new() });
+        self.sweeps
+            .insert(sweep, SweepBook { trials, plan: plan.clone(), copies: BTreeMap::new(), chosen: BTreeMap::new() });
     }
 
     fn granted(&mut self, lease: Lease, slot: (AgentId, u32), resume_epoch: u32) {

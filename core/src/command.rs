@@ -7,6 +7,7 @@ use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
+use crate::recipe::Numerics;
 use crate::shares::{Change, Setting};
 
 /// A wish that may change the state. Every one can be repeated without harm.
@@ -95,6 +96,8 @@ pub struct Effect {
 /// What happened to an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EffectKind {
+    /// The trainer has chosen what to compute with, where its recipe left that open.
+    Chosen(Numerics),
     /// Epochs ended, in order of `seq`.
     Metrics(Vec<EpochMetrics>),
     /// A checkpoint was uploaded; the caller has verified that the blob is in the store.

@@ -9,6 +9,7 @@ use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
+use crate::recipe::Numerics;
 use crate::shares::{DEFAULT_PROJECT, Setting};
 use crate::time::Timestamp;
 
@@ -57,6 +58,14 @@ pub enum Event {
         lease: Lease,
         /// The numbers; `seq` follows the last accepted one without a gap.
         metrics: EpochMetrics,
+    },
+    /// What a trial computes with, where its sweep leaves precision or layout open. It binds all trials of the
+    /// sweep with the same [`crate::alike::key`].
+    NumericsChosen {
+        /// Whose probe it was.
+        lease: Lease,
+        /// What it found to be the fastest.
+        numerics: Numerics,
     },
     /// A checkpoint is in the blob store and belongs to the trial.
     CheckpointKept {

@@ -5,6 +5,7 @@
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
 //! [`shares`] (who is entitled to what), [`queue`] (what waits and why), [`copies`] (which agents have other data),
+//! [`alike`] (which trials compute with the same precision and layout),
 //! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
@@ -19,6 +20,7 @@
 //! trials of a sweep on one data set all see the same copy of it.
 
 pub mod access;
+pub mod alike;
 pub mod attempt;
 pub mod audit;
 pub mod command;

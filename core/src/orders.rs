@@ -1,10 +1,11 @@
 //! Orders are a projection: what an agent should run follows from the state. Nothing is queued, so
 //! a lost message costs a round trip and nothing else.
 
+use crate::alike;
 use crate::event::Checkpoint;
 use crate::id::{AgentId, Lease};
 use crate::plan::RecipeError;
-use crate::recipe::Recipe;
+use crate::recipe::{Numerics, Recipe};
 use crate::state::{State, TrialRef};
 
 /// One lease that an agent should be running.
@@ -41,6 +42,10 @@ pub struct Order {
     pub best: Option<Checkpoint>,
     /// The copy of the data set that it was granted for; the trainer refuses another one.
     pub fingerprint: Option<String>,
+    /// What the sweep computes with, if that was left open and is decided.
+    pub numerics: Option<Numerics>,
+    /// The name of those trials that share what a host finds out while it is not.
+    pub alike: Option<String>,
 }
 
 /// The order behind a wanted lease.
@@ -54,5 +59,9 @@ pub fn order(state: &State, at: TrialRef) -> Result<Order, RecipeError> {
     let best = progress.and_then(|progress| progress.best_checkpoint.clone());
     let best = best.filter(|best| resume.as_ref().is_some_and(|resume| resume.sha256 != best.sha256));
     let fingerprint = state.trial(at).leased().and_then(|leased| leased.fingerprint.clone());
-    Ok(Order { recipe, resume, best, fingerprint })
+    let sweep = state.sweep_of(at);
+    let key = alike::key(&sweep.plan, at.index);
+    let numerics = key.as_ref().and_then(|key| sweep.choices.made(key));
+    let alike = key.map(|key| alike::name(sweep.id, &key));
+    Ok(Order { recipe, resume, best, fingerprint, numerics, alike })
 }

@@ -10,7 +10,7 @@ use sweep_core::recipe::model::{MODEL_NAMES, markdown_table};
 use sweep_core::recipe::optim::OPTIMIZER_NAMES;
 use sweep_core::recipe::schedule::SCHEDULE_NAMES;
 use sweep_core::spec::{MAX_AXES, MAX_BYTES, MAX_CHOICES, MAX_ERRORS, MAX_EXCLUDES, MAX_SEEDS};
-use sweep_core::spec::{Reason, TOP_LEVEL, paths};
+use sweep_core::spec::{Reason, TOP_LEVEL, defaults, paths};
 
 const DOC: &str = include_str!("../../docs/spec.md");
 
@@ -44,6 +44,7 @@ fn default_of(path: &str) -> Value {
     let recipe = match holder.split_once('.') {
         Some(_) => recipe(holder, &json!({})),
         None if holder == "early_stop" => recipe("early_stop.patience", &json!(1)),
+        None if holder.is_empty() && path != "dataset" => return defaults()[path].clone(),
         None => recipe("dataset", &json!("x")),
     };
     let whole = serde_json::to_value(recipe.expect("a recipe")).expect("plain JSON");

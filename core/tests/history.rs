@@ -17,6 +17,7 @@ use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::orders::orders;
 use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::recipe::{Numerics, Precision};
 use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
 use sweep_core::time::{Span, Timestamp};
@@ -28,7 +29,10 @@ fn plan(number: u8) -> Arc<Plan> {
     let labels = values.iter().map(ToString::to_string).collect();
     Arc::new(Plan {
         name: format!("sweep-{}", number % 2),
-        base: json!({ "dataset": "d", "epochs": EPOCHS }),
+        base: match number {
+            1 => json!({ "dataset": "d", "epochs": EPOCHS, "precision": "auto", "layout": "auto" }),
+            _ => json!({ "dataset": "d", "epochs": EPOCHS }),
+        },
         columns: vec![Column { path: "lr".into(), values, labels }],
         cells: vec![0, 1, 2],
         points: 3,
@@ -61,6 +65,7 @@ enum Op {
     AgentStarts { agent: u8, forgets: bool, slots: u8 },
     AgentSyncs(u8),
     Trains { agent: u8, pick: u8, checkpoint: bool, twice: bool },
+    Chooses { agent: u8, pick: u8, bf16: bool },
     Ends { agent: u8, pick: u8, how: u8 },
     LateEffect { agent: u8, pick: u8 },
     Time(u8),
@@ -79,6 +84,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         6 => agent.clone().prop_map(Op::AgentSyncs),
         12 => (agent.clone(), 0u8..4, any::<bool>(), any::<bool>())
             .prop_map(|(agent, pick, checkpoint, twice)| Op::Trains { agent, pick, checkpoint, twice }),
+        3 => (agent.clone(), 0u8..4, any::<bool>()).prop_map(|(agent, pick, bf16)| Op::Chooses { agent, pick, bf16 }),
         6 => (agent.clone(), 0u8..4, 0u8..7).prop_map(|(agent, pick, how)| Op::Ends { agent, pick, how }),
         2 => (agent, 0u8..4).prop_map(|(agent, pick)| Op::LateEffect { agent, pick }),
         4 => (0u8..6).prop_map(Op::Time),
@@ -243,6 +249,12 @@ impl World {
                 if let Some((lease, running)) = self.pick(agent, pick) {
                     self.train(agent, lease, &running, checkpoint, twice);
                 }
+            }
+            Op::Chooses { agent, pick, bf16 } => {
+                let agent = agent_id(agent);
+                let Some((lease, _)) = self.pick(agent, pick) else { return };
+                let precision = if bf16 { Precision::Bf16 } else { Precision::Fp32 };
+                self.effect(agent, lease, EffectKind::Chosen(Numerics { precision, ..Numerics::PLAIN }));
             }
             Op::Ends { agent, pick, how } => {
                 let agent = agent_id(agent);

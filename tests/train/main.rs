@@ -18,6 +18,8 @@ model = "cifar-cnn"
 image_size = 32
 epochs = 4
 batch_size = 32
+precision = "fp32"
+layout = "contiguous"
 seeds = 2
 
 [grid]
@@ -69,6 +71,19 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
 fn is_clean(audit: &Value) -> bool {
     let violations = audit.get("violations").or_else(|| audit.get("audit").and_then(|inner| inner.get("violations")));
     violations.and_then(Value::as_array).is_some_and(Vec::is_empty)
+}
+
+#[test]
+fn all_trials_of_a_sweep_compute_alike_whatever_their_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = dir.path().join("alike.toml");
+    let text = "name = \"alike\"\ndataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 1\nseeds = 2\n\
+        [grid]\nbatch_size = [4, 64]\n";
+    std::fs::write(&spec, text).unwrap();
+    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let outcome = run(&mut lab(dir.path(), "lab"), &spec, plan).unwrap();
+    let numerics = outcome.result["numerics"].as_object().unwrap();
+    assert_eq!(numerics.values().filter_map(Value::as_u64).collect::<Vec<_>>(), [4], "{numerics:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use sweep_core::attempt::OrderFile;
+use sweep_core::recipe::Numerics;
 use sweep_core::recipe::schedule::Moment;
 use sweep_trainer::augment::mix::Mixer;
 use sweep_trainer::augment::{Normalise, Pipeline};
@@ -22,7 +23,7 @@ use sweep_trainer::data::batches::{Batch, Batches};
 use sweep_trainer::device;
 use sweep_trainer::link::Stop;
 use sweep_trainer::model::{Mode, Model};
-use sweep_trainer::numerics::Numerics;
+use sweep_trainer::numerics::forward;
 use sweep_trainer::optim::Optimizer;
 use sweep_trainer::seed::{Purpose, stream};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
@@ -136,7 +137,7 @@ fn step(order: &OrderFile, time: Duration) -> Result<Rate> {
     let mut once = || -> Result<()> {
         let mut random = stream(1, Purpose::Dropout, &[0]);
         let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
-        let logits = numerics.forward(&model, &images, &mut mode);
+        let logits = forward(numerics, &model, &images, &mut mode);
         let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
         let moment = Moment { epoch: 0, step: optimizer.steps(), steps_per_epoch: 1000 };
         optimizer.step(Tensor::f_run_backward(&[&loss], &weights, false, false)?, recipe.pace(&moment, None));

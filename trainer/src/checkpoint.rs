@@ -19,14 +19,13 @@ use sha2::{Digest, Sha256};
 use sweep_core::attempt::{CheckpointKind, CheckpointLine};
 use sweep_core::evaluation::{Evaluations, HEADER_KEY};
 use sweep_core::num::Num;
-use sweep_core::recipe::Recipe;
 use sweep_core::recipe::plateau::PlateauState;
+use sweep_core::recipe::{Numerics, Recipe};
 use tch::{Kind, Tensor};
 
 use crate::data::cache::hex;
 use crate::error::TrainError;
 use crate::link::Stop;
-use crate::numerics::Numerics;
 use crate::room::wait_for_room;
 
 /// Version of [`Header`] and of the tensor names.

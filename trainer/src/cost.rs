@@ -5,8 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use sweep_core::cost::EpochCost;
-
-use crate::numerics::Numerics;
+use sweep_core::recipe::Numerics;
 
 /// Follows the training steps of one epoch. On a GPU, whose work runs behind, a step is given to it
 /// in less time than it takes; but only so many can wait, and from then on the times here are its

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sweep_core::recipe::Recipe;
+use sweep_core::attempt::Work;
+use sweep_core::recipe::{Numerics, OutOfRange, Recipe};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::cache::hex;
@@ -19,7 +20,7 @@ use crate::init::Files;
 use crate::link::Stop;
 use crate::log::say;
 use crate::model::Mode;
-use crate::numerics::Numerics;
+use crate::numerics::forward;
 use crate::seed::{Purpose, stream};
 use crate::state::cross_entropy;
 
@@ -53,31 +54,46 @@ struct Finding {
     steps: Vec<(String, f64)>,
 }
 
-/// The numerics of a new trial.
-pub fn choose(
-    recipe: &Recipe,
-    files: &Files,
-    classes: u32,
-    place: Place<'_>,
-    stop: &Stop,
-) -> Result<Numerics, TrainError> {
+/// The numerics of a new trial: what its sweep has decided, else what the first of the trials that have to
+/// compute alike found on this host, else what is found now.
+pub fn choose(work: &Work, files: &Files, classes: u32, place: Place<'_>, stop: &Stop) -> Result<Numerics, TrainError> {
+    let recipe = &work.recipe;
     let allowed = Numerics::allowed(recipe);
+    if let Some(decided) = work.numerics {
+        if !allowed.contains(&decided) {
+            let allowed = "what the recipe leaves open".to_owned();
+            let wrong = OutOfRange { path: "numerics".to_owned(), value: decided.to_string(), allowed };
+            return Err(TrainError::OutOfRange(vec![wrong]));
+        }
+        say(format_args!("{decided} (as the sweep does)"));
+        return Ok(decided);
+    }
     if let [only] = allowed.as_slice() {
         return Ok(*only);
     }
-    let path = place.cache_dir.join(format!("probe-{}.json", key(recipe, classes, place)));
-    let known = read(&path, &allowed);
-    let (finding, how) = match known {
-        Some(finding) => (finding, "found before"),
+    let file = |kind: &str, key: &str| place.cache_dir.join(format!("{kind}-{key}.json"));
+    let path = file("probe", &key(recipe, classes, place));
+    let group = work.alike.as_ref().map(|name| file("choice", &hex(&Sha256::digest(name))[..16]));
+    let known = group.as_ref().and_then(|path| read(path, &allowed)).map(|finding| (finding, "as other trials here"));
+    let (finding, how) = match known.or_else(|| read(&path, &allowed).map(|finding| (finding, "found before"))) {
+        Some(known) => known,
         None => {
             let finding = measure(recipe, files, classes, place.device, &allowed, stop)?;
-            // Whoever was faster has decided for all.
-            (keep(&path, &finding).and_then(|()| read(&path, &allowed)).unwrap_or(finding), "measured")
+            (shared(&path, finding, &allowed), "measured")
         }
+    };
+    let finding = match group {
+        Some(group) => shared(&group, finding, &allowed),
+        None => finding,
     };
     let steps: Vec<_> = finding.steps.iter().map(|(what, ms)| format!("{what}: {ms:.1} ms")).collect();
     say(format_args!("{} ({how}; a step took with {})", finding.chosen, steps.join("; ")));
     Ok(finding.chosen)
+}
+
+/// Keeps a finding for others, or takes theirs: whoever was first has decided for all.
+fn shared(path: &PathBuf, finding: Finding, allowed: &[Numerics]) -> Finding {
+    keep(path, &finding).and_then(|()| read(path, allowed)).unwrap_or(finding)
 }
 
 fn key(recipe: &Recipe, classes: u32, place: Place<'_>) -> String {
@@ -101,7 +117,8 @@ fn read(path: &Path, allowed: &[Numerics]) -> Option<Finding> {
 fn keep(path: &PathBuf, finding: &Finding) -> Option<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let text = serde_json::to_vec(finding).expect("a finding is plain JSON");
-    let kept = fs::write(&temporary, text).and_then(|()| fs::hard_link(&temporary, path));
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    let kept = folder.and_then(|()| fs::write(&temporary, text)).and_then(|()| fs::hard_link(&temporary, path));
     fs::remove_file(&temporary).ok();
     match kept {
         Ok(()) => Some(()),
@@ -131,7 +148,7 @@ fn measure(
         let began = Instant::now();
         let mut random = stream(recipe.seed, Purpose::Dropout, &[0]);
         let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
-        let loss = cross_entropy(&candidate.forward(&model, &images, &mut mode), &labels, 0.0);
+        let loss = cross_entropy(&forward(candidate, &model, &images, &mut mode), &labels, 0.0);
         let gradients = Tensor::f_run_backward(&[&loss], &weights, false, false)?;
         // Reading a value waits for the device.
         gradients.first().map(|gradient| gradient.sum(Kind::Float).double_value(&[]));
@@ -182,26 +199,76 @@ mod tests {
         assert_eq!(with([f64::NAN; 4]), Numerics::PLAIN);
     }
 
+    fn work(fields: &str) -> Work {
+        let recipe = recipe(&format!(
+            r#"{{"dataset":"d","model":"cifar-cnn","image_size":32,"precision":"auto","layout":"auto",{fields}}}"#
+        ));
+        let trial = sweep_core::id::TrialId::derive(sweep_core::id::SweepId::derive("probe", ""), "");
+        Work::new(sweep_core::id::Lease { trial, attempt: 1 }, recipe)
+    }
+
+    fn chosen(work: &Work, folder: &Path, threads: u32) -> Numerics {
+        let place = Place { cache_dir: folder, device_name: "cpu", device: Device::Cpu, threads };
+        choose(work, &Files::default(), 3, place, &Stop::default()).expect("a choice")
+    }
+
+    fn file(folder: &Path, kind: &str) -> PathBuf {
+        let mut files = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+        let of_kind = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(kind));
+        files.find(of_kind).expect("a file of this kind")
+    }
+
     #[test]
     fn the_first_finding_decides_for_all() {
         let folder = tempfile::TempDir::new().expect("a folder");
-        let place = |threads| Place { cache_dir: folder.path(), device_name: "cpu", device: Device::Cpu, threads };
-        let recipe = recipe(
-            r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"batch_size":4,"precision":"auto","layout":"auto"}"#,
-        );
-        let stop = Stop::default();
-        choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice");
+        let folder = folder.path();
+        let work = work(r#""batch_size":4"#);
+        chosen(&work, folder, 1);
         // Another one decided otherwise, a moment before.
-        let path = folder.path().join(format!("probe-{}.json", key(&recipe, 3, place(1))));
-        for chosen in Numerics::allowed(&recipe) {
+        let path = file(folder, "probe-");
+        for first in Numerics::allowed(&work.recipe) {
             fs::remove_file(&path).expect("the finding");
-            keep(&path, &Finding { chosen, steps: Vec::new() }).expect("kept");
+            keep(&path, &Finding { chosen: first, steps: Vec::new() }).expect("kept");
             keep(&path, &Finding { chosen: Numerics::PLAIN, steps: Vec::new() }).expect("left alone");
-            assert_eq!(choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice"), chosen);
+            assert_eq!(chosen(&work, folder, 1), first);
         }
         fs::write(&path, "{").expect("damage");
-        choose(&recipe, &Files::default(), 3, place(1), &stop).expect("a choice in spite of it");
-        choose(&recipe, &Files::default(), 3, place(2), &stop).expect("a choice for two threads");
-        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 2);
+        chosen(&work, folder, 1);
+        chosen(&work, folder, 2);
+        assert_eq!(fs::read_dir(folder).expect("the folder").count(), 2);
+    }
+
+    #[test]
+    fn trials_that_have_to_compute_alike_do_whatever_their_batch() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let folder = folder.path();
+        let of =
+            |batch: u32, alike: &str| Work { alike: Some(alike.into()), ..work(&format!(r#""batch_size":{batch}"#)) };
+        let here = chosen(&of(4, "sweep/cifar-cnn"), folder, 1);
+        for other in Numerics::allowed(&of(8, "").recipe).into_iter().filter(|other| *other != here) {
+            // What a probe says of another batch does not count for this sweep, and does for another.
+            fs::remove_file(file(folder, "probe-")).expect("the finding");
+            chosen(&work(r#""batch_size":8"#), folder, 1);
+            let path = file(folder, "probe-");
+            fs::remove_file(&path).expect("the finding");
+            keep(&path, &Finding { chosen: other, steps: Vec::new() }).expect("kept");
+            assert_eq!(chosen(&of(8, "sweep/cifar-cnn"), folder, 1), here);
+            assert_eq!(chosen(&of(8, &format!("another/{other}")), folder, 1), other);
+        }
+    }
+
+    #[test]
+    fn what_the_sweep_has_decided_is_not_probed() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut work = work(r#""batch_size":4"#);
+        for decided in Numerics::allowed(&work.recipe) {
+            work.numerics = Some(decided);
+            assert_eq!(chosen(&work, folder.path(), 1), decided);
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0);
+        work.recipe.precision = sweep_core::recipe::Precision::Fp32;
+        let place = Place { cache_dir: folder.path(), device_name: "cpu", device: Device::Cpu, threads: 1 };
+        let wrong = choose(&work, &Files::default(), 3, place, &Stop::default()).expect_err("fp32 was asked for");
+        assert!(wrong.to_string().contains("numerics"), "{wrong}");
     }
 }

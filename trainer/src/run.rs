@@ -10,6 +10,7 @@ use sweep_core::attempt::{
     Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started, StepMetrics,
     StopCause, Stopped, Top5, Work,
 };
+use sweep_core::recipe::Numerics;
 
 use crate::cost::Pace;
 use crate::data;
@@ -20,7 +21,6 @@ use crate::link::Stop;
 use crate::log::say;
 use crate::metric::Mean;
 use crate::model::script::Script;
-use crate::numerics::Numerics;
 use crate::probe::{self, Place};
 use crate::trial::{Look, Trial};
 
@@ -93,9 +93,24 @@ fn train(
     let recipe = &work.recipe;
     let device = device::parse(&order.device)?;
     device::use_threads(order.threads);
+    let listing = data::list(recipe, &order.data_roots)?;
+    let place = Place { cache_dir: &order.cache_dir, device_name: &order.device, device, threads: order.threads };
+    let script = Script::open(&recipe.model, &order.data_roots, order.allow_torchscript)?;
+    let mut files = Files { initial: None, script };
+    // Before the images are decoded, which may take long: others wait for this word. A resumed trial goes on with
+    // what its checkpoint names.
+    let numerics = match &work.resume {
+        None => {
+            let numerics = probe::choose(work, &files, listing.classes.len() as u32, place, stop)?;
+            if work.alike.is_some() {
+                emit(Body::Chosen(numerics))?;
+            }
+            numerics
+        }
+        Some(_) => Numerics::PLAIN,
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(order.threads as usize).build()?;
-    let open = || data::open(recipe, &order.data_roots, &order.cache_dir, stop);
-    let dataset = pool.install(open)?;
+    let dataset = pool.install(|| data::prepare(listing, recipe, &order.cache_dir, stop))?;
     drop(pool);
     if let Some(expected) = work.fingerprint.as_ref().filter(|expected| **expected != dataset.fingerprint) {
         let (expected, found) = (expected.clone(), dataset.fingerprint);
@@ -103,18 +118,9 @@ fn train(
     }
 
     let helper = order.threads > 1 || device.is_cuda();
-    let place = Place { cache_dir: &order.cache_dir, device_name: &order.device, device, threads: order.threads };
-    let script = Script::open(&recipe.model, &order.data_roots, order.allow_torchscript)?;
-    let mut files = Files { initial: None, script };
-    // A resumed trial goes on with what its checkpoint names.
-    let numerics = match &work.resume {
-        None => {
-            let numerics = probe::choose(recipe, &files, dataset.classes.len() as u32, place, stop)?;
-            files.initial = init::open(&recipe.init, &order.data_roots)?;
-            numerics
-        }
-        Some(_) => Numerics::PLAIN,
-    };
+    if work.resume.is_none() {
+        files.initial = init::open(&recipe.init, &order.data_roots)?;
+    }
     let folder = folder.join(CHECKPOINT_DIR);
     let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder, &files)?;
     drop(files);

@@ -4,7 +4,7 @@
 
 use sweep_core::attempt::CheckpointKind;
 use sweep_core::recipe::schedule::Moment;
-use sweep_core::recipe::{Recipe, Schedule, Watched};
+use sweep_core::recipe::{Numerics, Recipe, Schedule, Watched};
 use tch::{Device, Reduction, Tensor};
 
 use crate::average::Average;
@@ -14,7 +14,7 @@ use crate::error::TrainError;
 use crate::init::Files;
 use crate::metric::{Mean, Meter};
 use crate::model::{Misfit, Mode, Model};
-use crate::numerics::Numerics;
+use crate::numerics::forward;
 use crate::optim::{Optimizer, clip};
 use crate::seed::{Purpose, stream};
 use crate::steps::Steps;
@@ -100,7 +100,7 @@ impl State {
 
     /// Logits for validation.
     pub(crate) fn infer(&self, images: &Tensor) -> Tensor {
-        self.numerics.forward(self.shown(), images, &mut Mode::Eval)
+        forward(self.numerics, self.shown(), images, &mut Mode::Eval)
     }
 
     /// Steps of the optimizer so far.
@@ -119,7 +119,7 @@ impl State {
         let (at, seen) = (self.position.batch, self.seen(steps));
         let mut random = stream(recipe.seed, Purpose::Dropout, &[seen]);
         let mut mode = Mode::Train { dropout: recipe.dropout_rate(), random: &mut random };
-        let logits = self.numerics.forward(&self.model, &batch.images, &mut mode);
+        let logits = forward(self.numerics, &self.model, &batch.images, &mut mode);
         let loss = batch.loss(|labels| cross_entropy(&logits, labels, recipe.label_smoothing));
         let share = steps.share(at);
         let part = if share < 1.0 { &loss * share } else { loss.shallow_clone() };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
 use sweep_core::evaluation::{Evaluations, Score};
-use sweep_core::recipe::Recipe;
+use sweep_core::recipe::{Numerics, Recipe};
 use tch::{Device, Tensor};
 
 use crate::augment::mix::Mixer;
@@ -20,7 +20,6 @@ use crate::link::Stop;
 use crate::log::say;
 use crate::metric::{Mean, Meter};
 use crate::model::Misfit;
-use crate::numerics::Numerics;
 use crate::state::State;
 pub use crate::state::cross_entropy;
 use crate::steps::Steps;

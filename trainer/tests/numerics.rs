@@ -8,10 +8,10 @@ use std::fs;
 
 use common::{Bench, with_val};
 use sweep_core::attempt::{Body, CheckpointKind};
-use sweep_core::recipe::{self, Layout, Precision, Recipe};
+use sweep_core::recipe::{self, Layout, Numerics, Precision, Recipe};
 use sweep_trainer::checkpoint;
 use sweep_trainer::model::{Mode, Model};
-use sweep_trainer::numerics::Numerics;
+use sweep_trainer::numerics::forward;
 use tch::{Device, Kind, Tensor};
 
 fn numerics(text: &str) -> Numerics {
@@ -27,7 +27,7 @@ fn layouts_agree_and_bf16_is_near() {
         let net: recipe::Model = serde_json::from_str(&format!("{name:?}")).unwrap();
         let model = Model::new(&net, 5, 32, Some(1), Device::Cpu);
         let logits = |text: &str| {
-            let logits = numerics(text).forward(&model, &images, &mut Mode::Eval);
+            let logits = forward(numerics(text), &model, &images, &mut Mode::Eval);
             assert_eq!(logits.kind(), Kind::Float);
             logits
         };
@@ -48,7 +48,7 @@ fn weights_and_their_gradients_stay_wide() {
     let images = Tensor::linspace(-2.0, 2.0, 4 * 3 * 32 * 32, (Kind::Float, Device::Cpu)).view([4, 3, 32, 32]);
     let mut random = sweep_trainer::seed::stream(0, sweep_trainer::seed::Purpose::Dropout, &[0]);
     let mut mode = Mode::Train { dropout: 0.5, random: &mut random };
-    let logits = numerics(r#""precision":"bf16","layout":"channels-last""#).forward(&model, &images, &mut mode);
+    let logits = forward(numerics(r#""precision":"bf16","layout":"channels-last""#), &model, &images, &mut mode);
     let loss = logits.cross_entropy_for_logits(&Tensor::from_slice(&[0i64, 1, 2, 3]));
     let weights: Vec<&Tensor> = model.weights().map(|named| &named.tensor).collect();
     let gradients = Tensor::run_backward(&[&loss], &weights, false, false);

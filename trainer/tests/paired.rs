@@ -7,7 +7,7 @@ mod common;
 
 use common::{Bench, with_val};
 use sweep_core::attempt::CheckpointKind;
-use sweep_core::recipe::Recipe;
+use sweep_core::recipe::{Numerics, Recipe};
 use sweep_trainer::augment::mix::Mixer;
 use sweep_trainer::augment::{Normalise, Pipeline};
 use sweep_trainer::checkpoint;
@@ -15,7 +15,6 @@ use sweep_trainer::data;
 use sweep_trainer::data::batches::Batches;
 use sweep_trainer::init::Files;
 use sweep_trainer::link::Stop;
-use sweep_trainer::numerics::Numerics;
 use sweep_trainer::trial::Trial;
 use tch::Device;
 

@@ -170,7 +170,14 @@ impl Inner {
         let slot = &config.slots[order.slot as usize];
         let file = OrderFile {
             protocol: PROTOCOL,
-            work: vec![Work { lease, recipe: order.order.recipe, resume, fingerprint: order.order.fingerprint }],
+            work: vec![Work {
+                lease,
+                recipe: order.order.recipe,
+                resume,
+                fingerprint: order.order.fingerprint,
+                numerics: order.order.numerics,
+                alike: order.order.alike,
+            }],
             device: slot.device().to_owned(),
             threads: config.threads,
             data_roots: config.data_roots.clone(),

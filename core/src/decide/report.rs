@@ -2,10 +2,12 @@
 //! step that makes its event, so nothing late, doubled or out of order ever gets in.
 
 use super::Step;
+use crate::alike;
 use crate::attempt::EpochMetrics;
 use crate::command::{Effect, EffectKind, EffectResult, Ending, Reject, Reply};
 use crate::event::{Checkpoint, Event, Failure, LossCause};
 use crate::id::{AgentId, Lease};
+use crate::recipe::Numerics;
 use crate::retry;
 use crate::state::trial::Leased;
 
@@ -23,6 +25,10 @@ fn one(step: &mut Step<'_>, agent: AgentId, effect: Effect) -> EffectResult {
         _ => return EffectResult::Fenced,
     };
     match effect.what {
+        EffectKind::Chosen(numerics) => {
+            choose(step, lease, numerics);
+            EffectResult::Accepted { acked_seq }
+        }
         EffectKind::Metrics(records) => metrics(step, lease, records, acked_seq),
         EffectKind::Checkpoint(checkpoint) => keep(step, lease, checkpoint, acked_seq),
         EffectKind::Ended { final_seq, .. } if final_seq != acked_seq => EffectResult::Gap { acked_seq },
@@ -45,6 +51,16 @@ fn metrics(step: &mut Step<'_>, lease: Lease, records: Vec<EpochMetrics>, mut ac
         step.emit(Event::EpochReported { lease, metrics });
     }
     EffectResult::Accepted { acked_seq }
+}
+
+/// The first word counts; what is not among what was left open is not heard.
+fn choose(step: &mut Step<'_>, lease: Lease, numerics: Numerics) {
+    let Some((at, _)) = step.core.state.leased(lease) else { return };
+    let sweep = step.core.state.sweep_of(at);
+    let open = alike::key(&sweep.plan, at.index).filter(|key| sweep.choices.is_open(key));
+    if open.is_some_and(|key| alike::permits(&key, numerics)) {
+        step.emit(Event::NumericsChosen { lease, numerics });
+    }
 }
 
 /// A checkpoint ahead of its metrics would leave a hole in the curve if the host died now.

@@ -17,7 +17,7 @@ pub use augment::{Augment, AugmentOn, Augmentation};
 pub use model::Model;
 pub use optim::Optimizer;
 pub use schedule::{Schedule, Warmup};
-pub use training::{Ema, Layout, Precision};
+pub use training::{Ema, Layout, Numerics, Precision};
 pub use transfer::{Freeze, Init};
 
 /// What one trial trains. Every field has a default except `dataset`; the canonical JSON of a
@@ -291,8 +291,8 @@ impl Recipe {
         if let Model::Torchscript(_) = self.model {
             let own = "left out or 0 with model = torchscript: the module has its own";
             b.require(self.dropout_rate() == 0.0, "dropout", self.dropout_rate(), own);
-            let fp32 = "fp32 with model = torchscript: its layers do not cast";
-            b.require(self.precision == Precision::Fp32, "precision", self.precision.name(), fp32);
+            let fp32 = "left out or fp32 with model = torchscript: its layers do not cast";
+            b.require(self.precision != Precision::Bf16, "precision", self.precision.name(), fp32);
         }
         // TOML integers are signed 64 bit: a larger seed could not be written back.
         b.require(i64::try_from(self.seed).is_ok(), "seed", self.seed, "0 to 2^63 - 1");

@@ -4,7 +4,8 @@
 //! Contract: (1) a grant names a waiting trial and a free slot of a reachable agent that has the
 //! trial's data set, in the copy that the sweep trains on once that is decided, and exceeds no quota and no
 //! `max_parallel`; (2) the same state at the same time gives the same plan, ties are broken by age and id; (3) no slot
-//! stays free that a waiting trial could use within its limits; (4) with demand that stays as it is, only so
+//! stays free that a waiting trial could use within its limits, except for the seconds in which
+//! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
 //! many trials ever give way; (5) no trial is looked at that cannot be granted: the cost depends on the number of sweeps
 //! that could start a trial, of their owners, and of agents with free slots, never on the number of waiting trials.
 
@@ -31,12 +32,18 @@ pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> b
     if state.ready().next().is_none() {
         return grants;
     }
-    let mut places = Places::new(state, is_reachable);
+    let mut places = Places::new(state, &is_reachable);
     if places.is_empty() {
         return grants;
     }
     let mut tree = Tree::new(state, now);
-    let mut picked = Picked { state, next: BTreeMap::new(), bound: BTreeMap::new() };
+    let mut picked = Picked {
+        state,
+        is_reachable: &is_reachable,
+        next: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        choosing: BTreeMap::new(),
+    };
     while !places.is_empty()
         && let Some((sweep, grant)) = tree.first(|sweep| picked.next(sweep, &mut places))
     {
@@ -49,13 +56,25 @@ pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> b
 /// What this plan has taken so far, on top of the state.
 struct Picked<'a> {
     state: &'a State,
+    is_reachable: &'a dyn Fn(AgentId) -> bool,
     /// By sweep and data set: the first trial that may still be waiting.
     next: BTreeMap<(u32, usize), u32>,
     /// By sweep and data set: the copy that a grant of this plan decided for.
     bound: BTreeMap<(u32, &'a str), &'a str>,
+    /// By sweep and what is undecided: the agents that may start such trials.
+    choosing: BTreeMap<(u32, String), Vec<AgentId>>,
 }
 
 impl<'a> Picked<'a> {
+    /// The reachable agents that trials run on whose choice this one has to share; empty if there are none.
+    fn choosing(&self, number: u32, key: &str) -> Vec<AgentId> {
+        if let Some(agents) = self.choosing.get(&(number, key.to_owned())) {
+            return agents.clone();
+        }
+        let choices = &self.state.sweeps[number as usize].choices;
+        choices.choosing(key).filter(|agent| (self.is_reachable)(*agent)).collect()
+    }
+
     /// The first trial of a sweep that has a place.
     fn next(&mut self, number: u32, places: &mut Places<'a>) -> Option<Event> {
         let sweep = &self.state.sweeps[number as usize];
@@ -68,7 +87,14 @@ impl<'a> Picked<'a> {
         let mut heads: Vec<_> = heads.collect();
         heads.sort_unstable();
         heads.into_iter().find_map(|(index, group, dataset, bound)| {
-            let (agent, slot, fingerprint) = places.take(dataset, bound)?;
+            let undecided = sweep.undecided(index);
+            let choosing = undecided.map(|key| (self.choosing(number, &key), key));
+            let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
+            let (agent, slot, fingerprint) = places.take(dataset, bound, only)?;
+            if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
+                debug_assert!(agents.is_empty());
+                self.choosing.insert((number, key), vec![agent]);
+            }
             self.next.insert((number, group), index + 1);
             if let Some(fingerprint) = fingerprint {
                 self.bound.entry((number, dataset)).or_insert(fingerprint);

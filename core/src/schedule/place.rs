@@ -35,14 +35,23 @@ impl<'a> Places<'a> {
     }
 
     /// Takes the lowest free slot of the first agent that has the data set (the copy `bound`, if that
-    /// is decided), with the fingerprint of its copy.
-    pub(super) fn take(&mut self, dataset: &'a str, bound: Option<&'a str>) -> Option<(AgentId, u32, Option<&'a str>)> {
+    /// is decided), with the fingerprint of its copy. Only one of `only` will do, unless that is empty.
+    pub(super) fn take(
+        &mut self,
+        dataset: &'a str,
+        bound: Option<&'a str>,
+        only: &[AgentId],
+    ) -> Option<(AgentId, u32, Option<&'a str>)> {
         if self.nowhere.contains(&(dataset, bound)) {
             return None;
         }
-        let found = self.order.iter().find(|(_, id)| self.agents[id].agent.can_use(dataset, bound)).copied();
+        let will_do =
+            |id: &AgentId| (only.is_empty() || only.contains(id)) && self.agents[id].agent.can_use(dataset, bound);
+        let found = self.order.iter().find(|(_, id)| will_do(id)).copied();
         let Some((Reverse(free), id)) = found else {
-            self.nowhere.insert((dataset, bound));
+            if only.is_empty() {
+                self.nowhere.insert((dataset, bound));
+            }
             return None;
         };
         let place = self.agents.get_mut(&id)?;

@@ -109,8 +109,10 @@ impl<'a> Plan<'a> {
         let sweep = self.tree.find(|number| {
             let sweep = &state.sweeps[number as usize];
             let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
-            let mut open = groups.filter(|((waiting, _), _)| !waiting.is_empty());
-            open.any(|((_, dataset), bound)| victim.agent.can_use(dataset, bound.as_deref()))
+            let mut open = groups.filter_map(|((waiting, dataset), bound)| Some((*waiting.first()?, dataset, bound)));
+            open.any(|(index, dataset, bound)| {
+                victim.agent.can_use(dataset, bound.as_deref()) && sweep.may_start_on(index, victim.id)
+            })
         })?;
         let taker = state.sweeps[sweep as usize].member;
         let project = |member: u32| state.accounts.members[member as usize].project;

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::plan::put;
-use crate::recipe::Recipe;
+use crate::recipe::{Layout, Precision, Recipe};
 
 use super::{Axis, Design, Draw, Row, Spec, Values};
 
@@ -80,9 +80,11 @@ pub(crate) fn section(name: &str, value: &Value) -> Result<Recipe, serde_json::E
     serde_json::from_value(whole)
 }
 
-/// Every default, except that `dataset` has none.
-pub(crate) fn defaults() -> Value {
-    let recipe = section("dataset", &json!("x")).expect("only a data set is required");
+/// Every default of a sweep file; `dataset` has none and stands for itself. Precision and layout are left open
+/// here, while a recipe without them is one of a time when there was no choice.
+pub fn defaults() -> Value {
+    let mut recipe = section("dataset", &json!("x")).expect("only a data set is required");
+    (recipe.precision, recipe.layout) = (Precision::Auto, Layout::Auto);
     serde_json::to_value(recipe).expect("a recipe is plain JSON")
 }
 

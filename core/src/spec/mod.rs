@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use crate::plan::Limits;
 
+pub use canonical::defaults;
 pub(crate) use canonical::section;
 pub(crate) use error::Errors;
 pub use error::{MAX_ERRORS, Reason, SpecError};

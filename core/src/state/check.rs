@@ -1,8 +1,8 @@
 //! The indexes of the state against a recount, for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::Lease;
+use crate::id::{AgentId, Lease};
 use crate::shares::DEVICE;
 
 use super::agent::Agent;
@@ -22,6 +22,15 @@ impl State {
         for (number, sweep) in (0u32..).zip(&self.sweeps) {
             if sweep.count_waiting() != sweep.waiting {
                 return Err("waiting");
+            }
+            let mut choosing = BTreeMap::<String, BTreeMap<AgentId, u32>>::new();
+            for (index, leased) in (0u32..).zip(&sweep.trials).filter_map(|(at, trial)| Some((at, trial.leased()?))) {
+                if let Some(key) = sweep.undecided(index) {
+                    *choosing.entry(key).or_default().entry(leased.agent).or_default() += 1;
+                }
+            }
+            if choosing != sweep.choices.running {
+                return Err("choosing");
             }
             let counts = self.count(number, sweep, &mut other)?;
             if counts != sweep.counts {

@@ -16,6 +16,7 @@ use crate::attempt::CheckpointKind;
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
+use crate::recipe::Numerics;
 use crate::time::Timestamp;
 
 use accounts::Accounts;
@@ -62,7 +63,11 @@ impl State {
             Event::LeaseGranted { lease, agent, slot, fingerprint, .. } => {
                 self.granted(*lease, *agent, *slot, fingerprint.as_deref(), now);
             }
+            Event::NumericsChosen { lease, numerics } => self.chosen(*lease, Some(*numerics)),
             Event::EpochReported { lease, metrics } => {
+                if metrics.seq == 1 {
+                    self.chosen(*lease, None);
+                }
                 self.live(*lease, |trial, leased| {
                     leased.acked_seq = metrics.seq;
                     trial.progress_mut().report(metrics);
@@ -79,6 +84,7 @@ impl State {
                 }
             }
             Event::TrialCompleted { lease, early, weights, test, .. } => {
+                self.chosen(*lease, None);
                 if let Some(at) = self.end_lease(*lease, now) {
                     let progress = self.trial_mut(at).progress_mut();
                     progress.complete(weights, test.as_deref());
@@ -261,6 +267,13 @@ impl State {
         let fingerprint = fingerprint.map(str::to_owned);
         let leased = Leased::new(agent, slot, now, fingerprint);
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
+    }
+
+    /// What a trial computes with; `None` if it got on without a word.
+    fn chosen(&mut self, lease: Lease, numerics: Option<Numerics>) {
+        if let Some((at, _)) = self.leased(lease) {
+            self.sweeps[at.sweep as usize].choose(at.index, numerics);
+        }
     }
 
     /// Gives the slot back and books the time. The caller sets the next phase at once.

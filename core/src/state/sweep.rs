@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::id::{SweepId, TrialId};
+use crate::alike::{self, Choices};
+use crate::id::{AgentId, SweepId, TrialId};
 use crate::plan::{BASE, PRIORITY, Plan, at};
+use crate::recipe::Numerics;
 use crate::state::accounts::Rank;
 use crate::state::trial::{Phase, Trial};
 use crate::time::{Span, Timestamp};
@@ -43,6 +45,8 @@ pub struct Sweep {
     pub datasets: Vec<String>,
     /// Fingerprint of the copy of each data set that this sweep trains on, once a trial has started on one.
     pub fingerprints: Vec<Option<String>>,
+    /// What its trials compute with, where the file leaves that open.
+    pub choices: Choices,
 }
 
 /// Number of trials per phase.
@@ -100,6 +104,7 @@ impl Sweep {
             waiting: Vec::new(),
             datasets: datasets(&plan),
             fingerprints: Vec::new(),
+            choices: Choices::default(),
             plan,
         };
         sweep.fingerprints = vec![None; sweep.datasets.len()];
@@ -148,9 +153,39 @@ impl Sweep {
         }
     }
 
+    /// What a trial has to agree on with others, while none of them has said what it computes with.
+    pub fn undecided(&self, index: u32) -> Option<String> {
+        alike::key(&self.plan, index).filter(|key| self.choices.is_open(key))
+    }
+
+    /// Whether a trial may start on an agent: where precision or layout is open, the agents on which the first
+    /// such trials run come before others.
+    pub fn may_start_on(&self, index: u32, agent: AgentId) -> bool {
+        let Some(key) = self.undecided(index) else { return true };
+        let mut choosing = self.choices.choosing(&key).peekable();
+        choosing.peek().is_none() || choosing.any(|first| first == agent)
+    }
+
+    /// A trial has said what it computes with, or got on without saying.
+    pub(super) fn choose(&mut self, index: u32, numerics: Option<Numerics>) {
+        if let Some(key) = self.undecided(index) {
+            self.choices.say(key, numerics);
+        }
+    }
+
     /// Moves a trial to another phase and keeps counts and waiting sets right.
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) {
         let group = self.group(index);
+        let leases = [&self.trials[index as usize].phase, &phase].map(|phase| match phase {
+            Phase::Leased(leased) => Some(leased.agent),
+            _ => None,
+        });
+        if leases != [None; 2]
+            && let Some(key) = self.undecided(index)
+        {
+            leases[0].inspect(|agent| self.choices.ended(&key, *agent));
+            leases[1].inspect(|agent| self.choices.started(key.clone(), *agent));
+        }
         let trial = &mut self.trials[index as usize];
         *self.counts.of(&trial.phase) -= 1;
         *self.counts.of(&phase) += 1;

@@ -16,6 +16,7 @@ impl From<&Effect> for v1::Effect {
             EffectKind::Metrics(epochs) => {
                 What::Metrics(v1::Metrics { epochs: epochs.iter().map(v1::EpochMetrics::from).collect() })
             }
+            EffectKind::Chosen(numerics) => What::Chosen((*numerics).into()),
             EffectKind::Checkpoint(checkpoint) => What::Checkpoint(checkpoint.into()),
             EffectKind::Ended { final_seq, how } => {
                 What::Ended(v1::Ended { final_seq: *final_seq, how: Some(how.into()) })
@@ -30,6 +31,7 @@ impl TryFrom<&v1::Effect> for Effect {
     fn try_from(effect: &v1::Effect) -> Result<Self, ConvertError> {
         let what = match effect.what.as_ref().ok_or(ConvertError::missing("effect.what"))? {
             What::Metrics(metrics) => EffectKind::Metrics(metrics.epochs.iter().map(EpochMetrics::from).collect()),
+            What::Chosen(numerics) => EffectKind::Chosen(numerics.try_into()?),
             What::Checkpoint(checkpoint) => EffectKind::Checkpoint(checkpoint.try_into()?),
             What::Ended(ended) => {
                 let how = ended.how.as_ref().ok_or(ConvertError::missing("ended.how"))?;
@@ -124,6 +126,7 @@ mod tests {
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};
     use sweep_core::num::Num;
+    use sweep_core::recipe::{Layout, Numerics, Precision};
 
     #[test]
     fn every_effect_survives_the_wire_with_the_bits_of_its_numbers() {
@@ -156,6 +159,7 @@ mod tests {
             Failure { class: FailureClass::OutOfMemory, reason: "oom".to_owned(), message: "too much".to_owned() };
         let kinds = [
             EffectKind::Metrics(epochs),
+            EffectKind::Chosen(Numerics { precision: Precision::Bf16, layout: Layout::ChannelsLast }),
             EffectKind::Checkpoint(checkpoint),
             EffectKind::Ended { final_seq: 1, how: Ending::Done { early: true, weights: "ab".to_owned(), test: None } },
             EffectKind::Ended { final_seq: 1, how: Ending::Done { early: false, weights: String::new(), test } },
@@ -165,6 +169,14 @@ mod tests {
         for what in kinds {
             let effect = Effect { lease, what };
             assert_eq!(Effect::try_from(&v1::Effect::from(&effect)), Ok(effect));
+        }
+    }
+
+    #[test]
+    fn nothing_is_computed_with_auto() {
+        for (precision, layout) in [("auto", "contiguous"), ("bf16", "auto"), ("fp16", "contiguous")] {
+            let wrong = v1::Numerics { precision: precision.to_owned(), layout: layout.to_owned() };
+            assert!(Numerics::try_from(&wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use sweep_core::id::Lease;
 use sweep_core::orders::Order;
+use sweep_core::recipe::{Layout, Numerics, Precision};
 
 use super::{ConvertError, ConvertReason, checkpoint, lease, leases, to_leases};
 use crate::v1;
@@ -71,18 +72,43 @@ impl From<&PlacedOrder> for v1::Order {
             resume: order.resume.as_ref().map(v1::Checkpoint::from),
             best: order.best.as_ref().map(v1::Checkpoint::from),
             fingerprint: order.fingerprint.clone().unwrap_or_default(),
+            numerics: order.numerics.map(v1::Numerics::from),
+            alike: order.alike.clone().unwrap_or_default(),
         }
+    }
+}
+
+impl From<Numerics> for v1::Numerics {
+    fn from(numerics: Numerics) -> Self {
+        Self { precision: numerics.precision.name().to_owned(), layout: numerics.layout.name().to_owned() }
+    }
+}
+
+impl TryFrom<&v1::Numerics> for Numerics {
+    type Error = ConvertError;
+    fn try_from(numerics: &v1::Numerics) -> Result<Self, ConvertError> {
+        let precision = [Precision::Fp32, Precision::Bf16].into_iter().find(|one| one.name() == numerics.precision);
+        let layout = [Layout::Contiguous, Layout::ChannelsLast].into_iter().find(|one| one.name() == numerics.layout);
+        let unknown = |field| ConvertError::new(field, ConvertReason::UnknownValue);
+        Ok(Self {
+            precision: precision.ok_or(unknown("numerics.precision"))?,
+            layout: layout.ok_or(unknown("numerics.layout"))?,
+        })
     }
 }
 
 impl TryFrom<&v1::Order> for PlacedOrder {
     type Error = ConvertError;
     fn try_from(order: &v1::Order) -> Result<Self, ConvertError> {
+        let slot = order.slot;
         let recipe = serde_json::from_str(&order.recipe_json)
             .map_err(|_| ConvertError::new("order.recipe_json", ConvertReason::NotARecipe))?;
         let (resume, best) = (checkpoint(order.resume.as_ref())?, checkpoint(order.best.as_ref())?);
         let fingerprint = Some(order.fingerprint.clone()).filter(|text| !text.is_empty());
+        let numerics = order.numerics.as_ref().map(Numerics::try_from).transpose()?;
+        let alike = Some(order.alike.clone()).filter(|text| !text.is_empty());
         let lease = lease(order.lease.as_ref())?;
-        Ok(Self { lease, slot: order.slot, order: Order { recipe, resume, best, fingerprint } })
+        let order = Order { recipe, resume, best, fingerprint, numerics, alike };
+        Ok(Self { lease, slot, order })
     }
 }

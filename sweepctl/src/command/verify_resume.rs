@@ -191,7 +191,7 @@ impl Bench<'_> {
         }
         let order = OrderFile {
             protocol: PROTOCOL,
-            work: vec![Work { lease: self.lease, recipe: self.recipe.clone(), resume, fingerprint: None }],
+            work: vec![Work { resume, ..Work::new(self.lease, self.recipe.clone()) }],
             device: self.args.device.clone(),
             threads: self.args.threads,
             data_roots: roots,
@@ -259,7 +259,7 @@ fn read(folder: &Path) -> Told {
             Body::Done(done) => told.done = Some(done),
             Body::Failed(failed) => told.failed = Some(format!("{}: {}", failed.reason, failed.message)),
             Body::Stopped(_) => told.failed = Some("it was stopped from outside".to_owned()),
-            Body::Started(_) | Body::Step(_) => {}
+            Body::Chosen(_) | Body::Started(_) | Body::Step(_) => {}
         }
     }
     told

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use sweep_tests::chaos::{Plan, run};
+use sweep_tests::chaos::{Plan, decided, run};
 use sweep_tests::process::{Lab, Setup};
 
 /// Kills random processes under a real sweep and compares the result with a quiet run.
@@ -41,12 +41,15 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     ensure!(!args.out.exists(), "{} exists", args.out.display());
+    std::fs::create_dir_all(&args.out)?;
+    let spec = args.out.join("grid.toml");
+    std::fs::write(&spec, decided(&std::fs::read_to_string(&args.spec)?)?)?;
     let run_in = |name: &str, every: Option<f64>| {
         let mut setup = Setup::new(args.bin.canonicalize()?, args.out.join(name));
         (setup.data, setup.slots) = (vec![args.data.canonicalize()?], args.slots);
         let limit = Duration::from_secs(60 * args.minutes);
         let plan = Plan { every: every.map(Duration::from_secs_f64), seed: args.seed, limit };
-        let outcome = run(&mut Lab::start(setup)?, &args.spec, plan)?;
+        let outcome = run(&mut Lab::start(setup)?, &spec, plan)?;
         let [coordinator, agent, trainer] = outcome.kills;
         println!(
             "{name}: {:.0} s, killed: coordinator {coordinator}, agent {agent}, trainer {trainer}",

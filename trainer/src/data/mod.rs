@@ -66,8 +66,17 @@ pub struct Item {
 /// Finds, decodes (or maps) and splits the recipe's data set. Call inside the rayon pool that
 /// decoding may use.
 pub fn open(recipe: &Recipe, roots: &[PathBuf], cache_dir: &Path, stop: &Stop) -> Result<Dataset, TrainError> {
-    let root = listing::resolve(&recipe.dataset, roots)?;
-    let listing = listing::scan(&root, roots)?;
+    prepare(list(recipe, roots)?, recipe, cache_dir, stop)
+}
+
+/// Finds the recipe's data set.
+pub fn list(recipe: &Recipe, roots: &[PathBuf]) -> Result<Listing, TrainError> {
+    listing::scan(&listing::resolve(&recipe.dataset, roots)?, roots)
+}
+
+/// Decodes (or maps) and splits what was found, as [`open`].
+pub fn prepare(listing: Listing, recipe: &Recipe, cache_dir: &Path, stop: &Stop) -> Result<Dataset, TrainError> {
+    let root = listing.root.clone();
     let train_files = listing.train.len();
     let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).chain(&listing.test).collect();
     let square = Cache::open_or_build(cache_dir, &root, &all, Form::Square(recipe.image_size), stop)?;

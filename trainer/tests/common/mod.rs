@@ -50,12 +50,10 @@ impl Bench {
         let recipe: Recipe = serde_json::from_str(recipe).unwrap();
         OrderFile {
             protocol: PROTOCOL,
-            work: vec![Work {
-                lease: Lease { trial: TrialId::derive(SweepId::derive("test", ""), "point"), attempt: 1 },
+            work: vec![Work::new(
+                Lease { trial: TrialId::derive(SweepId::derive("test", ""), "point"), attempt: 1 },
                 recipe,
-                resume: None,
-                fingerprint: None,
-            }],
+            )],
             device: "cpu".into(),
             threads: 1,
             data_roots: vec![self.data()],
