@@ -167,7 +167,13 @@ impl Actor {
                     answers.held.push(Held::Sync(agent, answer, known, reply));
                 }
                 Ask::Query(query) => answers.queries.push(query),
-                Ask::Series(series, reply) => self.series.push(series, reply),
+                Ask::Series(agent, series, reply) => {
+                    let state = self.core.state();
+                    let is_own = |lease: Lease| {
+                        state.find(lease.trial).and_then(|at| state.trial(at).ran_on(lease.attempt)) == Some(agent)
+                    };
+                    self.series.push(series, reply, is_own);
+                }
             }
         }
         self.core.settle(now, &mut events);
@@ -204,8 +210,7 @@ impl Actor {
         let series = match events.is_empty() && !self.series.is_due() {
             true => Series::default(),
             false => {
-                let known = |lease: Lease| state.find(lease.trial).is_some();
-                let (series, replies) = self.series.take(known);
+                let (series, replies) = self.series.take();
                 answers.series = replies;
                 series
             }
@@ -297,7 +302,15 @@ impl Actor {
 }
 
 impl Waiting {
-    fn push(&mut self, mut series: Series, reply: oneshot::Sender<Result<(), Refusal>>) {
+    /// Takes what an agent says of its own attempts; what it says of others is dropped.
+    fn push(
+        &mut self,
+        mut series: Series,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+        is_own: impl Fn(Lease) -> bool,
+    ) {
+        series.logs.retain(|chunk| is_own(chunk.lease));
+        series.steps.retain(|step| is_own(step.lease));
         self.bytes += series.logs.iter().map(|chunk| chunk.text.len()).sum::<usize>() + 32 * series.steps.len();
         self.series.logs.append(&mut series.logs);
         self.series.steps.append(&mut series.steps);
@@ -309,11 +322,9 @@ impl Waiting {
         self.bytes > SERIES_BYTES || self.until.is_some_and(|until| until <= Instant::now())
     }
 
-    /// Everything that waits; series of trials that nobody knows are dropped.
-    fn take(&mut self, known: impl Fn(Lease) -> bool) -> (Series, Vec<oneshot::Sender<Result<(), Refusal>>>) {
-        let Self { mut series, replies, .. } = std::mem::take(self);
-        series.logs.retain(|chunk| known(chunk.lease));
-        series.steps.retain(|step| known(step.lease));
+    /// Everything that waits.
+    fn take(&mut self) -> (Series, Vec<oneshot::Sender<Result<(), Refusal>>>) {
+        let Self { series, replies, .. } = std::mem::take(self);
         (series, replies)
     }
 }

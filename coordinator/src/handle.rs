@@ -64,7 +64,7 @@ pub(crate) enum Ask {
     /// Reads the state.
     Query(Query),
     /// To store beside the events.
-    Series(Series, oneshot::Sender<Result<(), Refusal>>),
+    Series(AgentId, Series, oneshot::Sender<Result<(), Refusal>>),
 }
 
 impl Ask {
@@ -74,7 +74,7 @@ impl Ask {
             Self::Command(_, reply) => drop(reply.send(Err(refusal))),
             Self::Sync(_, _, _, reply) => drop(reply.send(Err(refusal))),
             Self::Query(query) => query(Err(refusal)),
-            Self::Series(_, reply) => drop(reply.send(Err(refusal))),
+            Self::Series(_, _, reply) => drop(reply.send(Err(refusal))),
         }
     }
 }
@@ -122,13 +122,13 @@ impl Handle {
         self.ask(Ask::Query(query), answer).await
     }
 
-    /// Stores log text and step numbers; answered when they are durable.
+    /// Stores log text and step numbers of an agent's attempts; answered when they are durable.
     ///
     /// # Errors
     /// When they were not stored.
-    pub async fn series(&self, series: Series) -> Result<(), Refusal> {
+    pub async fn series(&self, agent: AgentId, series: Series) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Ask::Series(series, reply), answer).await
+        self.ask(Ask::Series(agent, series, reply), answer).await
     }
 
     /// Raised after every commit that changed something.

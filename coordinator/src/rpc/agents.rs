@@ -114,8 +114,9 @@ impl Service for Agents {
     async fn ship_series(&self, request: Request<ShipSeriesRequest>) -> Result<Response<ShipSeriesReply>, Status> {
         let identity = Identity::of(&request);
         let request = request.into_inner();
+        let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
         if identity.who != Who::Local {
-            identity.check_agent(id(&request.agent_id, "agent_id").map_err(malformed)?)?;
+            identity.check_agent(agent)?;
         }
         let mut series = Series::default();
         for chunk in request.logs {
@@ -130,7 +131,7 @@ impl Service for Agents {
             let lease = lease(step.lease.as_ref()).map_err(malformed)?;
             series.steps.push(Step { lease, step: step.step, loss: step.loss });
         }
-        self.0.handle.series(series).await.map_err(refused)?;
+        self.0.handle.series(agent, series).await.map_err(refused)?;
         Ok(Response::new(ShipSeriesReply {}))
     }
 }

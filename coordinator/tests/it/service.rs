@@ -145,9 +145,13 @@ async fn a_restart_in_the_middle_keeps_everything() {
     let held = first.leases.clone();
     let one = Effect { lease: held[0], what: EffectKind::Metrics(vec![metrics(1, 0.5)]) };
     agent.report(std::slice::from_ref(&one), &held).await.unwrap();
-    let log = v1::LogChunk { lease: Some(held[0].into()), offset: 0, text: "hello\n".into() };
-    let series = v1::ShipSeriesRequest { logs: vec![log], ..v1::ShipSeriesRequest::default() };
-    within(agent.client.ship_series(series)).await.unwrap();
+    // Somebody else's words about an attempt are not kept, even if they come first.
+    for (number, text) in [(8, "forged\n"), (7, "hello\n")] {
+        let log = v1::LogChunk { lease: Some(held[0].into()), offset: 0, text: text.into() };
+        let agent_id = sweep_proto::convert::id_bytes(sweep_core::id::AgentId::from(uuid::Uuid::from_u128(number)));
+        let series = v1::ShipSeriesRequest { agent_id, logs: vec![log], steps: Vec::new() };
+        within(agent.client.ship_series(series)).await.unwrap();
+    }
     drop(agent);
     world.stop().await;
 

@@ -260,6 +260,7 @@ impl State {
         trial.attempt = lease.attempt;
         let progress = trial.progress_mut();
         progress.rewind();
+        progress.ran_on.push(agent);
         progress.started.get_or_insert(now);
         if let Some(fingerprint) = fingerprint {
             self.sweeps[at.sweep as usize].bind(at.index, fingerprint);

@@ -124,6 +124,8 @@ pub struct Progress {
     pub weights: Option<String>,
     /// The test images, if there are any, by the final weights.
     pub test: Option<Box<Score>>,
+    /// The agent of each attempt, the first one first.
+    pub ran_on: Vec<AgentId>,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
     /// When the trial ended.
@@ -156,6 +158,11 @@ impl Trial {
     pub fn resume_epoch(&self) -> u32 {
         let kept = self.progress.as_ref().and_then(|progress| progress.last_checkpoint.as_ref());
         kept.map_or(0, |kept| kept.checkpoint.epoch)
+    }
+
+    /// Who was given an attempt.
+    pub fn ran_on(&self, attempt: Attempt) -> Option<AgentId> {
+        self.progress.as_ref()?.ran_on.get(usize::try_from(attempt).ok()?.checked_sub(1)?).copied()
     }
 
     /// The live lease, if there is one.
