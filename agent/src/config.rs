@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 
 use crate::energy::rapl::POWERCAP;
+use crate::sandbox::Mode;
 
 /// What `sweep-agent` was asked to do.
 #[derive(Clone, Debug, Parser)]
@@ -59,6 +60,9 @@ pub struct Cli {
     /// Where the energy counters of the processors are
     #[arg(long, env = "SWEEP_AGENT_POWERCAP", value_name = "DIR", default_value = POWERCAP)]
     pub powercap: PathBuf,
+    /// Confine trainers: they read the data roots and write their own folder, and nothing else of this user's
+    #[arg(long, env = "SWEEP_AGENT_SANDBOX", value_enum, default_value_t = Mode::Auto)]
+    pub sandbox: Mode,
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host
     #[arg(long, env = "SWEEP_AGENT_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,

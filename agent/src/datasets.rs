@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -13,6 +14,8 @@ use sweep_core::event::DatasetFacts;
 use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+
+use crate::sandbox::{Sandbox, Walls};
 
 /// How often the roots are looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -26,7 +29,12 @@ const AGAIN: u32 = 10;
 const DEPTH: u32 = 3;
 
 /// Looks again and again and says what it finds; a data set that has not changed is not read again.
-pub async fn watch(trainer: PathBuf, roots: Vec<PathBuf>, found: watch::Sender<Option<Vec<DatasetFacts>>>) {
+pub async fn watch(
+    trainer: PathBuf,
+    sandbox: Option<Arc<Sandbox>>,
+    roots: Vec<PathBuf>,
+    found: watch::Sender<Option<Vec<DatasetFacts>>>,
+) {
     let mut seen = None;
     let mut looks = 0u32;
     loop {
@@ -35,7 +43,7 @@ pub async fn watch(trainer: PathBuf, roots: Vec<PathBuf>, found: watch::Sender<O
         if let Ok(signature) = signature
             && (seen.as_ref() != Some(&signature) || looks.is_multiple_of(AGAIN))
         {
-            let facts = look(&trainer, signature.keys()).await;
+            let facts = look(&trainer, sandbox.as_deref(), signature.keys()).await;
             found.send_if_modified(|old| {
                 let changed = old.as_ref() != Some(&facts);
                 *old = Some(facts);
@@ -130,12 +138,12 @@ struct Problem {
     message: String,
 }
 
-async fn look(trainer: &Path, paths: impl Iterator<Item = &PathBuf>) -> Vec<DatasetFacts> {
+async fn look(trainer: &Path, sandbox: Option<&Sandbox>, paths: impl Iterator<Item = &PathBuf>) -> Vec<DatasetFacts> {
     let paths: Vec<&PathBuf> = paths.collect();
     if paths.is_empty() {
         return Vec::new();
     }
-    let mut inspected = match inspect(trainer, &paths).await {
+    let mut inspected = match inspect(trainer, sandbox, &paths).await {
         Ok(inspected) => inspected,
         Err(error) => {
             tracing::warn!(trainer = %trainer.display(), %error, "cannot look at the data sets");
@@ -165,15 +173,23 @@ async fn look(trainer: &Path, paths: impl Iterator<Item = &PathBuf>) -> Vec<Data
     facts.collect()
 }
 
-async fn inspect(trainer: &Path, paths: &[&PathBuf]) -> io::Result<BTreeMap<PathBuf, Inspected>> {
-    let mut child = Command::new(trainer)
+async fn inspect(
+    trainer: &Path,
+    sandbox: Option<&Sandbox>,
+    paths: &[&PathBuf],
+) -> io::Result<BTreeMap<PathBuf, Inspected>> {
+    let mut command = Command::new(trainer);
+    command
         .arg("inspect")
         .args(paths)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
+        .kill_on_drop(true);
+    let mut child = match sandbox {
+        None => command.spawn()?,
+        Some(sandbox) => sandbox.spawn(&mut command, &Walls::default())?,
+    };
     let mut text = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         use tokio::io::AsyncReadExt;
@@ -205,7 +221,7 @@ mod tests {
         let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folder\\\",\\\"fingerprint\\\":\\\"f1-aa\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
         program(&trainer, script);
         let roots = [folder.path().join("data"), folder.path().join("other")];
-        let found = look(&trainer, signature(&roots).keys()).await;
+        let found = look(&trainer, None, signature(&roots).keys()).await;
         // The second `good` is found by its path.
         let expected = [("bad", 0, Some("dataset_empty: no images")), ("good", 9, None), ("good", 9, None)];
         assert_eq!(found.len(), 3);
@@ -218,7 +234,7 @@ mod tests {
             assert_eq!((found.name.as_str(), found.train_images), (name, images));
             assert_eq!(found.problem.as_deref(), problem);
         }
-        let none = look(Path::new("/no/trainer"), signature(&roots).keys()).await;
+        let none = look(Path::new("/no/trainer"), None, signature(&roots).keys()).await;
         assert_eq!(none, []);
     }
 

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod reconcile;
 pub mod rpc;
+pub mod sandbox;
 pub mod series;
 pub mod session;
 pub mod supervisor;

@@ -21,6 +21,7 @@ use sweep_agent::membership::Member;
 use sweep_agent::metrics::Metrics;
 use sweep_agent::rpc::blobs::BlobClient;
 use sweep_agent::rpc::links_with;
+use sweep_agent::sandbox::{Sandbox, no_core_dumps};
 use sweep_agent::session::{self, Settings};
 use sweep_agent::{datasets, rpc::Links};
 use sweep_core::event::AgentFacts;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    no_core_dumps();
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let asked = async move {
@@ -92,8 +94,9 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
         (links_with(&address, None, &bearer)?, None)
     };
     let (hardware, roots, trainer) = (hardware::look(cli.slots), cli.data_roots(), absolute(&cli.trainer()));
-    let launcher =
-        processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, Some(cli.powercap.clone()))?;
+    let walls = sandbox(cli, &state.path, &roots, &trainer).await?;
+    let powercap = Some(cli.powercap.clone());
+    let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, powercap, walls.clone())?;
     let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
     let root_names = roots.iter().filter_map(|root| root.to_str());
     settings.facts.data_roots = root_names.map(str::to_owned).collect();
@@ -108,7 +111,7 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
         tracing::warn!("no data roots: nothing can be trained here; say where data sets are with --data");
     }
     let (found, look) = watch::channel(None);
-    let looking = tokio::spawn(datasets::watch(trainer, roots, found));
+    let looking = tokio::spawn(datasets::watch(trainer, walls, roots, found));
     let renewing = member.map(|member| tokio::spawn(member.renew(links.control.clone())));
     session::run(settings, links, launcher, look, shutdown).await;
     looking.abort();
@@ -149,7 +152,8 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
             let state = StateFolder::open(&cli.state()?.join(&host))?;
             let trainer = absolute(&cli.trainer());
             // The counters of the host count for none of them alone.
-            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, None)?;
+            let walls = sandbox(cli, &state.path, &[], &trainer).await?;
+            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, None, walls)?;
             (state.agent, launcher, Some(state))
         };
         let mut settings = settings(cli, agent, host, &hardware);
@@ -193,6 +197,15 @@ fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Set
     }
 }
 
+/// What trainers are kept from. They also read the agent's lock, by which they know that it lives.
+async fn sandbox(cli: &Cli, state: &Path, roots: &[PathBuf], trainer: &Path) -> anyhow::Result<Option<Arc<Sandbox>>> {
+    let cache = cli.cache()?;
+    std::fs::create_dir_all(&cache).with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
+    let read = roots.iter().cloned().chain([state.join(LOCK_FILE)]).collect();
+    Ok(Sandbox::new(cli.sandbox, trainer, read, vec![absolute(&cache)]).await?.map(Arc::new))
+}
+
+#[expect(clippy::too_many_arguments, reason = "called twice, with what main has read")]
 fn processes(
     cli: &Cli,
     state: &StateFolder,
@@ -201,10 +214,9 @@ fn processes(
     trainer: PathBuf,
     links: &Links,
     powercap: Option<PathBuf>,
+    sandbox: Option<Arc<Sandbox>>,
 ) -> anyhow::Result<Arc<dyn Launcher>> {
     let cache_dir = cli.cache()?;
-    std::fs::create_dir_all(&cache_dir)
-        .with_context(|| format!("cannot make the cache folder {}", cache_dir.display()))?;
     let config = ProcessConfig {
         trainer,
         slots: hardware.slots.clone(),
@@ -214,6 +226,7 @@ fn processes(
         agent_lock: state.path.join(LOCK_FILE),
         orphan_limit_s: cli.orphan_limit,
         rebooted: state.rebooted,
+        sandbox,
         allow_torchscript: cli.allow_torchscript,
         powercap,
     };

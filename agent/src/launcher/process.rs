@@ -23,6 +23,7 @@ use crate::attempts::Folders;
 use crate::energy::meters::Meters;
 use crate::hardware::Slot;
 use crate::rpc::blobs::{BlobClient, DownloadError};
+use crate::sandbox::{Sandbox, Walls};
 
 /// What trainers get of the agent's own environment; nothing else reaches them.
 const PASSED_ON: [&str; 12] = [
@@ -59,6 +60,8 @@ pub struct ProcessConfig {
     pub orphan_limit_s: u64,
     /// The host was started again since the agent last ran.
     pub rebooted: bool,
+    /// What trainers are kept from; `None` where they are not confined.
+    pub sandbox: Option<Arc<Sandbox>>,
     /// Whether TorchScript files may be run.
     pub allow_torchscript: bool,
     /// Where the energy counters of the processors are; `None` to measure no energy at all.
@@ -211,7 +214,16 @@ impl Inner {
             .stderr(err)
             .process_group(0)
             .kill_on_drop(false);
-        let child = command.spawn().map_err(|error| {
+        let started = match &config.sandbox {
+            None => command.spawn(),
+            Some(sandbox) => {
+                // The system's place for temporary files is not theirs.
+                command.env("TMPDIR", &folder);
+                let gpu = config.slots[slot as usize].gpu.as_deref();
+                sandbox.spawn(&mut command, &Walls { folder: Some(&folder), gpu })
+            }
+        };
+        let child = started.map_err(|error| {
             let program = config.trainer.display();
             let reason = match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => "trainer_missing",
