@@ -5,7 +5,7 @@
 CARGO := cargo
 export SWEEP_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: demo test build release libtorch lint unit bench chaos clean-demo
+.PHONY: demo test build release package libtorch lint unit bench chaos clean-demo
 
 demo: release
 	deploy/demo.sh target/release
@@ -17,6 +17,10 @@ libtorch:
 
 release: libtorch
 	$(CARGO) build --release --locked --workspace --bins
+
+# target/package/sweep-VERSION-ARCH.tar.gz with an install script.
+package: release
+	deploy/package.sh
 
 build: libtorch
 	$(CARGO) build --locked --workspace --bins

@@ -24,6 +24,9 @@ use crate::sandbox::Mode;
         Exit codes: 0 asked to leave, 1 failed, 2 wrong use, 3 another agent has the state folder."
 )]
 pub struct Cli {
+    /// Look at this host instead of working; takes the flags of a start before it
+    #[command(subcommand)]
+    pub command: Option<Other>,
     /// Address of the coordinator: https://HOST:7443, or http:// on this machine
     #[arg(long, env = "SWEEP_SERVER", default_value = "http://127.0.0.1:7070", value_name = "URL")]
     pub coordinator: String,
@@ -72,6 +75,26 @@ pub struct Cli {
     /// Pretend agents start no processes: every trial reports one epoch and ends
     #[arg(long, hide = true, requires = "pretend")]
     pub in_process: bool,
+}
+
+/// What else it can do.
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum Other {
+    /// Look at this host before something fails, and say how to put right what is wrong (exit code 1: something is broken)
+    Doctor {
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
+        output: Output,
+    },
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// Neither a flag nor the environment says where something goes.

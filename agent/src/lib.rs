@@ -15,6 +15,7 @@ mod attempt;
 pub mod attempts;
 pub mod config;
 pub mod datasets;
+pub mod doctor;
 pub mod energy;
 pub mod hardware;
 pub mod launcher;

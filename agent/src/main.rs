@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use sweep_agent::attempts::Folders;
-use sweep_agent::config::Cli;
+use sweep_agent::config::{Cli, Other, Output};
 use sweep_agent::hardware::{self, Hardware};
 use sweep_agent::launcher::Launcher;
 use sweep_agent::launcher::noop::NoopLauncher;
@@ -23,7 +23,7 @@ use sweep_agent::rpc::blobs::BlobClient;
 use sweep_agent::rpc::links_with;
 use sweep_agent::sandbox::{Sandbox, no_core_dumps};
 use sweep_agent::session::{self, Settings};
-use sweep_agent::{datasets, rpc::Links};
+use sweep_agent::{datasets, doctor, rpc::Links};
 use sweep_core::event::AgentFacts;
 use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Err(error) => Err(error).context("cannot start"),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             match error.downcast_ref::<StateError>() {
@@ -65,7 +65,14 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(cli: &Cli) -> anyhow::Result<()> {
+async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
+    if let Some(Other::Doctor { output }) = cli.command {
+        use std::io::Write as _;
+        let found = doctor::look(cli).await;
+        let text = if output == Output::Json { found.json() + "\n" } else { found.text() };
+        std::io::stdout().write_all(text.as_bytes()).context("telling what was found")?;
+        return Ok(if found.has_problem() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
     no_core_dumps();
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -77,9 +84,10 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
         tracing::info!("asked to leave; trainers go on and the next agent takes them over");
     };
     match cli.pretend {
-        None => one(cli, asked).await,
-        Some(count) => many(cli, count, asked).await,
+        None => one(cli, asked).await?,
+        Some(count) => many(cli, count, asked).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The agent of this host.

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sweep_identity::address::{Address, UNIX};
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
@@ -40,6 +43,30 @@ impl Config {
     }
 }
 
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On an address of the network.
+    Network(SocketAddr),
+    /// On a socket of the file system.
+    Socket(PathBuf),
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("`{text}` is neither an address such as 127.0.0.1:7070 nor a socket such as unix:/run/sweep/socket")
+        };
+        if text.starts_with(UNIX) {
+            let address: Address = text.parse().map_err(|_| wrong())?;
+            return address.socket.map(Self::Socket).ok_or_else(wrong);
+        }
+        text.parse().map(Self::Network).map_err(|_| wrong())
+    }
+}
+
 /// An address that others could reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -74,6 +101,15 @@ mod tests {
         assert!(loopback_only("127.0.0.1:7070".parse().unwrap()).is_ok());
         assert!(loopback_only("[::1]:0".parse().unwrap()).is_ok());
         assert!(loopback_only("0.0.0.0:7070".parse().unwrap()).unwrap_err().to_string().contains("loopback"));
+    }
+
+    #[test]
+    fn an_address_or_a_socket() {
+        assert_eq!("127.0.0.1:7070".parse(), Ok(Listen::Network("127.0.0.1:7070".parse().unwrap())));
+        assert_eq!("unix:/run/x".parse(), Ok(Listen::Socket("/run/x".into())));
+        for wrong in ["unix:run/x", "/run/x", "localhost", "127.0.0.1"] {
+            assert!(wrong.parse::<Listen>().unwrap_err().contains(wrong));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod blobs;
 pub mod books;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod folder;
 pub mod handle;
 pub mod janitor;

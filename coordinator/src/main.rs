@@ -3,18 +3,20 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Config, default_folder, loopback_only};
-use sweep_coordinator::{Coordinator, folder};
+use sweep_coordinator::config::{Config, Listen, default_folder, loopback_only};
+use sweep_coordinator::{Coordinator, doctor, folder};
+use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
-use sweep_identity::listen;
+use sweep_identity::{listen, socket};
 use sweep_ops::metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Example: sweep-coordinator --data /var/lib/sweep --listen 127.0.0.1:7070
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 struct Flags {
     #[command(flatten)]
     serve: Serve,
@@ -38,15 +40,25 @@ struct Serve {
     /// Folder for the journal and the checkpoints [default: $XDG_STATE_HOME/sweep/coordinator].
     #[arg(long, env = "SWEEPD_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address to listen on; without `init` loopback only. Port 0 picks one; it is written to DIR/address.
+    /// Address to listen on, without `init` loopback only, or unix:/PATH for this user alone. Port 0 picks one; it is
+    /// written to DIR/address.
     #[arg(long, env = "SWEEPD_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7070")]
-    listen: SocketAddr,
+    listen: Listen,
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host.
     #[arg(long, env = "SWEEPD_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
     /// Let in only who has the token in DIR/local-token, which is made if it is not there.
     #[arg(long)]
     local_token: bool,
+}
+
+/// Forms of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,18 +72,36 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         host: Vec<String>,
     },
+    /// Look at this host before something fails, and say how to put right what is wrong; takes the flags of a start before it.
+    ///
+    /// Exit codes: 0 nothing is broken, 1 something is.
+    Doctor {
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
+        output: Output,
+    },
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let flags = Flags::parse();
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match flags.command {
-        Some(Command::Init { data, host }) => make_lab(&folder_of(data)?, host).await,
-        None => serve(&flags.serve).await,
+        Some(Command::Init { data, host }) => make_lab(&folder_of(data)?, host).await?,
+        Some(Command::Doctor { output }) => return doctor(&flags.serve, output),
+        None => serve(&flags.serve).await?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn doctor(flags: &Serve, output: Output) -> anyhow::Result<ExitCode> {
+    use std::io::Write as _;
+    let found = doctor::look(&folder_of(flags.data.clone())?, &flags.listen, flags.metrics);
+    let text = if output == Output::Json { found.json() + "\n" } else { found.text() };
+    std::io::stdout().write_all(text.as_bytes()).context("telling what was found")?;
+    Ok(if found.has_problem() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn folder_of(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
@@ -92,12 +122,15 @@ async fn make_lab(data: &Path, mut names: Vec<String>) -> anyhow::Result<()> {
 async fn serve(flags: &Serve) -> anyhow::Result<()> {
     let data = folder_of(flags.data.clone())?;
     let is_lab = init::is_lab(&data);
-    let listen = if is_lab { flags.listen } else { loopback_only(flags.listen)? };
+    let listen = match &flags.listen {
+        Listen::Network(address) if is_lab => Ok(*address),
+        Listen::Network(address) => Ok(loopback_only(*address)?),
+        Listen::Socket(_) if is_lab => bail!("a lab listens on an address of the network: agents join over TLS"),
+        Listen::Socket(path) => Err(path),
+    };
     let _lock = folder::lock(&data)?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
-    let bound = listener.local_addr().context("asking for the bound address")?;
     let config = Config::folder(&data);
     let clock = config.clock;
     let numbers = match flags.metrics {
@@ -119,6 +152,20 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
+    let listen = match listen {
+        Ok(address) => address,
+        Err(path) => {
+            let guard = if flags.local_token { Guard::local(&init::local(&data)?, clock) } else { Guard::open(clock) };
+            let listener = socket::listen(path)?;
+            folder::publish_address(&data, format!("{UNIX}{}", path.display()))?;
+            tracing::info!(socket = %path.display(), data = %data.display(), "ready for this user, and nobody else");
+            coordinator.guarded(guard).serve(socket::connections(listener), shutdown).await?;
+            tracing::info!("stopped");
+            return Ok(());
+        }
+    };
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
+    let bound = listener.local_addr().context("asking for the bound address")?;
     if is_lab {
         let authority = Arc::new(Authority::open(&init::authority_folder(&data))?);
         let tls = authority.server()?;

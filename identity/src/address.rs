@@ -1,8 +1,9 @@
-//! Where a coordinator is, as people write it. Plain text goes to this host only: an address that would
-//! send it further is refused when it is read.
+//! Where a coordinator is, as people write it. Plain text goes to this host only, to a loopback address or a socket of the
+//! file system (`unix:/path`): an address that would send it further is refused when it is read.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where a coordinator with TLS listens if nothing is said.
@@ -14,7 +15,9 @@ pub const PLAIN_PORT: u16 = 7070;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not an address.
-    #[error("`{address}` is not the address of a coordinator, like https://lab:7443 or http://127.0.0.1:7070")]
+    #[error(
+        "`{address}` is not the address of a coordinator, like https://lab:7443, http://127.0.0.1:7070 or unix:/run/sweep/socket"
+    )]
     NotOne {
         /// What was given.
         address: String,
@@ -36,13 +39,25 @@ pub struct Address {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// The socket of the file system in place of host and port.
+    pub socket: Option<PathBuf>,
 }
+
+/// What an address of a socket of the file system begins with.
+pub const UNIX: &str = "unix:";
 
 impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let wrong = || AddressError::NotOne { address: text.to_owned() };
+        if let Some(path) = text.strip_prefix(UNIX) {
+            // `unix:/run/x` and `unix:///run/x` are the same.
+            let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+            let socket = Some(path).filter(|path| path.is_absolute() && path.file_name().is_some());
+            let socket = Some(socket.ok_or_else(wrong)?);
+            return Ok(Self { encrypted: false, host: "localhost".to_owned(), port: PLAIN_PORT, socket });
+        }
         let uri: tonic::transport::Uri = text.parse().map_err(|_| wrong())?;
         let encrypted = match uri.scheme_str() {
             Some("https") => true,
@@ -55,7 +70,7 @@ impl FromStr for Address {
             return Err(wrong());
         }
         let port = uri.port_u16().unwrap_or(if encrypted { TLS_PORT } else { PLAIN_PORT });
-        let address = Self { encrypted, host, port };
+        let address = Self { encrypted, host, port, socket: None };
         if !encrypted && !address.is_loopback() {
             return Err(AddressError::NotLoopback { address: text.to_owned() });
         }
@@ -65,6 +80,9 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(socket) = &self.socket {
+            return write!(f, "{UNIX}{}", socket.display());
+        }
         let scheme = if self.encrypted { "https" } else { "http" };
         match self.host.contains(':') {
             true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
@@ -94,7 +112,18 @@ mod tests {
         for there in ["http://10.0.0.1:7070", "http://example.org:7070"] {
             assert!(matches!(there.parse::<Address>(), Err(AddressError::NotLoopback { .. })), "{there}");
         }
-        for wrong in ["lab:7443", "ftp://lab", "nonsense url", "https://", "https://lab/path"] {
+        assert_eq!(read("unix:/run/sweep/socket").unwrap(), "unix:/run/sweep/socket");
+        assert_eq!(read("unix:///run/sweep/socket").unwrap(), "unix:/run/sweep/socket");
+        for wrong in [
+            "unix:",
+            "unix:/",
+            "unix:run/socket",
+            "lab:7443",
+            "ftp://lab",
+            "nonsense url",
+            "https://",
+            "https://lab/path",
+        ] {
             assert!(matches!(wrong.parse::<Address>(), Err(AddressError::NotOne { .. })), "{wrong}");
         }
     }

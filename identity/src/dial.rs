@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hyper_util::rt::TokioIo;
@@ -13,7 +13,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -160,7 +160,7 @@ impl Tls {
 /// When the address means nothing.
 pub fn endpoint(address: &Address) -> Result<Endpoint, DialError> {
     // The scheme is the transport's business, and that is ours.
-    let plain = Address { encrypted: false, ..address.clone() };
+    let plain = Address { encrypted: false, socket: None, ..address.clone() };
     Ok(Endpoint::from_shared(plain.to_string()).map_err(|_| AddressError::NotOne { address: address.to_string() })?)
 }
 
@@ -169,6 +169,9 @@ pub fn endpoint(address: &Address) -> Result<Endpoint, DialError> {
 /// # Errors
 /// When the address is encrypted and nobody says whom to believe.
 pub fn lazy(endpoint: &Endpoint, address: &Address, tls: Option<&Tls>) -> Result<Channel, DialError> {
+    if let Some(socket) = &address.socket {
+        return Ok(endpoint.connect_with_connector_lazy(local(socket.clone())));
+    }
     match (address.encrypted, tls) {
         (false, _) => Ok(endpoint.connect_lazy()),
         (true, None) => Err(DialError::Stranger { address: address.to_string() }),
@@ -185,11 +188,37 @@ pub async fn now(
     address: &Address,
     tls: Option<&Tls>,
 ) -> Result<Result<Channel, tonic::transport::Error>, DialError> {
+    if let Some(socket) = &address.socket {
+        return Ok(endpoint.connect_with_connector(local(socket.clone())).await);
+    }
     match (address.encrypted, tls) {
         (false, _) => Ok(endpoint.connect().await),
         (true, None) => Err(DialError::Stranger { address: address.to_string() }),
         (true, Some(tls)) => Ok(endpoint.connect_with_connector(connector(address, tls)?).await),
     }
+}
+
+/// To a socket of the file system. Whoever listens there must be this user or root: anybody else could only have put it there to
+/// be talked to.
+fn local(
+    socket: PathBuf,
+) -> impl tower::Service<
+    tonic::transport::Uri,
+    Response = TokioIo<UnixStream>,
+    Error = io::Error,
+    Future = futures_util::future::BoxFuture<'static, io::Result<TokioIo<UnixStream>>>,
+> + Clone
++ Send
++ 'static {
+    tower::service_fn(move |_: tonic::transport::Uri| {
+        let socket = socket.clone();
+        let dial = async move {
+            let stream = UnixStream::connect(&socket).await?;
+            crate::socket::is_ours(&stream)?;
+            Ok(TokioIo::new(stream))
+        };
+        futures_util::FutureExt::boxed(dial)
+    })
 }
 
 type Dialled = TokioIo<tokio_rustls::client::TlsStream<TcpStream>>;

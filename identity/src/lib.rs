@@ -13,6 +13,7 @@ pub mod chain;
 pub mod dial;
 pub mod listen;
 pub mod private;
+pub mod socket;
 pub mod token;
 
 use std::sync::Arc;

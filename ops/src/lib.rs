@@ -1,4 +1,6 @@
 //! `sweep-ops`: what whoever keeps a lab running sees of its processes, the same in coordinator and agent. Numbers for
-//! Prometheus ([`metrics`]). Decides nothing and knows nothing of sweeps.
+//! Prometheus ([`metrics`]), what is wrong with a
+//! host and how to put it right ([`doctor`]). Decides nothing and knows nothing of sweeps.
 
+pub mod doctor;
 pub mod metrics;

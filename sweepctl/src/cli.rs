@@ -6,6 +6,7 @@ mod login;
 mod shape;
 mod sharing;
 mod submit;
+mod top;
 mod verify;
 mod which;
 
@@ -22,6 +23,7 @@ pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token,
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use sharing::{After, Queue, Quota, Shares, SharesSet};
 pub(crate) use submit::Submit;
+pub(crate) use top::Top;
 pub(crate) use verify::VerifyResume;
 pub(crate) use which::Which;
 
@@ -148,6 +150,17 @@ pub(crate) enum Command {
     Completions {
         /// Which shell
         shell: Shell,
+    },
+    /// Hosts, devices and users, live; Ctrl-C ends it
+    #[command(after_help = "Examples:\n  sweepctl top\n  sweepctl top --once --json")]
+    Top(Top),
+    /// Look at this machine and the way to the coordinator, and say how to put right what is wrong
+    #[command(
+        after_help = "Examples:\n  sweepctl doctor\n  sweepctl doctor --json | jq '.findings[] | select(.level != \"ok\")'"
+    )]
+    Doctor {
+        #[command(flatten)]
+        shape: Shape,
     },
     /// Print the releases of sweepctl and of the coordinator
     #[command(after_help = "Examples:\n  sweepctl version\n  sweepctl version --json")]

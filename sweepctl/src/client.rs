@@ -79,7 +79,7 @@ impl Client {
         let unreachable = |source| Fault::Unreachable { server: way.server.clone(), source };
         let connected = dial::now(&endpoint, &address, way.tls.as_ref()).await.map_err(LoginFault::from)?;
         let channel = connected.map_err(unreachable)?;
-        let bearer = match way.bearer.is_none() && !address.encrypted {
+        let bearer = match way.bearer.is_none() && !address.encrypted && address.socket.is_none() {
             true => beside(&channel, &address).await.unwrap_or_default(),
             false => way.bearer.clone(),
         };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
 use serde::Deserialize;
+use sweep_identity::address::UNIX;
 
 use crate::cli::{Color, Format, Global};
 use crate::fault::Fault;
@@ -85,7 +86,7 @@ impl Config {
     }
 
     /// Where `up` keeps everything.
-    fn state(&self) -> Option<PathBuf> {
+    pub(crate) fn state(&self) -> Option<PathBuf> {
         self.up.state.clone().or_else(|| state_dir().ok())
     }
 }
@@ -110,7 +111,7 @@ pub(crate) fn address_in(state: &Path) -> Option<String> {
 
 /// An address as a URL; `host:port` is enough.
 pub(crate) fn url(address: &str) -> String {
-    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
+    if address.contains("://") || address.starts_with(UNIX) { address.to_owned() } else { format!("http://{address}") }
 }
 
 /// Where `up` keeps everything: `sweep/` in the user's state folder.
@@ -155,5 +156,6 @@ mod tests {
     fn host_and_port_are_enough() {
         assert_eq!(url("lab:7070"), "http://lab:7070");
         assert_eq!(url("https://lab"), "https://lab");
+        assert_eq!(url("unix:/run/sweep/socket"), "unix:/run/sweep/socket");
     }
 }

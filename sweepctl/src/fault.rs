@@ -43,6 +43,9 @@ pub(crate) enum Fault {
         /// In how many files.
         files: usize,
     },
+    /// `doctor` found something broken; what has been printed.
+    #[error("something is broken")]
+    Unwell,
     /// The configuration file could not be used.
     #[error("cannot use the configuration file {}", path.display())]
     Config {
@@ -282,6 +285,7 @@ impl Fault {
             | Self::Child { .. }
             | Self::AuditLog(_)
             | Self::AuditLogCut { .. }
+            | Self::Unwell
             | Self::Illegal { .. } => Exit::Failed,
         }
     }

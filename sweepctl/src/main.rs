@@ -59,9 +59,10 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Report(args) | Command::Audit(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::Queue(args) => Some(&args.shape),
+        Command::Top(args) => Some(&args.shape),
         Command::VerifyResume(args) => Some(&args.shape),
         Command::Dataset(command) => Some(command.shape()),
-        Command::Version { shape } | Command::Whoami { shape } => Some(shape),
+        Command::Version { shape } | Command::Whoami { shape } | Command::Doctor { shape } => Some(shape),
         Command::Admin(command) => command.shape(),
         Command::Up(_)
         | Command::Logs(_)
@@ -109,6 +110,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         // A file that is not valid is refused before anybody is called.
         Command::Submit(args) => return command::submit::run(out, config, args).await,
         Command::Version { .. } => return command::version::run(out, config).await,
+        Command::Doctor { .. } => return command::doctor::run(out, config).await,
         Command::Login(args) => return command::login::login(out, args).await,
         Command::Logout(args) => return command::login::logout(out, config, args).await,
         _ => {}
@@ -125,6 +127,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Fetch(args) => command::fetch::run(out, &client, args).await,
         Command::Agents(_) => command::agents::run(out, &client).await,
         Command::Queue(_) => command::queue::run(out, &client).await,
+        Command::Top(args) => command::top::run(out, &client, args).await,
         Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
         Command::Whoami { .. } => command::login::whoami(out, &client).await,
@@ -134,6 +137,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         | Command::Plan(_)
         | Command::Submit(_)
         | Command::Version { .. }
+        | Command::Doctor { .. }
         | Command::Login(_)
         | Command::Logout(_)
         | Command::Completions { .. }

@@ -25,6 +25,9 @@ pub(crate) struct InfoView {
     pub(crate) sweeps: u64,
     /// Agents it knows.
     pub(crate) agents: u64,
+    /// Its clock, microseconds since 1970; 0 where it does not know us.
+    #[serde(skip)]
+    pub(crate) now: i64,
 }
 
 /// A sweep in one line.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod boundaries;
+mod deploy;
 mod disk;
 mod members;
 mod recovery;

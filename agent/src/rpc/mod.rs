@@ -1,6 +1,7 @@
 //! The edge to the coordinator: the only files of the agent that see generated types. Calls are
 //! made here; when to make them is the session's business.
 
+pub mod about;
 pub mod blobs;
 pub mod calls;
 pub mod enrol;

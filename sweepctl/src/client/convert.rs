@@ -22,8 +22,8 @@ fn filled(text: String) -> Option<String> {
 
 impl From<v1::InfoReply> for InfoView {
     fn from(reply: v1::InfoReply) -> Self {
-        let v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: _ } = reply;
-        Self { build, protocol, data_dir, sweeps, agents }
+        let v1::InfoReply { build, protocol, data_dir, sweeps, agents, now } = reply;
+        Self { build, protocol, data_dir, sweeps, agents, now }
     }
 }
 

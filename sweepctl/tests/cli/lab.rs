@@ -12,7 +12,7 @@ use crate::ran::{command, finish, run, run_with_input};
 use crate::real::built;
 
 /// A program that ends with the test.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -21,7 +21,7 @@ impl Drop for Running {
     }
 }
 
-fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
+pub(crate) fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
     let mut command = Command::new(program);
     command.args(args).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
     let log = std::fs::File::create(home.join(format!("{}.log", args.len()))).unwrap();
@@ -29,7 +29,7 @@ fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
 }
 
 #[track_caller]
-fn wait_until<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = check() {

@@ -9,6 +9,7 @@ mod fetch;
 mod lab;
 mod offline;
 mod online;
+mod ops;
 mod ran;
 mod real;
 mod sharing;

@@ -1,0 +1,188 @@
+//! What is wrong with this agent's host. Looks and changes nothing; works beside an agent that runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nvml_wrapper::Nvml;
+use sweep_identity::address::Address;
+use sweep_ops::doctor::{Findings, size};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::config::Cli;
+use crate::energy::rapl::Rapl;
+use crate::rpc::about::{About, about};
+use crate::sandbox::Features;
+
+/// Time for a program or a coordinator to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Shared memory below which CUDA's and PyTorch's helpers have too little, bytes.
+const SHARED: u64 = 64 << 20;
+
+/// Looks at everything that a start with these flags would need.
+pub async fn look(cli: &Cli) -> Findings {
+    let mut found = Findings::default();
+    found.ok("release", format!("{} (protocol {})", env!("CARGO_PKG_VERSION"), sweep_proto::PROTOCOL));
+    places(cli, &mut found);
+    devices(cli, &mut found);
+    trainer(&cli.trainer(), &mut found).await;
+    walls(&mut found);
+    memory(&mut found);
+    coordinator(&cli.coordinator, &mut found).await;
+    found
+}
+
+fn places(cli: &Cli, found: &mut Findings) {
+    match cli.state() {
+        Err(error) => found.problem("state", error.to_string(), "--state DIR"),
+        Ok(state) => {
+            found.disk("state", &state);
+            found.private("state", &state);
+            found.private("key", &state.join("member.pem"));
+        }
+    }
+    match cli.cache() {
+        Err(error) => found.problem("cache", error.to_string(), "--cache DIR"),
+        Ok(cache) => found.disk("cache", &cache),
+    }
+    if cli.data.is_empty() {
+        found.warn("data", "no data roots: nothing can be trained here", "--data DIR");
+    }
+    for root in &cli.data {
+        match fs::read_dir(root) {
+            Ok(entries) => found.ok("data", format!("{}: {} entries", root.display(), entries.count())),
+            Err(error) => {
+                let fix = "mount it, or let the agent's user read it (chmod o+rx, or its group)";
+                found.problem("data", format!("{}: {error}", root.display()), fix);
+            }
+        }
+    }
+}
+
+fn devices(cli: &Cli, found: &mut Findings) {
+    let has_driver = Path::new("/proc/driver/nvidia/version").exists();
+    match Nvml::init() {
+        Ok(nvml) => {
+            let driver = nvml.sys_driver_version().unwrap_or_else(|error| error.to_string());
+            found.ok("GPU", format!("driver {driver}, {} GPUs", nvml.device_count().unwrap_or(0)));
+        }
+        Err(error) if has_driver => {
+            let fix = "install the driver's libnvidia-ml.so.1 of the same version as its kernel module, or start the host again \
+                       after an upgrade";
+            found.problem("GPU", format!("there is a driver, but NVML does not answer: {error}"), fix);
+        }
+        Err(_) => found.ok("GPU", "no NVIDIA driver: trials run on the processor"),
+    }
+    match Rapl::open(&cli.powercap) {
+        Ok(Some(_)) => found.ok("energy", "RAPL can be read"),
+        Ok(None) => found.ok("energy", "this host has no RAPL: the processors' energy is not measured"),
+        Err(error) => {
+            let fix = "chmod o+r /sys/class/powercap/*/energy_uj at every start, where that is wanted";
+            found.warn("energy", format!("RAPL may not be read: {error}"), fix);
+        }
+    }
+}
+
+async fn trainer(program: &Path, found: &mut Findings) {
+    let mut asked = Command::new(program);
+    asked.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+    let name = program.display();
+    let fix = "install sweep-trainer beside sweep-agent and libtorch in ../lib/libtorch (deploy/libtorch.sh), or name it with --trainer";
+    match timeout(PATIENCE, asked.output()).await {
+        Err(_) => found.problem("trainer", format!("{name} --version does not end"), fix),
+        Ok(Err(error)) => found.problem("trainer", format!("{name}: {error}"), fix),
+        Ok(Ok(said)) if !said.status.success() => {
+            let words = String::from_utf8_lossy(&said.stderr);
+            let last = words.lines().last().unwrap_or_default().to_owned();
+            found.problem("trainer", format!("{name} --version ended with {}: {last}", said.status), fix);
+        }
+        Ok(Ok(said)) => {
+            let words = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+            let ours = format!("(protocol {},", sweep_core::attempt::PROTOCOL);
+            match words.contains(&ours) {
+                true => found.ok("trainer", words),
+                false => {
+                    found.problem("trainer", format!("{words}: another protocol"), "install the same release of both")
+                }
+            }
+        }
+    }
+}
+
+fn walls(found: &mut Findings) {
+    let features = Features::of_this_kernel();
+    for gap in features.gaps() {
+        found.warn("sandbox", gap, "start a newer kernel, or trust whoever may submit");
+    }
+    if features.gaps().is_empty() {
+        found.ok("sandbox", format!("Landlock {} and seccomp confine trainers", features.landlock));
+    }
+}
+
+fn memory(found: &mut Findings) {
+    if let Ok(disk) = rustix::fs::statvfs("/dev/shm") {
+        let all = disk.f_blocks * disk.f_frsize;
+        match all < SHARED {
+            true => {
+                found.warn("shared memory", format!("/dev/shm has {}", size(all)), "mount -o remount,size=1G /dev/shm")
+            }
+            false => found.ok("shared memory", format!("/dev/shm has {}", size(all))),
+        }
+    }
+    let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = group.lines().find_map(|line| line.strip_prefix("0::")).map(|path| format!("/sys/fs/cgroup{path}"));
+    let Some(group) = group.map(PathBuf::from) else {
+        found.ok("cgroup", "no unified cgroup hierarchy: no limit of this agent is known");
+        return;
+    };
+    let limit = group.ancestors().find_map(|group| {
+        let text = fs::read_to_string(group.join("memory.max")).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    match limit {
+        None => found.ok("cgroup", "no limit of memory"),
+        Some(bytes) => found.ok("cgroup", format!("memory of agent and trainers together: {}", size(bytes))),
+    }
+}
+
+async fn coordinator(server: &str, found: &mut Findings) {
+    let address: Address = match server.parse() {
+        Ok(address) => address,
+        Err(error) => return found.problem("coordinator", format!("{error}"), "--coordinator URL"),
+    };
+    if address.encrypted {
+        // Who it is says its certificate, which an agent that has not joined cannot judge; that somebody listens can be seen.
+        let place = (address.host.as_str(), address.port);
+        let dialled = timeout(PATIENCE, tokio::net::TcpStream::connect(place)).await;
+        match dialled.map_err(|_| "no answer".to_owned()).and_then(|dialled| dialled.map_err(|error| error.to_string()))
+        {
+            Ok(_) => found.ok("coordinator", format!("{address} can be reached")),
+            Err(error) => {
+                let fix = "is it running, is the name right, does a firewall let this host through?";
+                found.problem("coordinator", format!("{address}: {error}"), fix);
+            }
+        }
+        return;
+    }
+    let start = Instant::now();
+    match timeout(PATIENCE, about(&address)).await {
+        Ok(Ok(About { build, protocol, now })) => {
+            found.ok("coordinator", format!("{address} answers"));
+            found.versions((env!("CARGO_PKG_VERSION"), sweep_proto::PROTOCOL), (&build, protocol));
+            if let Some(theirs) = now {
+                let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                found.clock(ours, theirs, start.elapsed());
+            }
+        }
+        Ok(Err(error)) => {
+            found.problem("coordinator", format!("{address}: {error}"), "start it, or name it with --coordinator URL")
+        }
+        Err(_) => found.problem(
+            "coordinator",
+            format!("{address} does not answer"),
+            "start it, or name it with --coordinator URL",
+        ),
+    }
+}

@@ -1,0 +1,42 @@
+//! What a coordinator says of itself to whoever asks.
+
+use std::time::Duration;
+
+use sweep_identity::address::Address;
+use sweep_identity::dial::{Bearer, DialError};
+use sweep_proto::v1::InfoRequest;
+use sweep_proto::v1::sweeps_client::SweepsClient;
+use tonic::Status;
+
+/// Why it says nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AboutError {
+    /// No connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// No answer.
+    #[error("{}", .0.message())]
+    Refused(#[from] Box<Status>),
+}
+
+/// What it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Its release.
+    pub build: String,
+    /// Its protocol.
+    pub protocol: u32,
+    /// Its clock, since 1970; only told to those it knows.
+    pub now: Option<Duration>,
+}
+
+/// Asks a coordinator on this host.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn about(address: &Address) -> Result<About, AboutError> {
+    let link = super::link(address, None, Bearer::default())?;
+    let said = SweepsClient::new(link).info(InfoRequest {}).await.map_err(Box::new)?.into_inner();
+    let now = u64::try_from(said.now).ok().filter(|now| *now > 0).map(Duration::from_micros);
+    Ok(About { build: said.build, protocol: said.protocol, now })
+}

@@ -1,0 +1,135 @@
+//! `top`: hosts, devices and users, drawn again and again. What is drawn is one page of text; without a terminal, or with `--once`, it
+//! is printed once.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::{Format, Top};
+use crate::client::Client;
+use crate::fault::Fault;
+use crate::output::{Cell, Out, Table, ago, span};
+use crate::view::sharing::QueueView;
+use crate::view::{AgentView, SweepView, short};
+
+/// Sweeps asked for: more are not on anybody's screen.
+const SWEEPS: u32 = 1000;
+/// Where the cursor goes home and what is below it goes away.
+const HOME: &str = "\x1b[H";
+const REST: &str = "\x1b[J";
+/// Another screen than the one with the shell's history, and back.
+const OPEN: &str = "\x1b[?1049h\x1b[?25l";
+const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// What somebody has in the lab now.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct UserLine {
+    user: String,
+    running: u64,
+    queued: u64,
+    sweeps: u64,
+}
+
+/// Draws until Ctrl-C, or once.
+pub(crate) async fn run(out: &Out, client: &Client, args: &Top) -> Result<(), Fault> {
+    if args.once || !out.is_terminal() || out.format != Format::Table {
+        return page(out, client).await;
+    }
+    let _screen = Screen::open(out)?;
+    loop {
+        out.print(HOME)?;
+        page(out, client).await?;
+        out.print(REST)?;
+        tokio::time::sleep(args.interval).await;
+    }
+}
+
+/// The other screen; left when dropped, Ctrl-C included.
+struct Screen<'a>(&'a Out);
+
+impl<'a> Screen<'a> {
+    fn open(out: &'a Out) -> Result<Self, Fault> {
+        out.print(OPEN)?;
+        Ok(Self(out))
+    }
+}
+
+impl Drop for Screen<'_> {
+    fn drop(&mut self) {
+        // Whoever read our output may have left.
+        let _ = self.0.write(|out| out.write_all(CLOSE.as_bytes()));
+    }
+}
+
+async fn page(out: &Out, client: &Client) -> Result<(), Fault> {
+    let (agents, sweeps, queue) = (client.agents().await?, client.list(SWEEPS).await?, client.queue().await?);
+    let users = users(&sweeps);
+    if out.format == Format::Json {
+        return out.json(&json!({"agents": agents, "users": users, "queue": queue}));
+    }
+    out.write(|to| writeln!(to, "{}\n", headline(&agents, &sweeps, &queue)))?;
+    let owners: BTreeMap<&str, &SweepView> = sweeps.iter().map(|sweep| (sweep.name.as_str(), sweep)).collect();
+    let mut hosts = Table::new(["host", "status", "slot", "device", "trial", "sweep", "user", "since"]);
+    for agent in &agents {
+        for (index, slot) in agent.slots.iter().enumerate() {
+            let sweep = slot.sweep.as_deref().unwrap_or_default();
+            let user = owners.get(sweep).map_or("", |sweep| sweep.user.as_str());
+            hosts.row([
+                Cell::new(&agent.host),
+                Cell::state(&agent.status),
+                Cell::number(index),
+                Cell::new(&slot.what),
+                Cell::new(slot.trial.as_deref().map_or("free", short)),
+                Cell::new(sweep),
+                Cell::new(user),
+                Cell::new(if slot.trial.is_some() { ago(slot.since) } else { String::new() }),
+            ]);
+        }
+    }
+    out.table(&hosts)?;
+    out.print("\n")?;
+    let mut table = Table::new(["user", "running", "queued", "sweeps"]);
+    for line in &users {
+        table.row([
+            Cell::new(&line.user),
+            Cell::number(line.running),
+            Cell::number(line.queued),
+            Cell::number(line.sweeps),
+        ]);
+    }
+    out.table(&table)
+}
+
+/// How the lab stands, in a line.
+fn headline(agents: &[AgentView], sweeps: &[SweepView], queue: &QueueView) -> String {
+    let reached = agents.iter().filter(|agent| agent.status == "reachable");
+    let (hosts, slots) = reached.fold((0, 0), |(hosts, slots), agent| (hosts + 1, slots + agent.slots.len()));
+    let open: Vec<_> = sweeps.iter().filter(|sweep| !sweep.is_over()).collect();
+    let sum = |count: fn(&SweepView) -> u64| open.iter().map(|sweep| count(sweep)).sum::<u64>();
+    let rest = open.iter().filter_map(|sweep| sweep.eta_seconds).fold(0.0, f64::max);
+    let rest = if rest > 0.0 { format!(", the longest ends in {}", span(rest)) } else { String::new() };
+    format!(
+        "{hosts} of {} hosts, {slots} slots, {} free; {} sweeps open, {} trials running, {} queued{rest}",
+        agents.len(),
+        queue.free_slots,
+        open.len(),
+        sum(|sweep| sweep.running),
+        sum(SweepView::queued),
+    )
+}
+
+/// Who runs and waits, whoever runs most first.
+fn users(sweeps: &[SweepView]) -> Vec<UserLine> {
+    let mut lines: BTreeMap<&str, UserLine> = BTreeMap::new();
+    for sweep in sweeps.iter().filter(|sweep| !sweep.is_over()) {
+        let line =
+            lines.entry(&sweep.user).or_insert_with(|| UserLine { user: sweep.user.clone(), ..UserLine::default() });
+        line.running += sweep.running;
+        line.queued += sweep.queued();
+        line.sweeps += 1;
+    }
+    let mut lines: Vec<_> = lines.into_values().collect();
+    lines.sort_by_key(|line| (std::cmp::Reverse(line.running), std::cmp::Reverse(line.queued)));
+    lines
+}

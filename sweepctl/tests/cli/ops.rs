@@ -1,0 +1,99 @@
+//! What keeps a lab running: a coordinator on a socket of the file system, `doctor` of all three programs, `top`. With the real
+//! programs, where they have been built.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::lab::{Running, start, wait_until};
+use crate::offline::GRID;
+use crate::online::Bench;
+use crate::ran::{Ran, finish, run};
+use crate::real::built;
+
+/// Another program of ours, with nothing of the developer's own settings.
+fn other(program: &Path, home: &Path, args: &[&str]) -> Ran {
+    let mut command = Command::new(program);
+    command.args(args).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
+    finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+/// The worst level of a check.
+fn level(found: &serde_json::Value, check: &str) -> String {
+    let findings = found["findings"].as_array().unwrap().iter();
+    let levels = findings.filter(|finding| finding["check"] == check).map(|finding| finding["level"].as_str().unwrap());
+    ["problem", "warning", "ok"]
+        .into_iter()
+        .find(|level| levels.clone().any(|found| found == *level))
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_coordinator_on_a_socket_serves_its_user_and_its_agent() {
+    let (Some(coordinator), Some(agent)) = (built("sweep-coordinator"), built("sweep-agent")) else {
+        println!("skipped: sweep-coordinator and sweep-agent are not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let socket = format!("unix:{}", home.join("run/socket").display());
+    let data = home.join("data");
+    let _coordinator: Running = start(&coordinator, home, &["--data", data.to_str().unwrap(), "--listen", &socket]);
+    wait_until("it answers", || (run(home, &["list", "--server", &socket]).code == Some(0)).then_some(()));
+    assert_eq!(std::fs::read_to_string(data.join("address")).unwrap().trim(), socket);
+
+    // It is found wrong while no agent has called, and right after.
+    let found = run(home, &["doctor", "--json", "--server", &socket]).expect(0).json();
+    assert_eq!((level(&found, "agents").as_str(), level(&found, "clock").as_str()), ("warning", "ok"), "{found}");
+    let state = home.join("agent");
+    let arguments = ["--coordinator", &socket, "--state", state.to_str().unwrap(), "--pretend", "1", "--in-process"];
+    let _agent = start(&agent, home, &arguments);
+    wait_until("the agent calls", || {
+        let found = run(home, &["doctor", "--json", "--server", &socket]).json();
+        (level(&found, "agents") == "ok").then_some(())
+    });
+    std::fs::write(home.join("grid.toml"), GRID).unwrap();
+    run(home, &["submit", "grid.toml", "--watch", "--server", &socket]).expect(0);
+    let top = run(home, &["top", "--once", "--server", &socket]).expect(0);
+    top.says("1 of 1 hosts, 1 slots, 1 free; 0 sweeps open").says("pretend-0");
+
+    // Of the agent's host: the same coordinator; of the coordinator's: somebody works on the folder.
+    let found = other(&agent, home, &["--coordinator", &socket, "doctor", "-o", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&found.out).unwrap();
+    assert_eq!((level(&found, "coordinator").as_str(), level(&found, "clock").as_str()), ("ok", "ok"), "{found}");
+    let found = other(&coordinator, home, &["--data", data.to_str().unwrap(), "doctor"]).expect(0);
+    found.says("a coordinator works on");
+}
+
+#[test]
+fn doctors_say_what_is_broken_and_how_to_put_it_right() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let found = run(home, &["doctor", "--server", "http://127.0.0.1:1"]).expect(1);
+    found.says("problem  coordinator").says("fix: sweepctl up starts one here").tells("something is broken");
+    let (Some(coordinator), Some(agent)) = (built("sweep-coordinator"), built("sweep-agent")) else {
+        println!("skipped: sweep-coordinator and sweep-agent are not built");
+        return;
+    };
+    let trainer = home.join("none").display().to_string();
+    let arguments = ["--trainer", &trainer, "--coordinator", "http://127.0.0.1:1", "--data", "/no/data", "doctor"];
+    other(&agent, home, &arguments)
+        .expect(1)
+        .says("problem  trainer")
+        .says("problem  data")
+        .says("problem  coordinator");
+    let open = home.join("open");
+    std::fs::create_dir(&open).unwrap();
+    let arguments = ["--data", open.to_str().unwrap(), "--listen", "0.0.0.0:7070", "doctor"];
+    other(&coordinator, home, &arguments).expect(1).says("fix: chmod 700").says("fix: sweepctl admin init");
+    other(&coordinator, home, &["--listen", "unix:run/x"]).expect(2).tells("neither an address");
+}
+
+#[test]
+fn top_is_one_page_for_scripts() {
+    let bench = Bench::new();
+    let page = bench.run(&["top", "--once", "--json"]).expect(0).json();
+    assert!(page["agents"].is_array() && page["users"].is_array() && page["queue"]["waiting"].is_array(), "{page}");
+    assert!(!bench.run(&["top"]).expect(0).out.contains('\x1b'), "no drawing without a terminal");
+    bench.run(&["top", "--interval", "0"]).expect(2).tells("0.5 to 3600");
+}
