@@ -38,6 +38,7 @@ pub mod plan;
 pub mod queue;
 pub mod recipe;
 pub mod report;
+pub mod reservation;
 pub mod retain;
 pub mod retry;
 pub mod schedule;

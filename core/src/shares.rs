@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::command::Reject;
+use crate::reservation::Reservation;
 use crate::time::Span;
 
 /// Who submits when nobody says so.
@@ -65,12 +66,15 @@ pub struct Shares {
     pub users: BTreeMap<String, Entitlement>,
     /// By host: trials on so many of its first slots never have to give way.
     pub hosts: BTreeMap<String, u32>,
+    /// By name: what projects are promised for a time.
+    pub reservations: BTreeMap<String, Reservation>,
 }
 
 impl Default for Shares {
     fn default() -> Self {
         let [projects, users] = [BTreeMap::new(), BTreeMap::new()];
-        Self { half_life: HALF_LIFE, preempt_after: Some(PREEMPT_AFTER), projects, users, hosts: BTreeMap::new() }
+        let (hosts, reservations) = (BTreeMap::new(), BTreeMap::new());
+        Self { half_life: HALF_LIFE, preempt_after: Some(PREEMPT_AFTER), projects, users, hosts, reservations }
     }
 }
 
@@ -99,6 +103,14 @@ pub enum Setting {
         /// Trials on so many of its first slots never have to give way.
         protected: u32,
     },
+    /// Slots promised to a project for a time.
+    Reservation {
+        /// What it is called.
+        name: String,
+        /// All of it; absent: it is no more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reservation: Option<Reservation>,
+    },
     /// Of the whole lab.
     Lab {
         /// After so long, use counts half.
@@ -117,6 +129,8 @@ pub enum Change {
     User(String, Patch),
     /// Slots of a host that nobody has to give up.
     Host(String, u32),
+    /// Slots promised to a project for a time, by name; `None` takes it back.
+    Reservation(String, Option<Reservation>),
     /// Of the whole lab.
     Lab {
         /// After so long, use counts half.
@@ -159,6 +173,22 @@ impl Shares {
                 within("protected", protected, 0, 1024)?;
                 Ok(Setting::Host { name, protected })
             }
+            Change::Reservation(name, reservation) => {
+                check_project(&name)?;
+                match &reservation {
+                    Some(reservation) => reservation.check()?,
+                    None if self.reservations.contains_key(&name) => {}
+                    None => {
+                        let known: Vec<_> = self.reservations.keys().map(String::as_str).collect();
+                        let fix = match known[..] {
+                            [] => "there are none".to_owned(),
+                            _ => format!("there are: {}", known.join(", ")),
+                        };
+                        return Err(outside("reservation", quoted(&name), fix));
+                    }
+                }
+                Ok(Setting::Reservation { name, reservation })
+            }
             Change::Lab { half_life, preempt_after } => {
                 let half_life = half_life.unwrap_or(self.half_life);
                 if half_life < HALF_LIVES.0 || half_life > HALF_LIVES.1 {
@@ -180,6 +210,10 @@ impl Shares {
             Setting::Project { name, entitlement } => set(&mut self.projects, name, *entitlement),
             Setting::User { name, entitlement } => set(&mut self.users, name, *entitlement),
             Setting::Host { name, protected } => set(&mut self.hosts, name, *protected),
+            Setting::Reservation { name, reservation: Some(reservation) } => {
+                self.reservations.insert(name.clone(), reservation.clone());
+            }
+            Setting::Reservation { name, reservation: None } => drop(self.reservations.remove(name)),
             Setting::Lab { half_life, preempt_after } => {
                 (self.half_life, self.preempt_after) = (*half_life, *preempt_after);
             }

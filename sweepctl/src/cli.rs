@@ -21,7 +21,7 @@ pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
 pub(crate) use shape::{Color, Format, Shape};
-pub(crate) use sharing::{After, Queue, Quota, Shares, SharesSet};
+pub(crate) use sharing::{After, Queue, Quota, Release, Reserve, Shares, SharesSet};
 pub(crate) use submit::Submit;
 pub(crate) use top::Top;
 pub(crate) use verify::VerifyResume;

@@ -8,7 +8,7 @@ use sweep_core::queue::{Waiting, waiting};
 use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
 use sweep_core::state::usage::Week;
 use sweep_core::time::Timestamp;
-use sweep_proto::convert::{change, id_bytes, lab};
+use sweep_proto::convert::{change, id_bytes, lab, reservation};
 use sweep_proto::v1;
 use sweep_proto::v1::sharing_server::Sharing as Service;
 use tonic::{Request, Response, Status};
@@ -50,6 +50,7 @@ impl Service for Sharing {
         let sees =
             |owner: &str, project: &str| identity.caller().may(Permission::Read, identity.reach(owner, Some(project)));
         reply.projects.retain(|project| sees("", &project.name));
+        reply.reservations.retain(|reservation| sees("", &reservation.project));
         reply.users.retain(|user| sees(&user.name, ""));
         Ok(Response::new(reply))
     }
@@ -105,6 +106,7 @@ fn shares(view: View<'_>) -> v1::ShowSharesReply {
             .collect(),
         hosts: set.hosts.iter().map(|(host, slots)| v1::ProtectedSlots { host: host.clone(), slots: *slots }).collect(),
         lab: Some(lab(set.half_life, set.preempt_after)),
+        reservations: set.reservations.iter().map(|(name, of)| reservation(name, of)).collect(),
     }
 }
 

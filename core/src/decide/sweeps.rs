@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::nearest::nearest;
 use crate::plan::{MAX_PRIORITY, MAX_TRIALS, Plan, at};
-use crate::shares::{Change, check_project, check_user, within};
+use crate::shares::{Change, Setting, check_project, check_user, within};
 use crate::state::State;
 use crate::state::agent::Known;
 use crate::state::trial::Phase;
@@ -138,6 +138,12 @@ pub(super) fn set_shares(step: &mut Step<'_>, user: String, change: Change) -> R
         Ok(setting) => setting,
         Err(reject) => return Reply::Rejected(reject),
     };
+    if let Setting::Reservation { reservation: Some(reservation), .. } = &setting
+        && reservation.until <= step.now
+    {
+        let (what, value) = ("end of the reservation", "in the past".to_owned());
+        return Reply::Rejected(Reject::SettingInvalid { what, value, fix: "let it end later".to_owned() });
+    }
     let mut after = shares.clone();
     after.set(&setting);
     if after != *shares {

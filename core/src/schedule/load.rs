@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use crate::reservation::promised;
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -14,6 +15,8 @@ pub(crate) struct Load {
     used: u128,
     /// In use now, thousandths of devices.
     pub(super) devices: u64,
+    /// Promised now, thousandths of devices.
+    promised: u64,
     share: u32,
     /// How long an attempt typically takes, microseconds.
     typical: u128,
@@ -26,6 +29,7 @@ impl Load {
         Self {
             used: known.meter.used(now, half_life).into(),
             devices: known.meter.running,
+            promised: promised(&state.accounts.shares.reservations, &known.name, now),
             share: known.entitlement.share,
             typical: state.accounts.typical.span().0.unsigned_abs().into(),
         }
@@ -38,6 +42,7 @@ impl Load {
         Self {
             used: known.meter.used(now, half_life).into(),
             devices: known.meter.running,
+            promised: 0,
             share: state.accounts.users[known.user as usize].entitlement.share,
             typical: state.accounts.typical.span().0.unsigned_abs().into(),
         }
@@ -49,37 +54,53 @@ impl Load {
     }
 
     pub(crate) fn level(&self) -> Level {
-        Level { amount: self.used + u128::from(self.devices) * self.typical, share: self.share }
+        let amount = self.used + u128::from(self.devices) * self.typical;
+        Level { is_owed: self.is_owed(), amount, share: self.share }
+    }
+
+    /// It has less than it was promised.
+    fn is_owed(&self) -> bool {
+        self.devices < self.promised
     }
 
     /// Whether it should hand a device over to `other`. Both by what they have and used, and by what they have now
     /// alone: after the hand-over `other` must not be above it. The second makes the hand-overs finite: each
-    /// lowers the sum of devices² / share over all. A share of nothing takes nothing from anybody.
+    /// lowers the sum of devices² / share over all. A share of nothing takes nothing from anybody. What is promised comes
+    /// before: no hand-over takes it from anybody, so that all that is owed together never grows, and
+    /// whoever is owed takes from whoever has more, each time lowering it.
     pub(super) fn gives_way_to(self, other: Self) -> bool {
-        if other.share == 0 || self.devices < DEVICE {
+        if self.devices < DEVICE {
             return false;
         }
         let (less, more) = (self.shifted(-(DEVICE as i64)), other.shifted(DEVICE as i64));
+        if less.is_owed() || other.is_owed() {
+            return !less.is_owed();
+        }
+        if other.share == 0 {
+            return false;
+        }
         let now = |one: Self, by: Self| u128::from(one.devices) * u128::from(by.share);
         more.level() <= less.level() && now(more, less) <= now(less, more)
     }
 }
 
-/// An amount for a share; less comes first, and a share of nothing last.
+/// An amount for a share; less comes first, and a share of nothing last. Whoever is owed something comes before all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Level {
+    is_owed: bool,
     amount: u128,
     share: u32,
 }
 
 impl Ord for Level {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self.share, other.share) {
+        let by_share = || match (self.share, other.share) {
             (0, 0) => self.amount.cmp(&other.amount),
             (0, _) => Ordering::Greater,
             (_, 0) => Ordering::Less,
             (own, others) => (self.amount * u128::from(others)).cmp(&(other.amount * u128::from(own))),
-        }
+        };
+        other.is_owed.cmp(&self.is_owed).then_with(by_share)
     }
 }
 

@@ -141,7 +141,7 @@ impl Accounts {
                     self.users[*number as usize].entitlement = *entitlement;
                 }
             }
-            Setting::Host { .. } => {}
+            Setting::Host { .. } | Setting::Reservation { .. } => {}
             Setting::Lab { .. } => {
                 let half_life = self.shares.half_life;
                 self.projects.iter_mut().for_each(|project| project.meter.settle(now, half_life));

@@ -7,5 +7,6 @@ mod fairness;
 mod giving_way;
 mod lab;
 mod quotas;
+mod reservations;
 mod simulation;
 mod waiting;

@@ -14,7 +14,7 @@ pub use agents::{datasets, hello, hello_request};
 pub use ids::{id, id_bytes, lease, leases, to_leases};
 pub use metrics::checkpoint;
 pub use orders::{Orders, PlacedOrder, orders};
-pub use shares::{change, lab};
+pub use shares::{change, lab, reservation};
 
 /// A message that does not mean anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

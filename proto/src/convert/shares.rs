@@ -1,7 +1,8 @@
 //! Shares and quotas.
 
+use sweep_core::reservation::Reservation;
 use sweep_core::shares::{Change, Entitlement, Patch, Setting};
-use sweep_core::time::Span;
+use sweep_core::time::{Span, Timestamp};
 
 use super::ConvertError;
 use crate::v1;
@@ -22,9 +23,25 @@ impl From<Setting> for v1::SetSharesReply {
             Setting::Host { name, protected } => {
                 (name.clone(), To::OfHost(v1::ProtectedSlots { host: name, slots: protected }))
             }
+            Setting::Reservation { name, reservation: Some(of) } => {
+                (name.clone(), To::Reserved(reservation(&name, &of)))
+            }
+            Setting::Reservation { name, reservation: None } => (name.clone(), To::Released(name)),
             Setting::Lab { half_life, preempt_after } => (String::new(), To::OfLab(lab(half_life, preempt_after))),
         };
         Self { name, setting: Some(setting) }
+    }
+}
+
+/// Slots promised to a project.
+pub fn reservation(name: &str, of: &Reservation) -> v1::Reservation {
+    v1::Reservation {
+        name: name.to_owned(),
+        project: of.project.clone(),
+        slots: of.slots,
+        from: of.from.0,
+        until: of.until.0,
+        reason: of.reason.clone(),
     }
 }
 
@@ -43,6 +60,11 @@ pub fn change(request: v1::SetSharesRequest) -> Result<Change, ConvertError> {
         From::OfProject(change) => Ok(Change::Project(change.name.clone(), patch(change))),
         From::OfUser(change) => Ok(Change::User(change.name.clone(), patch(change))),
         From::OfHost(v1::ProtectedSlots { host, slots }) => Ok(Change::Host(host, slots)),
+        From::Reserve(v1::Reservation { name, project, slots, from, until, reason }) => {
+            let (from, until) = (Timestamp(from), Timestamp(until));
+            Ok(Change::Reservation(name, Some(Reservation { project, slots, from, until, reason })))
+        }
+        From::Release(name) => Ok(Change::Reservation(name, None)),
         From::OfLab(change) => Ok(Change::Lab {
             half_life: change.half_life.map(Span),
             preempt_after: change.preempt_after.map(|after| after.after.map(Span)),

@@ -214,6 +214,8 @@ impl Admin {
             | Self::Agent(Agent::List { shape }) => Some(shape),
             Self::Shares(Shares::Show(args)) => Some(&args.shape),
             Self::Shares(Shares::Set(args)) => Some(&args.shape),
+            Self::Shares(Shares::Reserve(args)) => Some(&args.shape),
+            Self::Shares(Shares::Release(args)) => Some(&args.shape),
             _ => None,
         }
     }

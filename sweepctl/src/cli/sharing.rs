@@ -26,6 +26,78 @@ pub(crate) enum Shares {
             sweepctl admin shares set --host gpu-7 --protected 2\n  \
             sweepctl admin shares set --half-life 7d --preempt-after 30m")]
     Set(SharesSet),
+    /// Promise slots to a project for a time, e.g. before a deadline
+    #[command(
+        after_help = "While it lasts and the project has work, it comes before all others until it has so many slots;\n\
+            others give way to it right after a checkpoint. What it does not use, others may. Quotas hold all the same.\n\n\
+            Examples:\n  sweepctl admin shares reserve neurips --project vision --slots 6 --for 7d\n  \
+            sweepctl admin shares reserve demo --project text --slots 2 --from 2026-12-01T18:00:00Z --for 12h --reason \"demo day\""
+    )]
+    Reserve(Reserve),
+    /// Take a promise back
+    #[command(after_help = "Examples:\n  sweepctl admin shares release neurips")]
+    Release(Release),
+}
+
+/// Arguments of `admin shares reserve`.
+#[derive(Debug, Args)]
+pub(crate) struct Reserve {
+    /// What it is called; one of the same name is replaced
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Whose
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: String,
+    /// How many slots at once
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: u32,
+    /// From when on: a time such as `2026-12-01T18:00:00Z`, or in how long, e.g. `2h` [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub(crate) from: Option<When>,
+    /// For how long, e.g. `12h` or `7d`
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    pub(crate) length: i64,
+    /// What for
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `admin shares release`.
+#[derive(Debug, Args)]
+pub(crate) struct Release {
+    /// What it is called
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// A moment, microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Since 1970.
+    At(i64),
+    /// From now.
+    In(i64),
+}
+
+impl When {
+    /// Microseconds since 1970.
+    pub(crate) fn after(self, now: i64) -> i64 {
+        match self {
+            Self::At(time) => time,
+            Self::In(span) => now.saturating_add(span),
+        }
+    }
+}
+
+fn when(text: &str) -> Result<When, String> {
+    let at = text.parse::<jiff::Timestamp>().map(|time| When::At(time.as_microsecond()));
+    at.or_else(|_| time(text).map(When::In)).map_err(|_| {
+        "a time such as `2026-12-01T18:00:00Z` (or with +01:00 at the end), or in how long, e.g. `2h`".to_owned()
+    })
 }
 
 /// Arguments of `admin shares show`.
@@ -128,6 +200,9 @@ mod tests {
         assert_eq!((quota("none"), quota("8")), (Ok(Quota(None)), Ok(Quota(Some(8)))));
         assert_eq!((time("7d"), time("24h")), (Ok(604_800_000_000), Ok(86_400_000_000)));
         assert_eq!((after("never"), after("90s")), (Ok(After(None)), Ok(After(Some(90_000_000)))));
+        assert_eq!(when("2h"), Ok(When::In(7_200_000_000)));
+        assert_eq!(when("1970-01-01T01:00:02+01:00"), Ok(When::At(2_000_000)));
+        assert!(when("2026-12-01 18:00").is_err() && when("tomorrow").is_err());
         assert!(quota("-1").is_err() && time("soon").is_err());
     }
 }

@@ -4,10 +4,9 @@ use sweep_proto::v1;
 use sweep_proto::v1::set_shares_request::Change;
 
 use super::{Client, convert, user};
-use crate::cli::{After, Quota, SharesSet};
 use crate::fault::Fault;
 use crate::view::sharing::{
-    EntitlementView, HostView, LabView, QueueView, SettingView, ShareView, SharesView, WaitingView,
+    EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, WaitingView,
 };
 
 impl Client {
@@ -30,32 +29,10 @@ impl Client {
     }
 
     /// Changes one setting; `None` when the answer says nothing.
-    pub(crate) async fn set_shares(&self, args: &SharesSet) -> Result<Option<SettingView>, Fault> {
-        let request = v1::SetSharesRequest { user: user(), change: Some(change(args)) };
+    pub(crate) async fn set_shares(&self, change: Change) -> Result<Option<SettingView>, Fault> {
+        let request = v1::SetSharesRequest { user: user(), change: Some(change) };
         let reply = self.sharing.clone().set_shares(request).await.map_err(|status| self.fault(status))?;
         Ok(setting(reply.into_inner()))
-    }
-}
-
-fn change(args: &SharesSet) -> Change {
-    let quota = |quota: Option<Quota>| quota.map(|Quota(most)| v1::Quota { most });
-    let of = |name: &String| v1::EntitlementChange {
-        name: name.clone(),
-        share: args.share,
-        slots: quota(args.slots),
-        device_hours: quota(args.device_hours),
-    };
-    match (&args.project, &args.user, &args.host) {
-        (Some(project), _, _) => Change::OfProject(of(project)),
-        (_, Some(user), _) => Change::OfUser(of(user)),
-        (_, _, Some(host)) => {
-            let (host, slots) = (host.clone(), args.protected.unwrap_or_default());
-            Change::OfHost(v1::ProtectedSlots { host, slots })
-        }
-        _ => Change::OfLab(v1::LabChange {
-            half_life: args.half_life,
-            preempt_after: args.preempt_after.map(|After(after)| v1::PreemptAfter { after }),
-        }),
     }
 }
 
@@ -66,6 +43,8 @@ fn setting(reply: v1::SetSharesReply) -> Option<SettingView> {
         Setting::OfUser(of) => SettingView::User { name: reply.name, entitlement: of.into() },
         Setting::OfHost(host) => SettingView::Host(host.into()),
         Setting::OfLab(lab) => SettingView::Lab(lab.into()),
+        Setting::Reserved(reservation) => SettingView::Reserved(reservation.into()),
+        Setting::Released(name) => SettingView::Released { name },
     })
 }
 
@@ -101,6 +80,7 @@ impl From<v1::ShowSharesReply> for SharesView {
             users: all(reply.users),
             hosts: reply.hosts.into_iter().map(HostView::from).collect(),
             lab: reply.lab.unwrap_or_default().into(),
+            reservations: reply.reservations.into_iter().map(ReservationView::from).collect(),
         }
     }
 }
@@ -116,6 +96,13 @@ impl From<v1::Entitlement> for EntitlementView {
     fn from(entitlement: v1::Entitlement) -> Self {
         let v1::Entitlement { share, slots, device_hours } = entitlement;
         Self { share, slots, device_hours }
+    }
+}
+
+impl From<v1::Reservation> for ReservationView {
+    fn from(of: v1::Reservation) -> Self {
+        let v1::Reservation { name, project, slots, from, until, reason } = of;
+        Self { name, project, slots, from: Some(from), until: Some(until), reason }
     }
 }
 

@@ -1,12 +1,14 @@
 //! `admin shares`: who gets how much of the machines.
 
 use sweep_core::shares::share_text;
+use sweep_proto::v1;
+use sweep_proto::v1::set_shares_request::Change;
 
-use crate::cli::{Format, SharesSet};
+use crate::cli::{After, Format, Quota, Release, Reserve, SharesSet};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::{Cell, Out, Table, csv_row, safe, span};
-use crate::view::sharing::{EntitlementView, LabView, SettingView, ShareView, SharesView};
+use crate::output::{Cell, Out, Table, csv_row, safe, span, stamp};
+use crate::view::sharing::{EntitlementView, LabView, ReservationView, SettingView, ShareView, SharesView};
 
 /// Lists shares, quotas and use.
 pub(crate) async fn show(out: &Out, client: &Client) -> Result<(), Fault> {
@@ -19,8 +21,8 @@ pub(crate) async fn show(out: &Out, client: &Client) -> Result<(), Fault> {
 }
 
 /// Changes one setting and says what it is now.
-pub(crate) async fn set(out: &Out, client: &Client, args: &SharesSet) -> Result<(), Fault> {
-    let Some(setting) = client.set_shares(args).await? else { return Ok(()) };
+pub(crate) async fn set(out: &Out, client: &Client, change: Change) -> Result<(), Fault> {
+    let Some(setting) = client.set_shares(change).await? else { return Ok(()) };
     if out.format == Format::Json {
         return out.json(&setting);
     }
@@ -29,7 +31,62 @@ pub(crate) async fn set(out: &Out, client: &Client, args: &SharesSet) -> Result<
         SettingView::User { name, entitlement: of } => format!("user {}: {}\n", safe(name), entitlement(of)),
         SettingView::Host(of) => format!("host {}: {} protected\n", safe(&of.host), of.protected),
         SettingView::Lab(of) => format!("{}\n", lab(of)),
+        SettingView::Reserved(of) => format!("{}\n", reservation(of)),
+        SettingView::Released { name } => format!("reservation {} is no more\n", safe(name)),
     })
+}
+
+/// What `admin shares set` asks for.
+pub(crate) fn change(args: &SharesSet) -> Change {
+    let quota = |quota: Option<Quota>| quota.map(|Quota(most)| v1::Quota { most });
+    let of = |name: &String| v1::EntitlementChange {
+        name: name.clone(),
+        share: args.share,
+        slots: quota(args.slots),
+        device_hours: quota(args.device_hours),
+    };
+    match (&args.project, &args.user, &args.host) {
+        (Some(project), _, _) => Change::OfProject(of(project)),
+        (_, Some(user), _) => Change::OfUser(of(user)),
+        (_, _, Some(host)) => {
+            let (host, slots) = (host.clone(), args.protected.unwrap_or_default());
+            Change::OfHost(v1::ProtectedSlots { host, slots })
+        }
+        _ => Change::OfLab(v1::LabChange {
+            half_life: args.half_life,
+            preempt_after: args.preempt_after.map(|After(after)| v1::PreemptAfter { after }),
+        }),
+    }
+}
+
+/// What `admin shares reserve` asks for.
+pub(crate) fn reserve(args: &Reserve) -> Change {
+    let now = jiff::Timestamp::now().as_microsecond();
+    let from = args.from.map_or(now, |from| from.after(now));
+    Change::Reserve(v1::Reservation {
+        name: args.name.clone(),
+        project: args.project.clone(),
+        slots: args.slots,
+        from,
+        until: from.saturating_add(args.length),
+        reason: args.reason.clone(),
+    })
+}
+
+/// What `admin shares release` asks for.
+pub(crate) fn release(args: &Release) -> Change {
+    Change::Release(args.name.clone())
+}
+
+fn reservation(of: &ReservationView) -> String {
+    let time = |time: Option<i64>| time.and_then(stamp).unwrap_or_default();
+    let reason = if of.reason.is_empty() { String::new() } else { format!(" ({})", safe(&of.reason)) };
+    let (name, project, slots) = (safe(&of.name), safe(&of.project), of.slots);
+    format!(
+        "reservation {name}: {slots} slots for project {project} from {} to {}{reason}",
+        time(of.from),
+        time(of.until)
+    )
 }
 
 fn entitlement(of: &EntitlementView) -> String {
@@ -67,6 +124,9 @@ fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
     out.table(&table)?;
     for host in &shares.hosts {
         out.print(format!("host {}: {} protected\n", safe(&host.host), host.protected))?;
+    }
+    for of in &shares.reservations {
+        out.print(format!("{}\n", reservation(of)))?;
     }
     out.print(format!("{}\n", lab(&shares.lab)))
 }

@@ -37,6 +37,20 @@ pub(crate) struct SharesView {
     pub(crate) users: Vec<ShareView>,
     pub(crate) hosts: Vec<HostView>,
     pub(crate) lab: LabView,
+    pub(crate) reservations: Vec<ReservationView>,
+}
+
+/// Slots promised to a project for a time.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReservationView {
+    pub(crate) name: String,
+    pub(crate) project: String,
+    pub(crate) slots: u32,
+    #[serde(serialize_with = "time")]
+    pub(crate) from: Option<i64>,
+    #[serde(serialize_with = "time")]
+    pub(crate) until: Option<i64>,
+    pub(crate) reason: String,
 }
 
 /// A project or a user.
@@ -94,6 +108,10 @@ pub(crate) enum SettingView {
     Host(HostView),
     /// Of all.
     Lab(LabView),
+    /// A promise.
+    Reserved(ReservationView),
+    /// A promise that is no more.
+    Released { name: String },
 }
 
 fn time<S: Serializer>(time: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {

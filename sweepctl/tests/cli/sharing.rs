@@ -44,7 +44,11 @@ impl Sharing for Service {
         };
         let lab = v1::LabSetting { half_life: 86_400_000_000, preempt_after: None };
         let hosts = vec![v1::ProtectedSlots { host: "gpu-7".to_owned(), slots: 2 }];
-        Ok(Response::new(v1::ShowSharesReply { projects: vec![project], users: vec![], hosts, lab: Some(lab) }))
+        let (name, reason) = ("neurips".to_owned(), "deadline".to_owned());
+        let (from, until) = (1_760_000_000_000_000, 1_760_003_600_000_000);
+        let reservations = vec![v1::Reservation { name, project: "vision".to_owned(), slots: 6, from, until, reason }];
+        let (projects, users) = (vec![project], vec![]);
+        Ok(Response::new(v1::ShowSharesReply { projects, users, hosts, lab: Some(lab), reservations }))
     }
 
     async fn set_shares(&self, request: Request<v1::SetSharesRequest>) -> Answer<v1::SetSharesReply> {
@@ -53,6 +57,8 @@ impl Sharing for Service {
         let request = request.into_inner();
         self.asked.lock().unwrap().push(format!("{} {:?}", request.user, request.change));
         let (name, setting) = match request.change.unwrap() {
+            Change::Reserve(of) => (of.name.clone(), Setting::Reserved(of)),
+            Change::Release(name) => (name.clone(), Setting::Released(name)),
             Change::OfProject(of) | Change::OfUser(of) => {
                 if of.slots.is_some_and(|slots| slots.most == Some(99_000_000)) {
                     let text = "slots = 99000000 is not allowed: use 0 to 10000000";
@@ -95,6 +101,10 @@ fn shares_are_shown_with_what_was_used() {
     let json = bench.run(&["admin", "shares", "show", "--json"]).expect(0).json();
     assert_eq!((&json["projects"][0]["share"], &json["projects"][0]["slots"]), (&2.5.into(), &8.into()));
     assert!(json["lab"]["preempt_after_seconds"].is_null());
+    let line =
+        "reservation neurips: 6 slots for project vision from 2025-10-09T08:53:20Z to 2025-10-09T09:53:20Z (deadline)";
+    bench.run(&["admin", "shares", "show"]).expect(0).says(line);
+    assert_eq!(json["reservations"][0]["from"], "2025-10-09T08:53:20Z");
 }
 
 #[test]
@@ -128,4 +138,22 @@ fn submit_says_what_for_and_how_urgent() {
     bench.run(&["submit", "grid.toml", "--project", "vision", "--priority", "80", "--max-parallel", "4"]).expect(0);
     assert!(bench.asked()[0].contains(r#"("vision", Some(80), Some(4))"#), "{:?}", bench.asked());
     bench.run(&["submit", "grid.toml", "--priority", "101"]).expect(2);
+}
+
+#[test]
+fn slots_are_promised_and_taken_back() {
+    let bench = Bench::new();
+    let shares = |args: &[&str]| bench.run(&[&["admin", "shares"], args].concat());
+    let at = ["--from", "2026-12-01T18:00:00+01:00", "--for", "7d"];
+    shares(&[&["reserve", "neurips", "--project", "vision", "--slots", "6"], at.as_slice()].concat())
+        .expect(0)
+        .says("reservation neurips: 6 slots for project vision from 2026-12-01T17:00:00Z to 2026-12-08T17:00:00Z");
+    let json = shares(&["reserve", "x", "--project", "p", "--slots", "1", "--for", "2h", "--json"]).expect(0).json();
+    let time = |what: &str| json["reserved"][what].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(time("until").as_second() - time("from").as_second(), 7200);
+    shares(&["release", "neurips"]).expect(0).says("reservation neurips is no more");
+    shares(&["reserve", "x", "--project", "p", "--slots", "1"]).expect(2).tells("--for");
+    shares(&["reserve", "x", "--project", "p", "--slots", "1", "--for", "2h", "--from", "noon"])
+        .expect(2)
+        .tells("2026-12-01T18:00:00Z");
 }
