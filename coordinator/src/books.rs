@@ -9,6 +9,7 @@ use sweep_core::id::{AgentId, Lease, TrialId};
 use sweep_core::state::sweep::Sweep;
 use sweep_core::state::trial::Phase;
 use sweep_core::state::{State, TrialRef};
+use sweep_core::stopping::Fate;
 use sweep_core::time::Timestamp;
 use tokio::sync::watch;
 
@@ -127,6 +128,19 @@ impl Books {
                         self.note(at, now, &format!("{} gives way to {to}", name(*lease)));
                     }
                 }
+                Event::TrialHalted { lease, .. } => self.touched.extend(self.owners.get(&lease.trial)),
+                Event::PointJudged { sweep, point, judgement } => {
+                    let number = state.sweeps.iter().position(|known| known.id == *sweep);
+                    if let Some(number) = number {
+                        let fate = match judgement.fate {
+                            Fate::Promote => "goes on",
+                            Fate::Stop => "is stopped",
+                            Fate::Spare => "runs to its end for the stop audit",
+                        };
+                        let at = TrialRef { sweep: number as u32, index: 0 };
+                        self.note(at, now, &format!("point {point} {fate}: {}", judgement.why()));
+                    }
+                }
                 Event::SharesSet { .. } => {}
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());
@@ -191,7 +205,7 @@ impl Books {
         let (since, done_then) = self.sweeps[number as usize].pace?;
         let done_now = done(state, number);
         let seconds = (now - since).as_seconds();
-        let left = sweep.trials.len() as f64 - f64::from(sweep.counts.cancelled) - done_now;
+        let left = sweep.trials.len() as f64 - f64::from(sweep.counts.cancelled + sweep.counts.stopped) - done_now;
         (done_now > done_then && seconds > 0.0).then(|| seconds * left / (done_now - done_then))
     }
 }

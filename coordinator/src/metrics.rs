@@ -172,11 +172,19 @@ impl Now {
         let mut sums = [0; 6];
         for sweep in &state.sweeps {
             let counts = sweep.counts;
-            let all =
-                [counts.waiting, counts.running, counts.backoff, counts.completed, counts.failed, counts.cancelled];
+            let all = [
+                counts.waiting,
+                counts.running,
+                counts.backoff,
+                counts.completed,
+                counts.failed,
+                counts.cancelled,
+                counts.paused,
+                counts.stopped,
+            ];
             sums.iter_mut().zip(all).for_each(|(sum, count)| *sum += i64::from(count));
         }
-        let names = ["waiting", "running", "backoff", "completed", "failed", "cancelled"];
+        let names = ["waiting", "running", "backoff", "completed", "failed", "cancelled", "paused", "stopped"];
         let (mut slots, mut busy, mut connected) = (0, 0, 0);
         for (id, agent) in &state.agents {
             if view.core.is_reachable(*id, view.now) {

@@ -51,6 +51,7 @@ fn main() {
             order: (0..TRIALS).collect(),
             baseline: None,
             limits: Limits::default(),
+            stop: None,
         };
         let (user, project) = ("ann".to_owned(), "default".to_owned());
         let sweep = SweepId::derive("x", "");

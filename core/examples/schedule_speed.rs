@@ -37,6 +37,7 @@ fn plan(number: u32) -> Arc<Plan> {
         order: (0..TRIALS).collect(),
         baseline: None,
         limits: Limits { priority: Some(number % 3), ..Limits::default() },
+        stop: None,
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod choices;
 mod quotas;
+mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use crate::event::Event;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::{Plan, at};
 use crate::recipe::Numerics;
+use crate::stopping::Fate;
 
 use quotas::Quotas;
+use stops::Stops;
 
 /// The verdict on one sweep, or on a whole journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,6 +34,10 @@ pub struct Audit {
     pub failed: u64,
     /// Trials ended by a user.
     pub cancelled: u64,
+    /// Trials stopped early: their configurations were not worth going on with.
+    pub stopped: u64,
+    /// By which rules.
+    pub stopped_by: BTreeSet<&'static str>,
     /// Trials that are not over yet.
     pub open: u64,
     /// Attempts granted.
@@ -49,9 +56,9 @@ impl Audit {
         self.violations.is_empty()
     }
 
-    /// Legal, over, and every trial ran to a result exactly once.
+    /// Legal, over, and every trial ran to a result exactly once or was stopped early by the rule of its sweep.
     pub fn is_exactly_once(&self) -> bool {
-        self.is_legal() && self.completed == self.planned
+        self.is_legal() && self.completed + self.stopped == self.planned
     }
 }
 
@@ -74,6 +81,7 @@ pub struct Auditor {
     trials: BTreeMap<TrialId, Book>,
     slots: BTreeMap<(AgentId, u32), Lease>,
     quotas: Quotas,
+    stops: Stops,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -115,6 +123,7 @@ enum End {
     Completed,
     Failed,
     Cancelled,
+    Stopped,
 }
 
 impl Auditor {
@@ -126,7 +135,8 @@ impl Auditor {
     /// Reads the next event of the journal.
     pub fn read(&mut self, event: &Event) {
         self.read += 1;
-        if let Some(what) = self.quotas.read(event) {
+        let found = [self.quotas.read(event), self.stops.read(event)];
+        for what in found.into_iter().flatten() {
             self.violation(what.sweep, what.rule, what.text);
         }
         match event {
@@ -135,6 +145,13 @@ impl Auditor {
             Event::TrialPreempted { lease, .. } => {
                 self.live(*lease, "preemption", |_, _| None);
             }
+            Event::TrialHalted { lease, .. } => {
+                self.live(*lease, "halt", |_, _| None);
+            }
+            Event::PointJudged { sweep, point, judgement } if judgement.fate == Fate::Stop => {
+                self.stopped(*sweep, *point);
+            }
+            Event::PointJudged { .. } => {}
             Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());
@@ -173,16 +190,18 @@ impl Auditor {
             }
             Event::AttemptFailed { lease, retry_at, .. } => {
                 if self.live(*lease, "failure", |_, _| None) {
+                    let stopped = self.stops.is_stopped(lease.trial).then_some(End::Stopped);
                     self.end(*lease, |cancelled| match retry_at {
                         _ if cancelled => Some(End::Cancelled),
-                        Some(_) => None,
+                        Some(_) => stopped,
                         None => Some(End::Failed),
                     });
                 }
             }
             Event::LeaseLost { lease, .. } => {
                 if self.live(*lease, "loss", |_, _| None) {
-                    self.end(*lease, |cancelled| cancelled.then_some(End::Cancelled));
+                    let stopped = self.stops.is_stopped(lease.trial).then_some(End::Stopped);
+                    self.end(*lease, |cancelled| if cancelled { Some(End::Cancelled) } else { stopped });
                 }
             }
             Event::SweepCancelled { sweep, .. } => {
@@ -217,6 +236,11 @@ impl Auditor {
                 Some(End::Completed) => audit.completed += 1,
                 Some(End::Failed) => audit.failed += 1,
                 Some(End::Cancelled) => audit.cancelled += 1,
+                Some(End::Stopped) => {
+                    audit.stopped += 1;
+                    let rule = self.sweeps.get(&book.sweep).and_then(|sweep| sweep.plan.stop.as_deref());
+                    audit.stopped_by.extend(rule.map(|stop| stop.rule.name()));
+                }
                 None => audit.open += 1,
             }
         }
@@ -359,7 +383,9 @@ impl Auditor {
     fn retried(&mut self, sweep: SweepId, cancelled: bool) {
         for trial in self.sweeps.get(&sweep).map(|book| book.trials.as_slice()).unwrap_or_default() {
             let Some(book) = self.trials.get_mut(trial) else { continue };
-            book.end.take_if(|end| *end == End::Failed || (cancelled && *end == End::Cancelled));
+            let again = book.end.take_if(|end| *end == End::Failed || (cancelled && *end == End::Cancelled));
+            // One whose configuration was stopped has nothing to go on for.
+            book.end = book.end.or(again.filter(|_| self.stops.is_stopped(*trial)).map(|_| End::Stopped));
         }
     }
 }

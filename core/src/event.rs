@@ -11,6 +11,7 @@ use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
 use crate::recipe::Numerics;
 use crate::shares::{DEFAULT_PROJECT, Setting};
+use crate::stopping::Judgement;
 use crate::time::Timestamp;
 
 /// Version of the event format, kept in the journal's header.
@@ -139,6 +140,23 @@ pub enum Event {
         lease: Lease,
         /// Who gets the slot, if nobody else comes before.
         sweep: SweepId,
+    },
+    /// Early stopping: what is decided about a configuration, all of its seeds together.
+    PointJudged {
+        /// Of which sweep.
+        sweep: SweepId,
+        /// The point of its plan.
+        point: u32,
+        /// What, and why.
+        judgement: Judgement,
+    },
+    /// A running trial has to give its slot up, with the checkpoint to go on from later: it waits at a rung, or its
+    /// configuration was stopped. It stops like a cancelled one, and nothing is charged to it.
+    TrialHalted {
+        /// Which attempt.
+        lease: Lease,
+        /// The epoch of the checkpoint.
+        epoch: u32,
     },
     /// An administrator set shares or quotas.
     SharesSet {

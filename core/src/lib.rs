@@ -4,7 +4,8 @@
 //! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
-//! [`shares`] (who is entitled to what), [`queue`] (what waits and why), [`copies`] (which agents have other data),
+//! [`stopping`] (which configurations are worth going on with), [`shares`] (who is entitled to what), [`queue`] (what waits
+//! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout),
 //! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.

@@ -52,6 +52,8 @@ pub enum Why {
     },
     /// Its trials have failed and wait for the next try.
     Backoff,
+    /// So many of its trials wait at a rung, until it is known which are worth going on with.
+    AtRung(u32),
     /// No host ever called.
     NoHost,
     /// No host has the data set.
@@ -71,6 +73,7 @@ impl Why {
             Self::Slots { .. } => "quota_slots",
             Self::Hours { .. } => "quota_hours",
             Self::Backoff => "backoff",
+            Self::AtRung(_) => "at_rung",
             Self::NoHost => "no_host",
             Self::NoData(_) => "no_data",
             Self::OtherCopy(_) => "other_copy",
@@ -89,6 +92,8 @@ impl fmt::Display for Why {
             Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
             Self::Hours { of, most } => write!(out, "quota of {of} used up: {most} device-hours in 7 days"),
             Self::Backoff => write!(out, "waits for another try after a failure"),
+            Self::AtRung(1) => write!(out, "1 trial waits at a rung until those that run have come as far"),
+            Self::AtRung(many) => write!(out, "{many} trials wait at a rung until those that run have come as far"),
             Self::NoHost => write!(out, "no host has called yet"),
             Self::NoData(dataset) => write!(out, "no host has the data set {dataset}"),
             Self::OtherCopy(dataset) => {
@@ -117,7 +122,9 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     }
     let listed: std::collections::BTreeSet<u32> = ready.into_iter().collect();
     let others = (0u32..).zip(&state.sweeps).filter(|(number, _)| !listed.contains(number));
-    for (number, sweep) in others.filter(|(_, sweep)| sweep.counts.waiting + sweep.counts.backoff > 0) {
+    for (number, sweep) in
+        others.filter(|(_, sweep)| sweep.counts.waiting + sweep.counts.backoff + sweep.counts.paused > 0)
+    {
         let (why, starts) = view.held_up(number, sweep);
         found.push(Waiting { sweep: number, why, starts });
     }
@@ -206,6 +213,9 @@ impl View<'_> {
     /// Of a sweep that has reached a limit, or has nothing ready.
     fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Timestamp>) {
         let accounts = &self.state.accounts;
+        if sweep.counts.waiting + sweep.counts.backoff == 0 {
+            return (Why::AtRung(sweep.counts.paused), None);
+        }
         if sweep.counts.waiting == 0 {
             let retries = self.state.retries().filter(|(_, at)| at.sweep == number);
             return (Why::Backoff, retries.map(|(until, _)| until).min());

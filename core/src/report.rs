@@ -14,6 +14,7 @@ use crate::num::Num;
 use crate::state::State;
 use crate::state::sweep::Sweep;
 use crate::state::trial::{Phase, Progress, Trial};
+use crate::stopping::{self, summary::StopSummary};
 
 /// Everything a report shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,6 +39,9 @@ pub struct Report {
     pub failures: Vec<FailedTrial>,
     /// The precisions and layouts that trials computed with, and how many did; more than one is worth a look.
     pub numerics: BTreeMap<String, u32>,
+    /// What early stopping did; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<StopSummary>,
     /// Time that slots spent on this sweep.
     pub cost: Cost,
 }
@@ -225,6 +229,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         completed: sweep.counts.completed,
         failures: failures(sweep),
         numerics: numerics(sweep),
+        stopping: stopping::summary::summarise(sweep),
         cost: cost(sweep),
         points,
     })

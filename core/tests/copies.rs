@@ -58,6 +58,7 @@ fn plan(datasets: &[&str]) -> Arc<Plan> {
         order: (0..2 * count).collect(),
         baseline: None,
         limits: Limits::default(),
+        stop: None,
     })
 }
 

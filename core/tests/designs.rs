@@ -229,3 +229,34 @@ fn files_that_mean_the_same_have_the_same_canonical_text() {
         assert_ne!(spec.canonical(), read(&text).1.canonical(), "{text}");
     }
 }
+
+#[test]
+fn a_sobol_design_leaves_no_gap() {
+    let file = |seed: u32, axes: &str| {
+        format!("name = \"x\"\ndataset = \"d\"\ndesign = \"sobol\"\nsamples = 16\nsample_seed = {seed}\n[grid]\n{axes}")
+    };
+    let (dropout, lr) = ("dropout = { uniform = [0.0, 0.8] }\n", "lr = { log_uniform = [1e-4, 1e-1] }\n");
+    let drawn = |text: &str, path: &str| -> Vec<f64> {
+        let (plan, _) = plan_text(text.as_bytes()).expect("a good file");
+        let column = plan.columns.iter().position(|column| column.path == path).expect("a column");
+        let value = |point: u32| plan.columns[column].values[plan.row(point)[column] as usize].as_f64();
+        (0..plan.points).map(|point| value(point).expect("a number")).collect()
+    };
+    let text = file(3, &format!("{dropout}{lr}"));
+    let mut slices: Vec<u32> = drawn(&text, "dropout").iter().map(|value| (value / 0.8 * 16.0) as u32).collect();
+    slices.sort_unstable();
+    assert_eq!(slices, (0..16).collect::<Vec<_>>(), "one in each sixteenth");
+    let mut slices: Vec<u32> =
+        drawn(&text, "lr").iter().map(|value| ((value / 1e-4).log10() / 3.0 * 16.0) as u32).collect();
+    slices.sort_unstable();
+    assert_eq!(slices, (0..16).collect::<Vec<_>>(), "one in each sixteenth of the logarithm");
+    assert_eq!(
+        drawn(&text, "lr"),
+        drawn(&file(3, &format!("{lr}{dropout}")), "lr"),
+        "the order of axes does not count"
+    );
+    assert_ne!(drawn(&text, "lr"), drawn(&file(4, &format!("{dropout}{lr}")), "lr"));
+    // Few values: points that come twice are left out, and all are found.
+    let few = file(0, "dropout = [0.0, 0.1, 0.2, 0.3]\nbatch_size = [8, 16, 32, 64]\n");
+    assert_eq!(plan_text(few.as_bytes()).expect("a good file").0.points, 16);
+}

@@ -20,9 +20,17 @@ use sweep_core::plan::{Column, Limits, Plan};
 use sweep_core::recipe::{Numerics, Precision};
 use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
+use sweep_core::stopping::{Rule, Stop};
 use sweep_core::time::{Span, Timestamp};
 
 const EPOCHS: u32 = 3;
+
+/// One sweep stops nothing, one at rungs, one by comparing curves.
+fn stop(number: u8) -> Option<Box<Stop>> {
+    let rule = [None, Some(Rule::Asha), Some(Rule::Median)][usize::from(number)]?;
+    let stop = Stop { reduction_factor: 2, min_configurations: 1, audit_fraction: 0.3, ..Stop::new(rule) };
+    Some(Box::new(stop))
+}
 
 fn plan(number: u8) -> Arc<Plan> {
     let values: Vec<_> = (0..3).map(|value| json!(0.1 * f64::from(value + 1))).collect();
@@ -40,6 +48,7 @@ fn plan(number: u8) -> Arc<Plan> {
         order: vec![0, 2, 4, 1, 3, 5],
         baseline: Some(0),
         limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2), priority: None },
+        stop: stop(number),
     })
 }
 
@@ -326,6 +335,9 @@ impl World {
                             break;
                         }
                         self.train(agent, lease, &running, true, false);
+                        if !orders(self.core.state(), agent).iter().any(|wanted| wanted.lease == lease) {
+                            break;
+                        }
                     }
                 }
             }
@@ -368,7 +380,7 @@ proptest! {
         let audit = audit(&world.journal);
         prop_assert!(audit.is_legal(), "{:#?}", audit.violations);
         prop_assert_eq!(audit.open, 0);
-        prop_assert_eq!(audit.completed + audit.failed + audit.cancelled, audit.planned);
+        prop_assert_eq!(audit.completed + audit.failed + audit.cancelled + audit.stopped, audit.planned);
     }
 
     #[test]

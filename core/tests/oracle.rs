@@ -22,6 +22,7 @@ fn plan() -> Plan {
         order: vec![0, 1],
         baseline: None,
         limits: Limits::default(),
+        stop: None,
     }
 }
 

@@ -36,6 +36,7 @@ fn plan(name: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         order: (0..trials).rev().collect(),
         baseline: None,
         limits,
+        stop: None,
     })
 }
 

@@ -274,6 +274,10 @@ pub(crate) enum Phase {
     Failed,
     /// Ended by a user.
     Cancelled,
+    /// Waits at a rung.
+    Paused,
+    /// Not worth going on with.
+    Stopped,
 }
 
 impl Phase {
@@ -286,6 +290,8 @@ impl Phase {
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
         }
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod access;
 pub(crate) mod report;
 pub(crate) mod sharing;
+pub(crate) mod stopping;
 
 use serde::Serialize;
 use sweep_core::cost::Energy;
@@ -50,6 +51,8 @@ pub(crate) struct SweepView {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    pub(crate) paused: u64,
+    pub(crate) stopped: u64,
     pub(crate) best_accuracy: Option<Num>,
     pub(crate) best_trial: Option<String>,
     pub(crate) eta_seconds: Option<f64>,
@@ -63,12 +66,12 @@ impl SweepView {
 
     /// Trials that are over.
     pub(crate) fn done(&self) -> u64 {
-        self.completed + self.failed + self.cancelled
+        self.completed + self.failed + self.cancelled + self.stopped
     }
 
     /// Trials that are neither over nor running.
     pub(crate) fn queued(&self) -> u64 {
-        self.waiting + self.backoff
+        self.waiting + self.backoff + self.paused
     }
 }
 
@@ -130,6 +133,8 @@ pub(crate) struct TrialView {
     pub(crate) weights: Option<String>,
     pub(crate) seconds: f64,
     pub(crate) early: bool,
+    /// What early stopping says about it.
+    pub(crate) why: Option<String>,
     pub(crate) test: Option<Score>,
 }
 

@@ -9,4 +9,5 @@ mod disk;
 mod members;
 mod recovery;
 mod simulation;
+mod stopping;
 mod tidy;

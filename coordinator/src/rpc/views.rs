@@ -8,6 +8,7 @@ use sweep_core::decide::{LEASE_TIME, REACHABLE};
 use sweep_core::id::AgentId;
 use sweep_core::state::TrialRef;
 use sweep_core::state::agent::Agent;
+use sweep_core::stopping::summary;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::v1::{
     AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, Score, SlotSummary, SweepSummary, TrialSummary,
@@ -35,6 +36,8 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         completed: counts.completed.into(),
         failed: counts.failed.into(),
         cancelled: counts.cancelled.into(),
+        paused: counts.paused.into(),
+        stopped: counts.stopped.into(),
         best_accuracy: best.map(|(_, accuracy)| accuracy),
         best_trial_id: best.map(|(index, _)| id_bytes(sweep.ids[index as usize])).unwrap_or_default(),
         eta_seconds: view.books.eta_seconds(state, number, view.now),
@@ -124,6 +127,7 @@ pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
         weights: progress.and_then(|progress| progress.weights.clone()).unwrap_or_default(),
         seconds: spent as f64 / 1e6,
         test: progress.and_then(|progress| progress.test.as_deref()).map(Score::from),
+        why: summary::why(sweep, at.index).unwrap_or_default(),
         early: trial.phase == sweep_core::state::trial::Phase::Completed { early: true },
     }
 }

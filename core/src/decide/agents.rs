@@ -94,10 +94,11 @@ pub(super) fn expire(step: &mut Step<'_>) {
 
 fn can_move(core: &Core, lease: Lease, step: &Step<'_>) -> bool {
     let Some((at, leased)) = core.state.leased(lease) else { return false };
-    // A cancelled trial needs no other host to end.
+    // A cancelled or halted trial needs no other host to end.
     let sweep = core.state.sweep_of(at);
     let (dataset, bound) = (sweep.dataset(at.index), sweep.fingerprint(at.index));
     leased.cancelled
+        || leased.halted
         || (core.state.agents.iter())
             .any(|(id, agent)| *id != leased.agent && core.is_reachable(*id, step.now) && agent.can_use(dataset, bound))
 }

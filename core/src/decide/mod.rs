@@ -4,9 +4,10 @@
 
 mod agents;
 mod report;
+mod stops;
 mod sweeps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::command::{Command, Reply};
 use crate::event::Event;
@@ -25,6 +26,8 @@ pub const REACHABLE: Span = Span::seconds(15);
 pub struct Core {
     state: State,
     seen: BTreeMap<AgentId, Seen>,
+    /// The journal may end between a report and what follows from it.
+    recovered: bool,
 }
 
 /// When an agent was last heard. Not durable: after a restart every agent has a full lease time to call in.
@@ -44,9 +47,23 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    /// With what follows from it at once: early stopping decides in the same transaction.
     fn emit(&mut self, event: Event) {
-        self.core.state.apply(&event, self.now);
-        self.out.push(event);
+        let sweep = stops::sweep(&self.core.state, &event);
+        self.follow(VecDeque::from([event]), sweep);
+    }
+
+    fn follow(&mut self, mut pending: VecDeque<Event>, sweep: Option<u32>) {
+        while let Some(event) = pending.pop_front() {
+            self.core.state.apply(&event, self.now);
+            if let Some(number) = sweep {
+                pending.extend(stops::halts(&self.core.state, number, &event));
+                if pending.is_empty() {
+                    pending.extend(stops::due(&self.core.state, number));
+                }
+            }
+            self.out.push(event);
+        }
     }
 }
 
@@ -54,7 +71,7 @@ impl Core {
     /// Starts with a recovered state.
     pub fn new(state: State, now: Timestamp) -> Self {
         let seen = state.agents.keys().map(|agent| (*agent, Seen { at: now, called: false })).collect();
-        Self { state, seen }
+        Self { state, seen, recovered: true }
     }
 
     /// The state after everything handled so far.
@@ -82,6 +99,12 @@ impl Core {
     /// are taken back, retries become due, free slots get trials, trials give way.
     pub fn settle(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         let mut step = Step { core: self, now, out };
+        if std::mem::take(&mut step.core.recovered) {
+            for number in 0..step.core.state.sweeps.len() as u32 {
+                let pending = stops::left_over(&step.core.state, number);
+                step.follow(pending, Some(number));
+            }
+        }
         agents::expire(&mut step);
         let due: Vec<_> = step.core.state.due(now).collect();
         for trial in due {

@@ -90,7 +90,7 @@ fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
 
 fn failed(step: &Step<'_>, lease: Lease, failure: Failure) -> Event {
     let state = &step.core.state;
-    let gives_way = state.leased(lease).is_some_and(|(_, leased)| leased.yields_to.is_some());
+    let gives_way = state.leased(lease).is_some_and(|(_, leased)| leased.yields_to.is_some() || leased.halted);
     if gives_way && retry::is_of_the_moment(failure.class) {
         // It was asked to leave, and this is how it left.
         return Event::LeaseLost { lease, cause: LossCause::Stopped };

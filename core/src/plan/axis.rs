@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use serde_json::{Number, Value};
 
-use crate::spec::{Axis, Choice, Design, Draw, Errors, Group, Reason, Spec, Values, conflict};
+use crate::spec::{Axis, Choice, Design, Draw, Draws, Errors, Group, Reason, Spec, Values, conflict};
 
+use super::sobol::{self, mix};
 use super::{BASE, Column};
 
 /// A column that still learns values.
@@ -74,8 +75,8 @@ pub(super) fn rows(spec: &Spec, base: &Value, errors: &mut Errors<'_>) -> Rows {
     let mut cells = Vec::new();
     let mut lengths = Vec::new();
     let mut count = 0;
-    if let Design::Random { samples, seed } = spec.design {
-        cells = draw(spec, &mut columns, samples, seed, errors);
+    if let Design::Random { samples, seed, draws } = spec.design {
+        cells = draw(spec, &mut columns, (samples, seed, draws), errors);
         count = samples as usize;
     } else if !spec.groups.is_empty() || spec.points.is_empty() {
         let groups: Vec<Steps> = (spec.groups.iter()).map(|group| steps(group, &mut columns)).collect();
@@ -177,7 +178,8 @@ fn without_base(steps: Steps, columns: &[Draft], base: &Value) -> Steps {
 
 /// Distinct rows drawn from the groups. The draw of an axis depends on the sample seed, its own
 /// path and the number of the sample, so that another axis does not change it.
-fn draw(spec: &Spec, columns: &mut [Draft], samples: u32, seed: u64, errors: &mut Errors<'_>) -> Vec<u32> {
+fn draw(spec: &Spec, columns: &mut [Draft], design: (u32, u64, Draws), errors: &mut Errors<'_>) -> Vec<u32> {
+    let (samples, seed, draws) = design;
     let space = (spec.groups.iter()).try_fold(1u128, |all, group| all.checked_mul(size(&group.axes[0])?));
     if let Some(space) = space
         && space < u128::from(samples)
@@ -195,11 +197,14 @@ fn draw(spec: &Spec, columns: &mut [Draft], samples: u32, seed: u64, errors: &mu
             mix(seed ^ mix(hash))
         })
         .collect();
+    let dimensions = dimensions(spec);
     let width = columns.len();
     let mut cells: Vec<u32> = Vec::with_capacity(samples as usize * width);
     let mut seen: BTreeSet<Vec<u64>> = BTreeSet::new();
     // Enough to collect every point of a space that is only just large enough.
     let mut tries = 200_000 + 20 * u64::from(samples);
+    // A Sobol sequence goes on where a point was left out.
+    let mut point = 0;
     for sample in 0..u64::from(samples) {
         for attempt in 0u64.. {
             if tries == 0 {
@@ -212,12 +217,16 @@ fn draw(spec: &Spec, columns: &mut [Draft], samples: u32, seed: u64, errors: &mu
             }
             tries -= 1;
             // Linked axes share a number and have the same length, so they move together.
-            let drawn: Vec<u64> = (spec.groups.iter().zip(&streams))
-                .map(|(group, stream)| {
-                    let random = mix(mix(stream ^ mix(sample)) ^ attempt);
+            let drawn: Vec<u64> = (spec.groups.iter().zip(&streams).zip(&dimensions))
+                .map(|((group, stream), dimension)| {
+                    let random = match draws {
+                        Draws::Random => mix(mix(stream ^ mix(sample)) ^ attempt),
+                        Draws::Sobol => sobol::coordinate(point, *dimension, *stream),
+                    };
                     draw_one(&group.axes[0], random)
                 })
                 .collect();
+            point += 1;
             if seen.insert(drawn.clone()) && !excluded(spec, &drawn) {
                 let start = cells.len();
                 cells.resize(start + width, BASE);
@@ -233,6 +242,18 @@ fn draw(spec: &Spec, columns: &mut [Draft], samples: u32, seed: u64, errors: &mu
         }
     }
     cells
+}
+
+/// The dimension of each group: by path, so that the order in which axes are written down does not matter.
+fn dimensions(spec: &Spec) -> Vec<usize> {
+    let path = |group: &Group| group.axes.iter().map(|axis| axis.path.clone()).min();
+    let mut order: Vec<usize> = (0..spec.groups.len()).collect();
+    order.sort_by_cached_key(|at| path(&spec.groups[*at]));
+    let mut dimensions = vec![0; order.len()];
+    for (dimension, at) in order.into_iter().enumerate() {
+        dimensions[at] = dimension;
+    }
+    dimensions
 }
 
 /// Whether drawn values have all values of an exclusion.
@@ -307,12 +328,4 @@ fn rounded(value: f64) -> f64 {
 /// A number below `count` from 64 random bits.
 fn below(random: u64, count: u64) -> u64 {
     ((u128::from(random) * u128::from(count)) >> 64) as u64
-}
-
-/// One step of splitmix64 (Steele, Lea & Flood 2014).
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

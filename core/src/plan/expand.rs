@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::recipe::Augmentation;
 use crate::recipe::augment::BUILT_IN;
-use crate::spec::{Design, Errors, Reason, Spec, SpecError};
+use crate::spec::{Design, Errors, Reason, Spec, SpecError, check_stop};
 
 use super::axis::{Rows, rows};
 use super::order;
@@ -46,7 +46,9 @@ pub fn expand(spec: &Spec) -> Result<Plan, Vec<SpecError>> {
     if !errors.is_empty() {
         return Err(errors.into_list());
     }
-    Ok(assemble(spec, rows, &sections, &ids, &kept, &base))
+    let plan = assemble(spec, rows, &sections, &ids, &kept, &base);
+    check_stop(&plan, &mut errors);
+    if errors.is_empty() { Ok(plan) } else { Err(errors.into_list()) }
 }
 
 /// Writes the base's value into cells that keep it, so that equal points look equal. Where columns
@@ -272,10 +274,11 @@ fn assemble(spec: &Spec, rows: Rows, sections: &Sections, ids: &[Vec<u32>], kept
         base: sections.whole(&ids[kept[0]]),
         cells,
         points: kept.len() as u32,
-        order: order::trials(&order, spec.seeds.len(), baseline.is_some()),
+        order: order::trials(&order, spec.seeds.len(), baseline.is_some(), spec.stop.is_some()),
         seeds: spec.seeds.clone(),
         baseline,
         limits: spec.limits.clone(),
+        stop: spec.stop.clone().map(Box::new),
         columns: rows.columns.into_iter().map(|draft| draft.column).collect(),
     }
 }

@@ -10,6 +10,7 @@ mod axis;
 mod expand;
 mod order;
 mod point;
+mod sobol;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::id::{SweepId, TrialId};
 use crate::recipe::Recipe;
 use crate::spec::{self, Spec, SpecError};
+use crate::stopping::Stop;
 
 pub use expand::expand;
 
@@ -65,6 +67,9 @@ pub struct Plan {
     /// What the sweep asks of the scheduler.
     #[serde(default)]
     pub limits: Limits,
+    /// Early stopping across configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Box<Stop>>,
 }
 
 /// One path that varies.

@@ -15,13 +15,20 @@ const STRIDES: usize = 48;
 const BEGINNING: usize = 256;
 
 /// All trials (`point * seeds + seed`) in their order. `points` is the order of the points; its first
-/// one leads if `lead`.
-pub(super) fn trials(points: &[u32], seeds: usize, lead: bool) -> Vec<u32> {
+/// one leads if `lead`. The seeds of a point follow each other if `together`: where they are judged together, one
+/// that starts late would keep the others waiting.
+pub(super) fn trials(points: &[u32], seeds: usize, lead: bool, together: bool) -> Vec<u32> {
     let leading = if lead { seeds.min(LEAD_SEEDS) } else { 0 };
     let trial = |point: u32, seed: usize| point * seeds as u32 + seed as u32;
     let mut order = Vec::with_capacity(points.len() * seeds);
     let first = points.first().copied().unwrap_or_default();
     order.extend((0..leading).map(|seed| trial(first, seed)));
+    if together {
+        let led = |point: u32, seed: usize| point == first && seed < leading;
+        let all = points.iter().flat_map(|point| (0..seeds).map(move |seed| (*point, seed)));
+        order.extend(all.filter(|(point, seed)| !led(*point, *seed)).map(|(point, seed)| trial(point, seed)));
+        return order;
+    }
     for seed in 0..seeds {
         let led = usize::from(seed < leading);
         order.extend(points[led..].iter().map(|point| trial(*point, seed)));
@@ -180,7 +187,10 @@ mod tests {
 
     #[test]
     fn seeds_come_in_rounds_after_the_baseline() {
-        assert_eq!(trials(&[1, 0, 2], 2, true), [2, 3, 0, 4, 1, 5]);
-        assert_eq!(trials(&[1, 0, 2], 2, false), [2, 0, 4, 3, 1, 5]);
+        assert_eq!(trials(&[1, 0, 2], 2, true, false), [2, 3, 0, 4, 1, 5]);
+        assert_eq!(trials(&[1, 0, 2], 2, false, false), [2, 0, 4, 3, 1, 5]);
+        // Judged together, started together.
+        assert_eq!(trials(&[1, 0, 2], 2, true, true), [2, 3, 0, 1, 4, 5]);
+        assert_eq!(trials(&[1, 0], 6, true, true), [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]);
     }
 }

@@ -15,10 +15,12 @@ mod preempt;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::event::Event;
 use crate::id::{AgentId, Lease};
 use crate::state::State;
+use crate::state::racing::Turn;
 use crate::time::Timestamp;
 
 pub use preempt::preemptions;
@@ -57,8 +59,8 @@ pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> b
 struct Picked<'a> {
     state: &'a State,
     is_reachable: &'a dyn Fn(AgentId) -> bool,
-    /// By sweep and data set: the first trial that may still be waiting.
-    next: BTreeMap<(u32, usize), u32>,
+    /// By sweep and data set: the last trial that was taken.
+    next: BTreeMap<(u32, usize), Turn>,
     /// By sweep and data set: the copy that a grant of this plan decided for.
     bound: BTreeMap<(u32, &'a str), &'a str>,
     /// By sweep and what is undecided: the agents that may start such trials.
@@ -80,13 +82,14 @@ impl<'a> Picked<'a> {
         let sweep = &self.state.sweeps[number as usize];
         let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints).enumerate();
         let heads = groups.filter_map(|(group, ((waiting, dataset), bound))| {
-            let next = self.next.get(&(number, group)).copied().unwrap_or_default();
+            let after = self.next.get(&(number, group)).copied().map_or(Bound::Unbounded, Bound::Excluded);
             let bound = bound.as_deref().or_else(|| self.bound.get(&(number, dataset.as_str())).copied());
-            Some((*waiting.range(next..).next()?, group, dataset.as_str(), bound))
+            Some((*waiting.range((after, Bound::Unbounded)).next()?, group, dataset.as_str(), bound))
         });
         let mut heads: Vec<_> = heads.collect();
         heads.sort_unstable();
-        heads.into_iter().find_map(|(index, group, dataset, bound)| {
+        heads.into_iter().find_map(|(turn, group, dataset, bound)| {
+            let index = turn.1;
             let undecided = sweep.undecided(index);
             let choosing = undecided.map(|key| (self.choosing(number, &key), key));
             let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
@@ -95,7 +98,7 @@ impl<'a> Picked<'a> {
                 debug_assert!(agents.is_empty());
                 self.choosing.insert((number, key), vec![agent]);
             }
-            self.next.insert((number, group), index + 1);
+            self.next.insert((number, group), turn);
             if let Some(fingerprint) = fingerprint {
                 self.bound.entry((number, dataset)).or_insert(fingerprint);
             }

@@ -111,7 +111,7 @@ impl<'a> Plan<'a> {
             let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
             let mut open = groups.filter_map(|((waiting, dataset), bound)| Some((*waiting.first()?, dataset, bound)));
             open.any(|(index, dataset, bound)| {
-                victim.agent.can_use(dataset, bound.as_deref()) && sweep.may_start_on(index, victim.id)
+                victim.agent.can_use(dataset, bound.as_deref()) && sweep.may_start_on(index.1, victim.id)
             })
         })?;
         let taker = state.sweeps[sweep as usize].member;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::plan::put;
 use crate::recipe::{Layout, Precision, Recipe};
 
-use super::{Axis, Design, Draw, Row, Spec, Values};
+use super::{Axis, Design, Draw, Draws, Row, Spec, Values};
 
 impl Spec {
     /// The canonical text; [`crate::id::SweepId::derive`] makes the sweep's id from it.
@@ -16,13 +16,14 @@ impl Spec {
         let (design, samples, sample_seed) = match self.design {
             Design::Grid => ("grid", 0, 0),
             Design::Ablation => ("ablation", 0, 0),
-            Design::Random { samples, seed } => ("random", samples, seed),
+            Design::Random { samples, seed, draws: Draws::Random } => ("random", samples, seed),
+            Design::Random { samples, seed, draws: Draws::Sobol } => ("sobol", samples, seed),
         };
         let mut groups: Vec<Value> =
             (self.groups.iter()).map(|group| group.axes.iter().map(axis).collect::<Map<_, _>>().into()).collect();
         // The order in which axes are written down does not change what runs.
         groups.sort_by_cached_key(Value::to_string);
-        json!({
+        let mut text = json!({
             "version": 1,
             "name": self.name,
             "base": self.base_value(),
@@ -35,8 +36,12 @@ impl Spec {
             "seeds": self.seeds,
             "max_parallel": self.limits.max_parallel,
             "max_retries": self.limits.max_retries,
-        })
-        .to_string()
+        });
+        // Sweeps of before there was early stopping keep their ids.
+        if let Some(stop) = &self.stop {
+            text["stop"] = json!(stop);
+        }
+        text.to_string()
     }
 
     /// The recipe that all points share, as far as the file gives it: every field canonical with its

@@ -38,6 +38,7 @@ pub enum Reason {
     ExcludeUnmatched,
     SamplesTooMany,
     PlanEmpty,
+    StopUseless,
     TooManyErrors,
 }
 
@@ -67,6 +68,7 @@ impl Reason {
         Self::ExcludeUnmatched,
         Self::SamplesTooMany,
         Self::PlanEmpty,
+        Self::StopUseless,
         Self::TooManyErrors,
     ];
 
@@ -96,6 +98,7 @@ impl Reason {
             Self::ExcludeUnmatched => "exclude_unmatched",
             Self::SamplesTooMany => "samples_too_many",
             Self::PlanEmpty => "plan_empty",
+            Self::StopUseless => "stop_useless",
             Self::TooManyErrors => "too_many_errors",
         }
     }

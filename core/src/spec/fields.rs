@@ -12,7 +12,7 @@ use super::ranges::DRAWS;
 use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::{Reader, clip};
-use super::{Design, MAX_SEEDS, Setting, Spec, is_name, suggest};
+use super::{Design, Draws, MAX_SEEDS, Setting, Spec, is_name, suggest};
 
 /// The keys of a sweep file that are not recipe fields.
 pub const TOP_LEVEL: &[&str] = &[
@@ -26,6 +26,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "max_parallel",
     "max_retries",
     "priority",
+    "stop",
     "augmentations",
     "grid",
     "zip",
@@ -74,6 +75,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         max_retries: limit("max_retries", 0, MAX_RETRIES).or(Some(DEFAULT_RETRIES)),
         priority: limit("priority", 0, u64::from(MAX_PRIORITY)),
     };
+    let stop = reader.stop(get("stop"));
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
     if !entries.iter().any(names_dataset) {
@@ -90,6 +92,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         seeds,
         design,
         limits,
+        stop,
         source: text.to_owned(),
         keys,
     };
@@ -168,7 +171,7 @@ impl Reader<'_> {
     }
 
     fn design(&mut self, design: Option<&Entry>, samples: Option<&Entry>, sample_seed: Option<&Entry>) -> Design {
-        let names = ["grid", "ablation", "random"];
+        let names = ["grid", "ablation", "random", "sobol"];
         let name = match design.map(|entry| &entry.node.item) {
             None => "grid",
             Some(Item::Text(name)) => name,
@@ -189,17 +192,21 @@ impl Reader<'_> {
         }
         let count = self.whole(samples, 1, u64::from(MAX_TRIALS));
         let seed = sample_seed.and_then(|entry| self.int("sample_seed", &entry.node));
-        if name == "random" {
+        if let Some(draws) = match name {
+            "random" => Some(Draws::Random),
+            "sobol" => Some(Draws::Sobol),
+            _ => None,
+        } {
             if samples.is_none() {
                 let span = design.map(|entry| &entry.span);
-                let what = "a random design needs a number of samples";
+                let what = format!("a {name} design needs a number of samples");
                 let hint = "add a line like `samples = 20`";
                 (self.errors).push(Reason::MissingField, "samples", span, what, hint);
             }
-            return Design::Random { samples: count.unwrap_or(1), seed: seed.unwrap_or(0) };
+            return Design::Random { samples: count.unwrap_or(1), seed: seed.unwrap_or(0), draws };
         }
         for entry in [samples, sample_seed].into_iter().flatten() {
-            let what = "only a random design has this";
+            let what = "only a random or sobol design has this";
             let hint = "add `design = \"random\"`, or remove the line";
             (self.errors).push(Reason::UnknownField, &entry.key, Some(&entry.span), what, hint);
         }

@@ -11,6 +11,7 @@ mod fields;
 mod ranges;
 mod schema;
 mod steps;
+mod stop;
 mod suggest;
 mod tree;
 mod value;
@@ -21,6 +22,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::plan::Limits;
+use crate::stopping::Stop;
 
 pub use canonical::defaults;
 pub(crate) use canonical::section;
@@ -28,6 +30,8 @@ pub(crate) use error::Errors;
 pub use error::{MAX_ERRORS, Reason, SpecError};
 pub use fields::TOP_LEVEL;
 pub(crate) use schema::conflict;
+pub use stop::STOP_KEYS;
+pub(crate) use stop::check as check_stop;
 pub(crate) use value::explain;
 
 /// Largest file, bytes.
@@ -62,6 +66,8 @@ pub struct Spec {
     pub design: Design,
     /// What the sweep asks of the scheduler.
     pub limits: Limits,
+    /// Early stopping across configurations.
+    pub stop: Option<Stop>,
     /// The file, for messages.
     pub(crate) source: String,
     /// Where its top-level keys stand, for messages.
@@ -81,7 +87,18 @@ pub enum Design {
         samples: u32,
         /// What the draws are derived from.
         seed: u64,
+        /// How evenly they lie.
+        draws: Draws,
     },
+}
+
+/// How points are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draws {
+    /// Each by itself.
+    Random,
+    /// Evenly: a scrambled Sobol sequence.
+    Sobol,
 }
 
 /// One value of one path.

@@ -25,6 +25,16 @@ const ALIASES: &[(&str, &str)] = &[
     ("adam", "optimizer"),
     ("flip", "augmentation"),
     ("crop", "augmentation"),
+    ("eta", "reduction_factor"),
+    ("grace", "min_epochs"),
+    ("grace_period", "min_epochs"),
+    ("min_resource", "min_epochs"),
+    ("n_startup_trials", "min_configurations"),
+    ("n_warmup_steps", "warmup_epochs"),
+    ("pruner", "stop"),
+    ("scheduler", "stop"),
+    ("max_time", "max_seconds"),
+    ("sha", "halving"),
 ];
 
 /// The nearest of `names`, if one is near. A name whose last segment is what was written counts as

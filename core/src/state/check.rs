@@ -92,6 +92,8 @@ impl State {
                 Phase::Completed { .. } => counts.completed += 1,
                 Phase::Failed => counts.failed += 1,
                 Phase::Cancelled => counts.cancelled += 1,
+                Phase::Paused => counts.paused += 1,
+                Phase::Stopped => counts.stopped += 1,
             }
         }
         Ok(counts)

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod agent;
 mod check;
+pub mod racing;
 pub mod sweep;
 pub mod trial;
 pub mod usage;
@@ -72,6 +73,7 @@ impl State {
                     leased.acked_seq = metrics.seq;
                     trial.progress_mut().report(metrics);
                 });
+                self.raced(*lease, metrics);
             }
             Event::CheckpointKept { lease, checkpoint } => {
                 self.live(*lease, |trial, _| {
@@ -104,6 +106,7 @@ impl State {
                     trial.failure = Some(Box::new(failure.clone()));
                     let phase = match retry_at {
                         _ if cancelled => Phase::Cancelled,
+                        Some(_) if self.rest(at) == Phase::Stopped => Phase::Stopped,
                         Some(until) => Phase::Backoff { until: *until },
                         None => Phase::Failed,
                     };
@@ -113,14 +116,14 @@ impl State {
             Event::LeaseLost { lease, .. } => {
                 let cancelled = self.is_cancelled(*lease);
                 if let Some(at) = self.end_lease(*lease, now) {
-                    self.set_phase(at, if cancelled { Phase::Cancelled } else { Phase::Waiting }, now);
+                    self.set_phase(at, if cancelled { Phase::Cancelled } else { self.rest(at) }, now);
                 }
             }
             Event::RetryDue { trial } => {
                 if let Some(at) = self.find(*trial)
                     && matches!(self.trial(at).phase, Phase::Backoff { .. })
                 {
-                    self.set_phase(at, Phase::Waiting, now);
+                    self.set_phase(at, self.rest(at), now);
                 }
             }
             Event::SweepCancelled { sweep, .. } => self.cancel_sweep(*sweep, now),
@@ -134,6 +137,8 @@ impl State {
                 self.live(*lease, |_, leased| leased.yields_to = Some(*sweep));
                 self.leaving.extend(self.leased(*lease).map(|(at, _)| at));
             }
+            Event::PointJudged { sweep, point, judgement } => self.judged(*sweep, *point, judgement, now),
+            Event::TrialHalted { lease, .. } => self.live(*lease, |_, leased| leased.halted = true),
             Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
         }
     }
@@ -320,9 +325,9 @@ impl State {
 
     fn cancel(&mut self, at: TrialRef, now: Timestamp) {
         match &mut self.trial_mut(at).phase {
-            Phase::Waiting | Phase::Backoff { .. } => self.set_phase(at, Phase::Cancelled, now),
+            Phase::Waiting | Phase::Backoff { .. } | Phase::Paused => self.set_phase(at, Phase::Cancelled, now),
             Phase::Leased(leased) => leased.cancelled = true,
-            Phase::Completed { .. } | Phase::Failed | Phase::Cancelled => {}
+            Phase::Completed { .. } | Phase::Failed | Phase::Cancelled | Phase::Stopped => {}
         }
     }
 
@@ -333,7 +338,7 @@ impl State {
             let trial = self.trial_mut(at);
             if trial.phase == Phase::Failed || (cancelled && trial.phase == Phase::Cancelled) {
                 (trial.own_failures, trial.failures) = (0, 0);
-                self.set_phase(at, Phase::Waiting, now);
+                self.set_phase(at, self.rest(at), now);
             }
         }
     }

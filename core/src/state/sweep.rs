@@ -9,6 +9,7 @@ use crate::id::{AgentId, SweepId, TrialId};
 use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::recipe::Numerics;
 use crate::state::accounts::Rank;
+use crate::state::racing::{Racing, Turn};
 use crate::state::trial::{Phase, Trial};
 use crate::time::{Span, Timestamp};
 
@@ -39,10 +40,12 @@ pub struct Sweep {
     pub spent: i64,
     /// How many trials are in each phase.
     pub counts: Counts,
-    /// Waiting trials (plan indices), one set per data set, so that the next one is found without a scan.
-    pub waiting: Vec<BTreeSet<u32>>,
+    /// Waiting trials in the order of their turns, one set per data set, so that the next one is found without a scan.
+    pub waiting: Vec<BTreeSet<Turn>>,
     /// The data set of each set in `waiting`.
     pub datasets: Vec<String>,
+    /// Where its configurations stand, if it stops early.
+    pub racing: Option<Box<Racing>>,
     /// Fingerprint of the copy of each data set that this sweep trains on, once a trial has started on one.
     pub fingerprints: Vec<Option<String>>,
     /// What its trials compute with, where the file leaves that open.
@@ -64,6 +67,10 @@ pub struct Counts {
     pub failed: u32,
     /// Ended by a user.
     pub cancelled: u32,
+    /// Waiting at a rung.
+    pub paused: u32,
+    /// Not worth going on with.
+    pub stopped: u32,
 }
 
 impl Counts {
@@ -75,12 +82,14 @@ impl Counts {
             Phase::Completed { .. } => &mut self.completed,
             Phase::Failed => &mut self.failed,
             Phase::Cancelled => &mut self.cancelled,
+            Phase::Paused => &mut self.paused,
+            Phase::Stopped => &mut self.stopped,
         }
     }
 
     /// Trials that are over.
     pub fn ended(&self) -> u32 {
-        self.completed + self.failed + self.cancelled
+        self.completed + self.failed + self.cancelled + self.stopped
     }
 }
 
@@ -103,6 +112,7 @@ impl Sweep {
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
             datasets: datasets(&plan),
+            racing: Racing::new(id, &plan),
             fingerprints: Vec::new(),
             choices: Choices::default(),
             plan,
@@ -113,14 +123,31 @@ impl Sweep {
     }
 
     /// `waiting` computed from scratch.
-    pub(super) fn count_waiting(&self) -> Vec<BTreeSet<u32>> {
+    pub(super) fn count_waiting(&self) -> Vec<BTreeSet<Turn>> {
         let mut waiting = vec![BTreeSet::new(); self.datasets.len()];
         for (index, trial) in (0u32..).zip(&self.trials) {
             if trial.phase == Phase::Waiting {
-                waiting[self.group(index)].insert(index);
+                waiting[self.group(index)].insert(self.turn(index));
             }
         }
         waiting
+    }
+
+    fn turn(&self, index: u32) -> Turn {
+        let promotions = |racing: &Racing| racing.race.promotions(self.plan.trial(index).point);
+        (Reverse(self.racing.as_deref().map_or(0, promotions)), index)
+    }
+
+    /// Takes a waiting trial out of its list; the next phase puts it in again.
+    pub(super) fn unlist(&mut self, index: u32) {
+        let (group, turn) = (self.group(index), self.turn(index));
+        self.waiting[group].remove(&turn);
+    }
+
+    /// What becomes of a trial that has no slot and is not over.
+    pub(super) fn rest(&self, index: u32) -> Phase {
+        let racing = self.racing.as_deref();
+        racing.map_or(Phase::Waiting, |racing| racing.rest(self.plan.trial(index).point, &self.trials[index as usize]))
     }
 
     /// Which entry of `waiting` a trial belongs to.
@@ -175,7 +202,7 @@ impl Sweep {
 
     /// Moves a trial to another phase and keeps counts and waiting sets right.
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) {
-        let group = self.group(index);
+        let (group, turn) = (self.group(index), self.turn(index));
         let leases = [&self.trials[index as usize].phase, &phase].map(|phase| match phase {
             Phase::Leased(leased) => Some(leased.agent),
             _ => None,
@@ -190,10 +217,10 @@ impl Sweep {
         *self.counts.of(&trial.phase) -= 1;
         *self.counts.of(&phase) += 1;
         if trial.phase == Phase::Waiting {
-            self.waiting[group].remove(&index);
+            self.waiting[group].remove(&turn);
         }
         if phase == Phase::Waiting {
-            self.waiting[group].insert(index);
+            self.waiting[group].insert(turn);
         }
         if phase.is_terminal() {
             let progress = trial.progress_mut();
@@ -201,7 +228,14 @@ impl Sweep {
         } else if let Some(progress) = &mut trial.progress {
             progress.ended = None;
         }
+        let was_over = trial.phase.is_terminal();
         trial.phase = phase;
+        if let Some(racing) = &mut self.racing
+            && (was_over || trial.phase.is_terminal())
+        {
+            let planned = self.plan.trial(index);
+            racing.ended(planned.point, planned.seed, &trial.phase, trial.failure.as_deref());
+        }
         let over = self.counts.ended() as usize == self.trials.len();
         self.ended = over.then_some(self.ended.unwrap_or(now));
     }

@@ -19,6 +19,8 @@ pub enum Phase {
         /// When it is ready.
         until: Timestamp,
     },
+    /// Waits at a rung, its slot free, until its configuration is promoted or stopped.
+    Paused,
     /// Finished, with a result.
     Completed {
         /// By patience, before the last epoch.
@@ -28,6 +30,8 @@ pub enum Phase {
     Failed,
     /// Ended by a user.
     Cancelled,
+    /// Its configuration was stopped: not worth going on with.
+    Stopped,
 }
 
 impl Phase {
@@ -40,12 +44,14 @@ impl Phase {
             Self::Completed { .. } => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
         }
     }
 
     /// Whether nothing more will happen by itself.
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Completed { .. } | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Completed { .. } | Self::Failed | Self::Cancelled | Self::Stopped)
     }
 }
 
@@ -68,17 +74,19 @@ pub struct Leased {
     pub kept: Option<Timestamp>,
     /// It has to give way to this sweep: the order is withdrawn, the trial waits again when it has left.
     pub yields_to: Option<SweepId>,
+    /// It has to leave with its checkpoint: it waits at a rung, or is stopped.
+    pub halted: bool,
 }
 
 impl Leased {
     pub(super) fn new(agent: AgentId, slot: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
-        let (acked_seq, cancelled, kept, yields_to) = (0, false, None, None);
-        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to }
+        let (acked_seq, cancelled, kept, yields_to, halted) = (0, false, None, None, false);
+        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to, halted }
     }
 
     /// Its agent should be running it.
     pub fn is_wanted(&self) -> bool {
-        !self.cancelled && self.yields_to.is_none()
+        !self.cancelled && !self.halted && self.yields_to.is_none()
     }
 }
 

@@ -31,8 +31,9 @@ impl Curves {
     /// The next epoch's score.
     pub(super) fn push(&mut self, point: u32, score: f64) {
         let curve = &mut self.curves[point as usize];
-        curve.sum += score;
+        curve.sum += score.clamp(f64::NEG_INFINITY, f64::MAX);
         let average = curve.sum / (curve.column.len() + 1) as f64;
+        let average = if average.is_nan() { f64::NEG_INFINITY } else { average };
         curve.column.push(if self.averages { average } else { score });
         curve.best = Some(curve.best.map_or(score, |best| best.max(score)));
     }

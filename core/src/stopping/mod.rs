@@ -22,7 +22,9 @@ pub mod replay;
 mod rungs;
 mod score;
 mod settings;
+pub mod summary;
 mod tally;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 

@@ -31,8 +31,9 @@ struct Entrant {
     /// Epochs known.
     epoch: u32,
     stage: Stage,
-    /// Never judged: the baseline.
+    /// Never judged: the baseline, and one of which a seed is at its end.
     exempt: bool,
+    baseline: bool,
     judged: Option<Box<Judgement>>,
 }
 
@@ -92,7 +93,7 @@ impl Race {
         }
         let entrant = |(point, bracket): (u32, &u32)| {
             let exempt = baseline == Some(point);
-            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, judged: None }
+            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, baseline: exempt, judged: None }
         };
         let entrants = (0u32..).zip(brackets).map(entrant).collect();
         let averages = stop.rule == Rule::Median;
@@ -109,6 +110,11 @@ impl Race {
     /// How many of a configuration's epochs are known; the next one told must be the one after.
     pub fn known(&self, point: u32) -> u32 {
         self.entrants[point as usize].epoch
+    }
+
+    /// Whether a configuration waits for a decision at a rung: what it reached after that is told later.
+    pub fn is_at_rung(&self, point: u32) -> bool {
+        matches!(self.entrants[point as usize].stage, Stage::At(..))
     }
 
     /// A configuration has finished its next epoch with all of its seeds.
@@ -134,10 +140,16 @@ impl Race {
             rung.waiting.insert(key);
             rung.heading -= 1;
             entrant.stage = Stage::At(at, key);
-            if entrant.exempt {
+            // Those with pauses have nobody at its end before the last rung.
+            if entrant.baseline || (entrant.exempt && !self.stop.rule.pauses()) {
                 self.pass(point);
             }
         }
+    }
+
+    /// A seed of a configuration ran to its last epoch: the others may too.
+    pub fn finishing(&mut self, point: u32) {
+        self.entrants[point as usize].exempt = true;
     }
 
     /// No trial of a configuration will report any more; `finished` if at least one ran to its end.
@@ -301,18 +313,19 @@ impl Race {
     pub fn limit(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let at = match entrant.stage {
-            _ if entrant.exempt || !self.stop.rule.pauses() => return None,
+            _ if entrant.baseline || !self.stop.rule.pauses() => return None,
             Stage::To(at) | Stage::At(at, _) => at,
             Stage::Spared | Stage::Stopped | Stage::Over => return None,
         };
         self.ladders[entrant.bracket as usize].rungs.get(at as usize).map(|rung| rung.epoch)
     }
 
-    /// How many rungs a configuration was promoted past: the higher, the sooner it gets a slot.
+    /// How many rungs a configuration was promoted past: the higher, the sooner it gets a slot. Changes with decisions only.
     pub fn promotions(&self, point: u32) -> u32 {
-        match self.entrants[point as usize].stage {
-            Stage::To(at) | Stage::At(at, _) => at,
-            Stage::Spared | Stage::Stopped | Stage::Over => 0,
+        let entrant = &self.entrants[point as usize];
+        match entrant.stage {
+            Stage::To(at) | Stage::At(at, _) if self.stop.rule.pauses() && !entrant.baseline => at,
+            _ => 0,
         }
     }
 

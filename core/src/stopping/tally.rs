@@ -4,7 +4,7 @@ use crate::attempt::EpochMetrics;
 use crate::recipe::Watched;
 
 /// One epoch of a configuration: means over its seeds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     /// The metric.
     pub value: f64,
@@ -12,6 +12,14 @@ pub struct Sample {
     pub seconds: f64,
     /// Energy taken so far, joules.
     pub joules: f64,
+}
+
+/// Equality of bits: what is not a number equals itself.
+impl PartialEq for Sample {
+    fn eq(&self, other: &Self) -> bool {
+        let bits = |of: &Self| [of.value, of.seconds, of.joules].map(f64::to_bits);
+        bits(self) == bits(other)
+    }
 }
 
 /// The trials of one configuration.

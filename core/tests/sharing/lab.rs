@@ -44,6 +44,7 @@ fn plan(name: &str, dataset: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         order: (0..trials).collect(),
         baseline: None,
         limits,
+        stop: None,
     })
 }
 

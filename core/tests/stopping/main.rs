@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod lab;
+mod live;
+
 use serde::Deserialize;
 use sweep_core::stopping::replay::{Replay, replay};
 use sweep_core::stopping::{Fate, Rule, Stop};

@@ -54,6 +54,8 @@ impl From<v1::SweepSummary> for SweepView {
             waiting: summary.waiting,
             running: summary.running,
             backoff: summary.backoff,
+            paused: summary.paused,
+            stopped: summary.stopped,
             completed: summary.completed,
             failed: summary.failed,
             cancelled: summary.cancelled,
@@ -117,6 +119,7 @@ impl From<v1::TrialSummary> for TrialView {
             weights: filled(trial.weights),
             seconds: if trial.seconds.is_finite() { trial.seconds } else { 0.0 },
             early: trial.early,
+            why: (!trial.why.is_empty()).then_some(trial.why),
             test: trial.test.as_ref().map(Score::from),
         }
     }

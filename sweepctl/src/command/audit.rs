@@ -12,7 +12,7 @@ use crate::view::report::AuditView;
 pub(crate) async fn run(out: &Out, client: &Client, args: &OneSweep) -> Result<(), Fault> {
     let audit = client.audit(&args.sweep).await?;
     let legal = audit.violations.is_empty();
-    let exactly_once = legal && audit.completed == audit.planned;
+    let exactly_once = legal && audit.completed + audit.stopped == audit.planned;
     if out.format == Format::Json {
         let mut value = json!(audit);
         value["legal"] = legal.into();
@@ -33,6 +33,10 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &OneSweep) -> Result<(
 
 fn explain(audit: &AuditView) -> String {
     let mut parts = vec![format!("{} planned", audit.planned), format!("{} completed exactly once", audit.completed)];
+    if audit.stopped > 0 {
+        let by: Vec<&str> = audit.stopped_by.iter().map(String::as_str).collect();
+        parts.push(format!("{} stopped early by {}", audit.stopped, safe(&by.join(", "))));
+    }
     for (number, what) in [(audit.failed, "failed"), (audit.cancelled, "cancelled"), (audit.open, "not over yet")] {
         if number > 0 {
             parts.push(format!("{number} {what}"));
@@ -42,7 +46,8 @@ fn explain(audit: &AuditView) -> String {
     if !rules(&["lease_overlap", "slot_shared", "late_effect"]) {
         parts.push("no lease overlapped".to_owned());
     }
-    if audit.completed == audit.planned && !rules(&["plan_incomplete", "reports_missing", "epoch_gap"]) {
+    if audit.completed + audit.stopped == audit.planned && !rules(&["plan_incomplete", "reports_missing", "epoch_gap"])
+    {
         parts.push("nothing missing".to_owned());
     }
     let mut text = format!("{}\n", parts.join(", "));

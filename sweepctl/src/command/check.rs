@@ -30,6 +30,7 @@ pub(crate) fn run(out: &Out, args: &Check) -> Result<(), Fault> {
                     let prefix =
                         if args.files.len() > 1 { format!("{}: ", output::safe(&name)) } else { String::new() };
                     out.print(format!("{prefix}ok: {}\n", count(file.plan.len(), "trial")))?;
+                    sweep_core::stopping::words::describe(&file.plan).into_iter().for_each(|line| out.note(line));
                 }
             }
             Err((source, errors)) => {

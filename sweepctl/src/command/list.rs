@@ -48,7 +48,7 @@ pub(crate) fn print(out: &Out, sweeps: &[SweepView]) -> Result<(), Fault> {
     out.table(&table)
 }
 
-const CSV: [&str; 14] = [
+const CSV: [&str; 16] = [
     "name",
     "sweep",
     "user",
@@ -62,10 +62,12 @@ const CSV: [&str; 14] = [
     "completed",
     "failed",
     "cancelled",
+    "paused",
+    "stopped",
     "best_accuracy",
 ];
 
-fn fields(sweep: &SweepView) -> [String; 14] {
+fn fields(sweep: &SweepView) -> [String; 16] {
     [
         sweep.name.clone(),
         sweep.sweep.clone(),
@@ -80,6 +82,8 @@ fn fields(sweep: &SweepView) -> [String; 14] {
         sweep.completed.to_string(),
         sweep.failed.to_string(),
         sweep.cancelled.to_string(),
+        sweep.paused.to_string(),
+        sweep.stopped.to_string(),
         sweep.best_accuracy.map(|best| best.to_string()).unwrap_or_default(),
     ]
 }

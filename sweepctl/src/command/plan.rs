@@ -58,6 +58,7 @@ pub(crate) fn describe(out: &Out, plan: &Plan) {
         let values = count(column.labels.len(), "value");
         out.note(format!("  {}: {values} ({})", column.path, safe(&labels)));
     }
+    sweep_core::stopping::words::describe(plan).into_iter().for_each(|line| out.note(line));
 }
 
 /// What a plan is, without its trials.
@@ -72,6 +73,8 @@ pub(crate) fn head(file: &SweepFile, sweep: SweepId) -> serde_json::Value {
         "seeds": plan.seeds,
         "baseline": plan.baseline,
         "base": plan.base,
+        "stop": plan.stop,
+        "rungs": plan.stop.as_deref().map(|stop| stop.rungs(plan.epochs(0))),
         "axes": plan.columns.iter().map(axis).collect::<Vec<_>>(),
     })
 }

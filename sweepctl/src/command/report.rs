@@ -123,6 +123,7 @@ fn summary(report: &ReportView) -> String {
             report.numerics.iter().map(|(what, trials)| format!("{} with {}", count(*trials, "trial"), safe(what)));
         line(format!("careful: trials of this sweep computed differently: {}", each.collect::<Vec<_>>().join(", ")));
     }
+    report.stopping.iter().flat_map(|stopping| stopping.lines()).for_each(&mut line);
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
     if let Some(wall) = cost.wall_seconds {

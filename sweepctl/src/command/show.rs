@@ -68,6 +68,8 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
         (summary.running, "running"),
         (summary.waiting, "waiting"),
         (summary.backoff, "to be tried again"),
+        (summary.paused, "paused at a rung"),
+        (summary.stopped, "stopped early"),
         (summary.failed, "failed"),
         (summary.cancelled, "cancelled"),
     ];

@@ -22,6 +22,8 @@ pub(crate) struct ReportView {
     pub(crate) failures: Vec<FailedView>,
     #[serde(default)]
     pub(crate) numerics: BTreeMap<String, u32>,
+    #[serde(default)]
+    pub(crate) stopping: Option<super::stopping::StopView>,
     pub(crate) cost: CostView,
 }
 
@@ -135,6 +137,10 @@ pub(crate) struct AuditView {
     pub(crate) completed: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    #[serde(default)]
+    pub(crate) stopped: u64,
+    #[serde(default)]
+    pub(crate) stopped_by: Vec<String>,
     pub(crate) open: u64,
     pub(crate) attempts: u64,
     pub(crate) epochs: u64,

@@ -261,6 +261,8 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         "best point: lr=1e-3, augmentation=flip-crop: 92.00 ± 1.41 % over 2 seeds",
         &format!("sweepctl fetch {trial} --best -o DIR"),
         "diverged, nan_loss: the loss is not a number since epoch 2",
+        "early stopping by asha: 1 configuration stopped, 14 of 20 epochs trained (70.0 %)",
+        "stop audit: 1 of 2 that would have been stopped ran to the end; 1 beat the best that was kept, by up to 1.25 points",
         "5 attempts, 12 min 34 s of slot time, 6 min 40 s from submission to end",
         "1/2",
         "89.00 ± 2.12",

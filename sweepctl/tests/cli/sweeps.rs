@@ -5,7 +5,10 @@ use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Sco
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
+use sweep_core::recipe::Watched;
 use sweep_core::report::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Report, Spread, TrialRow};
+use sweep_core::stopping::hindsight::StopAudit;
+use sweep_core::stopping::summary::StopSummary;
 use sweep_proto::v1;
 
 /// Length of the best checkpoint, bytes.
@@ -58,6 +61,8 @@ pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> 
         completed,
         failed,
         cancelled: 0,
+        paused: 0,
+        stopped: 0,
         best_accuracy: (completed > 0).then_some(0.9125),
         best_trial_id: trial_id(0).0.as_bytes().to_vec().into(),
         eta_seconds: (!over).then_some(245.0),
@@ -188,6 +193,22 @@ pub(crate) fn report(sha256: &str) -> Report {
             ("precision fp32, layout contiguous".to_owned(), 3),
         ]
         .into(),
+        stopping: Some(StopSummary {
+            rule: "asha",
+            metric: Watched::ValAccuracy,
+            stopped: 1,
+            paused: 0,
+            epochs: 14,
+            planned_epochs: 20,
+            audit: StopAudit {
+                spared: 2,
+                finished: 1,
+                wrong: 1,
+                worst_miss: Some(Num(0.0125)),
+                above_median: 1,
+                mean_gain: Some(Num(0.25)),
+            },
+        }),
         cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
     }
 }

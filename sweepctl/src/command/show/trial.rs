@@ -4,7 +4,7 @@ use sweep_core::cost::Energy;
 
 use crate::cli::Format;
 use crate::fault::{Fault, count};
-use crate::output::{Cell, Out, Table, bytes, csv_row, kwh_in_words, number, percent, span};
+use crate::output::{Cell, Out, Table, bytes, csv_row, kwh_in_words, number, percent, safe, span};
 use crate::view::{CheckpointView, EpochView, TrialPageView, short};
 
 /// One trial.
@@ -23,6 +23,9 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     line("settings", settings.chain([format!("seed={}", trial.seed)]).collect::<Vec<_>>().join(", "));
     let early = if trial.early { ", stopped early by its patience" } else { "" };
     line("phase", format!("{}, attempt {}{early}", trial.phase, trial.attempt));
+    if let Some(why) = &trial.why {
+        line("why", safe(why).into_owned());
+    }
     line("epochs", format!("{} of {}, {}", trial.epoch, trial.epochs, span(trial.seconds)));
     if let Some(bound) = &page.dataset {
         line("data set", super::data_set(bound));

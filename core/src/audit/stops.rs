@@ -1,0 +1,137 @@
+//! The part of the oracle about early stopping: a configuration is stopped once and in all seeds, the baseline never; nobody trains
+//! past a rung without a promotion, and nobody leaves a slot without a checkpoint to come back to. It counts for
+//! itself, from events only.
+
+use std::collections::BTreeMap;
+
+use crate::attempt::CheckpointKind;
+use crate::event::Event;
+use crate::id::{SweepId, TrialId};
+use crate::stopping::Fate;
+
+use super::quotas::Excess;
+use super::{Auditor, End};
+
+/// What is known about early stopping.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    sweeps: BTreeMap<SweepId, Sweep>,
+    trials: BTreeMap<TrialId, Trial>,
+}
+
+#[derive(Debug)]
+struct Sweep {
+    baseline: Option<u32>,
+    pauses: bool,
+    points: Vec<Point>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Point {
+    /// Nobody of it trains on from this epoch or a later one.
+    limit: Option<u32>,
+    /// Nothing may be decided any more.
+    settled: Option<Fate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    sweep: SweepId,
+    point: u32,
+    checkpoint: u32,
+}
+
+impl Stops {
+    /// Reads the next event.
+    pub(super) fn read(&mut self, event: &Event) -> Option<Excess> {
+        match event {
+            Event::SweepSubmitted { sweep, plan, .. } => {
+                let stop = plan.stop.as_deref()?;
+                let first = if stop.rule.pauses() { stop.rungs(plan.epochs(0)).first().copied() } else { None };
+                // Another bracket begins at a later rung; at which one is not for the oracle to say.
+                let limit = first.filter(|_| stop.bracket_count(plan.epochs(0)) == 1);
+                let of = |point| Point { limit: limit.filter(|_| plan.baseline != Some(point)), settled: None };
+                let points = (0..plan.points).map(of).collect();
+                let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), points };
+                self.sweeps.entry(*sweep).or_insert(known);
+                for (index, id) in (0u32..).zip(plan.trial_ids(*sweep)) {
+                    self.trials.insert(id, Trial { sweep: *sweep, point: plan.trial(index).point, checkpoint: 0 });
+                }
+                None
+            }
+            Event::CheckpointKept { lease, checkpoint } if checkpoint.kind == CheckpointKind::Last => {
+                self.trials.get_mut(&lease.trial)?.checkpoint = checkpoint.epoch;
+                None
+            }
+            Event::LeaseGranted { lease, resume_epoch, .. } => {
+                let trial = self.trials.get(&lease.trial)?;
+                let point = &self.sweeps.get(&trial.sweep)?.points[trial.point as usize];
+                let past = point.limit.is_some_and(|limit| *resume_epoch >= limit);
+                match point.settled {
+                    Some(Fate::Stop) => found(trial.sweep, "granted_after_stop", lease.to_string()),
+                    _ if past => found(trial.sweep, "granted_at_rung", format!("{lease} from epoch {resume_epoch}")),
+                    _ => None,
+                }
+            }
+            Event::TrialHalted { lease, epoch } => {
+                let Some(trial) = self.trials.get(&lease.trial) else {
+                    return found(None, "halted_without_rule", lease.to_string());
+                };
+                let text = || format!("{lease} leaves with epoch {epoch}, the checkpoint is {}", trial.checkpoint);
+                (trial.checkpoint != *epoch || *epoch == 0).then(|| found(trial.sweep, "halted_early", text()))?
+            }
+            Event::PointJudged { sweep, point, judgement } => {
+                let text = format!("point {point}: {}", judgement.why());
+                let Some(known) = self.sweeps.get_mut(sweep) else {
+                    return found(*sweep, "judged_without_rule", text);
+                };
+                let (baseline, pauses) = (known.baseline == Some(*point), known.pauses);
+                let Some(place) = known.points.get_mut(*point as usize) else {
+                    return found(*sweep, "judged_without_rule", text);
+                };
+                let settled = place.settled;
+                match judgement.fate {
+                    Fate::Promote if pauses => place.limit = judgement.until,
+                    Fate::Promote => {}
+                    Fate::Stop | Fate::Spare => *place = Point { limit: None, settled: Some(judgement.fate) },
+                }
+                match () {
+                    () if baseline => found(*sweep, "baseline_judged", text),
+                    () if settled.is_some() => found(*sweep, "judged_twice", text),
+                    () => None,
+                }
+            }
+            // What was over and runs again goes to its end.
+            Event::SweepRetried { sweep, .. } => {
+                self.sweeps.get_mut(sweep)?.points.iter_mut().for_each(|point| point.limit = None);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the configuration of a trial was stopped.
+    pub(super) fn is_stopped(&self, trial: TrialId) -> bool {
+        let settled = |trial: &Trial| self.sweeps.get(&trial.sweep)?.points[trial.point as usize].settled;
+        self.trials.get(&trial).and_then(settled) == Some(Fate::Stop)
+    }
+}
+
+fn found(sweep: impl Into<Option<SweepId>>, rule: &'static str, text: String) -> Option<Excess> {
+    Some(Excess { sweep: sweep.into(), rule, text })
+}
+
+impl Auditor {
+    /// Trials without a slot are over at once, the others when they have left it.
+    pub(super) fn stopped(&mut self, sweep: SweepId, point: u32) {
+        let Some(book) = self.sweeps.get(&sweep) else { return };
+        let of_point =
+            |trial: &&TrialId| self.trials.get(trial).is_some_and(|of| book.plan.trial(of.index).point == point);
+        let trials: Vec<TrialId> = book.trials.iter().filter(of_point).copied().collect();
+        for trial in trials {
+            if let Some(book) = self.trials.get_mut(&trial).filter(|book| book.live.is_none()) {
+                book.end.get_or_insert(End::Stopped);
+            }
+        }
+    }
+}

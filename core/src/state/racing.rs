@@ -1,0 +1,153 @@
+//! Early stopping of one sweep inside the state: from its trials to the configurations of [`Race`], and back to what that means
+//! for a trial.
+
+use std::cmp::Reverse;
+
+use crate::attempt::{EpochMetrics, FailureClass};
+use crate::event::Failure;
+use crate::id::{Lease, SweepId};
+use crate::plan::Plan;
+use crate::stopping::{End, Judgement, Race, Tally};
+use crate::time::Timestamp;
+
+use super::trial::{Phase, Trial};
+use super::{State, TrialRef};
+
+/// When a waiting trial gets its turn: what was promoted furthest first, then the order of the plan.
+pub type Turn = (Reverse<u32>, u32);
+
+/// The configurations of a sweep that stops early.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Racing {
+    /// Where each stands.
+    pub race: Race,
+    tallies: Vec<Tally>,
+    /// By point and seed: the index in the plan.
+    places: Vec<u32>,
+    seeds: u32,
+}
+
+impl Racing {
+    /// Nothing for a sweep that stops nothing.
+    pub(super) fn new(sweep: SweepId, plan: &Plan) -> Option<Box<Self>> {
+        let stop = plan.stop.as_deref()?.clone();
+        let epochs = (0..plan.len()).map(|index| plan.epochs(index)).max().unwrap_or_default();
+        let seeds = plan.seeds.len() as u32;
+        let race = Race::new(stop, sweep, plan.points, epochs, plan.baseline);
+        let mut places = vec![0; plan.order.len()];
+        for (index, flat) in (0u32..).zip(&plan.order) {
+            places[*flat as usize] = index;
+        }
+        Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.points as usize], places, seeds }))
+    }
+
+    /// The trials of a configuration: indices in the plan.
+    pub fn trials(&self, point: u32) -> &[u32] {
+        &self.places[(point * self.seeds) as usize..][..self.seeds as usize]
+    }
+
+    pub(super) fn reported(&mut self, point: u32, seed: u32, metrics: &EpochMetrics) {
+        let metric = self.race.stop().metric;
+        self.tallies[point as usize].report(seed, metrics, metric);
+        self.advance(point);
+    }
+
+    /// A trial is over, or is not any more.
+    pub(super) fn ended(&mut self, point: u32, seed: u32, phase: &Phase, failure: Option<&Failure>) {
+        let diverged = failure.is_some_and(|failure| failure.class == FailureClass::Diverged);
+        let end = match phase {
+            Phase::Completed { .. } => Some(End::Finished),
+            Phase::Failed if diverged => Some(End::Diverged),
+            Phase::Failed | Phase::Cancelled | Phase::Stopped => Some(End::Lost),
+            Phase::Waiting | Phase::Leased(_) | Phase::Backoff { .. } | Phase::Paused => None,
+        };
+        self.tallies[point as usize].end(seed, end);
+        if *phase == (Phase::Completed { early: false }) {
+            self.race.finishing(point);
+        }
+        if end.is_none() {
+            self.race.reopened(point);
+        }
+        self.advance(point);
+    }
+
+    pub(super) fn judged(&mut self, point: u32, judgement: &Judgement) {
+        self.race.judged(point, judgement);
+        self.advance(point);
+    }
+
+    /// Epochs that all seeds have reached, one by one, but not past a rung before it is decided whether it goes on.
+    fn advance(&mut self, point: u32) {
+        let tally = &mut self.tallies[point as usize];
+        while !self.race.is_at_rung(point)
+            && let Some(sample) = tally.take()
+        {
+            self.race.reached(point, self.race.known(point) + 1, sample);
+        }
+        if let Some(finished) = tally.over() {
+            self.race.over(point, finished);
+        }
+    }
+
+    /// What becomes of a trial without a slot.
+    pub(super) fn rest(&self, point: u32, trial: &Trial) -> Phase {
+        match self.race.limit(point) {
+            _ if self.race.stopped(point).is_some() => Phase::Stopped,
+            Some(limit) if trial.resume_epoch() >= limit => Phase::Paused,
+            _ => Phase::Waiting,
+        }
+    }
+
+    /// The epoch whose checkpoint a trial leaves with, if it has to leave now.
+    pub(crate) fn halts(&self, point: u32, trial: &Trial, epochs: u32) -> Option<u32> {
+        let reached = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
+        let kept = trial.resume_epoch();
+        let until = match self.race.stopped(point) {
+            Some(judgement) => judgement.epoch,
+            None => self.race.limit(point)?,
+        };
+        // One that has trained its last epoch is as good as gone.
+        let leaves = trial.leased()?.is_wanted() && kept >= until && reached >= until && kept < epochs;
+        leaves.then_some(kept)
+    }
+}
+
+impl State {
+    /// What becomes of a trial without a slot.
+    pub(super) fn rest(&self, at: TrialRef) -> Phase {
+        self.sweep_of(at).rest(at.index)
+    }
+
+    pub(super) fn raced(&mut self, lease: Lease, metrics: &EpochMetrics) {
+        let Some((at, _)) = self.leased(lease) else { return };
+        let sweep = &mut self.sweeps[at.sweep as usize];
+        let planned = sweep.plan.trial(at.index);
+        if let Some(racing) = &mut sweep.racing {
+            racing.reported(planned.point, planned.seed, metrics);
+        }
+    }
+
+    /// All trials of a configuration share its fate; those on a slot when they have left it.
+    pub(super) fn judged(&mut self, id: SweepId, point: u32, judgement: &Judgement, now: Timestamp) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        let sweep = &mut self.sweeps[number as usize];
+        let Some(racing) = sweep.racing.take_if(|_| point < sweep.plan.points) else { return };
+        let open = |index: &u32| matches!(sweep.trials[*index as usize].phase, Phase::Waiting | Phase::Backoff { .. });
+        let waiting: Vec<u32> = racing.trials(point).iter().copied().filter(open).collect();
+        let paused = |index: &u32| sweep.trials[*index as usize].phase == Phase::Paused;
+        let paused: Vec<u32> = racing.trials(point).iter().copied().filter(paused).collect();
+        sweep.racing = Some(racing);
+        // Turns change with the fate: out of the lists before, in again after.
+        waiting.iter().for_each(|index| sweep.unlist(*index));
+        if let Some(racing) = &mut sweep.racing {
+            racing.judged(point, judgement);
+        }
+        for index in waiting.into_iter().chain(paused) {
+            let at = TrialRef { sweep: number, index };
+            let rest = self.rest(at);
+            if !matches!(self.trial(at).phase, Phase::Backoff { .. }) || rest == Phase::Stopped {
+                self.set_phase(at, rest, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What `check` and `plan` say about early stopping before anything runs.
+
+use crate::plan::Plan;
+use crate::recipe::Watched;
+
+use super::settings::{Rule, Stop};
+
+/// One or two lines; nothing for a plan that stops nothing.
+pub fn describe(plan: &Plan) -> Vec<String> {
+    let Some(stop) = plan.stop.as_deref() else { return Vec::new() };
+    let epochs = plan.epochs(0);
+    let mut lines = vec![format!("stop: {}", how(stop, epochs))];
+    if let Some(expected) = stop.expected_epochs(plan.points, epochs) {
+        let seeds = plan.seeds.len() as u64;
+        let (expected, all) = (expected * seeds, u64::from(epochs) * u64::from(plan.points) * seeds);
+        let share = 100.0 * expected as f64 / all as f64;
+        lines.push(format!("  about {expected} of {all} epochs ({share:.0} %), if every rung keeps its share"));
+    }
+    if stop.audit_fraction > 0.0 {
+        let percent = 100.0 * stop.audit_fraction;
+        lines.push(format!("  stop audit: {percent} % of the configurations that would be stopped run to their end"));
+    }
+    if plan.baseline.is_some() && stop.rule != Rule::Budget {
+        lines.push("  the baseline is never stopped".to_owned());
+    }
+    lines
+}
+
+fn how(stop: &Stop, epochs: u32) -> String {
+    let metric = match stop.metric {
+        Watched::ValAccuracy => "val_accuracy",
+        Watched::ValLoss => "val_loss",
+    };
+    let mut text = match stop.rule {
+        Rule::Budget => "budget".to_owned(),
+        rule => format!("{} on {metric}", rule.name()),
+    };
+    if stop.rule.has_rungs() {
+        let rungs: Vec<String> = stop.rungs(epochs).iter().map(u32::to_string).collect();
+        text += &format!(", rungs at epochs {} of {epochs}", rungs.join(", "));
+        text += &format!(", one in {} goes on", stop.reduction_factor);
+        let brackets = stop.bracket_count(epochs);
+        if brackets > 1 {
+            text += &format!(", {brackets} brackets");
+        }
+    } else if stop.rule != Rule::Budget {
+        let percentile = if stop.rule == Rule::Percentile { stop.percentile } else { 50.0 };
+        text += &format!(
+            ", the best {percentile} % go on, once {} configurations are at their end",
+            stop.min_configurations
+        );
+    }
+    for (most, what) in [(stop.max_seconds, "s"), (stop.max_kwh, "kWh")] {
+        text += &most.map_or_else(String::new, |most| format!(", at most {most} {what} a trial"));
+    }
+    text
+}

@@ -1,0 +1,202 @@
+//! A sweep that stops early, run by one host whose trainers read recorded curves: every command is kept, so that any part of
+//! the history can be played again.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::audit::{Audit, Auditor};
+use sweep_core::command::{Command, Effect, EffectKind, Ending, Reply, Submit};
+use sweep_core::decide::Core;
+use sweep_core::event::{AgentFacts, Checkpoint, Event};
+use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::num::Num;
+use sweep_core::orders::orders;
+use sweep_core::plan::{Column, Limits, Plan};
+use sweep_core::state::State;
+use sweep_core::state::sweep::Sweep;
+use sweep_core::stopping::{Fate, Judgement, Stop};
+use sweep_core::time::{Span, Timestamp};
+
+pub(crate) struct Lab {
+    pub(crate) core: Core,
+    pub(crate) now: Timestamp,
+    /// Each command, with the number of events that were in the journal before it.
+    pub(crate) commands: Vec<(usize, Timestamp, Command)>,
+    pub(crate) journal: Vec<(Timestamp, Event)>,
+    pub(crate) sweep: SweepId,
+    slots: u32,
+    /// By point and seed, then by epoch.
+    curves: Vec<Vec<f64>>,
+    seeds: usize,
+    /// A checkpoint is kept so many epochs after it was taken.
+    lag: u32,
+}
+
+fn agent() -> AgentId {
+    AgentId::from(uuid::Uuid::from_u128(1))
+}
+
+fn facts(slots: u32) -> AgentFacts {
+    AgentFacts {
+        agent: agent(),
+        host: "host".into(),
+        incarnation: 1,
+        slots: vec!["cpu".into(); slots as usize],
+        datasets: vec![],
+        data_roots: vec![],
+        any_dataset: true,
+    }
+}
+
+/// A plan for these curves: the seeds of a point follow each other.
+pub(crate) fn plan(stop: &Stop, curves: &[Vec<f64>], seeds: usize, baseline: Option<u32>) -> Arc<Plan> {
+    let points = (curves.len() / seeds) as u32;
+    let values: Vec<_> = (0..points).map(|value| json!(f64::from(value + 1))).collect();
+    Arc::new(Plan {
+        name: "race".into(),
+        base: json!({ "dataset": "d", "epochs": curves[0].len() }),
+        columns: vec![Column { path: "lr".into(), labels: values.iter().map(ToString::to_string).collect(), values }],
+        cells: (0..points).collect(),
+        points,
+        seeds: (0..seeds as u64).collect(),
+        order: (0..points * seeds as u32).collect(),
+        baseline,
+        limits: Limits { max_retries: Some(1), ..Limits::default() },
+        stop: Some(Box::new(stop.clone())),
+    })
+}
+
+impl Lab {
+    pub(crate) fn new(stop: &Stop, curves: Vec<Vec<f64>>, seeds: usize, slots: u32, baseline: Option<u32>) -> Self {
+        let now = Timestamp(1_000_000);
+        let (core, sweep) = (Core::new(State::default(), now), SweepId::derive("race", ""));
+        let plan = plan(stop, &curves, seeds, baseline);
+        let (commands, journal) = (Vec::new(), Vec::new());
+        let mut lab = Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0 };
+        lab.ask(Command::Hello { facts: facts(slots), held: vec![] });
+        let (user, project) = ("ann".to_owned(), "p".to_owned());
+        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true }));
+        lab
+    }
+
+    pub(crate) fn lagging(mut self, lag: u32) -> Self {
+        self.lag = lag;
+        self
+    }
+
+    pub(crate) fn sweep(&self) -> &Sweep {
+        self.core.state().sweep(self.sweep).unwrap()
+    }
+
+    pub(crate) fn ask(&mut self, command: Command) -> Reply {
+        self.commands.push((self.journal.len(), self.now, command.clone()));
+        let mut events = vec![];
+        let reply = self.core.handle(command, self.now, &mut events);
+        self.core.settle(self.now, &mut events);
+        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
+        reply
+    }
+
+    pub(crate) fn effect(&mut self, lease: Lease, what: EffectKind) {
+        let reply = self.ask(Command::Report { agent: agent(), effects: vec![Effect { lease, what }] });
+        assert!(matches!(reply, Reply::Effects(_)), "{reply:?}");
+    }
+
+    /// Every slot, in turn: train an epoch, or leave.
+    pub(crate) fn tick(&mut self) {
+        self.now = self.now + Span::seconds(1);
+        for slot in 0..self.slots {
+            let held = self.core.state().agents[&agent()].slots[slot as usize];
+            let Some(lease) = held else { continue };
+            let wanted = orders(self.core.state(), agent()).iter().any(|wanted| wanted.lease == lease);
+            let (at, leased) = self.core.state().leased(lease).unwrap();
+            let seq = leased.acked_seq;
+            if !wanted {
+                self.effect(lease, EffectKind::Ended { final_seq: seq, how: Ending::Stopped });
+                continue;
+            }
+            let last = self.core.state().trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
+            let epoch = last.map_or(0, |last| last.epoch) + 1;
+            let planned = self.sweep().plan.trial(at.index);
+            let curve = &self.curves[planned.point as usize * self.seeds + planned.seed as usize];
+            let (value, epochs) = (Num(curve[epoch as usize - 1]), curve.len() as u32);
+            let metrics = EpochMetrics { val_loss: Num(1.0 - value.0), ..EpochMetrics::uniform(seq + 1, epoch, value) };
+            self.effect(lease, EffectKind::Metrics(vec![metrics]));
+            // A checkpoint that comes late is of an epoch before.
+            let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);
+            if kept > 0 && u64::from(epoch - kept) <= seq {
+                let (kind, seq) = (CheckpointKind::Last, seq + 1 - u64::from(epoch - kept));
+                let checkpoint =
+                    Checkpoint { kind, epoch: kept, seq, sha256: format!("{}-{kept}", lease.trial), bytes: 1 };
+                self.effect(lease, EffectKind::Checkpoint(checkpoint));
+            }
+            if epoch == epochs {
+                let how = Ending::Done { early: false, weights: "w".into(), test: None };
+                self.effect(lease, EffectKind::Ended { final_seq: seq + 1, how });
+            }
+        }
+    }
+
+    /// Until nothing is left to do.
+    pub(crate) fn run(mut self) -> Self {
+        for _ in 0..100_000 {
+            if self.sweep().ended.is_some() {
+                return self;
+            }
+            self.tick();
+        }
+        panic!("trials are left: {:?}", self.sweep().counts);
+    }
+
+    pub(crate) fn judgements(&self) -> Vec<(u32, Judgement)> {
+        let judged = |event: &Event| match event {
+            Event::PointJudged { point, judgement, .. } => Some((*point, judgement.clone())),
+            _ => None,
+        };
+        self.journal.iter().filter_map(|(_, event)| judged(event)).collect()
+    }
+
+    /// Configurations by what was last decided about them.
+    pub(crate) fn stopped(&self) -> Vec<u32> {
+        let judgements = self.judgements();
+        judgements.iter().filter(|(_, judged)| judged.fate == Fate::Stop).map(|(point, _)| *point).collect()
+    }
+
+    pub(crate) fn audit(&self) -> Audit {
+        let mut auditor = Auditor::new();
+        self.journal.iter().for_each(|(_, event)| auditor.read(event));
+        auditor.all()
+    }
+
+    /// The coordinator dies when so many events are in the journal, and comes back; agents repeat what was not answered and go
+    /// on. Returns the journal of the whole.
+    pub(crate) fn with_a_crash_at(&self, cut: usize) -> Vec<(Timestamp, Event)> {
+        let mut journal = self.journal[..cut].to_vec();
+        let state = fold(&journal);
+        let from = self.commands.partition_point(|(before, _, _)| *before <= cut).saturating_sub(1);
+        let held = state.agents.get(&agent()).map(|agent| agent.slots.iter().flatten().copied().collect());
+        let at = self.commands[from].1;
+        let mut core = Core::new(state, at);
+        let mut play = |command: Command, now: Timestamp| {
+            let mut events = vec![];
+            core.handle(command, now, &mut events);
+            core.settle(now, &mut events);
+            journal.extend(events.into_iter().map(|event| (now, event)));
+        };
+        play(Command::Hello { facts: facts(self.slots), held: held.unwrap_or_default() }, at);
+        for (_, now, command) in &self.commands[from..] {
+            play(command.clone(), *now);
+        }
+        journal
+    }
+}
+
+pub(crate) fn fold(journal: &[(Timestamp, Event)]) -> State {
+    let mut state = State::default();
+    for (at, event) in journal {
+        let text = serde_json::to_string(event).unwrap();
+        state.apply(&serde_json::from_str(&text).unwrap(), *at);
+    }
+    state
+}

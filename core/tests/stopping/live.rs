@@ -1,0 +1,237 @@
+//! Early stopping in the whole of core: trials, slots, checkpoints, restarts.
+
+use proptest::prelude::*;
+use sweep_core::attempt::FailureClass;
+use sweep_core::audit::Auditor;
+use sweep_core::command::{Command, EffectKind, Ending};
+use sweep_core::event::{Event, Failure};
+use sweep_core::queue::{Why, waiting};
+use sweep_core::state::trial::Phase;
+use sweep_core::stopping::replay::replay;
+use sweep_core::stopping::summary::{summarise, why};
+use sweep_core::stopping::{Fate, Rule, Stop};
+
+use crate::curves;
+use crate::lab::{Lab, fold};
+
+/// The first curves of the table, cut off.
+fn some(count: usize, epochs: usize) -> Vec<Vec<f64>> {
+    curves().into_iter().take(count).map(|curve| curve[..epochs].to_vec()).collect()
+}
+
+fn epochs_of(lab: &Lab) -> Vec<u32> {
+    let last = |progress: &sweep_core::state::trial::Progress| progress.last.as_ref().map_or(0, |last| last.epoch);
+    lab.sweep().trials.iter().map(|trial| trial.progress.as_deref().map_or(0, last)).collect()
+}
+
+fn healthy(lab: &Lab) {
+    let audit = lab.audit();
+    assert!(audit.is_exactly_once(), "{audit:?}");
+    assert_eq!(lab.core.state().check(), Ok(()));
+    assert_eq!(&fold(&lab.journal), lab.core.state());
+}
+
+/// The promise, through slots, checkpoints and events: 200 configurations on 8 slots.
+#[test]
+fn asha_spends_a_quarter_and_finds_the_best() {
+    let lab = Lab::new(&Stop::new(Rule::Asha), curves(), 1, 8, None).run();
+    healthy(&lab);
+    let (trained, all) = (lab.audit().epochs, 200 * 27);
+    assert!(trained * 4 <= all, "{trained} of {all} epochs");
+    let best = |curve: &Vec<f64>| curve.iter().copied().fold(0.0, f64::max);
+    let top = curves().iter().map(best).fold(0.0, f64::max);
+    let completed = |at: &usize| matches!(lab.sweep().trials[*at].phase, Phase::Completed { .. });
+    let found = (0..200).filter(completed).map(|at| best(&curves()[at])).fold(0.0, f64::max);
+    assert!(top - found <= 0.005, "{found} of {top}");
+    let audit = lab.audit();
+    assert_eq!((audit.completed + audit.stopped, audit.planned), (200, 200));
+    assert_eq!(audit.stopped_by.into_iter().collect::<Vec<_>>(), ["asha"]);
+    // The slots are kept busy by the same rule as in the replay: about as many epochs.
+    let replayed: u32 = replay(&Stop::new(Rule::Asha), &curves(), 8, None).epochs.iter().sum();
+    assert!(trained.abs_diff(u64::from(replayed)) <= u64::from(replayed) / 20, "{trained}, {replayed}");
+}
+
+#[test]
+fn a_coordinator_that_dies_anywhere_decides_the_same() {
+    for rule in [Rule::Asha, Rule::Halving] {
+        let stop = Stop { reduction_factor: 2, audit_fraction: 0.3, ..Stop::new(rule) };
+        let lab = Lab::new(&stop, some(12, 5), 2, 3, None).run();
+        healthy(&lab);
+        for cut in 0..lab.journal.len() {
+            let again = lab.with_a_crash_at(cut);
+            assert!(again == lab.journal, "{rule:?}: another history after a crash at event {cut}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_rule_it_ends_legally_and_a_restart_changes_nothing(
+        rule in prop::sample::select(Rule::ALL.to_vec()),
+        seeds in 1usize..4,
+        slots in 1u32..7,
+        baseline in prop::option::of(0u32..4),
+        lag in 0u32..2,
+        audit in prop::sample::select(vec![0.0, 0.4]),
+        cuts in prop::collection::vec(0.0f64..1.0, 6),
+    ) {
+        let max_seconds = (rule == Rule::Budget).then_some(1.5);
+        let stop = Stop { reduction_factor: 2, min_configurations: 2, audit_fraction: audit, max_seconds, ..Stop::new(rule) };
+        let lab = Lab::new(&stop, some(8 * seeds, 6), seeds, slots, baseline).lagging(lag).run();
+        healthy(&lab);
+        // All seeds of a configuration share one fate, and the baseline is never stopped.
+        for point in 0..8 {
+            let of = |index: u32| lab.sweep().plan.trial(index).point == point;
+            let phases: Vec<&str> = (0..lab.sweep().plan.len()).filter(|index| of(*index))
+                .map(|index| lab.sweep().trials[index as usize].phase.name()).collect();
+            prop_assert!(phases.windows(2).all(|pair| pair[0] == pair[1]), "{point}: {:?}", phases);
+            prop_assert!(baseline != Some(point) || phases[0] == "completed");
+        }
+        for cut in cuts {
+            let cut = (cut * lab.journal.len() as f64) as usize;
+            prop_assert!(lab.with_a_crash_at(cut) == lab.journal, "another history after a crash at event {}", cut);
+        }
+    }
+}
+
+#[test]
+fn a_paused_trial_frees_its_slot_and_goes_on_from_the_rung() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::Asha) };
+    // The second is better at the rung, the first waits there.
+    let curves = vec![vec![0.1, 0.2, 0.3, 0.4], vec![0.2, 0.1, 0.1, 0.1], vec![0.15, 0.3, 0.3, 0.3]];
+    let mut lab = Lab::new(&stop, curves, 1, 1, None);
+    lab.tick();
+    let first = &lab.sweep().trials[0];
+    assert!(first.leased().is_some_and(|leased| leased.halted), "it waits at the rung: it has to leave");
+    lab.tick();
+    assert_eq!((&lab.sweep().trials[0].phase, lab.sweep().counts.paused), (&Phase::Paused, 1));
+    assert_eq!(lab.sweep().trials[0].resume_epoch(), 1);
+    assert_eq!(why(lab.sweep(), 0).unwrap(), "asha: waits at the rung of epoch 1, place 1 of 1 so far");
+    let lab = lab.run();
+    healthy(&lab);
+    // Of three one goes on, at the second rung because nobody else is left.
+    let fates: Vec<_> = lab.judgements().iter().map(|(point, judged)| (*point, judged.fate, judged.epoch)).collect();
+    assert_eq!(fates, [(1, Fate::Promote, 1), (0, Fate::Stop, 1), (2, Fate::Stop, 1), (1, Fate::Promote, 2)]);
+    // The first waits at the rung until the third makes room for it.
+    let curves = vec![vec![0.2, 0.3, 0.3, 0.3], vec![0.1, 0.1, 0.1, 0.1], vec![0.15, 0.2, 0.2, 0.2]];
+    let lab = Lab::new(&stop, curves, 1, 1, None).run();
+    healthy(&lab);
+    assert_eq!(lab.judgements()[0].0, 0);
+    assert_eq!(epochs_of(&lab), [4, 1, 1]);
+    let back = lab.journal.iter().filter_map(|(_, event)| match event {
+        Event::LeaseGranted { lease, resume_epoch: 1, .. } => Some((lease.trial, lease.attempt)),
+        _ => None,
+    });
+    assert_eq!(back.collect::<Vec<_>>(), [(lab.sweep().ids[0], 2)], "it goes on from the checkpoint of the rung");
+}
+
+#[test]
+fn a_queue_says_what_waits_at_a_rung() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::Halving) };
+    let mut lab = Lab::new(&stop, some(3, 8), 1, 3, None);
+    // One is faster than the others.
+    lab.tick();
+    lab.tick();
+    let found = waiting(lab.core.state(), lab.now, |_| true);
+    assert!(found.is_empty() || matches!(found[0].why, Why::AtRung(_) | Why::NoFreeSlot { .. }), "{found:?}");
+    assert_eq!(Why::AtRung(2).to_string(), "2 trials wait at a rung until those that run have come as far");
+    healthy(&lab.run());
+}
+
+#[test]
+fn a_failure_in_one_seed_is_judged_by_the_others() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::Asha) };
+    let mut lab = Lab::new(&stop, some(8, 4), 2, 8, None);
+    let lease = lab.core.state().agents.values().next().unwrap().slots[1].unwrap();
+    for _ in 0..3 {
+        let Some((_, leased)) = lab.core.state().leased(lease) else { break };
+        let final_seq = leased.acked_seq;
+        let failure = Failure { class: FailureClass::Recipe, reason: "test".into(), message: "test".into() };
+        lab.effect(lease, EffectKind::Ended { final_seq, how: Ending::Failed(failure) });
+    }
+    let lab = lab.run();
+    assert_eq!((lab.sweep().counts.failed, lab.audit().violations.len()), (1, 0));
+    assert_eq!(lab.sweep().counts.ended(), 8);
+    let trained = epochs_of(&lab);
+    assert!(trained[0] >= 1, "its other seed went on");
+}
+
+#[test]
+fn a_cancelled_sweep_ends_its_paused_trials() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::Halving) };
+    let mut lab = Lab::new(&stop, some(6, 8), 1, 2, None);
+    (0..4).for_each(|_| lab.tick());
+    assert!(lab.sweep().counts.paused > 0);
+    let sweep = lab.sweep;
+    lab.ask(Command::CancelSweep { sweep, user: "ann".into() });
+    let lab = lab.run();
+    assert_eq!(lab.sweep().counts.paused, 0);
+    assert!(lab.audit().is_legal(), "{:?}", lab.audit());
+    // Run again, what was over goes to its end.
+    let mut lab = lab;
+    lab.ask(Command::RetrySweep { sweep, user: "ann".into(), cancelled: true });
+    let lab = lab.run();
+    assert!(lab.audit().is_legal(), "{:?}", lab.audit());
+    assert_eq!(lab.core.state().check(), Ok(()));
+}
+
+#[test]
+fn the_stop_audit_says_how_often_stopping_was_wrong() {
+    // The last one is slow to start and the best in the end.
+    let mut curves: Vec<Vec<f64>> = (0..9).map(|at| vec![0.3 + 0.01 * f64::from(at); 9]).collect();
+    curves.push((1..=9).map(|epoch| 0.1 * f64::from(epoch)).collect());
+    let stop = Stop { audit_fraction: 0.999_999, ..Stop::new(Rule::Asha) };
+    let lab = Lab::new(&stop, curves, 1, 4, None).run();
+    healthy(&lab);
+    let summary = summarise(lab.sweep()).unwrap();
+    assert_eq!((summary.stopped, summary.planned_epochs), (0, 90));
+    let audit = summary.audit;
+    assert_eq!((audit.spared, audit.finished, audit.wrong), (5, 5, 1));
+    assert!((audit.worst_miss.unwrap().0 - (0.9 - 0.38)).abs() < 1e-12, "{audit:?}");
+    let lab = Lab::new(&Stop { audit_fraction: 0.3, ..stop }, some(60, 9), 1, 4, None).run();
+    let summary = summarise(lab.sweep()).unwrap();
+    let would_be = summary.stopped + summary.audit.spared;
+    assert!((2..would_be / 2).contains(&summary.audit.spared), "{summary:?}");
+    assert_eq!(lab.stopped().len() as u32, summary.stopped);
+}
+
+/// The oracle reads forged histories.
+#[test]
+fn the_oracle_sees_what_must_not_be() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::Asha) };
+    let lab = Lab::new(&stop, some(8, 5), 1, 2, Some(3)).run();
+    healthy(&lab);
+    let found = |forge: &dyn Fn(&Event) -> Vec<Event>| {
+        let mut auditor = Auditor::new();
+        lab.journal.iter().flat_map(|(_, event)| forge(event)).for_each(|event| auditor.read(&event));
+        let rules = auditor.all().violations.into_iter().map(|violation| violation.rule);
+        rules.collect::<std::collections::BTreeSet<_>>()
+    };
+    let judged =
+        |event: &Event, fate: Fate| matches!(event, Event::PointJudged { judgement, .. } if judgement.fate == fate);
+    assert!(found(&|event| vec![event.clone()]).is_empty());
+    let twice = found(&|event| vec![event.clone(); if judged(event, Fate::Stop) { 2 } else { 1 }]);
+    assert!(twice.contains("judged_twice"), "{twice:?}");
+    let unasked = found(&|event| if judged(event, Fate::Promote) { vec![] } else { vec![event.clone()] });
+    assert!(unasked.contains("granted_at_rung"), "{unasked:?}");
+    let baseline = found(&|event| match event.clone() {
+        Event::PointJudged { sweep, judgement, .. } => vec![Event::PointJudged { sweep, point: 3, judgement }],
+        other => vec![other],
+    });
+    assert!(baseline.contains("baseline_judged"), "{baseline:?}");
+    let early = found(&|event| match event.clone() {
+        Event::TrialHalted { lease, epoch } => vec![Event::TrialHalted { lease, epoch: epoch + 1 }],
+        other => vec![other],
+    });
+    assert!(early.contains("halted_early"), "{early:?}");
+    let stopped = found(&|event| match event.clone() {
+        Event::PointJudged { sweep, point, judgement } => {
+            let judgement = sweep_core::stopping::Judgement { fate: Fate::Stop, ..judgement };
+            vec![Event::PointJudged { sweep, point, judgement }]
+        }
+        other => vec![other],
+    });
+    assert!(stopped.contains("granted_after_stop"), "{stopped:?}");
+}
