@@ -3,7 +3,7 @@
 
 mod access;
 mod convert;
-mod sharing;
+pub(crate) mod sharing;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::set_shares_request::Change;
 
 use super::{Client, convert, user};
+use crate::cli::{After, Quota, Release, Reserve, SharesSet};
 use crate::fault::Fault;
 use crate::view::sharing::{
     EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, WaitingView,
@@ -29,10 +30,63 @@ impl Client {
     }
 
     /// Changes one setting; `None` when the answer says nothing.
-    pub(crate) async fn set_shares(&self, change: Change) -> Result<Option<SettingView>, Fault> {
+    pub(crate) async fn set_shares(&self, SharesChange(change): SharesChange) -> Result<Option<SettingView>, Fault> {
         let request = v1::SetSharesRequest { user: user(), change: Some(change) };
         let reply = self.sharing.clone().set_shares(request).await.map_err(|status| self.fault(status))?;
         Ok(setting(reply.into_inner()))
+    }
+}
+
+/// A wish about shares, as the command line says it.
+#[derive(Debug)]
+pub(crate) struct SharesChange(Change);
+
+impl From<&SharesSet> for SharesChange {
+    fn from(args: &SharesSet) -> Self {
+        Self(change(args))
+    }
+}
+
+impl From<&Reserve> for SharesChange {
+    fn from(args: &Reserve) -> Self {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let from = args.from.map_or(now, |from| from.after(now));
+        Self(Change::Reserve(v1::Reservation {
+            name: args.name.clone(),
+            project: args.project.clone(),
+            slots: args.slots,
+            from,
+            until: from.saturating_add(args.length),
+            reason: args.reason.clone(),
+        }))
+    }
+}
+
+impl From<&Release> for SharesChange {
+    fn from(args: &Release) -> Self {
+        Self(Change::Release(args.name.clone()))
+    }
+}
+
+fn change(args: &SharesSet) -> Change {
+    let quota = |quota: Option<Quota>| quota.map(|Quota(most)| v1::Quota { most });
+    let of = |name: &String| v1::EntitlementChange {
+        name: name.clone(),
+        share: args.share,
+        slots: quota(args.slots),
+        device_hours: quota(args.device_hours),
+    };
+    match (&args.project, &args.user, &args.host) {
+        (Some(project), _, _) => Change::OfProject(of(project)),
+        (_, Some(user), _) => Change::OfUser(of(user)),
+        (_, _, Some(host)) => {
+            let (host, slots) = (host.clone(), args.protected.unwrap_or_default());
+            Change::OfHost(v1::ProtectedSlots { host, slots })
+        }
+        _ => Change::OfLab(v1::LabChange {
+            half_life: args.half_life,
+            preempt_after: args.preempt_after.map(|After(after)| v1::PreemptAfter { after }),
+        }),
     }
 }
 

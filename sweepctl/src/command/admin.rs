@@ -49,9 +49,9 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         }
         Admin::Agent(command) => agent(out, client, command).await,
         Admin::Shares(Shares::Show(_)) => shares::show(out, client).await,
-        Admin::Shares(Shares::Set(args)) => shares::set(out, client, shares::change(args)).await,
-        Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, shares::reserve(args)).await,
-        Admin::Shares(Shares::Release(args)) => shares::set(out, client, shares::release(args)).await,
+        Admin::Shares(Shares::Set(args)) => shares::set(out, client, args).await,
+        Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, args).await,
+        Admin::Shares(Shares::Release(args)) => shares::set(out, client, args).await,
         Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
         Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
     }

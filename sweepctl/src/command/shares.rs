@@ -1,11 +1,10 @@
 //! `admin shares`: who gets how much of the machines.
 
 use sweep_core::shares::share_text;
-use sweep_proto::v1;
-use sweep_proto::v1::set_shares_request::Change;
 
-use crate::cli::{After, Format, Quota, Release, Reserve, SharesSet};
+use crate::cli::Format;
 use crate::client::Client;
+use crate::client::sharing::SharesChange;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, csv_row, safe, span, stamp};
 use crate::view::sharing::{EntitlementView, LabView, ReservationView, SettingView, ShareView, SharesView};
@@ -21,8 +20,8 @@ pub(crate) async fn show(out: &Out, client: &Client) -> Result<(), Fault> {
 }
 
 /// Changes one setting and says what it is now.
-pub(crate) async fn set(out: &Out, client: &Client, change: Change) -> Result<(), Fault> {
-    let Some(setting) = client.set_shares(change).await? else { return Ok(()) };
+pub(crate) async fn set(out: &Out, client: &Client, change: impl Into<SharesChange>) -> Result<(), Fault> {
+    let Some(setting) = client.set_shares(change.into()).await? else { return Ok(()) };
     if out.format == Format::Json {
         return out.json(&setting);
     }
@@ -34,48 +33,6 @@ pub(crate) async fn set(out: &Out, client: &Client, change: Change) -> Result<()
         SettingView::Reserved(of) => format!("{}\n", reservation(of)),
         SettingView::Released { name } => format!("reservation {} is no more\n", safe(name)),
     })
-}
-
-/// What `admin shares set` asks for.
-pub(crate) fn change(args: &SharesSet) -> Change {
-    let quota = |quota: Option<Quota>| quota.map(|Quota(most)| v1::Quota { most });
-    let of = |name: &String| v1::EntitlementChange {
-        name: name.clone(),
-        share: args.share,
-        slots: quota(args.slots),
-        device_hours: quota(args.device_hours),
-    };
-    match (&args.project, &args.user, &args.host) {
-        (Some(project), _, _) => Change::OfProject(of(project)),
-        (_, Some(user), _) => Change::OfUser(of(user)),
-        (_, _, Some(host)) => {
-            let (host, slots) = (host.clone(), args.protected.unwrap_or_default());
-            Change::OfHost(v1::ProtectedSlots { host, slots })
-        }
-        _ => Change::OfLab(v1::LabChange {
-            half_life: args.half_life,
-            preempt_after: args.preempt_after.map(|After(after)| v1::PreemptAfter { after }),
-        }),
-    }
-}
-
-/// What `admin shares reserve` asks for.
-pub(crate) fn reserve(args: &Reserve) -> Change {
-    let now = jiff::Timestamp::now().as_microsecond();
-    let from = args.from.map_or(now, |from| from.after(now));
-    Change::Reserve(v1::Reservation {
-        name: args.name.clone(),
-        project: args.project.clone(),
-        slots: args.slots,
-        from,
-        until: from.saturating_add(args.length),
-        reason: args.reason.clone(),
-    })
-}
-
-/// What `admin shares release` asks for.
-pub(crate) fn release(args: &Release) -> Change {
-    Change::Release(args.name.clone())
 }
 
 fn reservation(of: &ReservationView) -> String {
