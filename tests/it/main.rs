@@ -7,6 +7,7 @@ mod boundaries;
 mod deploy;
 mod disk;
 mod members;
+mod netns;
 mod recovery;
 mod simulation;
 mod stopping;

@@ -14,6 +14,7 @@ use sweep_proto::v1::{
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Request, Response, Status};
 
+use super::single::Single;
 use super::{Edge, malformed, refused};
 use crate::access::identity::{Identity, Who};
 use crate::blobs::BlobError;
@@ -28,11 +29,12 @@ const STOPPING_POLL: Duration = Duration::from_millis(100);
 
 /// The service.
 #[derive(Debug)]
-pub(super) struct Agents(pub(super) Edge);
+pub(super) struct Agents(pub(super) Edge, pub(super) Single);
 
 #[tonic::async_trait]
 impl Service for Agents {
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloReply>, Status> {
+        let _call = self.1.begin(&request)?;
         let identity = Identity::of(&request);
         let request = request.into_inner();
         if request.protocol != sweep_proto::PROTOCOL {
@@ -56,6 +58,7 @@ impl Service for Agents {
     }
 
     async fn poll(&self, request: Request<PollRequest>) -> Result<Response<PollReply>, Status> {
+        let _call = self.1.begin(&request)?;
         let identity = Identity::of(&request);
         let request = request.into_inner();
         let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;

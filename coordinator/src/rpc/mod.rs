@@ -8,6 +8,7 @@ mod auth;
 mod blobs;
 mod refs;
 mod sharing;
+mod single;
 mod streams;
 mod sweeps;
 mod views;
@@ -104,7 +105,10 @@ pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::D
         .layer(auth::Door(edge.guard.clone()))
         .add_service(health_service)
         .add_service(AccessServer::new(access::AccessService(edge.guard.clone())).max_decoding_message_size(SMALL))
-        .add_service(AgentsServer::new(agents::Agents(edge.clone())).max_decoding_message_size(MESSAGE))
+        .add_service(
+            AgentsServer::new(agents::Agents(edge.clone(), single::Single::default()))
+                .max_decoding_message_size(MESSAGE),
+        )
         .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(BlobsServer::new(blobs::BlobService(edge.clone())).max_decoding_message_size(PIECE));

@@ -312,6 +312,35 @@ async fn an_agent_joins_once_speaks_for_itself_and_is_put_out() {
 }
 
 #[tokio::test]
+async fn a_copied_key_is_of_no_use_while_its_agent_is_there() {
+    let (_folder, lab) = lab().await;
+    let agent = lab.agent(1).await;
+    agent.hello(agent.id).await.unwrap();
+    let poll = v1::PollRequest { agent_id: id_bytes(agent.id), wait_ms: 10_000, ..v1::PollRequest::default() };
+    let mut client = agent.client();
+    let waiting = tokio::spawn({
+        let poll = poll.clone();
+        async move { client.poll(poll).await }
+    });
+    let copy = crate::lab::Agent { link: lab.link_with(&agent.tls, None), ..agent };
+    // As soon as the agent waits for orders.
+    let twice = within(async {
+        loop {
+            match copy.hello(copy.id).await {
+                Ok(()) => tokio::task::yield_now().await,
+                refusal => break refusal,
+            }
+        }
+    });
+    refused(twice.await, Code::Unavailable, "agent_twice");
+    refused(copy.client().poll(poll).await, Code::Unavailable, "agent_twice");
+    // An agent that was started again, or whose connection broke, is let in when the old call has ended.
+    waiting.abort();
+    within(async { while copy.hello(copy.id).await.is_err() {} }).await;
+    lab.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_done_is_in_the_audit_log() {
     let (folder, lab) = lab().await;
     let ada = lab.user("ada", "user").await;
