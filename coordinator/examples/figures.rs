@@ -16,7 +16,7 @@ use futures_util::future::try_join_all;
 use sweep_coordinator::Coordinator;
 use sweep_coordinator::config::Config;
 use sweep_coordinator::journal::sqlite::SqliteJournal;
-use sweep_coordinator::journal::{Batch, Journal, Series, key};
+use sweep_coordinator::journal::{Batch, Journal, key};
 use sweep_core::attempt::{CheckpointKind, EpochMetrics};
 use sweep_core::command::{Effect, EffectKind, Ending};
 use sweep_core::event::{AgentFacts, Checkpoint, Event};
@@ -137,12 +137,12 @@ async fn write(dir: &Path, group: usize) -> anyhow::Result<()> {
         });
         if events.len() >= group {
             let (events, keys) = (std::mem::take(&mut events), std::mem::take(&mut keys));
-            let batch = Batch { at: Timestamp(i64::from(index)), events, keys, series: Series::default() };
+            let batch = Batch { at: Timestamp(i64::from(index)), events, keys, ..Batch::default() };
             journal.commit(&batch).await?;
             commits += 1;
         }
     }
-    let batch = Batch { at: Timestamp(i64::from(TRIALS)), events, keys, series: Series::default() };
+    let batch = Batch { at: Timestamp(i64::from(TRIALS)), events, keys, ..Batch::default() };
     journal.commit(&batch).await?;
     journal.close().await;
     say(&format!("{commits} commits in {:.2} s", start.elapsed().as_secs_f64()));

@@ -10,6 +10,7 @@ use sweep_core::copies;
 use sweep_core::decide::Core;
 use sweep_core::event::Event;
 use sweep_core::id::{AgentId, Lease};
+use sweep_core::notice;
 use sweep_core::orders::{order, orders};
 use sweep_core::time::{Span, Timestamp};
 use sweep_proto::convert::{Orders, PlacedOrder};
@@ -50,6 +51,8 @@ pub(crate) struct Actor {
     looked: Instant,
     metrics: Arc<Metrics>,
     undelivered: Undelivered,
+    /// Whether anybody wants to be told of anything.
+    tells: bool,
 }
 
 /// Series that wait for a commit, and who waits for them.
@@ -96,6 +99,7 @@ impl Actor {
         clock: Clock,
         closing: CancellationToken,
         metrics: Arc<Metrics>,
+        tells: bool,
     ) -> (Self, Handle) {
         let clock = clock.not_before(replayed.newest);
         let books = Books::new(&replayed.state, clock.now());
@@ -104,7 +108,8 @@ impl Actor {
         let (changed, seen) = watch::channel(0);
         let looked = Instant::now();
         let (series, undelivered) = (Waiting::default(), Undelivered::default());
-        let actor = Self { core, books, journal, clock, asks, changed, closing, series, looked, metrics, undelivered };
+        let actor =
+            Self { core, books, journal, clock, asks, changed, closing, series, looked, metrics, undelivered, tells };
         (actor, Handle::new(sender, seen))
     }
 
@@ -215,7 +220,8 @@ impl Actor {
                 series
             }
         };
-        Batch { at, events, keys, series }
+        let notices = if self.tells { notice::of(state, &events, at) } else { Vec::new() };
+        Batch { at, events, keys, series, notices }
     }
 
     /// Commits. On a full disk it refuses whoever waits, keeps the batch, and tries again until there is

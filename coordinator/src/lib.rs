@@ -17,6 +17,7 @@ pub mod handle;
 pub mod janitor;
 pub mod journal;
 pub mod metrics;
+pub mod notify;
 pub mod rpc;
 
 use std::future::Future;
@@ -38,6 +39,7 @@ use journal::memory::MemoryJournal;
 use journal::sqlite::SqliteJournal;
 use journal::{Journal, JournalError};
 use metrics::Metrics;
+use notify::sender::Sender;
 use rpc::Edge;
 
 /// Calls in flight get so long to end at a stop.
@@ -52,6 +54,12 @@ pub enum ServeError {
     /// The checkpoint store cannot be opened.
     #[error("the checkpoint store failed")]
     Blobs(#[from] BlobError),
+    /// Nobody can be told of anything.
+    #[error(transparent)]
+    Notify(#[from] notify::NotifyError),
+    /// What is to be told cannot be read.
+    #[error("the outbox of webhooks failed")]
+    Outbox(#[source] sqlx::Error),
     /// The server failed.
     #[error("serving failed")]
     Transport(#[from] tonic::transport::Error),
@@ -80,9 +88,14 @@ impl Coordinator {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let place = config.place();
         let in_memory = matches!(config.store, Store::Memory(..));
+        let mut telling = None;
         let (journal, replayed, blobs) = match config.store {
             Store::Folder(folder) => {
+                let hooks = notify::read(&folder)?;
                 let (journal, replayed) = SqliteJournal::open(&folder).await?;
+                if !hooks.is_empty() {
+                    telling = Some(Sender::open(&folder, hooks).await.map_err(ServeError::Outbox)?);
+                }
                 (Journal::Sqlite(journal), replayed, Blobs::open(&folder.join("blobs"))?)
             }
             Store::Memory(store, blobs) => {
@@ -95,8 +108,18 @@ impl Coordinator {
         let guard = Guard::open(config.clock);
         let closing = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
-        let (actor, handle) = Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone());
+        let (actor, handle) =
+            Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone(), telling.is_some());
         let actor = tokio::spawn(actor.run());
+        if let Some(sender) = telling {
+            tracing::info!(?sender, "news goes to webhooks");
+            let changed = handle.changed();
+            tokio::spawn(async move {
+                if let Err(error) = sender.run(config.clock, changed).await {
+                    tracing::error!(%error, "the outbox cannot be read; nobody is told until the next start");
+                }
+            });
+        }
         let stopping = CancellationToken::new();
         let metrics_of_edge = metrics.clone();
         let edge =

@@ -33,6 +33,7 @@ pub mod evaluation;
 pub mod event;
 pub mod id;
 pub mod nearest;
+pub mod notice;
 pub mod num;
 pub mod orders;
 pub mod plan;

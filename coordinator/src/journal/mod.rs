@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use sweep_core::event::Event;
 use sweep_core::id::Lease;
+use sweep_core::notice::Notice;
 use sweep_core::state::State;
 use sweep_core::time::Timestamp;
 
@@ -30,6 +31,8 @@ pub struct Batch {
     pub keys: Vec<i64>,
     /// Log text and step numbers; never folded.
     pub series: Series,
+    /// What people are to be told; never folded.
+    pub notices: Vec<Notice>,
 }
 
 impl Batch {

@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::rows::{Row, decode};
 use super::{Batch, Damage, JournalError, Replayed, Step, series};
+use crate::notify::outbox;
 
 /// `swee` in ASCII: marks the file as ours.
 const APPLICATION_ID: i64 = 0x7377_6565;
@@ -119,6 +120,7 @@ impl SqliteJournal {
         let mut writer = options.connect().await.map_err(|source| sql("opening", source))?;
         check_sqlite(&mut writer, &path).await?;
         prepare(&mut writer, &path).await?;
+        sqlx::raw_sql(outbox::TABLES).execute(&mut writer).await.map_err(|source| sql("preparing", source))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("query_only", "on"));
@@ -191,6 +193,14 @@ impl SqliteJournal {
         }
         if !batch.series.steps.is_empty() {
             sqlx::query(INSERT_STEPS).bind(steps(batch)).execute(&mut *writer).await?;
+        }
+        for notice in &batch.notices {
+            sqlx::query(outbox::INSERT)
+                .bind(batch.at.0)
+                .bind(notice.kind.word())
+                .bind(crate::notify::body(notice, batch.at))
+                .execute(&mut *writer)
+                .await?;
         }
         let start = Instant::now();
         sqlx::query("COMMIT").execute(writer).await?;

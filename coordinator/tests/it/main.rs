@@ -5,6 +5,7 @@ mod blobs;
 mod journal;
 mod lab;
 mod metrics;
+mod notify;
 mod owner;
 mod secure;
 mod service;

@@ -1,0 +1,142 @@
+//! Tells receivers what is in the outbox, each in order and at its own pace. One that fails is asked again after a pause that doubles;
+//! what nobody took for a week is dropped, with a word in the log.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sweep_core::time::{Span, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use ureq::Agent;
+
+use super::Hook;
+use super::outbox::{Item, Outbox};
+use crate::clock::Clock;
+
+/// First and longest pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Time for one receiver to take one piece of news.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What is older is no news.
+const KEPT: Span = Span::seconds(7 * 86_400);
+/// The outbox is looked at at least so often.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// A receiver and where it stands.
+struct Line {
+    hook: Hook,
+    label: String,
+    last: i64,
+    failures: u32,
+    not_before: Instant,
+}
+
+/// Everybody who is told.
+pub struct Sender {
+    outbox: Outbox,
+    lines: Vec<Line>,
+}
+
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sender({} receivers)", self.lines.len())
+    }
+}
+
+impl Sender {
+    /// Opens the outbox of a data folder and finds where each receiver stands. Before anything happens that there is to tell: a
+    /// receiver that is new begins here.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub async fn open(data: &Path, hooks: Vec<Hook>) -> Result<Self, sqlx::Error> {
+        let mut outbox = Outbox::open(data).await?;
+        let mut lines = Vec::new();
+        for hook in hooks {
+            let label = hook.label();
+            let last = outbox.begin(&label).await?;
+            lines.push(Line { hook, label, last, failures: 0, not_before: Instant::now() });
+        }
+        Ok(Self { outbox, lines })
+    }
+
+    /// Tells until `changed` is closed, which is when the coordinator stops. `changed` is raised after every commit.
+    ///
+    /// # Errors
+    /// When the outbox cannot be read; the coordinator goes on without telling anybody.
+    pub async fn run(mut self, clock: Clock, mut changed: watch::Receiver<u64>) -> Result<(), sqlx::Error> {
+        let labels: Vec<String> = self.lines.iter().map(|line| line.label.clone()).collect();
+        loop {
+            let mut wake = Instant::now() + LOOK;
+            for line in &mut self.lines {
+                if line.not_before <= Instant::now() {
+                    line.tell(&mut self.outbox, clock.now()).await?;
+                }
+                if line.failures > 0 {
+                    wake = wake.min(line.not_before);
+                }
+            }
+            let now = clock.now();
+            self.outbox.tidy(&labels, Timestamp(now.0 - KEPT.0)).await?;
+            tokio::select! {
+                change = changed.changed() => if change.is_err() { return Ok(()) },
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Tells all there is, up to the first failure.
+    async fn tell(&mut self, outbox: &mut Outbox, now: Timestamp) -> Result<(), sqlx::Error> {
+        loop {
+            let items = outbox.after(self.last).await?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            for item in items {
+                let wanted = self.hook.on.iter().any(|kind| kind.word() == item.kind);
+                let is_old = now - item.at > KEPT;
+                if wanted && is_old {
+                    tracing::warn!(
+                        hook = self.label,
+                        item = item.id,
+                        "nobody took this piece of news for a week; dropped"
+                    );
+                } else if wanted && let Err(why) = post(&self.hook.url, &item).await {
+                    let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+                    (self.failures, self.not_before) = (self.failures + 1, Instant::now() + pause);
+                    tracing::warn!(
+                        hook = self.label,
+                        why,
+                        seconds = pause.as_secs(),
+                        "a webhook failed; again after a pause"
+                    );
+                    return Ok(());
+                }
+                outbox.told(&self.label, item.id).await?;
+                (self.last, self.failures) = (item.id, 0);
+            }
+        }
+    }
+}
+
+async fn post(url: &str, item: &Item) -> Result<(), String> {
+    let (url, body) = (url.to_owned(), item.body.clone());
+    let sent = tokio::task::spawn_blocking(move || {
+        let config = Agent::config_builder().timeout_global(Some(PATIENCE)).max_redirects(0).build();
+        let answer = Agent::new_with_config(config).post(&url).header("content-type", "application/json").send(body);
+        // The words of an error may hold the address, which is a secret.
+        match answer {
+            Ok(answer) if answer.status().is_success() => Ok(()),
+            Ok(answer) => Err(format!("it answers {}", answer.status())),
+            Err(ureq::Error::StatusCode(code)) => Err(format!("it answers {code}")),
+            Err(ureq::Error::Timeout(_)) => Err("it does not answer in time".to_owned()),
+            Err(ureq::Error::HostNotFound) => Err("there is no such host".to_owned()),
+            Err(ureq::Error::Io(error)) => Err(error.kind().to_string()),
+            Err(_) => Err("it cannot be reached".to_owned()),
+        }
+    });
+    sent.await.unwrap_or_else(|_| Err("the call panicked".to_owned()))
+}

@@ -1,0 +1,117 @@
+//! Webhooks: in order, at least once, past failing receivers and restarts.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use sweep_coordinator::config::Config;
+use sweep_coordinator::{Coordinator, notify};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::world::{Pretend, SPEC, World, within};
+
+/// A receiver that fails so many times before it takes anything.
+struct Receiver {
+    url: String,
+    got: Arc<Mutex<Vec<serde_json::Value>>>,
+    calls: watch::Receiver<u32>,
+}
+
+impl Receiver {
+    async fn start(failures: u32) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/secret", listener.local_addr().unwrap());
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let (called, calls) = watch::channel(0);
+        let taken = got.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut read = Vec::new();
+                let body = loop {
+                    let mut more = [0; 4096];
+                    let count = stream.read(&mut more).await.unwrap();
+                    read.extend_from_slice(&more[..count]);
+                    let text = String::from_utf8_lossy(&read).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let length = head
+                        .lines()
+                        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                    if body.len() >= length.unwrap_or(0) {
+                        break body.to_owned();
+                    }
+                };
+                let status = if *called.borrow() < failures { "503 Service Unavailable" } else { "200 OK" };
+                if status == "200 OK" {
+                    taken.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+                }
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                called.send_modify(|calls| *calls += 1);
+            }
+        });
+        Self { url, got, calls }
+    }
+
+    async fn called(&mut self, times: u32) {
+        within(self.calls.wait_for(|calls| *calls >= times)).await.unwrap();
+    }
+}
+
+fn tell(folder: &Path, url: &str, on: &str) {
+    let mut file = std::fs::File::options();
+    let mut file = file.create(true).truncate(true).write(true).mode(0o600).open(folder.join(notify::FILE)).unwrap();
+    write!(file, "[[notify]]\nurl = \"{url}\"\n{on}").unwrap();
+}
+
+#[tokio::test]
+async fn news_arrives_after_failures_and_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut receiver = Receiver::start(1).await;
+    tell(folder.path(), &receiver.url, "");
+    let mut world = World::start(Config::folder(folder.path())).await;
+    world.submit(SPEC).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    assert_eq!(agent.finish_all().await, 4);
+    // It fails, and the coordinator stops before it is asked again.
+    receiver.called(1).await;
+    world.stop().await;
+    assert!(receiver.got.lock().unwrap().is_empty());
+
+    let world = World::start(Config::folder(folder.path())).await;
+    receiver.called(2).await;
+    let got = receiver.got.lock().unwrap().clone();
+    assert_eq!(got[0]["text"], "sweep small (ada): completed: 4 completed, 0 failed, 0 cancelled");
+    assert_eq!(got[0]["metadata"]["event_type"], "sweep_end");
+    assert_eq!(got[0]["metadata"]["event_payload"]["project"], "default");
+    world.stop().await;
+
+    // What was taken does not come again, and a receiver that is new is not told the past.
+    let mut other = Receiver::start(0).await;
+    tell(folder.path(), &other.url, "on = ['sweep-end']\n");
+    let mut world = World::start(Config::folder(folder.path())).await;
+    world.submit(&SPEC.replace("\"small\"", "\"next\"")).await.unwrap();
+    let cancel =
+        sweep_proto::v1::CancelRequest { sweep: "next".to_owned(), ..sweep_proto::v1::CancelRequest::default() };
+    world.sweeps.cancel(cancel).await.unwrap();
+    other.called(1).await;
+    let text = other.got.lock().unwrap()[0]["text"].clone();
+    assert!(text.as_str().unwrap().starts_with("sweep next (ada): cancelled"), "{text}");
+    assert_eq!((receiver.got.lock().unwrap().len(), *receiver.calls.borrow()), (1, 2));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    tell(folder.path(), "http://hooks.example.org/secret", "");
+    let error = within(Coordinator::start(Config::folder(folder.path()))).await.unwrap_err().to_string();
+    assert!(error.contains("https://") && !error.contains("example"), "{error}");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(folder.path().join(notify::FILE), open).unwrap();
+    let error = Coordinator::start(Config::folder(folder.path())).await.unwrap_err().to_string();
+    assert!(error.contains("chmod 600"), "{error}");
+}

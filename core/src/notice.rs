@@ -1,0 +1,110 @@
+//! What people want to be told of without asking: a sweep is over, a trial has failed for good. Follows from a step's events and
+//! the state after them; how it gets to people is the coordinator's business.
+
+use std::collections::BTreeSet;
+
+use crate::event::Event;
+use crate::id::SweepId;
+use crate::state::trial::Phase;
+use crate::state::{State, TrialRef};
+use crate::time::Timestamp;
+
+/// Which kind of news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A sweep is over.
+    SweepEnd,
+    /// A trial has failed and is not tried again.
+    Failure,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::SweepEnd, Self::Failure];
+
+    /// The word in configuration and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SweepEnd => "sweep-end",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// A piece of news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What kind.
+    pub kind: Kind,
+    /// Of which sweep.
+    pub sweep: SweepId,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub user: String,
+    /// In which project.
+    pub project: String,
+    /// For people: one line.
+    pub text: String,
+}
+
+/// The news in the events of a step that was taken at `now`. `state` is the state after all of them; a sweep that ends in the
+/// step and is opened again in it has no end.
+pub fn of(state: &State, events: &[Event], now: Timestamp) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let mut touched = BTreeSet::new();
+    for event in events {
+        match event {
+            Event::TrialCompleted { lease, .. } | Event::LeaseLost { lease, .. } => {
+                touched.extend(state.find(lease.trial).map(|at| at.sweep));
+            }
+            Event::AttemptFailed { lease, failure, .. } => {
+                let Some(at) = state.find(lease.trial) else { continue };
+                touched.insert(at.sweep);
+                if state.trial(at).phase == Phase::Failed {
+                    let text = format!(
+                        "trial {} failed for good after attempt {}: {} ({}): {}",
+                        lease.trial.short(),
+                        lease.attempt,
+                        failure.class.as_str(),
+                        failure.reason,
+                        failure.message.lines().next().unwrap_or_default()
+                    );
+                    notices.push(notice(state, at.sweep, Kind::Failure, &text));
+                }
+            }
+            Event::TrialCancelled { trial, .. } => touched.extend(state.find(*trial).map(|at| at.sweep)),
+            Event::SweepCancelled { sweep, .. } => {
+                touched.extend(state.sweeps.iter().position(|known| known.id == *sweep).map(|index| index as u32));
+            }
+            _ => {}
+        }
+    }
+    let over = |index: &u32| state.sweep_of(TrialRef { sweep: *index, index: 0 }).ended == Some(now);
+    for index in touched.into_iter().filter(over) {
+        let sweep = state.sweep_of(TrialRef { sweep: index, index: 0 });
+        let counts = sweep.counts;
+        let text = format!(
+            "{}: {} completed, {} failed, {} cancelled",
+            sweep.status(),
+            counts.completed,
+            counts.failed,
+            counts.cancelled
+        );
+        notices.push(notice(state, index, Kind::SweepEnd, &text));
+    }
+    notices
+}
+
+fn notice(state: &State, index: u32, kind: Kind, text: &str) -> Notice {
+    let sweep = state.sweep_of(TrialRef { sweep: index, index: 0 });
+    let text = format!("sweep {} ({}): {text}", sweep.name, sweep.user);
+    Notice {
+        kind,
+        sweep: sweep.id,
+        name: sweep.name.clone(),
+        user: sweep.user.clone(),
+        project: sweep.project.clone(),
+        text,
+    }
+}
