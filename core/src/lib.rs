@@ -29,6 +29,7 @@ pub mod copies;
 pub mod cost;
 pub mod decide;
 pub mod environment;
+pub mod estimate;
 pub mod evaluation;
 pub mod event;
 pub mod id;

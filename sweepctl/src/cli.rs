@@ -223,6 +223,9 @@ pub(crate) struct Plan {
     /// Show only the first trials
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u32>,
+    /// What it will take, by what trials of the same shape took on this coordinator
+    #[arg(long)]
+    pub(crate) estimate: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -7,6 +7,7 @@ pub(crate) mod sharing;
 
 use std::time::Duration;
 
+use sweep_core::estimate::Estimate;
 use sweep_identity::address::Address;
 use sweep_identity::dial::{self, Bearer, Link};
 use sweep_proto::status::reason_of;
@@ -226,6 +227,17 @@ impl Client {
         };
         let reply = self.read(ask).await?;
         serde_json::from_str(&reply.json).map_err(|source| Fault::Answer { what: "report", source })
+    }
+
+    /// What a sweep file would take.
+    pub(crate) async fn estimate(&self, spec: &[u8]) -> Result<Estimate, Fault> {
+        let request = v1::EstimateRequest { spec: spec.to_vec().into() };
+        let ask = |mut client: SweepsClient<Link>| {
+            let request = request.clone();
+            async move { client.estimate(request).await }
+        };
+        let reply = self.read(ask).await?;
+        serde_json::from_str(&reply.json).map_err(|source| Fault::Answer { what: "estimate", source })
     }
 
     /// Whether the journal is legal.

@@ -79,7 +79,7 @@ fn shape(command: &Command) -> Option<&Shape> {
 fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
     match command {
         Command::Check(args) => return command::check::run(out, args),
-        Command::Plan(args) => return command::plan::run(out, args),
+        Command::Plan(args) if !args.estimate => return command::plan::run(out, args),
         Command::Completions { shell } => return command::completions::run(out, *shell),
         Command::VerifyResume(args) => return command::verify_resume::run(out, args),
         Command::Dataset(command) => {
@@ -130,11 +130,11 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Top(args) => command::top::run(out, &client, args).await,
         Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
+        Command::Plan(args) => command::estimate::run(out, &client, args).await,
         Command::Whoami { .. } => command::login::whoami(out, &client).await,
         Command::Admin(command) => command::admin::run(out, &client, command).await,
         Command::Up(_)
         | Command::Check(_)
-        | Command::Plan(_)
         | Command::Submit(_)
         | Command::Version { .. }
         | Command::Doctor { .. }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sweep_core::access::Permission;
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::command::{Command, Reply, Submit};
+use sweep_core::estimate::estimate;
 use sweep_core::id::SweepId;
 use sweep_core::plan::plan_text;
 use sweep_core::report::summarise;
@@ -199,6 +200,19 @@ impl Service for Sweeps {
         let report = found.await.map_err(refused)??;
         let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
         Ok(Response::new(v1::JsonReply { json: json.await? }))
+    }
+
+    async fn estimate(&self, request: Request<v1::EstimateRequest>) -> Result<Response<v1::JsonReply>, Status> {
+        let identity = Identity::of(&request);
+        let spec = request.into_inner().spec;
+        let planned = self.0.compute(move || plan_text(&spec)).await?;
+        let (plan, _) = planned.map_err(|errors| invalid(&errors))?;
+        let found = self.0.handle.query(move |view| {
+            estimate(view.core.state(), &plan, |sweep| identity.sees(sweep)).map_err(|error| error.to_string())
+        });
+        let damaged = |message: String| status(Code::Internal, "plan_damaged", message);
+        let found = found.await.map_err(refused)?.map_err(damaged)?;
+        Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&found).expect("estimates have string keys") }))
     }
 
     async fn audit(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {

@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod dataset;
 pub(crate) mod doctor;
+pub(crate) mod estimate;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod login;

@@ -220,6 +220,11 @@ impl Sweeps for Service {
         Ok(Response::new(v1::JsonReply { json }))
     }
 
+    async fn estimate(&self, _: Request<v1::EstimateRequest>) -> Answer<v1::JsonReply> {
+        let json = serde_json::to_string(&sweeps::estimate()).expect("estimates have string keys");
+        Ok(Response::new(v1::JsonReply { json }))
+    }
+
     async fn audit(&self, request: Request<v1::SweepRef>) -> Answer<v1::JsonReply> {
         let name = request.into_inner().sweep;
         refuse(&name)?;

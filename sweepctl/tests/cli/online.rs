@@ -317,3 +317,13 @@ fn version_names_both_ends() {
     let json = bench.run(&["version", "--json"]).expect(0).json();
     assert_eq!(json["coordinator"]["info"]["protocol"], 1);
 }
+
+#[test]
+fn an_estimate_says_what_is_known_and_what_is_not() {
+    let bench = Bench::new();
+    let ran = bench.run(&["plan", "grid.toml", "--estimate"]).expect(0);
+    let ran = ran.says("batch_size=32").says("6.000").says("4.000 to 20.000").says("0.500").says("612 MB");
+    ran.tells("1 shape was never trained here");
+    let json = bench.run(&["plan", "grid.toml", "--estimate", "--json"]).expect(0).json();
+    assert_eq!(json["shapes"][0]["seen"]["trials"], 3);
+}

@@ -1,6 +1,7 @@
 //! Canned answers: one sweep with three trials, in the coordinator's own types.
 
 use sweep_core::cost::Energy;
+use sweep_core::estimate::{Estimate, Seen, ShapeEstimate};
 use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Score};
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
@@ -229,5 +230,21 @@ pub(crate) fn data_set(fingerprint: &str, problem: &str) -> v1::Dataset {
         fingerprint: fingerprint.to_owned(),
         problem: problem.to_owned(),
         path: "/data/imagenette".to_owned(),
+    }
+}
+
+/// What a file would take: one shape is known, one is not.
+pub(crate) fn estimate() -> Estimate {
+    let shape = |batch_size: &str| [("batch_size".to_owned(), batch_size.to_owned())].into();
+    let (seconds, least, most, joules) = (Num(6.0), Num(4.0), Num(20.0), Some(Num(1800.0)));
+    let seen = Some(Seen { trials: 3, seconds, least, most, joules, peak_memory: Some(612_000_000) });
+    Estimate {
+        shapes: vec![
+            ShapeEstimate { shape: shape("32"), trials: 6, epochs: 60, seen },
+            ShapeEstimate { shape: shape("64"), trials: 6, epochs: 60, seen: None },
+        ],
+        slots: 4,
+        full: None,
+        stopped: None,
     }
 }
