@@ -231,7 +231,7 @@ async fn scale(dir: &Path) -> anyhow::Result<()> {
         ms(filtered)
     ));
     let start = Instant::now();
-    let sweep = v1::SweepRef { sweep: "large".to_owned() };
+    let sweep = v1::SweepReportRequest { sweep: "large".to_owned(), curves: false };
     let report = client.report(sweep).await?.into_inner();
     say(&format!("report of {:.1} MB in {:.1} ms; {}", report.json.len() as f64 / 1e6, ms(start.elapsed()), memory()?));
     running.abort();

@@ -93,6 +93,11 @@ impl Confusion {
         for pair in pairs {
             *counts.entry(pair).or_insert(0u64) += 1;
         }
+        Self::of_counts(counts)
+    }
+
+    /// From counts by (class, taken for), those of several runs added up, say.
+    pub fn of_counts(counts: BTreeMap<(u32, u32), u64>) -> Self {
         Self { cells: counts.into_iter().map(|((class, taken_for), images)| (class, taken_for, images)).collect() }
     }
 

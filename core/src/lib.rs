@@ -48,5 +48,6 @@ pub mod schedule;
 pub mod shares;
 pub mod spec;
 pub mod state;
+pub mod stats;
 pub mod stopping;
 pub mod time;

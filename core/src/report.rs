@@ -1,9 +1,20 @@
 //! What came out of a sweep: points ranked by validation accuracy, with mean and spread over seeds.
-//! Pure arithmetic over the state; printing is the caller's.
+//! Pure arithmetic over the state; what follows from it is in `report/analysis.rs`, printing is the caller's.
+
+pub mod analysis;
+pub mod curves;
+pub mod document;
+pub mod effects;
+mod factors;
+pub mod figures;
+pub mod importance;
+pub mod pareto;
+mod summarise;
+pub mod words;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
 use crate::cost::Energy;
@@ -11,22 +22,22 @@ use crate::evaluation::Score;
 use crate::event::Checkpoint;
 use crate::id::{SweepId, TrialId};
 use crate::num::Num;
-use crate::state::State;
-use crate::state::sweep::Sweep;
-use crate::state::trial::{Phase, Progress, Trial};
-use crate::stopping::{self, summary::StopSummary};
+use crate::stopping::summary::StopSummary;
+
+pub use summarise::summarise;
 
 /// Everything a report shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The sweep.
+    #[serde(with = "simple")]
     pub sweep: SweepId,
     /// Its name.
     pub name: String,
     /// `completed`, `failed`, `cancelled`, `running` or `waiting`.
     pub status: String,
     /// What points are ranked by.
-    pub metric: &'static str,
+    pub metric: String,
     /// Points, best mean first; points without a result last, in plan order.
     pub points: Vec<PointRow>,
     /// The best trial's checkpoint.
@@ -38,16 +49,73 @@ pub struct Report {
     /// Trials that failed for good, with the reason.
     pub failures: Vec<FailedTrial>,
     /// The precisions and layouts that trials computed with, and how many did; more than one is worth a look.
+    #[serde(default)]
     pub numerics: BTreeMap<String, u32>,
     /// What early stopping did; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopSummary>,
     /// Time that slots spent on this sweep.
     pub cost: Cost,
+    /// Where the numbers come from.
+    #[serde(default)]
+    pub provenance: Provenance,
+    /// Epoch by epoch, where it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curves: Vec<Curve>,
+}
+
+/// Where the numbers of a sweep come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Who submitted it.
+    pub user: String,
+    /// What for.
+    pub project: String,
+    /// When, microseconds since 1970.
+    pub submitted: i64,
+    /// When its last trial ended, once all have.
+    pub ended: Option<i64>,
+    /// Data sets and the fingerprint of the copy that was trained on.
+    pub data: Vec<(String, Option<String>)>,
+    /// Host, device and the trials' attempts granted there.
+    pub devices: Vec<(String, String, u64)>,
+    /// The recipe that all trials share where nothing varies, with every default filled in.
+    pub recipe: serde_json::Value,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// Release of the coordinator that wrote this.
+    pub build: String,
+}
+
+/// The epochs of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// Index of the point in the plan.
+    pub point: u32,
+    /// The seed.
+    pub seed: u64,
+    /// From the first on, without a gap.
+    pub epochs: Vec<EpochRow>,
+}
+
+/// Ids without hyphens, as they are written everywhere.
+mod simple {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::id::Id;
+
+    pub(super) fn serialize<Kind, S: Serializer>(id: &Id<Kind>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, Kind, D: Deserializer<'de>>(from: D) -> Result<Id<Kind>, D::Error> {
+        Ok(Id::from(uuid::Uuid::deserialize(from)?))
+    }
 }
 
 /// One point over its seeds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointRow {
     /// 1 for the best; absent without a result.
     pub rank: Option<u32>,
@@ -64,22 +132,38 @@ pub struct PointRow {
     /// Validation loss of the same epochs.
     pub loss: Spread,
     /// Accuracy on the test images (0 to 1), by the final weights, where there are any. Never ranked by.
+    #[serde(default)]
     pub test: Spread,
     /// What all its trials took so far.
+    #[serde(default)]
     pub cost: PointCost,
     /// Trials of this point, by seed.
     pub trials: Vec<TrialRow>,
 }
 
+impl PointRow {
+    /// `lr=0.1, batch_size=32`.
+    pub fn label(&self) -> String {
+        let parts: Vec<String> = self.settings.iter().map(|(path, label)| format!("{path}={label}")).collect();
+        if parts.is_empty() { "the only point".to_owned() } else { parts.join(", ") }
+    }
+
+    /// Trials that have trained at least one epoch, at least 1: what the cost is divided by.
+    pub(crate) fn runs(&self) -> f64 {
+        self.trials.iter().filter(|trial| trial.epochs > 0).count().max(1) as f64
+    }
+}
+
 /// One trial of a point.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRow {
     /// Its id.
+    #[serde(with = "simple")]
     pub trial: TrialId,
     /// Its seed.
     pub seed: u64,
     /// Where it stands.
-    pub phase: &'static str,
+    pub phase: String,
     /// The epoch with the best validation accuracy.
     pub best: Option<EpochRow>,
     /// Epochs trained.
@@ -87,11 +171,12 @@ pub struct TrialRow {
     /// Hash of the final weights.
     pub weights: Option<String>,
     /// What they make of the test images, if there are any.
+    #[serde(default)]
     pub test: Option<Score>,
 }
 
 /// The part of an epoch that does not depend on the machine's speed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Which epoch.
     pub epoch: u32,
@@ -118,7 +203,7 @@ impl From<&EpochMetrics> for EpochRow {
 }
 
 /// Mean and spread of some values.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// How many values.
     pub n: u32,
@@ -149,9 +234,10 @@ impl Spread {
 }
 
 /// The trial with the best single result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestTrial {
     /// Which.
+    #[serde(with = "simple")]
     pub trial: TrialId,
     /// Its point.
     pub point: u32,
@@ -164,16 +250,17 @@ pub struct BestTrial {
 }
 
 /// A trial without a result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailedTrial {
     /// Which.
+    #[serde(with = "simple")]
     pub trial: TrialId,
     /// Its point.
     pub point: u32,
     /// Its seed.
     pub seed: u64,
     /// What kind of failure.
-    pub class: &'static str,
+    pub class: String,
     /// The stable word.
     pub reason: String,
     /// For people.
@@ -181,22 +268,24 @@ pub struct FailedTrial {
 }
 
 /// Time spent; depends on the machine and on interruptions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Seconds that slots were leased, over all attempts that have ended.
     pub slot_seconds: f64,
     /// Attempts granted.
     pub attempts: u64,
     /// What its epochs took; absent where no host of the sweep measures it.
+    #[serde(default)]
     pub energy: Option<Energy>,
     /// Trials of which that is known.
+    #[serde(default)]
     pub energy_trials: u32,
     /// Seconds from submission to the end, once all trials are over.
     pub wall_seconds: Option<f64>,
 }
 
 /// Time, energy and memory of one point's trials; depends on the machine and on interruptions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PointCost {
     /// Seconds that slots were leased, over all attempts that have ended.
     pub slot_seconds: f64,
@@ -204,152 +293,6 @@ pub struct PointCost {
     pub energy: Option<Energy>,
     /// The most memory that one of its trainers had, bytes.
     pub peak_memory: Option<u64>,
-}
-
-/// The report of a sweep as it stands.
-pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
-    let sweep = state.sweep(id)?;
-    let seeds = sweep.plan.seeds.len();
-    let mut at = vec![0u32; sweep.plan.len() as usize];
-    for (index, flat) in (0u32..).zip(&sweep.plan.order) {
-        at[*flat as usize] = index;
-    }
-    let mut points: Vec<PointRow> =
-        (0..sweep.plan.points).map(|point| row(sweep, point, &at[point as usize * seeds..][..seeds])).collect();
-    points.sort_by(|a, b| compare(a.accuracy.mean, b.accuracy.mean).then(a.point.cmp(&b.point)));
-    let with_result = points.iter_mut().filter(|row| row.accuracy.n > 0);
-    (1u32..).zip(with_result).for_each(|(rank, row)| row.rank = Some(rank));
-    Some(Report {
-        sweep: sweep.id,
-        name: sweep.name.clone(),
-        status: sweep.status().to_owned(),
-        metric: "val_accuracy",
-        best: best(sweep),
-        trials: sweep.plan.len(),
-        completed: sweep.counts.completed,
-        failures: failures(sweep),
-        numerics: numerics(sweep),
-        stopping: stopping::summary::summarise(sweep),
-        cost: cost(sweep),
-        points,
-    })
-}
-
-/// Higher first; NaN and nothing last.
-fn compare(a: Option<Num>, b: Option<Num>) -> std::cmp::Ordering {
-    let key = |value: Option<Num>| value.map(|num| num.0).filter(|value| !value.is_nan()).unwrap_or(f64::NEG_INFINITY);
-    key(b).total_cmp(&key(a))
-}
-
-fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
-    let completed = |index: &&u32| matches!(sweep.trials[**index as usize].phase, Phase::Completed { .. });
-    let best_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.best.as_ref();
-    let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
-    let spread =
-        |pick: fn(&EpochMetrics) -> Num| Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>());
-    let test_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.test.as_deref();
-    let tests = indices.iter().filter(completed).filter_map(test_of).map(|score| score.accuracy.0);
-    let labels = sweep.plan.labels(point).into_iter();
-    PointRow {
-        rank: None,
-        point,
-        baseline: sweep.plan.baseline == Some(point),
-        settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
-        seeds: indices.len() as u32,
-        accuracy: spread(|metrics| metrics.val_accuracy),
-        loss: spread(|metrics| metrics.val_loss),
-        test: Spread::of(&tests.collect::<Vec<_>>()),
-        cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
-        trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
-    }
-}
-
-fn trial_row(sweep: &Sweep, index: u32) -> TrialRow {
-    let trial = &sweep.trials[index as usize];
-    let progress = trial.progress.as_deref();
-    TrialRow {
-        trial: sweep.ids[index as usize],
-        seed: seed(sweep, index),
-        phase: trial.phase.name(),
-        best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
-        epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
-        weights: progress.and_then(|progress| progress.weights.clone()),
-        test: progress.and_then(|progress| progress.test.as_deref().cloned()),
-    }
-}
-
-fn seed(sweep: &Sweep, index: u32) -> u64 {
-    sweep.plan.seeds[sweep.plan.trial(index).seed as usize]
-}
-
-/// The highest validation accuracy of a completed trial; the earliest in plan order of equals.
-fn best(sweep: &Sweep) -> Option<BestTrial> {
-    let result = |trial: &Trial| {
-        let done = matches!(trial.phase, Phase::Completed { .. });
-        done.then(|| trial.progress.as_ref()?.best.clone()).flatten()
-    };
-    let results = (0u32..).zip(&sweep.trials).filter_map(|(index, trial)| Some((index, result(trial)?)));
-    let better = |a: &(u32, EpochMetrics), b: &(u32, EpochMetrics)| {
-        compare(Some(a.1.val_accuracy), Some(b.1.val_accuracy)).then(a.0.cmp(&b.0))
-    };
-    let (index, epoch) = results.min_by(better)?;
-    let progress = sweep.trials[index as usize].progress.as_deref();
-    Some(BestTrial {
-        trial: sweep.ids[index as usize],
-        point: sweep.plan.trial(index).point,
-        seed: seed(sweep, index),
-        epoch: EpochRow::from(&epoch),
-        checkpoint: progress.and_then(|progress| progress.best_checkpoint.clone()),
-    })
-}
-
-fn failures(sweep: &Sweep) -> Vec<FailedTrial> {
-    let failed = (0u32..).zip(&sweep.trials).filter(|(_, trial)| trial.phase == Phase::Failed);
-    let rows = failed.filter_map(|(index, trial)| {
-        let failure = trial.failure.as_ref()?;
-        Some(FailedTrial {
-            trial: sweep.ids[index as usize],
-            point: sweep.plan.trial(index).point,
-            seed: seed(sweep, index),
-            class: failure.class.as_str(),
-            reason: failure.reason.clone(),
-            message: failure.message.clone(),
-        })
-    });
-    rows.collect()
-}
-
-fn numerics(sweep: &Sweep) -> BTreeMap<String, u32> {
-    let mut out = BTreeMap::new();
-    for progress in sweep.trials.iter().filter_map(|trial| trial.progress.as_deref()) {
-        if let Some(numerics) = &progress.numerics {
-            *out.entry(numerics.clone()).or_default() += 1;
-        }
-    }
-    out
-}
-
-fn point_cost<'a>(trials: impl Iterator<Item = &'a Progress>) -> PointCost {
-    let mut spent = 0;
-    let mut cost = PointCost::default();
-    for progress in trials {
-        spent += progress.spent;
-        cost.energy = Energy::of_both(cost.energy, progress.energy);
-        cost.peak_memory = cost.peak_memory.max(progress.peak_memory);
-    }
-    PointCost { slot_seconds: spent as f64 / 1e6, ..cost }
-}
-
-fn cost(sweep: &Sweep) -> Cost {
-    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref());
-    let PointCost { slot_seconds, energy, .. } = point_cost(trials());
-    Cost {
-        slot_seconds,
-        energy,
-        energy_trials: trials().filter(|progress| progress.energy.is_some()).count() as u32,
-        attempts: sweep.trials.iter().map(|trial| u64::from(trial.attempt)).sum(),
-        wall_seconds: sweep.ended.map(|ended| (ended - sweep.submitted).as_seconds()),
-    }
 }
 
 #[cfg(test)]

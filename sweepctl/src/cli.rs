@@ -3,6 +3,7 @@
 mod dataset;
 mod fetch;
 mod login;
+mod report;
 mod shape;
 mod sharing;
 mod submit;
@@ -20,6 +21,7 @@ use crate::exit::EXIT_CODES;
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
+pub(crate) use report::{Chosen, Form, Interval, Report, Rows, Target};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use sharing::{After, Queue, Quota, Release, Reserve, Shares, SharesSet};
 pub(crate) use submit::Submit;
@@ -106,11 +108,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  sweepctl retry imagenette-first\n  sweepctl retry imagenette-first --cancelled"
     )]
     Retry(Retry),
-    /// Rank the points of a sweep, with mean and spread over the seeds
+    /// Rank the points of a sweep and say which differences are real, over the seeds
     #[command(
-        after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first --csv > out.csv"
+        after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first -o report.md --test best"
     )]
-    Report(OneSweep),
+    Report(Report),
     /// Download a checkpoint, verified
     #[command(
         after_help = "Examples:\n  sweepctl fetch 3f9a01c2 -o weights/\n  sweepctl fetch imagenette-first -o weights/"

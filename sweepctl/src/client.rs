@@ -8,6 +8,7 @@ pub(crate) mod sharing;
 use std::time::Duration;
 
 use sweep_core::estimate::Estimate;
+use sweep_core::report::Report;
 use sweep_identity::address::Address;
 use sweep_identity::dial::{self, Bearer, Link};
 use sweep_proto::status::reason_of;
@@ -25,7 +26,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::fault::{Fault, is_transient};
 use crate::login::{LoginFault, Way};
-use crate::view::report::{AuditView, ReportView};
+use crate::view::report::AuditView;
 use crate::view::{AgentView, ChangedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
 
 /// How long a first connection may take.
@@ -218,9 +219,9 @@ impl Client {
         Ok(ChangedView::from(reply.into_inner()))
     }
 
-    /// What came out.
-    pub(crate) async fn report(&self, sweep: &str) -> Result<ReportView, Fault> {
-        let request = v1::SweepRef { sweep: reference(sweep) };
+    /// What came out, with `curves` epoch by epoch.
+    pub(crate) async fn report(&self, sweep: &str, curves: bool) -> Result<Report, Fault> {
+        let request = v1::SweepReportRequest { sweep: reference(sweep), curves };
         let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
             async move { client.report(request).await }

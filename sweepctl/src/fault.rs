@@ -1,16 +1,22 @@
 //! What can go wrong in `sweepctl`, what the shell is told about it, and what to do next.
 
+mod status;
+
 use std::io;
 use std::path::PathBuf;
 
 use sweep_identity::dial::DialError;
 
 use crate::command::dataset::DatasetFault;
+use crate::command::report::ReportFault;
 use crate::command::show::confusion::Nothing;
 use crate::command::verify_resume::Verdict;
 use crate::config::ConfigFault;
 use crate::exit::Exit;
 use crate::login::LoginFault;
+
+pub(crate) use status::is_transient;
+use status::{of_code, said};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +184,9 @@ pub(crate) enum Fault {
     Dataset(#[from] DatasetFault),
     /// See there.
     #[error(transparent)]
+    Report(#[from] ReportFault),
+    /// See there.
+    #[error(transparent)]
     Confusion(#[from] Nothing),
     /// A program could not be started or waited for.
     #[error("cannot run {}", path.display())]
@@ -258,7 +267,7 @@ impl Fault {
             | Self::Verify(Verdict::NoSuchTrial { .. })
             | Self::NotAnAgent { .. } => Exit::Usage,
             Self::Login(LoginFault::NotLoggedIn { .. } | LoginFault::Dial(DialError::Stranger { .. })) => Exit::Login,
-            Self::Login(_) => Exit::Usage,
+            Self::Login(_) | Self::Report(_) => Exit::Usage,
             Self::Dataset(fault) if fault.is_usage() => Exit::Usage,
             Self::Dataset(fault) if fault.is_unknown() => Exit::NotFound,
             Self::Confusion(Nothing::NotKept { .. }) | Self::NoCheckpoint { .. } | Self::NoBest { .. } => {
@@ -337,45 +346,6 @@ impl Fault {
 }
 
 const NEXT_UP: &str = "`sweepctl up` starts one on this machine; --server or SWEEP_SERVER names another";
-
-/// Whether the connection broke, as opposed to an answer that says no.
-pub(crate) fn is_transient(status: &tonic::Status) -> bool {
-    use tonic::Code;
-    let broken = std::error::Error::source(status).is_some();
-    match status.code() {
-        Code::Unavailable => true,
-        Code::Unknown | Code::Internal | Code::Cancelled => broken,
-        _ => false,
-    }
-}
-
-fn said(server: &str, status: &tonic::Status) -> String {
-    match status.message() {
-        message if is_transient(status) => format!("the coordinator at {server} does not answer: {message}"),
-        // What tonic says about an answer that is not gRPC.
-        message if message.starts_with("grpc-status header missing") => {
-            format!("what answers at {server} is not a coordinator")
-        }
-        "" => format!("the coordinator at {server} refused ({})", status.code()),
-        message => message.to_owned(),
-    }
-}
-
-fn of_code(status: &tonic::Status) -> Exit {
-    use tonic::Code;
-    match status.code() {
-        _ if is_transient(status) => Exit::Unreachable,
-        Code::Unauthenticated => Exit::Login,
-        Code::NotFound => Exit::NotFound,
-        Code::InvalidArgument => Exit::Usage,
-        Code::FailedPrecondition
-        | Code::PermissionDenied
-        | Code::ResourceExhausted
-        | Code::AlreadyExists
-        | Code::Aborted => Exit::Refused,
-        _ => Exit::Failed,
-    }
-}
 
 /// `1 error`, `2 errors`.
 pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {

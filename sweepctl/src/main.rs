@@ -56,7 +56,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Watch(args) => Some(&args.shape),
         Command::Cancel(args) => Some(&args.shape),
         Command::Retry(args) => Some(&args.shape),
-        Command::Report(args) | Command::Audit(args) => Some(&args.shape),
+        Command::Audit(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::Queue(args) => Some(&args.shape),
         Command::Top(args) => Some(&args.shape),
@@ -66,6 +66,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Admin(command) => command.shape(),
         Command::Up(_)
         | Command::Logs(_)
+        | Command::Report(_)
         | Command::Fetch(_)
         | Command::Login(_)
         | Command::Logout(_)

@@ -66,6 +66,12 @@ impl MemoryStore {
         self.disk().epochs.range(range).map(|((_, attempt, _), metrics)| (*attempt, metrics.clone())).collect()
     }
 
+    pub(super) fn curves(&self, first: i64, last: i64) -> Vec<(u32, EpochMetrics)> {
+        let range = (first, 0, 0)..=(last, u32::MAX, u64::MAX);
+        let row = |((key, _, _), metrics): (&(i64, u32, u64), &EpochMetrics)| ((key - first) as u32, metrics.clone());
+        self.disk().epochs.range(range).map(row).collect()
+    }
+
     pub(super) fn logs(&self, lease: Lease, from: u64) -> Vec<(u64, Vec<u8>)> {
         let range = (lease, from)..=(lease, u64::MAX);
         self.disk().logs.range(range).map(|((_, offset), text)| (*offset, text.clone())).collect()

@@ -12,6 +12,8 @@ use super::{Damage, JournalError, Step, sqlite};
 
 /// Log text read at once, rows.
 const LOG_ROWS: i64 = 64;
+/// Epochs of a sweep read at once: some hundred megabytes.
+const MOST_EPOCHS: i64 = 200_000;
 
 /// A store, for reading.
 #[derive(Clone, Debug)]
@@ -37,6 +39,36 @@ impl Reader {
         let parse = |(attempt, text): (u32, String)| {
             let metrics = serde_json::from_str(&text);
             metrics.map(|metrics| (attempt, metrics)).map_err(|_| unreadable())
+        };
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// Every epoch report of a sweep with its trial's place in the plan, by trial, attempt and sequence; nothing of a
+    /// sweep with more than 200,000 of them.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn curves(&self, sweep: u32) -> Result<Vec<(u32, EpochMetrics)>, JournalError> {
+        let (first, last) = (super::key(sweep, 0), super::key(sweep, u32::MAX));
+        let pool = match self {
+            Self::Memory(store) => return Ok(store.curves(first, last)),
+            Self::Sqlite(pool) => pool,
+        };
+        let query =
+            "SELECT trial, metrics FROM epochs WHERE trial BETWEEN ? AND ? ORDER BY trial, attempt, seq LIMIT ?";
+        let rows: Vec<(i64, String)> = sqlx::query_as(query)
+            .bind(first)
+            .bind(last)
+            .bind(MOST_EPOCHS + 1)
+            .fetch_all(pool)
+            .await
+            .map_err(reading)?;
+        if rows.len() as i64 > MOST_EPOCHS {
+            return Ok(Vec::new());
+        }
+        let parse = |(key, text): (i64, String)| {
+            let metrics = serde_json::from_str(&text);
+            metrics.map(|metrics| ((key - first) as u32, metrics)).map_err(|_| unreadable())
         };
         rows.into_iter().map(parse).collect()
     }

@@ -9,7 +9,7 @@ use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::estimate::estimate;
 use sweep_core::id::SweepId;
 use sweep_core::plan::plan_text;
-use sweep_core::report::summarise;
+use sweep_core::report::{Curve, EpochRow, summarise};
 use sweep_core::shares::DEFAULT_USER;
 use sweep_core::spec::SpecError;
 use sweep_core::state::TrialRef;
@@ -189,15 +189,21 @@ impl Service for Sweeps {
         self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
     }
 
-    async fn report(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
+    async fn report(&self, request: Request<v1::SweepReportRequest>) -> Result<Response<v1::JsonReply>, Status> {
         let identity = Identity::of(&request);
-        let text = request.into_inner().sweep;
+        let v1::SweepReportRequest { sweep: text, curves } = request.into_inner();
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
             let number = refs::sweep(state, &text, &identity)?;
-            Ok::<_, Status>(summarise(state, state.sweeps[number as usize].id))
+            let sweep = &state.sweeps[number as usize];
+            let trials = if curves { views::plan_places(sweep) } else { Vec::new() };
+            Ok::<_, Status>((number, trials, summarise(state, sweep.id)))
         });
-        let report = found.await.map_err(refused)??;
+        let (number, trials, mut report) = found.await.map_err(refused)??;
+        if let (true, Some(report)) = (curves, &mut report) {
+            let rows = self.0.reader.curves(number).await.map_err(unreadable)?;
+            report.curves = by_trial(rows, &trials);
+        }
         let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
         Ok(Response::new(v1::JsonReply { json: json.await? }))
     }
@@ -308,6 +314,22 @@ fn visible(reports: Vec<(u32, EpochMetrics)>) -> Vec<EpochMetrics> {
     let by_epoch: BTreeMap<u32, EpochMetrics> =
         reports.into_iter().map(|(_, metrics)| (metrics.epoch, metrics)).collect();
     by_epoch.into_values().collect()
+}
+
+/// The curves of a sweep from its rows by trial, attempt and sequence; `trials` has the point, the seed and the newest
+/// epoch of each.
+fn by_trial(rows: Vec<(u32, EpochMetrics)>, trials: &[(u32, u64, u32)]) -> Vec<Curve> {
+    let mut curves: BTreeMap<u32, BTreeMap<u32, EpochRow>> = BTreeMap::new();
+    for (index, metrics) in rows {
+        curves.entry(index).or_default().insert(metrics.epoch, EpochRow::from(&metrics));
+    }
+    let curve = |(index, mut epochs): (u32, BTreeMap<u32, EpochRow>)| {
+        let (point, seed, newest) = *trials.get(index as usize)?;
+        // A new attempt has not come so far again.
+        epochs.retain(|epoch, _| *epoch <= newest);
+        Some(Curve { point, seed, epochs: epochs.into_values().collect() })
+    };
+    curves.into_iter().filter_map(curve).collect()
 }
 
 fn or(text: String, default: &str) -> String {

@@ -8,6 +8,8 @@ use sweep_core::decide::{LEASE_TIME, REACHABLE};
 use sweep_core::id::AgentId;
 use sweep_core::state::TrialRef;
 use sweep_core::state::agent::Agent;
+use sweep_core::state::sweep::Sweep;
+use sweep_core::state::trial::Trial;
 use sweep_core::stopping::summary;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::v1::{
@@ -15,6 +17,16 @@ use sweep_proto::v1::{
 };
 
 use crate::handle::View;
+
+/// Point, seed and newest epoch of every trial, in plan order.
+pub(super) fn plan_places(sweep: &Sweep) -> Vec<(u32, u64, u32)> {
+    let place = |(index, trial): (u32, &Trial)| {
+        let planned = sweep.plan.trial(index);
+        let newest = trial.progress.as_ref().and_then(|progress| progress.last.as_ref());
+        (planned.point, sweep.plan.seeds[planned.seed as usize], newest.map_or(0, |metrics| metrics.epoch))
+    };
+    (0u32..).zip(&sweep.trials).map(place).collect()
+}
 
 /// A sweep, by its position.
 pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {

@@ -51,8 +51,12 @@ async fn a_sweep_from_submission_to_audit() {
     assert!(trial.recipe_json.contains("resnet"));
 
     let sweep = v1::SweepRef { sweep: "small".to_owned() };
-    let report = world.sweeps.report(sweep.clone()).await.unwrap().into_inner().json;
-    assert!(report.contains("\"completed\":4"), "{report}");
+    let asked = v1::SweepReportRequest { sweep: "small".to_owned(), curves: true };
+    let report = world.sweeps.report(asked).await.unwrap().into_inner().json;
+    let report: sweep_core::report::Report = serde_json::from_str(&report).unwrap();
+    assert_eq!((report.completed, report.curves.len()), (4, 4));
+    assert!(report.curves.iter().all(|curve| curve.epochs.len() == 2 && curve.epochs[1].epoch == 2), "{report:#?}");
+    assert_eq!(report.provenance.devices.iter().map(|(_, _, attempts)| attempts).sum::<u64>(), report.cost.attempts);
     let audit = world.sweeps.audit(sweep).await.unwrap().into_inner().json;
     assert!(audit.contains("\"completed\":4") && audit.contains("\"violations\":[]"), "{audit}");
     let listed = world.sweeps.list(v1::ListRequest { limit: 0 }).await.unwrap().into_inner();

@@ -33,7 +33,8 @@ async fn what_is_in_another_project_is_not_there() {
         let show = v1::ShowRequest { sweep: sweep.to_owned(), ..v1::ShowRequest::default() };
         refused(other.show(show).await, Code::NotFound, "sweep_unknown");
         let one = v1::SweepRef { sweep: sweep.to_owned() };
-        refused(other.report(one.clone()).await, Code::NotFound, "sweep_unknown");
+        let report = v1::SweepReportRequest { sweep: sweep.to_owned(), curves: true };
+        refused(other.report(report).await, Code::NotFound, "sweep_unknown");
         refused(other.audit(one).await, Code::NotFound, "sweep_unknown");
         let watch = v1::WatchRequest { sweep: sweep.to_owned() };
         refused(other.watch(watch).await.map(drop), Code::NotFound, "sweep_unknown");

@@ -261,6 +261,8 @@ impl State {
             return;
         }
         host.occupy(slot, lease);
+        let device = host.facts.slots.get(slot as usize).map_or("", String::as_str);
+        self.sweeps[at.sweep as usize].used(&host.facts.host, device);
         let trial = self.trial_mut(at);
         trial.attempt = lease.attempt;
         let progress = trial.progress_mut();

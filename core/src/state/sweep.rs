@@ -50,6 +50,8 @@ pub struct Sweep {
     pub fingerprints: Vec<Option<String>>,
     /// What its trials compute with, where the file leaves that open.
     pub choices: Choices,
+    /// Hosts and devices, with the attempts that were granted there.
+    pub devices: Vec<(String, String, u64)>,
 }
 
 /// Number of trials per phase.
@@ -115,6 +117,7 @@ impl Sweep {
             racing: Racing::new(id, &plan),
             fingerprints: Vec::new(),
             choices: Choices::default(),
+            devices: Vec::new(),
             plan,
         };
         sweep.fingerprints = vec![None; sweep.datasets.len()];
@@ -197,6 +200,14 @@ impl Sweep {
     pub(super) fn choose(&mut self, index: u32, numerics: Option<Numerics>) {
         if let Some(key) = self.undecided(index) {
             self.choices.say(key, numerics);
+        }
+    }
+
+    /// An attempt was granted there.
+    pub(super) fn used(&mut self, host: &str, device: &str) {
+        match self.devices.iter_mut().find(|(on, with, _)| on == host && with == device) {
+            Some((_, _, attempts)) => *attempts += 1,
+            None => self.devices.push((host.to_owned(), device.to_owned(), 1)),
         }
     }
 

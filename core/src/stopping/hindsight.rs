@@ -1,7 +1,7 @@
 //! The stop audit: of the configurations that would have been stopped some run to their end all the same. How often
 //! would stopping them have been wrong, and by how much? Numbers only; showing them is the caller's.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::num::Num;
 
@@ -19,7 +19,7 @@ pub struct Spared {
 }
 
 /// What the audit shows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopAudit {
     /// Configurations that were spared.
     pub spared: u32,

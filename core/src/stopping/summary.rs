@@ -1,6 +1,6 @@
 //! What early stopping did to a sweep, for its report: how much was saved, who was stopped, and the stop audit.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
 use crate::recipe::Watched;
@@ -12,10 +12,10 @@ use super::race::Standing;
 use super::score::score;
 
 /// Early stopping of one sweep in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopSummary {
     /// The rule.
-    pub rule: &'static str,
+    pub rule: String,
     /// What configurations were compared by.
     pub metric: Watched,
     /// Configurations stopped.
@@ -68,7 +68,7 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
         last.map_or(0, |last| u64::from(last.epoch))
     };
     Some(StopSummary {
-        rule: race.stop().rule.name(),
+        rule: race.stop().rule.name().to_owned(),
         metric,
         stopped,
         paused,

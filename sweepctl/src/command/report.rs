@@ -1,202 +1,105 @@
-//! `report`: points ranked, with mean and spread over the seeds, and the best checkpoint.
+//! `report`: what came out of a sweep and what it means, in the form that was asked for. The numbers are worked out in
+//! `sweep_core::report`; here they are only written down.
 
-use crate::cli::{Format, OneSweep};
+mod classes;
+mod fault;
+mod file;
+mod parquet;
+mod people;
+mod rows;
+
+use sweep_core::report::Report;
+use sweep_core::report::analysis::{Options, Study, analyse};
+use sweep_core::report::document::html::html;
+use sweep_core::report::document::latex::latex;
+use sweep_core::report::document::markdown::markdown;
+use sweep_core::report::document::{Classes, document};
+use sweep_core::stats::sample::Method;
+
+use crate::cli::{self, Chosen, Form, Format, Interval, Rows, Target};
 use crate::client::Client;
-use crate::fault::{Fault, count};
-use crate::output::{
-    Cell, Out, Table, bytes, csv_row, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
-};
-use crate::view::report::{PointView, ReportView, SpreadView};
-use crate::view::short;
+use crate::fault::Fault;
+use crate::output::{Out, with_version};
 
-/// Prints what came out so far.
-pub(crate) async fn run(out: &Out, client: &Client, args: &OneSweep) -> Result<(), Fault> {
-    let report = client.report(&args.sweep).await?;
-    match out.format {
-        Format::Json => out.json(&report),
-        Format::Csv => csv(out, &report),
-        Format::Table => people(out, &report),
+pub(crate) use fault::ReportFault;
+
+/// Prints or writes what came out so far.
+pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Report) -> Result<(), Fault> {
+    let target = target(out, args);
+    if let Some(path) = &target.file {
+        file::check(path, args.force)?;
     }
-}
-
-fn people(out: &Out, report: &ReportView) -> Result<(), Fault> {
-    let (name, status) = (safe(&report.name), safe(&report.status));
-    let (done, trials) = (report.completed, report.trials);
-    out.print(format!(
-        "{name} ({}): {status}, {done} of {} completed\n\n",
-        short(&report.sweep),
-        count(trials, "trial")
-    ))?;
-    out.table(&ranking(report))?;
-    out.print(format!("\n{}", summary(report)))
-}
-
-fn ranking(report: &ReportView) -> Table {
-    let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
-    let paths = paths.iter().map(|(path, _)| path.as_str());
-    let tested = report.points.iter().any(|point| point.test.n > 0);
-    let test = if tested { ["test accuracy %"].as_slice() } else { &[] };
-    let measured = report.cost.energy.is_some();
-    let energy = if measured { ["kWh"].as_slice() } else { &[] };
-    let after =
-        [&["n", "val accuracy %", "val loss", "best %"], test, &["slot time"], energy, &["memory", ""]].concat();
-    let mut table = Table::new(["rank"].into_iter().chain(paths).chain(after));
-    for point in &report.points {
-        let rank = point.rank.map_or_else(unknown, |rank| rank.to_string());
-        let mut cells = vec![Cell::number(rank)];
-        cells.extend(point.settings.iter().map(|(_, label)| Cell::new(label)));
-        cells.extend([
-            Cell::number(seeds(point)),
-            Cell::number(accuracy(&point.accuracy)),
-            Cell::number(loss(&point.loss)),
-            Cell::number(point.accuracy.max.map_or_else(unknown, |best| percent(best.0))),
-        ]);
-        cells.extend(tested.then(|| Cell::number(accuracy(&point.test))));
-        cells.push(Cell::number(span(point.cost.slot_seconds)));
-        cells.extend(measured.then(|| Cell::number(point.cost.energy.map_or_else(unknown, |energy| kwh(&energy)))));
-        cells.push(Cell::number(point.cost.peak_memory.map_or_else(unknown, bytes)));
-        cells.push(Cell::new(if point.baseline { "baseline" } else { "" }));
-        if point.rank == Some(1) {
-            cells = cells.into_iter().map(Cell::bold).collect();
-        }
-        table.row(cells);
-    }
-    table
-}
-
-fn unknown() -> String {
-    "-".to_owned()
-}
-
-/// `3`, or `2/3` while a seed has no result.
-fn seeds(point: &PointView) -> String {
-    let n = point.accuracy.n;
-    if n == point.seeds { n.to_string() } else { format!("{n}/{}", point.seeds) }
-}
-
-fn accuracy(spread: &SpreadView) -> String {
-    spread.mean.map_or_else(unknown, |mean| percent_with_spread(mean.0, spread.std.map(|std| std.0)))
-}
-
-fn loss(spread: &SpreadView) -> String {
-    spread.mean.map_or_else(unknown, |mean| number_with_spread(mean.0, spread.std.map(|std| std.0)))
-}
-
-fn summary(report: &ReportView) -> String {
-    let mut text = String::new();
-    let mut line = |words: String| text += &format!("{words}\n");
-    line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
-    if report.points.iter().any(|point| point.test.n > 0) {
-        line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
-    }
-    if report.points.iter().any(|point| point.accuracy.n == 1) {
-        line("n = 1: single run: no spread known".to_owned());
-    }
-    match report.points.iter().find(|point| point.rank == Some(1)) {
-        Some(best) => {
-            let n = count(best.accuracy.n, "seed");
-            line(format!("best point: {}: {} % over {n}", settings(best), accuracy(&best.accuracy)));
-        }
-        None => line("no trial has a result yet".to_owned()),
-    }
-    if let Some(best) = &report.best {
-        let trial = short(&best.trial);
-        let (accuracy, epoch) = (percent(best.epoch.val_accuracy.0), best.epoch.epoch);
-        line(format!("best run: trial {trial}, seed {}, {accuracy} % at epoch {epoch}", best.seed));
-        match &best.checkpoint {
-            Some(stored) => {
-                let size = stored.bytes as f64 / 1e6;
-                line(format!("its checkpoint ({size:.1} MB): sweepctl fetch {trial} --best -o DIR"));
-            }
-            None => line("it has no checkpoint".to_owned()),
+    let curves = match target.form {
+        Form::Table => false,
+        Form::Csv | Form::Parquet => args.rows == Some(Rows::Epochs),
+        _ => true,
+    };
+    let report = client.report(&args.sweep, curves).await?;
+    let options = options(&report, args)?;
+    let chosen =
+        args.classes.iter().map(|chosen| number(&report, "--classes", chosen)).collect::<Result<Vec<_>, _>>()?;
+    let classes = match target.form {
+        Form::Html | Form::Tex | Form::Md => classes::classes(out, client, &report, &chosen).await?,
+        _ => Vec::new(),
+    };
+    let study = analyse(report, &options).map_err(ReportFault::from)?;
+    let bytes = match target.form {
+        Form::Table => return people::people(out, &study),
+        form => written(&study, &classes, form, args)?,
+    };
+    match &target.file {
+        None => out.print(bytes),
+        Some(path) => {
+            file::write(path, &bytes, args.force)?;
+            out.note(format!("wrote {}", path.display()));
+            Ok(())
         }
     }
-    for failed in &report.failures {
-        let point = report.points.iter().find(|point| point.point == failed.point);
-        let settings = point.map(settings).unwrap_or_default();
-        let (class, reason, message) = (safe(&failed.class), safe(&failed.reason), safe(&failed.message));
-        let trial = short(&failed.trial);
-        line(format!("failed: trial {trial} ({settings}, seed {}): {class}, {reason}: {message}", failed.seed));
-    }
-    if report.numerics.len() > 1 {
-        let each =
-            report.numerics.iter().map(|(what, trials)| format!("{} with {}", count(*trials, "trial"), safe(what)));
-        line(format!("careful: trials of this sweep computed differently: {}", each.collect::<Vec<_>>().join(", ")));
-    }
-    report.stopping.iter().flat_map(|stopping| stopping.lines()).for_each(&mut line);
-    let cost = &report.cost;
-    let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
-    if let Some(wall) = cost.wall_seconds {
-        words += &format!(", {} from submission to end", span(wall));
-    }
-    match &cost.energy {
-        Some(energy) => {
-            words += &format!(", {}", kwh_in_words(energy));
-            if u64::from(cost.energy_trials) < report.completed {
-                words += &format!(", known of {} only", count(cost.energy_trials, "trial"));
-            }
-        }
-        None => words += ", energy not measured (no host with RAPL or NVML)",
-    }
-    line(words);
-    text
 }
 
-fn settings(point: &PointView) -> String {
-    let parts: Vec<String> = point.settings.iter().map(|(path, label)| format!("{path}={label}")).collect();
-    if parts.is_empty() { "the only point".to_owned() } else { safe(&parts.join(", ")).into_owned() }
+fn target(out: &Out, args: &cli::Report) -> Target {
+    let form = match (args.json, args.csv, out.format) {
+        (true, _, _) => Form::Json,
+        (_, true, _) => Form::Csv,
+        (_, _, Format::Json) => Form::Json,
+        (_, _, Format::Csv) => Form::Csv,
+        (_, _, Format::Table) => Form::Table,
+    };
+    args.output.clone().unwrap_or(Target { form, file: None })
 }
 
-fn csv(out: &Out, report: &ReportView) -> Result<(), Fault> {
-    let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
-    let paths: Vec<&str> = paths.iter().map(|(path, _)| path.as_str()).collect();
-    const AFTER: [&str; 16] = [
-        "seeds",
-        "n",
-        "accuracy_mean",
-        "accuracy_std",
-        "accuracy_min",
-        "accuracy_max",
-        "loss_mean",
-        "loss_std",
-        "test_n",
-        "test_mean",
-        "test_std",
-        "slot_seconds",
-        "cpu_joules",
-        "gpu_joules",
-        "idle_joules",
-        "peak_memory",
-    ];
-    out.write(|to| {
-        csv_row(to, ["rank", "point", "baseline"].into_iter().chain(paths).chain(AFTER))?;
-        for point in &report.points {
-            let text = |value: Option<sweep_core::num::Num>| value.map(|value| value.to_string()).unwrap_or_default();
-            let rank = point.rank.map(|rank| rank.to_string()).unwrap_or_default();
-            let before = [rank, point.point.to_string(), point.baseline.to_string()];
-            let labels = point.settings.iter().map(|(_, label)| label.clone());
-            let (accuracy, loss, test, cost) = (point.accuracy, point.loss, point.test, point.cost);
-            let energy = cost.energy.unwrap_or_default();
-            let after = [
-                point.seeds.to_string(),
-                accuracy.n.to_string(),
-                text(accuracy.mean),
-                text(accuracy.std),
-                text(accuracy.min),
-                text(accuracy.max),
-                text(loss.mean),
-                text(loss.std),
-                test.n.to_string(),
-                text(test.mean),
-                text(test.std),
-                cost.slot_seconds.to_string(),
-                text(energy.cpu),
-                text(energy.gpu),
-                text(energy.idle),
-                cost.peak_memory.map(|bytes| bytes.to_string()).unwrap_or_default(),
-            ];
-            csv_row(to, before.into_iter().chain(labels).chain(after))?;
+/// The number of a point that was named.
+fn number(report: &Report, option: &'static str, chosen: &Chosen) -> Result<u32, ReportFault> {
+    let found = report.points.iter().find(|row| match chosen {
+        Chosen::Best => row.rank == Some(1),
+        Chosen::Baseline => row.baseline,
+        Chosen::Number(number) => row.point == *number,
+    });
+    let points = report.points.len();
+    found.map(|row| row.point).ok_or_else(|| ReportFault::Point { option, asked: chosen.clone(), points })
+}
+
+fn options(report: &Report, args: &cli::Report) -> Result<Options, ReportFault> {
+    let method = match args.interval {
+        Interval::T => Method::T,
+        Interval::Bootstrap => Method::Bootstrap,
+    };
+    let test = args.test.iter().map(|chosen| number(report, "--test", chosen)).collect::<Result<_, _>>()?;
+    Ok(Options { method, factor: args.factor.clone(), test })
+}
+
+fn written(study: &Study, classes: &[Classes], form: Form, args: &cli::Report) -> Result<Vec<u8>, Fault> {
+    Ok(match form {
+        Form::Table => Vec::new(),
+        Form::Json => format!("{}\n", with_version(study)).into_bytes(),
+        Form::Csv => {
+            let mut bytes = Vec::new();
+            rows::rows(study, args.rows.unwrap_or(Rows::Points)).csv(&mut bytes).map_err(Fault::output)?;
+            bytes
         }
-        Ok(())
+        Form::Md => markdown(&document(study, classes)).into_bytes(),
+        Form::Html => html(&document(study, classes)).into_bytes(),
+        Form::Tex => latex(&document(study, classes)).into_bytes(),
+        Form::Parquet => parquet::parquet(&rows::rows(study, args.rows.unwrap_or(Rows::Trials))),
     })
 }

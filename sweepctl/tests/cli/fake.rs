@@ -207,7 +207,7 @@ impl Sweeps for Service {
         Ok(Response::new(v1::ChangeReply { trials: u64::from(request.cancelled), name: request.sweep }))
     }
 
-    async fn report(&self, request: Request<v1::SweepRef>) -> Answer<v1::JsonReply> {
+    async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
         let name = request.into_inner().sweep;
         refuse(&name)?;
         if name == "flaky" && self.streams.fetch_add(1, Ordering::SeqCst) == 0 {

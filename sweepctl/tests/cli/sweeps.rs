@@ -7,7 +7,9 @@ use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
 use sweep_core::recipe::Watched;
-use sweep_core::report::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Report, Spread, TrialRow};
+use sweep_core::report::{
+    BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, TrialRow,
+};
 use sweep_core::stopping::hindsight::StopAudit;
 use sweep_core::stopping::summary::StopSummary;
 use sweep_proto::v1;
@@ -148,11 +150,11 @@ fn row(epoch: u32) -> EpochRow {
 
 /// Two points: one over two seeds, one over a single run that failed once.
 pub(crate) fn report(sha256: &str) -> Report {
-    let trial_row = |index: u32, phase: &'static str| TrialRow {
+    let trial_row = |index: u32, accuracy: Option<f64>| TrialRow {
         trial: trial_id(index),
         seed: u64::from(index % 2),
-        phase,
-        best: Some(row(1)),
+        phase: if accuracy.is_some() { "completed" } else { "failed" }.to_owned(),
+        best: accuracy.map(|accuracy| EpochRow { val_accuracy: Num(accuracy), ..row(1) }),
         epochs: 5,
         weights: Some("ab".repeat(32)),
         test: None,
@@ -168,7 +170,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
         cost: PointCost { slot_seconds: 377.1, energy, peak_memory: (point == 1).then_some(612 << 20) },
         test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
-        trials: vec![trial_row(2 * point, "completed"), trial_row(2 * point + 1, "completed")],
+        trials: (0..2).map(|at| trial_row(2 * point + at, accuracy.get(at as usize).copied())).collect(),
     };
     let kind = sweep_core::attempt::CheckpointKind::Best;
     let checkpoint = Checkpoint { kind, epoch: 1, seq: 1, sha256: sha256.to_owned(), bytes: WEIGHTS as u64 };
@@ -176,7 +178,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         sweep: sweep_id(),
         name: NAME.to_owned(),
         status: "completed".to_owned(),
-        metric: "val_accuracy",
+        metric: "val_accuracy".to_owned(),
         points: vec![point(1, 1, "1e-3", &[0.91, 0.93]), point(0, 2, "1e-2", &[0.5])],
         best: Some(BestTrial { trial: trial_id(2), point: 1, seed: 0, epoch: row(1), checkpoint: Some(checkpoint) }),
         trials: 4,
@@ -185,7 +187,7 @@ pub(crate) fn report(sha256: &str) -> Report {
             trial: trial_id(1),
             point: 0,
             seed: 1,
-            class: "diverged",
+            class: "diverged".to_owned(),
             reason: "nan_loss".to_owned(),
             message: "the loss is not a number since epoch 2".to_owned(),
         }],
@@ -195,7 +197,7 @@ pub(crate) fn report(sha256: &str) -> Report {
         ]
         .into(),
         stopping: Some(StopSummary {
-            rule: "asha",
+            rule: "asha".to_owned(),
             metric: Watched::ValAccuracy,
             stopped: 1,
             paused: 0,
@@ -210,6 +212,8 @@ pub(crate) fn report(sha256: &str) -> Report {
                 mean_gain: Some(Num(0.25)),
             },
         }),
+        provenance: Provenance::default(),
+        curves: Vec::new(),
         cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
     }
 }

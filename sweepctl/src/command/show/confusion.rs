@@ -68,10 +68,10 @@ struct Class<'a> {
 
 /// The part of a header that is looked at.
 #[derive(Debug, Deserialize)]
-struct Head {
-    classes: Vec<String>,
+pub(crate) struct Head {
+    pub(crate) classes: Vec<String>,
     #[serde(default)]
-    evaluations: Evaluations,
+    pub(crate) evaluations: Evaluations,
 }
 
 /// Shows one evaluation of a trial, or of a sweep's best trial.
@@ -182,7 +182,7 @@ fn people(
 }
 
 /// The header of a stored checkpoint.
-async fn head(client: &Client, sha256: &str) -> Result<Head, Fault> {
+pub(crate) async fn head(client: &Client, sha256: &str) -> Result<Head, Fault> {
     let (mut patience, mut left) = (Patience::new(), TRIES);
     let bytes = loop {
         left -= 1;

@@ -1,0 +1,160 @@
+//! What stands behind the results: accuracy against cost, the test set, costs, failures, provenance, methods.
+
+use super::blocks::{Block, Table};
+use super::sections::{MOST_ROWS, heading, left_out, level};
+use crate::report::PointRow;
+use crate::report::analysis::Study;
+use crate::report::figures;
+use crate::report::words::{self, NOTHING, mean_and_sd, percent};
+use crate::stats::sample::Method;
+
+pub(super) fn trade_offs(study: &Study) -> Vec<Block> {
+    let label = |point: u32| {
+        let row = study.report.points.iter().find(|row| row.point == point);
+        row.map(PointRow::label).unwrap_or_default()
+    };
+    let mut blocks = Vec::new();
+    for pareto in &study.analysis.pareto {
+        let (name, write): (&str, fn(f64) -> String) = match pareto.cost.as_str() {
+            "device_hours" => ("device-hours a run", words::number),
+            "kwh" => ("kWh a run", words::number),
+            _ => ("peak memory", |bytes| words::bytes(bytes as u64)),
+        };
+        let mut table = Table::new(
+            format!("Pareto front of accuracy and {name}: no other point is better in one and as good in the other"),
+            ["point", "settings"],
+            ["accuracy %", name],
+        );
+        for trade in pareto.points.iter().filter(|trade| trade.front) {
+            let numbers = [percent(trade.accuracy.0), write(trade.cost.0)];
+            table.row(false, [trade.point.to_string(), label(trade.point)].into_iter().chain(numbers));
+        }
+        blocks.extend(figures::pareto(pareto).map(Block::from));
+        blocks.push(Block::Table(table));
+    }
+    if !blocks.is_empty() {
+        blocks.insert(0, heading("Accuracy and cost"));
+    }
+    blocks
+}
+
+pub(super) fn test(study: &Study) -> Vec<Block> {
+    let (shown, kept) = (&study.analysis.test_points, study.analysis.test_kept_back);
+    let rows: Vec<&PointRow> = study.report.points.iter().filter(|row| row.test.n > 0).collect();
+    if rows.is_empty() && kept == 0 {
+        return Vec::new();
+    }
+    let text = "Test images are looked at once, by the final weights of a run; nothing is ranked or decided by them.";
+    let kept = match (kept, shown.is_empty()) {
+        (0, _) => String::new(),
+        (kept, true) => {
+            format!(" The test accuracy of {kept} points is kept back: name the points to look at (--test).")
+        }
+        (kept, false) => format!(" That of {kept} other points is kept back."),
+    };
+    let mut blocks = vec![heading("Test set"), Block::Text(format!("{text}{kept}"))];
+    if !rows.is_empty() {
+        let mut table = Table::new(
+            "Test accuracy of the points that were named",
+            ["point", "settings"],
+            ["seeds", "test accuracy %"],
+        );
+        for row in rows {
+            let spread = crate::stats::sample::Estimate { mean: row.test.mean, sd: row.test.std, ..Default::default() };
+            table.row(false, [row.point.to_string(), row.label(), row.test.n.to_string(), mean_and_sd(&spread)]);
+        }
+        blocks.push(Block::Table(table));
+    }
+    blocks
+}
+
+pub(super) fn costs(study: &Study) -> Vec<Block> {
+    let mut table = Table::new(
+        "Cost of all runs of each point, repeated attempts included",
+        ["point", "settings"],
+        ["device time", "device-hours", "kWh", "peak memory"],
+    );
+    let energy = |energy: Option<crate::cost::Energy>| {
+        energy.map_or_else(|| NOTHING.to_owned(), |energy| words::number(energy.joules() / 3.6e6))
+    };
+    for row in study.report.points.iter().take(MOST_ROWS) {
+        let cost = &row.cost;
+        let memory = cost.peak_memory.map_or_else(|| NOTHING.to_owned(), words::bytes);
+        let numbers =
+            [words::span(cost.slot_seconds), words::number(cost.slot_seconds / 3600.0), energy(cost.energy), memory];
+        table.row(false, [row.point.to_string(), row.label()].into_iter().chain(numbers));
+    }
+    let cost = &study.report.cost;
+    let numbers = [
+        words::span(cost.slot_seconds),
+        words::number(cost.slot_seconds / 3600.0),
+        energy(cost.energy),
+        NOTHING.to_owned(),
+    ];
+    table.row(true, ["all".to_owned(), format!("{} attempts", cost.attempts)].into_iter().chain(numbers));
+    [heading("Cost"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
+}
+
+pub(super) fn failures(study: &Study) -> Vec<Block> {
+    if study.report.failures.is_empty() {
+        return vec![heading("Failures"), Block::Text("No trial failed for good.".to_owned())];
+    }
+    let mut table =
+        Table::new("Trials that failed for good", ["trial", "point", "seed", "class", "reason", "message"], []);
+    for failed in study.report.failures.iter().take(MOST_ROWS) {
+        let trial: String = failed.trial.to_string().chars().take(8).collect();
+        let cells = [trial, failed.point.to_string(), failed.seed.to_string()];
+        let why = [failed.class.clone(), failed.reason.clone(), failed.message.clone()];
+        table.row(false, cells.into_iter().chain(why));
+    }
+    vec![heading("Failures"), Block::Table(table)]
+}
+
+pub(super) fn provenance(study: &Study) -> Vec<Block> {
+    let (report, from) = (&study.report, &study.report.provenance);
+    let mut table = Table::new("Where these numbers come from", ["what", "value"], []);
+    let mut row = |what: &str, value: String| table.row(false, [what.to_owned(), value]);
+    row("sweep", format!("{} ({})", report.name, report.sweep));
+    row("submitted by", format!("{}, project {}", from.user, from.project));
+    row("submitted", words::stamp(from.submitted));
+    row("ended", from.ended.map_or_else(|| "not yet".to_owned(), words::stamp));
+    row("coordinator", format!("sweep-coordinator {}", from.build));
+    row("seeds", from.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "));
+    for (name, fingerprint) in &from.data {
+        row("data set", format!("{name}, fingerprint {}", fingerprint.as_deref().unwrap_or("not known")));
+    }
+    for (host, device, attempts) in &from.devices {
+        row("device", format!("{device} on {host}: {attempts} attempts"));
+    }
+    for (what, trials) in &report.numerics {
+        row("computed with", format!("{what}: {trials} trials"));
+    }
+    if let Some(fields) = from.recipe.as_object() {
+        for (key, value) in fields {
+            row(&format!("recipe: {key}"), value.to_string());
+        }
+    }
+    vec![heading("Provenance"), Block::Table(table)]
+}
+
+pub(super) fn methods(study: &Study) -> Vec<Block> {
+    let analysis = &study.analysis;
+    let intervals = match analysis.interval {
+        Method::T => "Student's t intervals of the mean",
+        Method::Bootstrap => "percentile bootstrap intervals of the mean (10,000 resamples)",
+    };
+    let mut text = format!(
+        "Intervals are {intervals} at {}. Differences are paired by seed: one difference for each seed, averaged over points \
+         that are equal in all else; p is that of the two-sided paired t-test, p (Holm) is corrected for all comparisons of its \
+         table (main effects: of all factors together). d_z is Cohen's effect size of paired differences, g_z the same without \
+         its bias for few seeds. A verdict of better or worse needs p (Holm) below {:.2}; everything else is a tie. Seeds needed: \
+         to find a difference of the size seen with a chance of {:.0} %, if it is real.",
+        level(study),
+        1.0 - analysis.level,
+        analysis.power * 100.0
+    );
+    if analysis.has_single_runs() {
+        text.push_str(" n = 1: a single run, no spread known; nothing can be said about chance.");
+    }
+    vec![heading("Methods"), Block::Text(text)]
+}

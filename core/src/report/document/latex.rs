@@ -1,0 +1,111 @@
+//! A document as LaTeX that pdflatex reads with nothing but `booktabs`, `longtable`, `geometry` and `textcomp`. Drawings are left out;
+//! they are in the HTML form, their captions stay.
+
+use super::blocks::{Block, Document, Table};
+
+const HEAD: &str = r"\documentclass[10pt]{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage{textcomp}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\usepackage{booktabs}
+\usepackage{longtable}
+\setlength{\tabcolsep}{3.5pt}
+\setlength{\LTleft}{0pt}
+\setlength{\parindent}{0pt}
+\setlength{\parskip}{6pt}
+\emergencystretch=3em
+";
+
+/// Text columns this long break into lines, characters.
+const LONG: usize = 48;
+
+/// The document.
+pub fn latex(document: &Document) -> String {
+    let mut text =
+        format!("{HEAD}\\title{{{}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n", escape(&document.title));
+    for block in &document.blocks {
+        match block {
+            Block::Heading(heading) => text += &format!("\n\\section*{{{}}}\n", escape(heading)),
+            Block::Text(words) => text += &format!("\n{}\n", escape(words)),
+            Block::Table(table) => text += &rows(table),
+            Block::Figure { caption, .. } => {
+                text += &format!("\n\\emph{{Figure (in the HTML form): {}}}\n", escape(caption))
+            }
+        }
+    }
+    text + "\n\\end{document}\n"
+}
+
+fn rows(table: &Table) -> String {
+    let longest = |column: usize| table.rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0);
+    let kind = |(at, column): (usize, &super::Column)| match (column.number, longest(at) > LONG) {
+        (true, _) => "r".to_owned(),
+        (false, false) => "l".to_owned(),
+        (false, true) => "p{0.55\\linewidth}".to_owned(),
+    };
+    let kinds: String = table.columns.iter().enumerate().map(kind).collect();
+    // Wide tables in smaller type: each column takes at least as much as its header or a number.
+    let width: usize = (table.columns.iter().enumerate())
+        .map(|(at, column)| longest(at).min(LONG).max(column.name.chars().count()) + 2)
+        .sum();
+    let size = match width {
+        0..130 => "footnotesize",
+        130..170 => "scriptsize",
+        _ => "tiny",
+    };
+    let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
+    let header = line(table.columns.iter().map(|column| format!("\\textbf{{{}}}", escape(&column.name))).collect());
+    let mut text = format!("\n{{\\{size}\n\\begin{{longtable}}{{@{{}}{kinds}@{{}}}}\n");
+    text += &format!(
+        "\\multicolumn{{{}}}{{@{{}}p{{\\linewidth}}@{{}}}}{{\\emph{{{}}}}} \\\\[2pt]\n",
+        table.columns.len(),
+        escape(&table.caption)
+    );
+    text += &format!(
+        "\\toprule\n{header}\\midrule\n\\endfirsthead\n\\toprule\n{header}\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
+    );
+    for row in &table.rows {
+        let strong = |cell: &String| match escape(cell) {
+            cell if row.strong && !cell.is_empty() => format!("\\textbf{{{cell}}}"),
+            cell => cell,
+        };
+        text += &line(row.cells.iter().map(strong).collect());
+    }
+    text + "\\end{longtable}}\n"
+}
+
+/// What has a meaning in TeX as itself, the signs that the report uses as theirs; other characters that T1 fonts may not have
+/// as their code points, so that every text compiles.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\textbackslash{}"),
+            '{' | '}' | '$' | '&' | '#' | '%' | '_' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '^' => out.push_str("\\textasciicircum{}"),
+            '~' => out.push_str("\\textasciitilde{}"),
+            '<' => out.push_str("\\textless{}"),
+            '>' => out.push_str("\\textgreater{}"),
+            '|' => out.push_str("\\textbar{}"),
+            '"' => out.push_str("\\textquotedbl{}"),
+            // Brackets after a line break would be taken for its argument.
+            '[' => out.push_str("{[}"),
+            ']' => out.push_str("{]}"),
+            '±' => out.push_str("$\\pm$"),
+            '×' => out.push_str("$\\times$"),
+            '·' => out.push_str("$\\cdot$"),
+            'Δ' => out.push_str("$\\Delta$"),
+            'η' => out.push_str("$\\eta$"),
+            '²' => out.push_str("\\textsuperscript{2}"),
+            '…' => out.push_str("\\dots{}"),
+            c if c.is_control() => out.push(' '),
+            c if c.is_ascii() || ('\u{c0}'..='\u{ff}').contains(&c) => out.push(c),
+            c => out.push_str(&format!("U+{:04X}", u32::from(c))),
+        }
+    }
+    out
+}

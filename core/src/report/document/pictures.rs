@@ -1,0 +1,61 @@
+//! Learning curves, and each class by itself.
+
+use super::blocks::{Block, Table};
+use super::sections::heading;
+use crate::evaluation::Confusion;
+use crate::report::analysis::Study;
+use crate::report::figures::{self, Figure};
+use crate::report::words::{NOTHING, percent};
+
+/// Classes that are listed.
+const MOST: usize = 200;
+
+/// Which class a point takes for which, over its runs. It comes from checkpoints, which are not in a report.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Classes {
+    /// The point, in words.
+    pub point: String,
+    /// Runs that were added up.
+    pub runs: u32,
+    /// Names of the classes.
+    pub names: Vec<String>,
+    /// The validation images by the weights of each run's best epoch.
+    pub confusion: Confusion,
+}
+
+impl From<Figure> for Block {
+    fn from(Figure { caption, svg }: Figure) -> Self {
+        Self::Figure { caption, svg }
+    }
+}
+
+pub(super) fn curves(study: &Study) -> Vec<Block> {
+    let figure = figures::curves(study).map(Block::from);
+    figure.map(|figure| vec![heading("Learning curves"), figure]).unwrap_or_default()
+}
+
+pub(super) fn classes(all: &[Classes]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for point in all {
+        let caption = format!(
+            "Accuracy by class of {}: validation images by the weights of the best epoch, {} runs added up",
+            point.point, point.runs
+        );
+        let mut table =
+            Table::new(caption, ["class"], ["images", "right", "accuracy %"]).and_text("most often taken for");
+        for (name, score) in point.names.iter().zip(point.confusion.per_class(point.names.len())).take(MOST) {
+            let other = score
+                .taken_for
+                .and_then(|(other, images)| Some(format!("{} ({images})", point.names.get(other as usize)?)));
+            let accuracy = score.accuracy().map_or_else(|| NOTHING.to_owned(), percent);
+            let other = other.unwrap_or_else(|| NOTHING.to_owned());
+            table.row(false, [name.clone(), score.images.to_string(), score.right.to_string(), accuracy, other]);
+        }
+        blocks.push(Block::Table(table));
+        blocks.extend(figures::confusion(&point.point, &point.names, &point.confusion).map(Block::from));
+    }
+    if !blocks.is_empty() {
+        blocks.insert(0, heading("Classes"));
+    }
+    blocks
+}

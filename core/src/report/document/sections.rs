@@ -1,0 +1,256 @@
+//! What the report says, section by section: the results and what they mean. Costs, failures, where the numbers come
+//! from and how they were made are in `appendix`.
+
+use super::appendix::{costs, failures, methods, provenance, test, trade_offs};
+use super::blocks::{Block, Document, Table};
+use super::pictures::{self, Classes};
+use crate::report::PointRow;
+use crate::report::analysis::Study;
+use crate::report::effects::FactorEffects;
+use crate::report::figures;
+use crate::report::words::{NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
+use crate::stats::paired::{Difference, Verdict};
+
+/// Rows of a table of points; the rest is in the other forms.
+pub(super) const MOST_ROWS: usize = 200;
+
+/// The whole report.
+pub fn document(study: &Study, classes: &[Classes]) -> Document {
+    let sections = [
+        summary(study),
+        ranking(study),
+        against_baseline(study),
+        main_effects(study),
+        interactions(study),
+        importance(study),
+        pictures::curves(study),
+        pictures::classes(classes),
+        trade_offs(study),
+        test(study),
+        costs(study),
+        failures(study),
+        provenance(study),
+        methods(study),
+    ];
+    Document { title: format!("Sweep {}", study.report.name), blocks: sections.into_iter().flatten().collect() }
+}
+
+pub(super) fn heading(text: &str) -> Block {
+    Block::Heading(text.to_owned())
+}
+
+fn summary(study: &Study) -> Vec<Block> {
+    let report = &study.report;
+    let mut text = vec![format!(
+        "{} of {} trials completed; the sweep is {}. Points are ranked by the mean over seeds of the best validation accuracy of each run.",
+        report.completed, report.trials, report.status
+    )];
+    if let Some(best) = report.points.first().filter(|row| row.accuracy.n > 0) {
+        let stats = study.analysis.points.first().map(|row| row.accuracy).unwrap_or_default();
+        let spread = match stats.n {
+            1 => "single run: no spread known".to_owned(),
+            n => format!("{} interval {} over {n} seeds", level(study), interval(&stats, percent)),
+        };
+        text.push(format!("Best point: {}, {} % ({spread}).", best.label(), mean_and_sd(&stats)));
+    } else {
+        text.push("No trial has a result yet.".to_owned());
+    }
+    let (mut ties, mut unknown) = (0, 0);
+    study.analysis.ties().for_each(|(_, verdict)| match verdict {
+        Verdict::Unknown => unknown += 1,
+        _ => ties += 1,
+    });
+    if ties > 0 {
+        text.push(format!("{ties} other points cannot be told from it with these seeds (ties)."));
+    }
+    if unknown > 0 {
+        text.push(format!(
+            "Of {unknown} other points nothing can be said: there is no spread to judge their difference by."
+        ));
+    }
+    vec![heading("Summary"), Block::Text(text.join(" "))]
+}
+
+pub(super) fn level(study: &Study) -> String {
+    format!("{:.0} %", study.analysis.level * 100.0)
+}
+
+fn paths(study: &Study) -> Vec<&str> {
+    let first = study.report.points.first();
+    first.map(|row| row.settings.iter().map(|(path, _)| path.as_str()).collect()).unwrap_or_default()
+}
+
+fn labels(row: &PointRow) -> impl Iterator<Item = String> {
+    row.settings.iter().map(|(_, label)| label.clone())
+}
+
+pub(super) fn left_out(study: &Study) -> Option<Block> {
+    let count = study.report.points.len();
+    (count > MOST_ROWS).then(|| {
+        Block::Text(format!("The first {MOST_ROWS} of {count} points; all are in the CSV, JSON and Parquet forms."))
+    })
+}
+
+/// All points, best first.
+fn ranking(study: &Study) -> Vec<Block> {
+    let interval_name = format!("{} interval", level(study));
+    let numbers = ["seeds", "accuracy %", &interval_name, "best epoch", "failed", "p (Holm)"];
+    let mut table = Table::new(
+        "Points by mean validation accuracy over seeds, with standard deviation; the last columns compare each with the best, seed by seed",
+        ["rank", "point"].into_iter().chain(paths(study)),
+        numbers,
+    )
+    .and_text("against the best");
+    for (row, stats) in study.report.points.iter().zip(&study.analysis.points).take(MOST_ROWS) {
+        let rank = row.rank.map_or_else(|| NOTHING.to_owned(), |rank| rank.to_string());
+        let number = format!("{}{}", row.point, if row.baseline { " (baseline)" } else { "" });
+        let n = if stats.accuracy.n == row.seeds {
+            row.seeds.to_string()
+        } else {
+            format!("{}/{}", stats.accuracy.n, row.seeds)
+        };
+        let epochs = stats.best_epoch.map_or_else(
+            || NOTHING.to_owned(),
+            |(first, middle, last)| {
+                if first == last { first.to_string() } else { format!("{} ({first}-{last})", middle.0) }
+            },
+        );
+        let numbers =
+            [n, mean_and_sd(&stats.accuracy), interval(&stats.accuracy, percent), epochs, stats.failed.to_string()];
+        let against = match &stats.against_best {
+            Some(difference) => [p_value(difference.p_holm), verdict(difference)],
+            None if row.rank == Some(1) => [NOTHING.to_owned(), "the best".to_owned()],
+            None => [NOTHING.to_owned(), NOTHING.to_owned()],
+        };
+        table.row(row.rank == Some(1), [rank, number].into_iter().chain(labels(row)).chain(numbers).chain(against));
+    }
+    [heading("Points"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
+}
+
+/// The columns of a comparison after its text columns.
+fn comparison<'a>(caption: String, text: impl IntoIterator<Item = &'a str>, interval_name: &'a str) -> Table {
+    let numbers = ["seeds", "Δ points", interval_name, "p", "p (Holm)", "d_z", "g_z", "seeds needed"];
+    Table::new(caption, text, numbers).and_text("verdict")
+}
+
+fn compared(difference: &Difference) -> [String; 9] {
+    let estimate = &difference.estimate;
+    [
+        estimate.n.to_string(),
+        estimate.mean.map_or_else(|| NOTHING.to_owned(), |mean| points(mean.0)),
+        interval(estimate, points),
+        p_value(difference.p),
+        p_value(difference.p_holm),
+        short(difference.d_z),
+        short(difference.g_z),
+        needed(difference),
+        verdict(difference),
+    ]
+}
+
+fn nothing_compared(word: &str) -> [String; 9] {
+    let mut cells: [String; 9] = std::array::from_fn(|_| NOTHING.to_owned());
+    word.clone_into(&mut cells[8]);
+    cells
+}
+
+/// The table of an ablation paper: the baseline on top, then each other point against it, in the order of the plan.
+pub fn against_baseline(study: &Study) -> Vec<Block> {
+    let mut rows: Vec<_> = study.report.points.iter().zip(&study.analysis.points).collect();
+    let Some(baseline) = rows.iter().position(|(row, _)| row.baseline) else { return Vec::new() };
+    if rows.len() < 2 {
+        return Vec::new();
+    }
+    let baseline = rows.remove(baseline);
+    rows.sort_by_key(|(row, _)| row.point);
+    let name = format!("{} interval", level(study));
+    let text = paths(study).into_iter().chain(["accuracy %"]);
+    let mut table = comparison("Each point against the baseline, paired by seed".to_owned(), text, &name);
+    let accuracy = |stats: &crate::report::analysis::PointStats| [mean_and_sd(&stats.accuracy)];
+    table.row(true, labels(baseline.0).chain(accuracy(baseline.1)).chain(nothing_compared("baseline")));
+    for (row, stats) in rows.into_iter().take(MOST_ROWS) {
+        // What is as in the baseline is left out: one sees what each row changes.
+        let changed = row.settings.iter().zip(&baseline.0.settings);
+        let changed = changed.map(|((_, label), (_, base))| if label == base { String::new() } else { label.clone() });
+        let cells = stats.against_baseline.as_ref().map_or_else(|| nothing_compared(NOTHING), compared);
+        table.row(false, changed.chain(accuracy(stats)).chain(cells));
+    }
+    [heading("Against the baseline"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
+}
+
+/// One table for each factor.
+pub fn main_effects(study: &Study) -> Vec<Block> {
+    let tables = study.analysis.factors.iter().map(|factor| Block::Table(effects(study, factor)));
+    let tables: Vec<Block> = tables.collect();
+    let figure = figures::effects(study).map(Block::from);
+    let head = (!tables.is_empty()).then(|| heading("Main effects"));
+    head.into_iter().chain(figure).chain(tables).collect()
+}
+
+fn effects(study: &Study, factor: &FactorEffects) -> Table {
+    let caption = format!(
+        "Main effect of {}, against {}, paired by seed over points equal in all else",
+        factor.factor, factor.reference
+    );
+    let name = format!("{} interval", level(study));
+    let mut table = comparison(caption, [factor.factor.as_str(), "points", "accuracy %", "pairs"], &name);
+    for row in &factor.levels {
+        let reference = row.level == factor.reference;
+        let cells = match &row.difference {
+            Some(difference) => compared(difference),
+            None => nothing_compared(if reference { "reference" } else { "no pair differs in this alone" }),
+        };
+        let pairs = if row.difference.is_some() { row.pairs.to_string() } else { NOTHING.to_owned() };
+        let first = [row.level.clone(), row.points.to_string(), mean_and_sd(&row.accuracy), pairs];
+        table.row(reference, first.into_iter().chain(cells));
+    }
+    table
+}
+
+fn interactions(study: &Study) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for pair in &study.analysis.interactions {
+        let (a, b) = (&pair.factors.0, &pair.factors.1);
+        let mut means = Table::new(
+            format!("Mean accuracy % by {a} and {b}"),
+            [a.as_str()],
+            pair.columns.iter().map(String::as_str),
+        );
+        for (name, row) in pair.rows.iter().zip(&pair.means) {
+            let cell = |mean: &Option<crate::num::Num>| mean.map_or_else(|| NOTHING.to_owned(), |mean| percent(mean.0));
+            means.row(false, [name.clone()].into_iter().chain(row.iter().map(cell)));
+        }
+        let name = format!("{} interval", level(study));
+        let caption = format!("Interaction of {a} and {b}: by how much the effect of one changes with the other");
+        let mut table = comparison(caption, [a.as_str(), b.as_str()], &name);
+        for contrast in &pair.contrasts {
+            table.row(
+                false,
+                [contrast.row.clone(), contrast.column.clone()].into_iter().chain(compared(&contrast.difference)),
+            );
+        }
+        blocks.push(Block::Table(means));
+        blocks.extend(figures::interaction(pair).map(Block::from));
+        blocks.push(Block::Table(table));
+    }
+    if !blocks.is_empty() {
+        blocks.insert(0, heading("Interactions"));
+    }
+    blocks
+}
+
+fn importance(study: &Study) -> Vec<Block> {
+    let importance = &study.analysis.importance;
+    let caption = match importance.method.as_str() {
+        "variance_shares" => "Share of the variance between points (functional ANOVA of the grid)",
+        "eta_squared" => {
+            "Share of the variance between points that goes with the levels of each factor (η²); shares may overlap"
+        }
+        _ => return Vec::new(),
+    };
+    let mut table = Table::new(caption, ["factor"], ["share %"]);
+    for share in &importance.shares {
+        table.row(false, [share.factors.join(" × "), percent(share.share.0)]);
+    }
+    vec![heading("Importance"), Block::Table(table)]
+}

@@ -1,0 +1,175 @@
+//! What each level of a factor does, compared seed by seed with the factor's reference level; and what two factors
+//! do together that neither does alone.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::factors::{Table, balanced, minus};
+use crate::num::Num;
+use crate::stats::paired::{Difference, correct, paired};
+use crate::stats::sample::{Estimate, Method};
+use crate::stats::student::Critical;
+
+/// Factors with more levels get no table of interactions: nobody could read it.
+const MOST_LEVELS: usize = 12;
+/// Nor do sweeps with more pairs of factors.
+const MOST_PAIRS: usize = 66;
+
+/// A factor with what its levels do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FactorEffects {
+    /// Its paths, joined where they vary together.
+    pub factor: String,
+    /// The level that the others are compared with: the baseline's, else the first.
+    pub reference: String,
+    /// All levels, in the order of the plan.
+    pub levels: Vec<LevelEffect>,
+}
+
+/// One level.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LevelEffect {
+    /// What it is called.
+    pub level: String,
+    /// Points that have it.
+    pub points: u32,
+    /// Accuracy: each seed's mean over those of these points that have a result in every seed used.
+    pub accuracy: Estimate,
+    /// Points with this level and with the reference that are equal in all else, as used in the comparison.
+    pub pairs: u32,
+    /// Against the reference level: one difference a seed, its mean over the pairs. Absent at the reference itself
+    /// and where no two points differ in this factor alone.
+    pub difference: Option<Difference>,
+}
+
+/// What two factors do together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interaction {
+    /// The two factors.
+    pub factors: (String, String),
+    /// Levels of the first.
+    pub rows: Vec<String>,
+    /// Levels of the second.
+    pub columns: Vec<String>,
+    /// Accuracy of each combination, over all points that have it: rows of columns.
+    pub means: Vec<Vec<Option<Num>>>,
+    /// How much the effect of a row's level changes with a column's level, for all levels but the references.
+    pub contrasts: Vec<Contrast>,
+}
+
+/// `(row, column) - (row, reference) - (reference, column) + (reference, reference)`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contrast {
+    /// Level of the first factor.
+    pub row: String,
+    /// Level of the second.
+    pub column: String,
+    /// Combinations of the other factors that were averaged.
+    pub pairs: u32,
+    /// The contrast, one value a seed; zero when the two factors add up.
+    pub difference: Difference,
+}
+
+pub(super) fn main_effects(table: &Table, method: Method, critical: &mut Critical) -> Vec<FactorEffects> {
+    let mut effects: Vec<FactorEffects> = Vec::new();
+    for (index, factor) in table.factors.iter().enumerate() {
+        let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+        for point in 0..table.results.len() {
+            groups.entry(table.key(point, &[index])).or_default().push(point);
+        }
+        let mut levels = Vec::new();
+        for (level, name) in factor.levels.iter().enumerate() {
+            let mine: Vec<Vec<Option<f64>>> = (0..table.results.len())
+                .filter(|point| factor.of_point[*point] == level)
+                .map(|point| table.results[point].clone())
+                .collect();
+            let accuracy = Estimate::of(&balanced(&mine).0, method, critical);
+            let mut row =
+                LevelEffect { level: name.clone(), points: mine.len() as u32, accuracy, ..LevelEffect::default() };
+            if level != factor.reference {
+                let pairs: Vec<Vec<Option<f64>>> = (groups.values())
+                    .filter_map(|points| {
+                        let at = |level| points.iter().find(|point| factor.of_point[**point] == level);
+                        Some(minus(&table.results[*at(level)?], &table.results[*at(factor.reference)?]))
+                    })
+                    .collect();
+                let (differences, used) = balanced(&pairs);
+                row.pairs = used;
+                row.difference = (!differences.is_empty()).then(|| paired(&differences, method, critical));
+            }
+            levels.push(row);
+        }
+        let reference = factor.levels[factor.reference].clone();
+        effects.push(FactorEffects { factor: factor.name.clone(), reference, levels });
+    }
+    let mut all: Vec<&mut Difference> =
+        effects.iter_mut().flat_map(|factor| &mut factor.levels).filter_map(|row| row.difference.as_mut()).collect();
+    correct(&mut all, critical.alpha());
+    effects
+}
+
+/// Of all pairs of factors of a full grid; none of other designs, where they cannot be told apart.
+pub(super) fn interactions(table: &Table, method: Method, critical: &mut Critical) -> Vec<Interaction> {
+    let few: Vec<usize> =
+        (0..table.factors.len()).filter(|index| table.factors[*index].levels.len() <= MOST_LEVELS).collect();
+    if !table.is_full_grid() || few.len() * few.len().saturating_sub(1) / 2 > MOST_PAIRS {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (place, a) in few.iter().enumerate() {
+        for b in &few[place + 1..] {
+            found.push(interaction(table, (*a, *b), method, critical));
+        }
+    }
+    let mut all: Vec<&mut Difference> =
+        found.iter_mut().flat_map(|pair| &mut pair.contrasts).map(|contrast| &mut contrast.difference).collect();
+    correct(&mut all, critical.alpha());
+    found
+}
+
+fn interaction(table: &Table, (a, b): (usize, usize), method: Method, critical: &mut Critical) -> Interaction {
+    let (first, second) = (&table.factors[a], &table.factors[b]);
+    // For each combination of the other factors: its points by the levels of these two.
+    let mut groups: BTreeMap<Vec<usize>, BTreeMap<(usize, usize), usize>> = BTreeMap::new();
+    for point in 0..table.results.len() {
+        let cell = (first.of_point[point], second.of_point[point]);
+        groups.entry(table.key(point, &[a, b])).or_default().insert(cell, point);
+    }
+    let at = |cells: &BTreeMap<(usize, usize), usize>, row: usize, column: usize| &table.results[cells[&(row, column)]];
+    let mut means = Vec::new();
+    let mut contrasts = Vec::new();
+    for row in 0..first.levels.len() {
+        let mut line = Vec::new();
+        for column in 0..second.levels.len() {
+            let cells: Vec<Vec<Option<f64>>> = groups.values().map(|cells| at(cells, row, column).clone()).collect();
+            let values = balanced(&cells).0;
+            line.push((!values.is_empty()).then(|| Num(crate::stats::sample::mean(&values))));
+            if row == first.reference || column == second.reference {
+                continue;
+            }
+            let pairs: Vec<Vec<Option<f64>>> = (groups.values())
+                .map(|cells| {
+                    let here = minus(at(cells, row, column), at(cells, row, second.reference));
+                    let there = minus(at(cells, first.reference, column), at(cells, first.reference, second.reference));
+                    minus(&here, &there)
+                })
+                .collect();
+            let (differences, used) = balanced(&pairs);
+            contrasts.push(Contrast {
+                row: first.levels[row].clone(),
+                column: second.levels[column].clone(),
+                pairs: used,
+                difference: paired(&differences, method, critical),
+            });
+        }
+        means.push(line);
+    }
+    Interaction {
+        factors: (first.name.clone(), second.name.clone()),
+        rows: first.levels.clone(),
+        columns: second.levels.clone(),
+        means,
+        contrasts,
+    }
+}

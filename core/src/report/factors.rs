@@ -1,0 +1,172 @@
+//! What varies in a sweep, seen as factors with levels, and the results as numbers of points and seeds. Paths that
+//! move together (linked axes) are one factor, because nothing can tell their effects apart.
+
+use std::collections::BTreeMap;
+
+use super::Report;
+
+/// What varies together.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Factor {
+    /// Its paths, e.g. `lr` or `lr + batch_size`.
+    pub(super) name: String,
+    /// What its levels are called, in the order of the plan.
+    pub(super) levels: Vec<String>,
+    /// The level of each point.
+    pub(super) of_point: Vec<usize>,
+    /// The level that the others are compared with.
+    pub(super) reference: usize,
+}
+
+/// A sweep as tables of numbers; points by their index in the plan.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    /// Everything with two levels or more.
+    pub(super) factors: Vec<Factor>,
+    /// Best validation accuracy of each point and seed with a result.
+    pub(super) results: Vec<Vec<Option<f64>>>,
+    /// The design's baseline.
+    pub(super) baseline: Option<usize>,
+}
+
+impl Table {
+    pub(super) fn of(report: &Report) -> Self {
+        let mut points: Vec<_> = report.points.iter().collect();
+        points.sort_by_key(|row| row.point);
+        let baseline = points.iter().position(|row| row.baseline);
+        let seeds: BTreeMap<u64, usize> = {
+            let mut seeds: Vec<u64> = points.iter().flat_map(|row| row.trials.iter().map(|trial| trial.seed)).collect();
+            seeds.sort_unstable();
+            seeds.dedup();
+            seeds.into_iter().zip(0..).collect()
+        };
+        let mut results = vec![vec![None; seeds.len()]; points.len()];
+        for (row, point) in results.iter_mut().zip(&points) {
+            for trial in point.trials.iter().filter(|trial| trial.phase == "completed") {
+                row[seeds[&trial.seed]] = trial.best.as_ref().map(|best| best.val_accuracy.0);
+            }
+        }
+        let width = points.first().map_or(0, |row| row.settings.len());
+        let columns: Vec<Factor> = (0..width)
+            .map(|column| {
+                let label = |row: &&super::PointRow| row.settings[column].1.clone();
+                let mut levels: Vec<String> = Vec::new();
+                let mut known = BTreeMap::new();
+                let of_point = (points.iter())
+                    .map(|row| {
+                        *known.entry(label(row)).or_insert_with(|| {
+                            levels.push(label(row));
+                            levels.len() - 1
+                        })
+                    })
+                    .collect();
+                Factor { name: points[0].settings[column].0.clone(), levels, of_point, reference: 0 }
+            })
+            .collect();
+        let mut factors: Vec<Factor> = Vec::new();
+        for column in columns.into_iter().filter(|column| column.levels.len() > 1) {
+            match factors.iter_mut().find(|factor| together(factor, &column)) {
+                Some(factor) => factor.join(&column),
+                None => factors.push(column),
+            }
+        }
+        for factor in &mut factors {
+            factor.reference = baseline.map_or(0, |point| factor.of_point[point]);
+        }
+        Self { factors, results, baseline }
+    }
+
+    /// Whether every combination of levels is there exactly once.
+    pub(super) fn is_full_grid(&self) -> bool {
+        let size = self.factors.iter().try_fold(1usize, |all, factor| all.checked_mul(factor.levels.len()));
+        let mut keys: Vec<Vec<usize>> = (0..self.results.len()).map(|point| self.key(point, &[])).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        !self.factors.is_empty() && size == Some(self.results.len()) && keys.len() == self.results.len()
+    }
+
+    /// The levels of a point, without those of some factors.
+    pub(super) fn key(&self, point: usize, without: &[usize]) -> Vec<usize> {
+        let factors = self.factors.iter().enumerate().filter(|(index, _)| !without.contains(index));
+        factors.map(|(_, factor)| factor.of_point[point]).collect()
+    }
+
+    /// Mean over the seeds of a point; nothing without a result.
+    pub(super) fn mean(&self, point: usize) -> Option<f64> {
+        let values: Vec<f64> = self.results[point].iter().flatten().copied().collect();
+        (!values.is_empty()).then(|| crate::stats::sample::mean(&values))
+    }
+}
+
+/// Whether each level of one always comes with the same level of the other.
+fn together(a: &Factor, b: &Factor) -> bool {
+    let mut pairs: Vec<(usize, usize)> = a.of_point.iter().copied().zip(b.of_point.iter().copied()).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    a.levels.len() == b.levels.len() && pairs.len() == a.levels.len()
+}
+
+impl Factor {
+    fn join(&mut self, other: &Self) {
+        self.name = format!("{} + {}", self.name, other.name);
+        for (level, text) in self.levels.iter_mut().enumerate() {
+            let point = self.of_point.iter().position(|found| *found == level);
+            let with = point.map_or("", |point| other.levels[other.of_point[point]].as_str());
+            *text = format!("{text} + {with}");
+        }
+    }
+}
+
+/// One difference for each seed from a table of pairs (rows) by seeds, over a part of the table without holes, so that
+/// no seed is compared over other pairs than the next: all seeds and the pairs complete in them, or all pairs and
+/// the seeds complete in them, whichever keeps more (seeds, if equal). Returns them with the number of pairs.
+pub(super) fn balanced(table: &[Vec<Option<f64>>]) -> (Vec<f64>, u32) {
+    let Some(width) = table.first().map(Vec::len) else { return (Vec::new(), 0) };
+    let full = |rows: &[&Vec<Option<f64>>]| -> Vec<usize> {
+        (0..width).filter(|seed| rows.iter().all(|row| row[*seed].is_some())).collect()
+    };
+    let some: Vec<usize> = (0..width).filter(|seed| table.iter().any(|row| row[*seed].is_some())).collect();
+    let all: Vec<&Vec<Option<f64>>> = table.iter().filter(|row| row.iter().any(Option::is_some)).collect();
+    let complete: Vec<&Vec<Option<f64>>> =
+        all.iter().copied().filter(|row| some.iter().all(|seed| row[*seed].is_some())).collect();
+    let by_seed = full(&all);
+    let (rows, seeds) =
+        if complete.len() * some.len() >= all.len() * by_seed.len() { (complete, some) } else { (all, by_seed) };
+    if rows.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let mean = |seed: &usize| {
+        let values: Vec<f64> = rows.iter().filter_map(|row| row[*seed]).collect();
+        crate::stats::sample::mean(&values)
+    };
+    (seeds.iter().map(mean).collect(), rows.len() as u32)
+}
+
+/// `b - a`, seed by seed.
+pub(super) fn minus(b: &[Option<f64>], a: &[Option<f64>]) -> Vec<Option<f64>> {
+    b.iter().zip(a).map(|(b, a)| Some((*b)? - (*a)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_costs_a_pair_or_a_seed_but_never_mixes_them() {
+        let some = |values: &[f64]| values.iter().map(|value| Some(*value)).collect::<Vec<_>>();
+        assert_eq!(balanced(&[some(&[1.0, 2.0]), some(&[3.0, 6.0])]), (vec![2.0, 4.0], 2));
+        let holed = |at: usize| {
+            let mut row = some(&[1.0, 2.0, 3.0]);
+            row[at] = None;
+            row
+        };
+        // One of two pairs has a hole: two pairs over two seeds keep more than one over three.
+        assert_eq!(balanced(&[holed(2), some(&[3.0, 4.0, 9.0])]), (vec![2.0, 3.0], 2));
+        // One of four: the pair is left out.
+        let whole = || some(&[3.0, 4.0, 9.0]);
+        assert_eq!(balanced(&[whole(), holed(0), whole(), whole()]), (vec![3.0, 4.0, 9.0], 3));
+        assert_eq!(balanced(&[vec![None, Some(1.0)]]), (vec![1.0], 1));
+        assert_eq!(balanced(&[vec![None, None]]), (vec![], 0));
+        assert_eq!(balanced(&[]), (vec![], 0));
+    }
+}

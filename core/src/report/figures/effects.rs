@@ -1,0 +1,89 @@
+//! Main effects with their intervals: a forest plot.
+
+use super::Figure;
+use super::canvas::{Canvas, Scale, tick};
+use crate::report::analysis::Study;
+use crate::report::words::points;
+use crate::stats::paired::Verdict;
+
+/// Levels that are drawn.
+const MOST: usize = 60;
+
+/// Each level against its reference, factor under factor. Nothing without a comparison.
+pub fn effects(study: &Study) -> Option<Figure> {
+    const LEFT: f64 = 230.0;
+    const RIGHT: f64 = 640.0;
+    const ROW: f64 = 24.0;
+    let compared =
+        |factor: &&crate::report::effects::FactorEffects| factor.levels.iter().any(|row| row.difference.is_some());
+    let factors: Vec<_> = study.analysis.factors.iter().filter(compared).collect();
+    let all = factors.iter().flat_map(|factor| &factor.levels).filter_map(|row| row.difference).take(MOST);
+    let ends = all.flat_map(|found| [found.estimate.mean, found.estimate.low, found.estimate.high]).flatten();
+    let scale = Scale::around(ends.map(|value| value.0 * 100.0).chain([0.0]), LEFT, RIGHT)?;
+    let rows: usize = factors.iter().map(|factor| factor.levels.len() + 1).sum::<usize>().min(MOST);
+    if factors.is_empty() {
+        return None;
+    }
+    let bottom = 16.0 + rows as f64 * ROW;
+    let mut canvas = Canvas::new(760.0, bottom + 48.0);
+    for value in scale.ticks() {
+        let x = scale.at(value);
+        canvas.line("grid", (x, 8.0), (x, bottom));
+        canvas.text("small middle", (x, bottom + 18.0), &tick(value));
+    }
+    canvas.line("zero", (scale.at(0.0), 8.0), (scale.at(0.0), bottom));
+    canvas.line("axis", (LEFT, bottom), (RIGHT, bottom));
+    canvas.text(
+        "middle",
+        ((LEFT + RIGHT) / 2.0, bottom + 40.0),
+        "difference in validation accuracy, percentage points",
+    );
+    let mut y = 16.0;
+    let mut drawn = 0;
+    'all: for factor in factors {
+        if drawn >= MOST {
+            break;
+        }
+        canvas.label("strong", (8.0, y + 12.0), &factor.factor, 34);
+        (y, drawn) = (y + ROW, drawn + 1);
+        for row in &factor.levels {
+            if drawn >= MOST {
+                break 'all;
+            }
+            canvas.label("end", (LEFT - 12.0, y + 12.0), &row.level, 28);
+            let middle = y + 8.0;
+            match &row.difference {
+                Some(found) => {
+                    let estimate = found.estimate;
+                    let series = match found.verdict {
+                        Verdict::Better => 2,
+                        Verdict::Worse => 1,
+                        Verdict::Tie | Verdict::Unknown => 6,
+                    };
+                    if let (Some(low), Some(high)) = (estimate.low, estimate.high) {
+                        let ends = (scale.at(low.0 * 100.0), scale.at(high.0 * 100.0));
+                        canvas.line(&format!("bar c{series}"), (ends.0, middle), (ends.1, middle));
+                    }
+                    if let Some(mean) = estimate.mean.filter(|mean| mean.0.is_finite()) {
+                        let at = (scale.at(mean.0 * 100.0), middle);
+                        let title = format!("{}={}: {} points", factor.factor, row.level, points(mean.0));
+                        canvas.dot(&format!("p{series}"), at, 5.0, &title);
+                        canvas.text(
+                            "small",
+                            (RIGHT + 10.0, y + 12.0),
+                            &format!("{} {}", points(mean.0), found.verdict.name()),
+                        );
+                    }
+                }
+                None if row.level == factor.reference => {
+                    canvas.dot("p6 faint", (scale.at(0.0), middle), 4.0, "reference");
+                    canvas.text("small", (RIGHT + 10.0, y + 12.0), "reference");
+                }
+                None => canvas.text("small", (RIGHT + 10.0, y + 12.0), "no pair"),
+            }
+            (y, drawn) = (y + ROW, drawn + 1);
+        }
+    }
+    let caption = "Main effects: difference of each level from its reference, paired by seed, with interval; green better, orange worse, grey a tie or unknown";
+    Some(Figure { caption: caption.to_owned(), svg: canvas.finish(caption) })
+}

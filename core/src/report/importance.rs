@@ -1,0 +1,86 @@
+//! Which factors matter most: shares of the variance between points.
+
+use serde::{Deserialize, Serialize};
+
+use super::factors::Table;
+use crate::num::Num;
+use crate::stats::sample::mean;
+
+/// How important each factor is, and by which measure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Importance {
+    /// `variance_shares`, `eta_squared` or `none`.
+    pub method: String,
+    /// Factors or pairs of factors with their shares, 0 to 1, largest first.
+    pub shares: Vec<Share>,
+}
+
+/// One share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The factor, or two of them.
+    pub factors: Vec<String>,
+    /// Of the variance between the means of points.
+    pub share: Num,
+}
+
+/// Of a full grid: the functional ANOVA of the table of point means (Hooker 2007; Hutter, Hoos & Leyton-Brown 2014 do
+/// the same with a forest's predictions), in which shares of factors and of their pairs add up to at most 1. Of other designs:
+/// the correlation ratio of each factor with repeated levels (Pearson 1905), which may overlap.
+pub(super) fn importance(table: &Table) -> Importance {
+    let means: Option<Vec<f64>> = (0..table.results.len()).map(|point| table.mean(point)).collect();
+    match means.filter(|_| table.is_full_grid()) {
+        Some(means) => shares(table, &means),
+        None => eta(table),
+    }
+}
+
+fn shares(table: &Table, means: &[f64]) -> Importance {
+    let total = mean(means);
+    let whole: f64 = means.iter().map(|value| (value - total).powi(2)).sum();
+    let group_sum = |factors: &[usize]| -> f64 {
+        let others: Vec<usize> = (0..table.factors.len()).filter(|index| !factors.contains(index)).collect();
+        let mut groups = std::collections::BTreeMap::<Vec<usize>, Vec<f64>>::new();
+        for (point, value) in means.iter().enumerate() {
+            groups.entry(table.key(point, &others)).or_default().push(*value);
+        }
+        groups.values().map(|group| group.len() as f64 * (mean(group) - total).powi(2)).sum()
+    };
+    let mains: Vec<f64> = (0..table.factors.len()).map(|index| group_sum(&[index])).collect();
+    let share = |names: &[usize], sum: f64| Share {
+        factors: names.iter().map(|index| table.factors[*index].name.clone()).collect(),
+        share: Num(if whole > 0.0 { (sum / whole).max(0.0) } else { 0.0 }),
+    };
+    let mut shares: Vec<Share> = mains.iter().enumerate().map(|(index, sum)| share(&[index], *sum)).collect();
+    // The pair of a two-factor grid is all that is left; many factors have too many pairs to be read.
+    for a in 0..table.factors.len().min(12) {
+        for b in a + 1..table.factors.len().min(12) {
+            shares.push(share(&[a, b], group_sum(&[a, b]) - mains[a] - mains[b]));
+        }
+    }
+    sorted("variance_shares", shares)
+}
+
+fn eta(table: &Table) -> Importance {
+    let known: Vec<(usize, f64)> =
+        (0..table.results.len()).filter_map(|point| Some((point, table.mean(point)?))).collect();
+    let total = mean(&known.iter().map(|(_, value)| *value).collect::<Vec<_>>());
+    let whole: f64 = known.iter().map(|(_, value)| (value - total).powi(2)).sum();
+    let shares = table.factors.iter().filter_map(|factor| {
+        let mut groups = vec![Vec::new(); factor.levels.len()];
+        known.iter().for_each(|(point, value)| groups[factor.of_point[*point]].push(*value));
+        groups.retain(|group| !group.is_empty());
+        // A level for each point would explain everything and mean nothing.
+        (2 * groups.len() <= known.len() && whole > 0.0).then(|| {
+            let between: f64 = groups.iter().map(|group| group.len() as f64 * (mean(group) - total).powi(2)).sum();
+            Share { factors: vec![factor.name.clone()], share: Num(between / whole) }
+        })
+    });
+    let shares: Vec<Share> = shares.collect();
+    sorted(if shares.is_empty() { "none" } else { "eta_squared" }, shares)
+}
+
+fn sorted(method: &str, mut shares: Vec<Share>) -> Importance {
+    shares.sort_by(|a, b| b.share.0.total_cmp(&a.share.0));
+    Importance { method: method.to_owned(), shares }
+}

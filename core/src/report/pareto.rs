@@ -1,0 +1,89 @@
+//! Points that no other point beats in accuracy and in cost at once.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PointRow, Report};
+use crate::num::Num;
+
+/// Accuracy against one kind of cost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pareto {
+    /// `device_hours`, `kwh` or `peak_memory`; of one run of the point, except for the memory.
+    pub cost: String,
+    /// Every point whose accuracy and cost are known.
+    pub points: Vec<Trade>,
+}
+
+/// One point's trade.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trade {
+    /// Index in the plan.
+    pub point: u32,
+    /// Mean validation accuracy.
+    pub accuracy: Num,
+    /// What it costs.
+    pub cost: Num,
+    /// No other point is as good in both and better in one (Pareto 1906).
+    pub front: bool,
+}
+
+/// One kind of cost, of a run of a point; nothing where it is not known.
+type CostOf = fn(&PointRow) -> Option<f64>;
+
+pub(super) fn pareto(report: &Report) -> Vec<Pareto> {
+    let kinds: [(&str, CostOf); 3] = [
+        ("device_hours", |row| (row.cost.slot_seconds > 0.0).then(|| row.cost.slot_seconds / 3600.0 / row.runs())),
+        ("kwh", |row| row.cost.energy.map(|energy| energy.joules() / 3.6e6 / row.runs())),
+        ("peak_memory", |row| row.cost.peak_memory.map(|bytes| bytes as f64)),
+    ];
+    let of = |(name, cost): (&str, CostOf)| {
+        let trade = |row: &PointRow| {
+            let accuracy = row.accuracy.mean.filter(|mean| !mean.0.is_nan())?;
+            Some(Trade { point: row.point, accuracy, cost: Num(cost(row)?), front: false })
+        };
+        let mut points: Vec<Trade> = report.points.iter().filter_map(trade).collect();
+        front(&mut points);
+        Pareto { cost: name.to_owned(), points }
+    };
+    kinds.into_iter().map(of).filter(|found| !found.points.is_empty()).collect()
+}
+
+/// Cheapest first; a point is on the front when it is better than everything cheaper.
+fn front(points: &mut [Trade]) {
+    points.sort_by(|a, b| a.cost.0.total_cmp(&b.cost.0).then(b.accuracy.0.total_cmp(&a.accuracy.0)));
+    let mut best: Option<Trade> = None;
+    for trade in points {
+        let equal = |best: &Trade| best.cost == trade.cost && best.accuracy == trade.accuracy;
+        trade.front = best.as_ref().is_none_or(|best| trade.accuracy.0 > best.accuracy.0 || equal(best));
+        if trade.front {
+            best = Some(*trade);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_front_is_what_nothing_dominates(pairs in prop::collection::vec((0u32..8, 0u32..8), 0..20)) {
+            let trade = |(point, (cost, accuracy)): (usize, &(u32, u32))| Trade {
+                point: point as u32,
+                accuracy: Num(f64::from(*accuracy)),
+                cost: Num(f64::from(*cost)),
+                front: false,
+            };
+            let mut points: Vec<Trade> = pairs.iter().enumerate().map(trade).collect();
+            front(&mut points);
+            for one in &points {
+                let beaten = points.iter().any(|other| {
+                    other.cost.0 <= one.cost.0 && other.accuracy.0 >= one.accuracy.0
+                        && (other.cost.0 < one.cost.0 || other.accuracy.0 > one.accuracy.0)
+                });
+                prop_assert_eq!(one.front, !beaten);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The results of a sweep, from the state.
+
+use std::collections::BTreeMap;
+
+use super::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, TrialRow};
+use crate::attempt::EpochMetrics;
+use crate::cost::Energy;
+use crate::id::SweepId;
+use crate::num::Num;
+use crate::state::State;
+use crate::state::sweep::Sweep;
+use crate::state::trial::{Phase, Progress, Trial};
+use crate::stopping;
+
+/// The report of a sweep as it stands.
+pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
+    let sweep = state.sweep(id)?;
+    let seeds = sweep.plan.seeds.len();
+    let mut at = vec![0u32; sweep.plan.len() as usize];
+    for (index, flat) in (0u32..).zip(&sweep.plan.order) {
+        at[*flat as usize] = index;
+    }
+    let mut points: Vec<PointRow> =
+        (0..sweep.plan.points).map(|point| row(sweep, point, &at[point as usize * seeds..][..seeds])).collect();
+    points.sort_by(|a, b| compare(a.accuracy.mean, b.accuracy.mean).then(a.point.cmp(&b.point)));
+    let with_result = points.iter_mut().filter(|row| row.accuracy.n > 0);
+    (1u32..).zip(with_result).for_each(|(rank, row)| row.rank = Some(rank));
+    Some(Report {
+        sweep: sweep.id,
+        name: sweep.name.clone(),
+        status: sweep.status().to_owned(),
+        metric: "val_accuracy".to_owned(),
+        curves: Vec::new(),
+        provenance: provenance(sweep),
+        best: best(sweep),
+        trials: sweep.plan.len(),
+        completed: sweep.counts.completed,
+        failures: failures(sweep),
+        numerics: numerics(sweep),
+        stopping: stopping::summary::summarise(sweep),
+        cost: cost(sweep),
+        points,
+    })
+}
+
+/// Higher first; NaN and nothing last.
+fn compare(a: Option<Num>, b: Option<Num>) -> std::cmp::Ordering {
+    let key = |value: Option<Num>| value.map(|num| num.0).filter(|value| !value.is_nan()).unwrap_or(f64::NEG_INFINITY);
+    key(b).total_cmp(&key(a))
+}
+
+fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
+    let completed = |index: &&u32| matches!(sweep.trials[**index as usize].phase, Phase::Completed { .. });
+    let best_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.best.as_ref();
+    let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
+    let spread =
+        |pick: fn(&EpochMetrics) -> Num| Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>());
+    let test_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.test.as_deref();
+    let tests = indices.iter().filter(completed).filter_map(test_of).map(|score| score.accuracy.0);
+    let labels = sweep.plan.labels(point).into_iter();
+    PointRow {
+        rank: None,
+        point,
+        baseline: sweep.plan.baseline == Some(point),
+        settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
+        seeds: indices.len() as u32,
+        accuracy: spread(|metrics| metrics.val_accuracy),
+        loss: spread(|metrics| metrics.val_loss),
+        test: Spread::of(&tests.collect::<Vec<_>>()),
+        cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
+        trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
+    }
+}
+
+fn trial_row(sweep: &Sweep, index: u32) -> TrialRow {
+    let trial = &sweep.trials[index as usize];
+    let progress = trial.progress.as_deref();
+    TrialRow {
+        trial: sweep.ids[index as usize],
+        seed: seed(sweep, index),
+        phase: trial.phase.name().to_owned(),
+        best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
+        epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
+        weights: progress.and_then(|progress| progress.weights.clone()),
+        test: progress.and_then(|progress| progress.test.as_deref().cloned()),
+    }
+}
+
+fn seed(sweep: &Sweep, index: u32) -> u64 {
+    sweep.plan.seeds[sweep.plan.trial(index).seed as usize]
+}
+
+/// The highest validation accuracy of a completed trial; the earliest in plan order of equals.
+fn best(sweep: &Sweep) -> Option<BestTrial> {
+    let result = |trial: &Trial| {
+        let done = matches!(trial.phase, Phase::Completed { .. });
+        done.then(|| trial.progress.as_ref()?.best.clone()).flatten()
+    };
+    let results = (0u32..).zip(&sweep.trials).filter_map(|(index, trial)| Some((index, result(trial)?)));
+    let better = |a: &(u32, EpochMetrics), b: &(u32, EpochMetrics)| {
+        compare(Some(a.1.val_accuracy), Some(b.1.val_accuracy)).then(a.0.cmp(&b.0))
+    };
+    let (index, epoch) = results.min_by(better)?;
+    let progress = sweep.trials[index as usize].progress.as_deref();
+    Some(BestTrial {
+        trial: sweep.ids[index as usize],
+        point: sweep.plan.trial(index).point,
+        seed: seed(sweep, index),
+        epoch: EpochRow::from(&epoch),
+        checkpoint: progress.and_then(|progress| progress.best_checkpoint.clone()),
+    })
+}
+
+fn failures(sweep: &Sweep) -> Vec<FailedTrial> {
+    let failed = (0u32..).zip(&sweep.trials).filter(|(_, trial)| trial.phase == Phase::Failed);
+    let rows = failed.filter_map(|(index, trial)| {
+        let failure = trial.failure.as_ref()?;
+        Some(FailedTrial {
+            trial: sweep.ids[index as usize],
+            point: sweep.plan.trial(index).point,
+            seed: seed(sweep, index),
+            class: failure.class.as_str().to_owned(),
+            reason: failure.reason.clone(),
+            message: failure.message.clone(),
+        })
+    });
+    rows.collect()
+}
+
+fn provenance(sweep: &Sweep) -> Provenance {
+    let mut data: Vec<(String, Option<String>)> =
+        sweep.datasets.iter().cloned().zip(sweep.fingerprints.iter().cloned()).collect();
+    data.sort();
+    data.dedup();
+    Provenance {
+        user: sweep.user.clone(),
+        project: sweep.project.clone(),
+        submitted: sweep.submitted.0,
+        ended: sweep.ended.map(|ended| ended.0),
+        data,
+        devices: sweep.devices.clone(),
+        recipe: sweep.plan.base.clone(),
+        seeds: sweep.plan.seeds.clone(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn numerics(sweep: &Sweep) -> BTreeMap<String, u32> {
+    let mut out = BTreeMap::new();
+    for progress in sweep.trials.iter().filter_map(|trial| trial.progress.as_deref()) {
+        if let Some(numerics) = &progress.numerics {
+            *out.entry(numerics.clone()).or_default() += 1;
+        }
+    }
+    out
+}
+
+fn point_cost<'a>(trials: impl Iterator<Item = &'a Progress>) -> PointCost {
+    let mut spent = 0;
+    let mut cost = PointCost::default();
+    for progress in trials {
+        spent += progress.spent;
+        cost.energy = Energy::of_both(cost.energy, progress.energy);
+        cost.peak_memory = cost.peak_memory.max(progress.peak_memory);
+    }
+    PointCost { slot_seconds: spent as f64 / 1e6, ..cost }
+}
+
+fn cost(sweep: &Sweep) -> Cost {
+    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref());
+    let PointCost { slot_seconds, energy, .. } = point_cost(trials());
+    Cost {
+        slot_seconds,
+        energy,
+        energy_trials: trials().filter(|progress| progress.energy.is_some()).count() as u32,
+        attempts: sweep.trials.iter().map(|trial| u64::from(trial.attempt)).sum(),
+        wall_seconds: sweep.ended.map(|ended| (ended - sweep.submitted).as_seconds()),
+    }
+}

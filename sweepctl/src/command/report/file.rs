@@ -1,0 +1,35 @@
+//! A file that is there whole or not at all, and never instead of another one unless that was asked for.
+
+use std::io::Write;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::fault::Fault;
+
+/// Refuses a file that is in the way, before anything is computed.
+pub(crate) fn check(path: &Path, force: bool) -> Result<(), Fault> {
+    let there = path.try_exists().map_err(disk("look for", path))?;
+    if there && !force { Err(Fault::Exists { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Writes beside it, syncs, then gives it its name.
+pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), Fault> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = NamedTempFile::new_in(folder).map_err(disk("write into", folder))?;
+    part.write_all(bytes).and_then(|()| part.as_file().sync_all()).map_err(disk("write", path))?;
+    let named = if force { part.persist(path) } else { part.persist_noclobber(path) };
+    match named {
+        Ok(file) => drop(file),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(Fault::Exists { path: path.to_owned() });
+        }
+        Err(error) => return Err(disk("write", path)(error.error)),
+    }
+    // The file is there once its folder says so on disk.
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(disk("sync the folder", folder))
+}
+
+fn disk(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Fault {
+    move |source| Fault::Disk { what, path: path.to_owned(), source }
+}

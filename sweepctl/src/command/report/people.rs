@@ -1,0 +1,191 @@
+//! The report on a terminal: the ranking, the comparisons, what it cost.
+
+use sweep_core::report::analysis::Study;
+use sweep_core::report::document::sections::{against_baseline, main_effects};
+use sweep_core::report::document::{self, Block};
+use sweep_core::report::{PointRow, Spread, words};
+
+use crate::fault::{Fault, count};
+use crate::output::{
+    Cell, Out, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
+};
+use crate::view::stopping;
+
+/// Ties that are named.
+const TIES: usize = 12;
+
+/// Prints everything that fits a terminal.
+pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
+    let report = &study.report;
+    let (name, status) = (safe(&report.name), safe(&report.status));
+    let (done, trials) = (report.completed, report.trials);
+    out.print(format!(
+        "{name} ({}): {status}, {done} of {} completed\n\n",
+        report.sweep.short(),
+        count(trials, "trial")
+    ))?;
+    out.table(&ranking(study))?;
+    let blocks = [against_baseline(study), main_effects(study)];
+    for block in blocks.iter().flatten() {
+        if let Block::Table(table) = block {
+            out.print(format!("\n{}\n", safe(&table.caption)))?;
+            out.table(&shown(table))?;
+        }
+    }
+    out.print(format!("\n{}", summary(study)))
+}
+
+/// A table of the document on the terminal.
+fn shown(table: &document::Table) -> Table {
+    let mut out = Table::new(table.columns.iter().map(|column| column.name.as_str()));
+    for row in &table.rows {
+        let cell = |(text, column): (&String, &document::Column)| {
+            let cell = if column.number { Cell::number(text) } else { Cell::new(text) };
+            if row.strong { cell.bold() } else { cell }
+        };
+        out.row(row.cells.iter().zip(&table.columns).map(cell));
+    }
+    out
+}
+
+fn ranking(study: &Study) -> Table {
+    let report = &study.report;
+    let paths = report.points.first().map(|point| point.settings.as_slice()).unwrap_or_default();
+    let paths = paths.iter().map(|(path, _)| path.as_str());
+    let tested = report.points.iter().any(|point| point.test.n > 0);
+    let test = if tested { ["test accuracy %"].as_slice() } else { &[] };
+    let measured = report.cost.energy.is_some();
+    let energy = if measured { ["kWh"].as_slice() } else { &[] };
+    let after = [
+        &["n", "val accuracy %", "95 % interval", "val loss", "best %"],
+        test,
+        &["slot time"],
+        energy,
+        &["memory", ""],
+    ]
+    .concat();
+    let mut table = Table::new(["rank", "point"].into_iter().chain(paths).chain(after));
+    for (point, stats) in report.points.iter().zip(&study.analysis.points) {
+        let rank = point.rank.map_or_else(unknown, |rank| rank.to_string());
+        let mut cells = vec![Cell::number(rank), Cell::number(point.point)];
+        cells.extend(point.settings.iter().map(|(_, label)| Cell::new(label)));
+        cells.extend([
+            Cell::number(seeds(point)),
+            Cell::number(accuracy(&point.accuracy)),
+            Cell::number(words::interval(&stats.accuracy, words::percent)),
+            Cell::number(loss(&point.loss)),
+            Cell::number(point.accuracy.max.map_or_else(unknown, |best| percent(best.0))),
+        ]);
+        cells.extend(tested.then(|| Cell::number(accuracy(&point.test))));
+        cells.push(Cell::number(span(point.cost.slot_seconds)));
+        cells.extend(measured.then(|| Cell::number(point.cost.energy.map_or_else(unknown, |energy| kwh(&energy)))));
+        cells.push(Cell::number(point.cost.peak_memory.map_or_else(unknown, bytes)));
+        cells.push(Cell::new(if point.baseline { "baseline" } else { "" }));
+        if point.rank == Some(1) {
+            cells = cells.into_iter().map(Cell::bold).collect();
+        }
+        table.row(cells);
+    }
+    table
+}
+
+fn unknown() -> String {
+    "-".to_owned()
+}
+
+/// `3`, or `2/3` while a seed has no result.
+fn seeds(point: &PointRow) -> String {
+    let n = point.accuracy.n;
+    if n == point.seeds { n.to_string() } else { format!("{n}/{}", point.seeds) }
+}
+
+fn accuracy(spread: &Spread) -> String {
+    spread.mean.map_or_else(unknown, |mean| percent_with_spread(mean.0, spread.std.map(|std| std.0)))
+}
+
+fn loss(spread: &Spread) -> String {
+    spread.mean.map_or_else(unknown, |mean| number_with_spread(mean.0, spread.std.map(|std| std.0)))
+}
+
+fn summary(study: &Study) -> String {
+    let report = &study.report;
+    let mut text = String::new();
+    let mut line = |words: String| text += &format!("{words}\n");
+    line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
+    if report.points.iter().any(|point| point.test.n > 0) {
+        line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
+    }
+    match (study.analysis.test_kept_back, study.analysis.test_points.is_empty()) {
+        (0, _) => {}
+        (kept, true) => {
+            line(format!("test accuracy: kept back for {}; name those to look at with --test", count(kept, "point")))
+        }
+        (kept, false) => {
+            line(format!("test accuracy: kept back for {} that were not named", count(kept, "other point")))
+        }
+    }
+    if report.points.iter().any(|point| point.accuracy.n == 1) {
+        line("n = 1: single run: no spread known".to_owned());
+    }
+    match report.points.iter().find(|point| point.rank == Some(1)) {
+        Some(best) => {
+            let n = count(best.accuracy.n, "seed");
+            line(format!("best point: {}: {} % over {n}", settings(best), accuracy(&best.accuracy)));
+            let open: Vec<String> = study.analysis.ties().map(|(point, _)| point.to_string()).collect();
+            if !open.is_empty() {
+                let shown = open.iter().take(TIES).cloned().collect::<Vec<_>>().join(", ");
+                let more = if open.len() > TIES { ", ..." } else { "" };
+                line(format!(
+                    "cannot be told from it with these seeds: {} ({shown}{more})",
+                    count(open.len(), "point")
+                ));
+            }
+        }
+        None => line("no trial has a result yet".to_owned()),
+    }
+    if let Some(best) = &report.best {
+        let trial = best.trial.short();
+        let (accuracy, epoch) = (percent(best.epoch.val_accuracy.0), best.epoch.epoch);
+        line(format!("best run: trial {trial}, seed {}, {accuracy} % at epoch {epoch}", best.seed));
+        match &best.checkpoint {
+            Some(stored) => {
+                let size = stored.bytes as f64 / 1e6;
+                line(format!("its checkpoint ({size:.1} MB): sweepctl fetch {trial} --best -o DIR"));
+            }
+            None => line("it has no checkpoint".to_owned()),
+        }
+    }
+    for failed in &report.failures {
+        let point = report.points.iter().find(|point| point.point == failed.point);
+        let settings = point.map(settings).unwrap_or_default();
+        let (class, reason, message) = (safe(&failed.class), safe(&failed.reason), safe(&failed.message));
+        let trial = failed.trial.short();
+        line(format!("failed: trial {trial} ({settings}, seed {}): {class}, {reason}: {message}", failed.seed));
+    }
+    if report.numerics.len() > 1 {
+        let each =
+            report.numerics.iter().map(|(what, trials)| format!("{} with {}", count(*trials, "trial"), safe(what)));
+        line(format!("careful: trials of this sweep computed differently: {}", each.collect::<Vec<_>>().join(", ")));
+    }
+    report.stopping.iter().flat_map(stopping::lines).for_each(&mut line);
+    let cost = &report.cost;
+    let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
+    if let Some(wall) = cost.wall_seconds {
+        words += &format!(", {} from submission to end", span(wall));
+    }
+    match &cost.energy {
+        Some(energy) => {
+            words += &format!(", {}", kwh_in_words(energy));
+            if cost.energy_trials < report.completed {
+                words += &format!(", known of {} only", count(cost.energy_trials, "trial"));
+            }
+        }
+        None => words += ", energy not measured (no host with RAPL or NVML)",
+    }
+    line(words);
+    text
+}
+
+fn settings(point: &PointRow) -> String {
+    safe(&point.label()).into_owned()
+}

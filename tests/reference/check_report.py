@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Works a report out again from its rows of trials, by SciPy, and compares every number.
+
+    sweepctl report SWEEP -o trials.parquet
+    sweepctl report SWEEP -o report.json
+    python3 tests/reference/check_report.py trials.parquet report.json
+
+`trials.parquet` may also be `--csv --rows trials`. Needs numpy, pandas, scipy and statsmodels, and pyarrow for Parquet. Says how many
+numbers it compared and how far the worst is off (relative to its size, or absolute below 1); ends with 1 beyond 1e-9.
+"""
+import itertools
+import json
+import math
+import sys
+
+import numpy as np
+import pandas
+from scipy import special, stats
+from statsmodels.stats.multitest import multipletests
+
+FIXED = {"trial", "point", "baseline", "seed", "phase", "epochs", "best_epoch", "val_accuracy", "val_loss", "train_accuracy",
+         "train_loss", "test_accuracy", "test_loss", "weights"}
+worst, compared = (0.0, ""), 0
+
+
+def same(found, expected, what):
+    global worst, compared
+    compared += 1
+    if expected is None or found is None:
+        assert found is None and expected is None, f"{what}: {found} is not {expected}"
+        return
+    off = abs(found - expected) / max(1.0, abs(expected))
+    assert not math.isnan(off), f"{what}: {found} is not {expected}"
+    worst = max(worst, (off, what))
+
+
+def estimate(found, values, what):
+    n = len(values)
+    same(found["n"], n, what)
+    same(found["mean"], float(np.mean(values)) if n else None, what + " mean")
+    if n > 1:
+        low, high = stats.t.interval(0.95, n - 1, loc=np.mean(values), scale=stats.sem(values))
+        for key, value in (("sd", np.std(values, ddof=1)), ("low", low), ("high", high)):
+            same(found[key], float(value), f"{what} {key}")
+
+
+def difference(found, values, what):
+    values = np.asarray(values)
+    estimate(found, values, what)
+    if len(values) < 2 or np.std(values, ddof=1) <= 1e-12 * np.abs(values).max():
+        assert found["p"] is None, what
+        return
+    test, d_z, df = stats.ttest_1samp(values, 0.0), values.mean() / values.std(ddof=1), len(values) - 1
+    same(found["t"], test.statistic, what + " t")
+    same(found["p"], test.pvalue, what + " p")
+    same(found["d_z"], d_z, what + " d_z")
+    if df > 1:
+        j = math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
+        same(found["g_z"], d_z * j, what + " g_z")
+
+
+def holm(rows, what):
+    rows = [row for row in rows if row and row["p"] is not None]
+    if rows:
+        for row, adjusted in zip(rows, multipletests([row["p"] for row in rows], method="holm")[1]):
+            same(row["p_holm"], adjusted, what + " Holm")
+            word = "tie" if adjusted >= 0.05 else "better" if row["mean"] > 0 else "worse"
+            assert row["verdict"] == word, what
+
+
+def main(rows, report):
+    table = pandas.read_parquet(rows) if rows.endswith(".parquet") else pandas.read_csv(rows, dtype=str)
+    paths = [name for name in table.columns if name not in FIXED]
+    for name in ("point", "seed", "val_accuracy"):
+        table[name] = pandas.to_numeric(table[name])
+    table[paths] = table[paths].astype(str)
+    with open(report, encoding="utf-8") as file:
+        report = json.load(file)
+    analysis = report["analysis"]
+    assert analysis["interval"] == "t", "this program knows t intervals"
+    done = table[table.phase == "completed"]
+    by = {point: rows.set_index("seed").val_accuracy for point, rows in done.groupby("point")}
+    baseline = next((row["point"] for row in report["points"] if row["baseline"]), None)
+    best = report["points"][0]["point"]
+    for row in analysis["points"]:
+        point = row["point"]
+        if point not in by:
+            continue
+        estimate(row["accuracy"], by[point].to_numpy(), f"point {point}")
+        for key, other in (("against_baseline", baseline), ("against_best", best)):
+            if row[key]:
+                difference(row[key], (by[point] - by[other]).dropna(), f"point {point} {key}")
+    for key in ("against_baseline", "against_best"):
+        holm([row[key] for row in analysis["points"]], key)
+    # What follows needs a whole grid, in which marginal means can be taken without further thought.
+    whole = len(done) == len(table)
+    factors = [factor["factor"] for factor in analysis["factors"]]
+    if whole and all(factor in paths for factor in factors):
+        grid = math.prod(done[factor].nunique() for factor in factors) == done.point.nunique()
+        for factor in analysis["factors"] if grid else []:
+            by = done.pivot_table(index="seed", columns=factor["factor"], values="val_accuracy")
+            for level in factor["levels"]:
+                estimate(level["accuracy"], by[level["level"]].to_numpy(), f"{factor['factor']}={level['level']}")
+                if level["difference"]:
+                    what = f"effect of {factor['factor']}={level['level']}"
+                    difference(level["difference"], by[level["level"]] - by[factor["reference"]], what)
+        holm([level["difference"] for factor in analysis["factors"] for level in factor["levels"]], "main effects")
+        references = {factor["factor"]: factor["reference"] for factor in analysis["factors"]}
+        for pair in analysis["interactions"]:
+            a, b = pair["factors"]
+            by = done.pivot_table(index="seed", columns=[a, b], values="val_accuracy")
+            for (x, y), mean in zip(itertools.product(pair["rows"], pair["columns"]), itertools.chain(*pair["means"])):
+                same(mean, by[x, y].mean(), f"mean of {a}={x}, {b}={y}")
+            for row in pair["contrasts"]:
+                x, y = row["row"], row["column"]
+                d = by[x, y] - by[x, references[b]] - by[references[a], y] + by[references[a], references[b]]
+                difference(row["difference"], d, f"interaction of {a}={x} and {b}={y}")
+        holm([row["difference"] for pair in analysis["interactions"] for row in pair["contrasts"]], "interactions")
+        if grid:
+            means = done.groupby("point").agg({**{factor: "first" for factor in factors}, "val_accuracy": "mean"})
+            total = ((means.val_accuracy - means.val_accuracy.mean()) ** 2).sum()
+            squares = lambda names: ((means.groupby(names).val_accuracy.transform("mean") - means.val_accuracy.mean()) ** 2).sum()
+            for share in analysis["importance"]["shares"]:
+                names = share["factors"]
+                expected = squares(names) - (sum(squares([name]) for name in names) if len(names) > 1 else 0)
+                same(share["share"], max(0.0, expected / total), "importance of " + " x ".join(names))
+    print(f"{compared} numbers compared, the worst is off by {worst[0]:.2e} ({worst[1]})")
+    return int(worst[0] > 1e-9)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    sys.exit(main(*sys.argv[1:]))
