@@ -6,13 +6,14 @@ use std::path::Path;
 
 use prost_reflect::{DescriptorPool, Value};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "sweep/v1/common.proto",
     "sweep/v1/access.proto",
     "sweep/v1/agents.proto",
     "sweep/v1/blobs.proto",
     "sweep/v1/sweeps.proto",
     "sweep/v1/sharing.proto",
+    "sweep/v1/machines.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

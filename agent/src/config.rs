@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use crate::devices::hours::GuestHours;
 use crate::energy::rapl::POWERCAP;
 use crate::sandbox::Mode;
 
@@ -69,6 +70,23 @@ pub struct Cli {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host
     #[arg(long, env = "SWEEP_AGENT_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// Pretend that this host has the GPUs that a file lists (docs/operations.md); trials on them compute on the processors
+    #[arg(long, env = "SWEEP_AGENT_DEVICES", value_name = "FILE")]
+    pub devices: Option<PathBuf>,
+    /// What sweeps can ask for by name, e.g. site=lab2; may be repeated (in the environment: separated by commas)
+    #[arg(long, env = "SWEEP_AGENT_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = label)]
+    pub label: Vec<(String, String)>,
+    /// Use this host only then, in its local time, e.g. "Mon-Fri 18:00-08:00, Sat-Sun"; trials leave when they end
+    #[arg(long, env = "SWEEP_AGENT_GUEST_HOURS", value_name = "HOURS")]
+    pub guest_hours: Option<GuestHours>,
+    /// Seconds without processes of others until a GPU that they used gets trials again
+    #[arg(long, env = "SWEEP_AGENT_FREE_AFTER", value_name = "SECONDS", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub free_after: u64,
+    /// Seconds in which a GPU has to give its memory back after a trial, or it is not used any more
+    #[arg(long, env = "SWEEP_AGENT_RELEASE", value_name = "SECONDS", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub release_timeout: u64,
     /// Run this many pretend agents, which need no data, in one process (for benchmarks and tests)
     #[arg(long, hide = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub pretend: Option<u32>,
@@ -154,6 +172,22 @@ impl Cli {
     }
 }
 
+/// A label.
+fn label(text: &str) -> Result<(String, String), String> {
+    let word = |text: &str, more: &str| {
+        let fits = |letter: char| letter.is_ascii_alphanumeric() || more.contains(letter);
+        !text.is_empty() && text.len() <= 64 && text.chars().all(fits)
+    };
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if !word(key, "-_.") || !word(value, "-_. ") {
+        return Err("write KEY=VALUE, each of letters, digits, `-`, `_` and `.`, at most 64".to_owned());
+    }
+    if key == "gpu" || key == "host" {
+        return Err(format!("`{key}` is known of every host: choose another word"));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// `rest` below the folder that `variable` names, or below `usual` in the home folder.
 fn below(variable: &str, usual: &str, rest: &str) -> Option<PathBuf> {
     let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
@@ -174,5 +208,11 @@ mod tests {
         assert_eq!(cli.data, ["/a", "/b", "/c"].map(PathBuf::from));
         assert!(Cli::try_parse_from(["sweep-agent", "--slots", "0"]).is_err());
         assert!(Cli::try_parse_from(["sweep-agent", "--in-process"]).is_err());
+        let labels =
+            Cli::parse_from(["sweep-agent", "--label", "site=lab2,owner=ann", "--guest-hours", "Sat-Sun"]).label;
+        assert_eq!(labels, [("site", "lab2"), ("owner", "ann")].map(|(key, value)| (key.to_owned(), value.to_owned())));
+        for wrong in [["--label", "site"], ["--label", "gpu=a100"], ["--guest-hours", "never"]] {
+            assert!(Cli::try_parse_from(["sweep-agent"].into_iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -5,6 +5,9 @@ use std::fs;
 use std::thread::available_parallelism;
 
 use nvml_wrapper::Nvml;
+use sweep_core::device::DeviceFacts;
+
+use crate::devices::fake::FakeDevice;
 
 /// Memory that a trainer on a processor is assumed to want, bytes.
 const MEMORY_PER_SLOT: u64 = 2 << 30;
@@ -16,6 +19,8 @@ pub struct Slot {
     pub label: String,
     /// The GPU's lasting id, if it is one.
     pub gpu: Option<String>,
+    /// The lasting id of the device that it is on, pretend ones included, if it is looked at.
+    pub device_id: Option<String>,
 }
 
 impl Slot {
@@ -35,12 +40,18 @@ impl Slot {
 }
 
 /// The slots of this host and the threads each trainer may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hardware {
     /// At least one.
     pub slots: Vec<Slot>,
     /// At least 1.
     pub threads: u32,
+    /// The devices that the slots are on, processors left out.
+    pub devices: Vec<DeviceFacts>,
+    /// Processor cores.
+    pub cores: u32,
+    /// Memory of the host, bytes; 0 if it cannot be told.
+    pub memory: u64,
 }
 
 /// Looks. `wanted` is the number of slots, if people have said so.
@@ -50,11 +61,24 @@ pub struct Hardware {
 /// by side, and a trial with one thread gives the same numbers on every host, however many cores
 /// it has. Threads are divided: two trainers with all threads each are 8 to 64 times slower.
 pub fn look(wanted: Option<u32>) -> Hardware {
-    let cores = available_parallelism().map_or(1, |cores| cores.get() as u32);
-    arrange(wanted, cores, memory(), &gpus())
+    arrange(wanted, cores(), memory(), &gpus())
 }
 
-fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String)]) -> Hardware {
+/// The slots of devices out of a file: trials on them compute on the processors.
+pub fn pretend(wanted: Option<u32>, devices: &[FakeDevice]) -> Hardware {
+    let gpu = |device: &FakeDevice| (device.model.clone(), device.id.clone(), device.memory);
+    let gpus: Vec<_> = devices.iter().map(gpu).collect();
+    let mut hardware = arrange(wanted, cores(), memory(), &gpus);
+    hardware.slots.iter_mut().for_each(|slot| slot.gpu = None);
+    hardware
+}
+
+fn cores() -> u32 {
+    available_parallelism().map_or(1, |cores| cores.get() as u32)
+}
+
+/// `gpus`: names, ids, bytes of memory.
+fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String, u64)]) -> Hardware {
     let by_memory = u32::try_from(memory / MEMORY_PER_SLOT).unwrap_or(u32::MAX);
     let default = match gpus.len() as u32 {
         0 => cores.min(by_memory).max(1),
@@ -63,14 +87,25 @@ fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String
     let count = wanted.unwrap_or(default).max(1);
     let threads = (cores / count).max(1);
     let slot = |index: u32| match gpus.get(index as usize % gpus.len().max(1)) {
-        Some((name, uuid)) => Slot { label: name.clone(), gpu: Some(uuid.clone()) },
-        None => Slot { label: format!("cpu ({threads} thread{})", if threads == 1 { "" } else { "s" }), gpu: None },
+        Some((name, uuid, _)) => Slot { label: name.clone(), gpu: Some(uuid.clone()), device_id: Some(uuid.clone()) },
+        None => {
+            let label = format!("cpu ({threads} thread{})", if threads == 1 { "" } else { "s" });
+            Slot { label, gpu: None, device_id: None }
+        }
     };
-    Hardware { slots: (0..count).map(slot).collect(), threads }
+    let device = |(place, (model, id, memory)): (u32, &(String, String, u64))| DeviceFacts {
+        id: id.clone(),
+        model: model.clone(),
+        memory: *memory,
+        slots: (place..count).step_by(gpus.len()).collect(),
+    };
+    let devices = (0u32..count).zip(gpus).map(device).collect();
+    let known = if memory == u64::MAX { 0 } else { memory };
+    Hardware { slots: (0..count).map(slot).collect(), threads, devices, cores, memory: known }
 }
 
-/// Names and ids of the GPUs. A host without a driver has none.
-fn gpus() -> Vec<(String, String)> {
+/// Names, ids and memory of the GPUs. A host without a driver has none.
+fn gpus() -> Vec<(String, String, u64)> {
     let nvml = match Nvml::init() {
         Ok(nvml) => nvml,
         Err(error) => {
@@ -81,7 +116,8 @@ fn gpus() -> Vec<(String, String)> {
     let count = nvml.device_count().unwrap_or(0);
     let gpu = |index| {
         let device = nvml.device_by_index(index)?;
-        Ok::<_, nvml_wrapper::error::NvmlError>((device.name()?, device.uuid()?))
+        let memory = device.memory_info().map_or(0, |memory| memory.total);
+        Ok::<_, nvml_wrapper::error::NvmlError>((device.name()?, device.uuid()?, memory))
     };
     let found = (0..count).filter_map(|index| {
         gpu(index).inspect_err(|error| tracing::warn!(index, %error, "a GPU does not answer, left out")).ok()
@@ -116,9 +152,14 @@ mod tests {
     fn slots_and_threads_follow_the_host() {
         let gib = 1 << 30;
         let check = |wanted, cores, memory, gpus: usize, slots: usize, threads, label: &str| {
-            let gpus: Vec<_> = (0..gpus).map(|gpu| (format!("GPU {gpu}"), format!("uuid-{gpu}"))).collect();
+            let gpus: Vec<_> = (0..gpus).map(|gpu| (format!("GPU {gpu}"), format!("uuid-{gpu}"), 7)).collect();
             let found = arrange(wanted, cores, memory, &gpus);
             assert_eq!((found.slots.len(), found.threads), (slots, threads));
+            let on = |slot: usize| {
+                let device = found.devices.iter().find(|device| device.slots.contains(&(slot as u32)));
+                device.map(|device| device.id.clone())
+            };
+            (0..slots).for_each(|slot| assert_eq!(on(slot), found.slots[slot].device_id));
             assert_eq!(found.slots[slots - 1].label, label);
         };
         check(None, 2, 24 * gib, 0, 2, 1, "cpu (1 thread)");

@@ -5,7 +5,8 @@
 //!
 //! Reading order: [`reconcile`] (what to start and stop), [`mod@unit`] (the life of one attempt),
 //! [`outbox`] (what of it is not accepted yet), [`supervisor`] (the owner of all of them),
-//! [`session`] (the calls to the coordinator), [`launcher`] (where trainers really run).
+//! [`session`] (the calls to the coordinator), [`launcher`] (where trainers really run), [`devices`] (what else
+//! is on the devices).
 //!
 //! [`session::run`] is the whole agent. It takes the connections and the launcher from its caller,
 //! reads time only through tokio and keeps everything in ordered maps, so that a simulation runs
@@ -15,9 +16,11 @@ mod attempt;
 pub mod attempts;
 pub mod config;
 pub mod datasets;
+pub mod devices;
 pub mod doctor;
 pub mod energy;
 pub mod hardware;
+mod lane;
 pub mod launcher;
 pub mod lock;
 pub mod membership;

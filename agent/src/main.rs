@@ -12,6 +12,9 @@ use anyhow::Context;
 use clap::Parser;
 use sweep_agent::attempts::Folders;
 use sweep_agent::config::{Cli, Other, Output};
+use sweep_agent::devices::fake::{self, FakeProbe};
+use sweep_agent::devices::nvml::NvmlProbe;
+use sweep_agent::devices::{Devices, Probe, Rules};
 use sweep_agent::hardware::{self, Hardware};
 use sweep_agent::launcher::Launcher;
 use sweep_agent::launcher::noop::NoopLauncher;
@@ -24,6 +27,7 @@ use sweep_agent::rpc::links_with;
 use sweep_agent::sandbox::{Sandbox, no_core_dumps};
 use sweep_agent::session::{self, Settings};
 use sweep_agent::{datasets, doctor, rpc::Links};
+use sweep_core::device::Offer;
 use sweep_core::event::AgentFacts;
 use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
@@ -101,10 +105,12 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     } else {
         (links_with(&address, None, &bearer)?, None)
     };
-    let (hardware, roots, trainer) = (hardware::look(cli.slots), cli.data_roots(), absolute(&cli.trainer()));
+    let (hardware, roots, trainer) = (hardware(cli)?, cli.data_roots(), absolute(&cli.trainer()));
     let walls = sandbox(cli, &state.path, &roots, &trainer).await?;
-    let powercap = Some(cli.powercap.clone());
-    let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, powercap, walls.clone())?;
+    let (devices, watching) = devices(cli, &state, &hardware).unzip();
+    let watching = watching.map(tokio::spawn);
+    let measured = Measured { powercap: Some(cli.powercap.clone()), devices };
+    let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, measured, walls.clone())?;
     let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
     let root_names = roots.iter().filter_map(|root| root.to_str());
     settings.facts.data_roots = root_names.map(str::to_owned).collect();
@@ -126,6 +132,9 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     if let Some(renewing) = renewing {
         renewing.abort();
     }
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     Ok(())
 }
 
@@ -144,9 +153,13 @@ async fn serve_metrics(address: SocketAddr, powercap: PathBuf, slots: usize) -> 
 
 /// Several agents that need no data, in one process.
 async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let hardware = Hardware {
-        slots: hardware::look(None).slots.into_iter().cycle().take(cli.slots.unwrap_or(1) as usize).collect(),
-        threads: 1,
+    let hardware = match &cli.devices {
+        Some(_) => hardware(cli)?,
+        None => Hardware {
+            slots: hardware::look(None).slots.into_iter().cycle().take(cli.slots.unwrap_or(1) as usize).collect(),
+            threads: 1,
+            ..Hardware::default()
+        },
     };
     let (stop, stopped) = watch::channel(false);
     let mut agents = JoinSet::new();
@@ -159,9 +172,13 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
         } else {
             let state = StateFolder::open(&cli.state()?.join(&host))?;
             let trainer = absolute(&cli.trainer());
+            let (devices, watching) = devices(cli, &state, &hardware).unzip();
+            // It ends with the process.
+            watching.map(tokio::spawn);
             // The counters of the host count for none of them alone.
             let walls = sandbox(cli, &state.path, &[], &trainer).await?;
-            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, None, walls)?;
+            let measured = Measured { powercap: None, devices };
+            let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, measured, walls)?;
             (state.agent, launcher, Some(state))
         };
         let mut settings = settings(cli, agent, host, &hardware);
@@ -187,6 +204,42 @@ fn bearer(cli: &Cli) -> anyhow::Result<Bearer> {
     Ok(cli.token_file.as_deref().map(Bearer::file).transpose()?.unwrap_or_default())
 }
 
+/// What this host has, or what a file says that it has.
+fn hardware(cli: &Cli) -> anyhow::Result<Hardware> {
+    match &cli.devices {
+        Some(file) => Ok(hardware::pretend(cli.slots, &fake::read(file)?)),
+        None => Ok(hardware::look(cli.slots)),
+    }
+}
+
+/// Looks at the devices, if there are any, and at the clock, if there are guest hours.
+fn devices(
+    cli: &Cli,
+    state: &StateFolder,
+    hardware: &Hardware,
+) -> Option<(Devices, impl Future<Output = ()> + Send + use<>)> {
+    let ids = hardware.devices.iter().map(|device| device.id.clone()).collect();
+    let probe: Box<dyn Probe> = match &cli.devices {
+        Some(file) => Box::new(FakeProbe::new(file.clone())),
+        None if hardware.devices.is_empty() => Box::new(FakeProbe::nothing()),
+        None => match NvmlProbe::open(ids) {
+            Ok(probe) => Box::new(probe),
+            Err(error) => {
+                tracing::warn!(%error, "the GPUs cannot be looked at: processes of others on them are not seen");
+                return None;
+            }
+        },
+    };
+    let rules = Rules {
+        hours: cli.guest_hours.clone(),
+        free_after: Duration::from_secs(cli.free_after),
+        release: Duration::from_secs(cli.release_timeout),
+        attempts: state.path.join("attempts"),
+    };
+    let any = !hardware.devices.is_empty() || rules.hours.is_some();
+    any.then(|| Devices::start(probe, rules))
+}
+
 fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Settings {
     // The low half of a version 7 id is random but for its two highest bits.
     let [random, seed] = [(); 2].map(|()| Uuid::now_v7().as_u64_pair().1);
@@ -199,10 +252,22 @@ fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Set
             datasets: Vec::new(),
             data_roots: Vec::new(),
             any_dataset: false,
+            offer: Offer {
+                labels: cli.label.iter().cloned().collect(),
+                cores: hardware.cores,
+                memory: hardware.memory,
+                devices: hardware.devices.clone(),
+            },
         },
         grace: Duration::from_secs(cli.grace),
         seed,
     }
+}
+
+/// What is read of the host while trainers run.
+struct Measured {
+    powercap: Option<PathBuf>,
+    devices: Option<Devices>,
 }
 
 /// What trainers are kept from. They also read the agent's lock, by which they know that it lives.
@@ -221,7 +286,7 @@ fn processes(
     data_roots: Vec<PathBuf>,
     trainer: PathBuf,
     links: &Links,
-    powercap: Option<PathBuf>,
+    measured: Measured,
     sandbox: Option<Arc<Sandbox>>,
 ) -> anyhow::Result<Arc<dyn Launcher>> {
     let cache_dir = cli.cache()?;
@@ -236,7 +301,8 @@ fn processes(
         rebooted: state.rebooted,
         sandbox,
         allow_torchscript: cli.allow_torchscript,
-        powercap,
+        powercap: measured.powercap,
+        devices: measured.devices,
     };
     let folders = Folders::new(&state.path).with_context(|| format!("cannot use {}", state.path.display()))?;
     let blobs = BlobClient::new(links.bulk.clone());

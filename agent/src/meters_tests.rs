@@ -73,7 +73,7 @@ fn nothing_is_told_without_a_counter_or_without_a_cost() {
 
 #[test]
 fn slots_are_grouped_by_their_gpu() {
-    let slot = |gpu: Option<&str>| Slot { label: String::new(), gpu: gpu.map(str::to_owned) };
+    let slot = |gpu: Option<&str>| Slot { label: String::new(), gpu: gpu.map(str::to_owned), device_id: None };
     let found = by_gpu(&[slot(Some("a")), slot(Some("b")), slot(Some("a")), slot(None)]);
     assert_eq!(found, BTreeMap::from([("a".to_owned(), vec![0, 2]), ("b".to_owned(), vec![1])]));
 }

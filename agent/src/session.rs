@@ -18,6 +18,8 @@ use sweep_proto::convert::Orders;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::devices::sights::Sights;
+use crate::lane::Lane;
 use crate::launcher::Launcher;
 use crate::outbox::{Sent, Uploaded};
 use crate::rpc::blobs::BlobClient;
@@ -91,51 +93,9 @@ enum Event {
     Report(Result<(Vec<EffectResult>, Orders), CallError>),
     Uploaded(Lease, CheckpointLine, Uploaded),
     Shipped(Result<(), CallError>),
+    Observed(Result<(), CallError>),
     Datasets,
     Tick,
-}
-
-/// One kind of call: at most one at a time, and a pause after a failure.
-struct Lane<T> {
-    call: Option<BoxFuture<'static, T>>,
-    not_before: Option<Instant>,
-    failures: u32,
-}
-
-impl<T> Lane<T> {
-    fn new() -> Self {
-        Self { call: None, not_before: None, failures: 0 }
-    }
-
-    fn is_open(&self, now: Instant) -> bool {
-        self.call.is_none() && self.not_before.is_none_or(|at| at <= now)
-    }
-
-    fn start(&mut self, call: impl Future<Output = T> + Send + 'static) {
-        self.not_before = None;
-        self.call = Some(call.boxed());
-    }
-
-    /// Waits for the answer; for ever if nothing was asked.
-    async fn answer(&mut self) -> T {
-        match &mut self.call {
-            Some(call) => {
-                let answer = call.await;
-                self.call = None;
-                answer
-            }
-            None => pending().await,
-        }
-    }
-
-    fn pause(&mut self, pause: Duration) {
-        self.not_before = Some(Instant::now() + pause);
-    }
-
-    /// When it may go on, if it waits only for that.
-    fn wake(&self) -> Option<Instant> {
-        self.not_before.filter(|_| self.call.is_none())
-    }
 }
 
 struct Session {
@@ -158,6 +118,8 @@ struct Session {
     report: Lane<Result<(Vec<EffectResult>, Orders), CallError>>,
     sent: Vec<(Lease, Sent)>,
     ship: Lane<Result<(), CallError>>,
+    observe: Lane<Result<(), CallError>>,
+    sights: Sights,
     shipment: Shipment,
     uploads: FuturesUnordered<BoxFuture<'static, (Lease, CheckpointLine, Uploaded)>>,
     random: u64,
@@ -171,6 +133,7 @@ impl Session {
         datasets: watch::Receiver<Option<Vec<DatasetFacts>>>,
     ) -> Self {
         let (tell, told) = mpsc::channel(TOLD);
+        let sights = Sights::new(launcher.devices());
         let slots = settings.facts.slots.len() as u32;
         let now = Instant::now();
         Self {
@@ -192,6 +155,8 @@ impl Session {
             report: Lane::new(),
             sent: Vec::new(),
             ship: Lane::new(),
+            observe: Lane::new(),
+            sights,
             shipment: Shipment::default(),
             uploads: FuturesUnordered::new(),
         }
@@ -210,6 +175,8 @@ impl Session {
                 Event::Uploaded(lease, line, outcome)
             }
             answer = self.ship.answer() => Event::Shipped(answer),
+            answer = self.observe.answer() => Event::Observed(answer),
+            () = self.sights.changed() => Event::Tick,
             changed = self.datasets.changed(), if !self.datasets_end => {
                 self.datasets_end = changed.is_err();
                 if changed.is_ok() { Event::Datasets } else { Event::Tick }
@@ -220,7 +187,7 @@ impl Session {
 
     /// When something that waits only for time may go on.
     fn wake(&self) -> Option<Instant> {
-        let lanes = [self.hello.wake(), self.poll.wake(), self.report.wake(), self.ship.wake()];
+        let lanes = [self.hello.wake(), self.poll.wake(), self.report.wake(), self.ship.wake(), self.observe.wake()];
         let greet = (!self.greeted && self.hello.call.is_none()).then_some(self.greet_at_latest);
         let upload = self.supervisor.next_upload();
         let now = Instant::now();
@@ -236,6 +203,7 @@ impl Session {
                 self.said = false;
                 self.hello.failures = 0;
                 self.greeted = true;
+                self.sights.forget();
                 self.supervisor.greeted(&verdicts);
             }
             Event::Hello(Err(error)) => self.hello_failed(&error),
@@ -279,6 +247,14 @@ impl Session {
                     self.supervisor.series.put_back(shipment);
                 }
                 self.ship.pause(SHIP);
+            }
+            Event::Observed(Ok(())) => self.observe.failures = 0,
+            Event::Observed(Err(error)) => {
+                self.sights.forget();
+                // A coordinator of an earlier release knows no such call.
+                let pause = if error.is_refusal() { REFUSED_PAUSE } else { self.failed(&error, self.observe.failures) };
+                self.observe.failures += 1;
+                self.observe.pause(pause);
             }
             Event::Datasets => self.stale = true,
             Event::Tick => {}
@@ -361,6 +337,12 @@ impl Session {
             let known = self.supervisor.held();
             self.poll_began = now;
             self.poll.start(calls::poll(channel, agent, known, self.supervisor.revision(), POLL));
+        }
+        if self.observe.is_open(now)
+            && let Some(sighting) = self.sights.news()
+        {
+            let (channel, agent) = (self.links.control.clone(), self.settings.facts.agent);
+            self.observe.start(calls::observe(channel, agent, sighting));
         }
         if self.uploads.len() < UPLOADS {
             for (lease, line, source) in self.supervisor.uploads(now) {

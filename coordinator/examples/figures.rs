@@ -81,6 +81,7 @@ fn facts(number: u128, slots: usize) -> AgentFacts {
         datasets: Vec::new(),
         data_roots: Vec::new(),
         any_dataset: true,
+        offer: Default::default(),
     }
 }
 

@@ -141,7 +141,17 @@ impl Books {
                         self.note(at, now, &format!("point {point} {fate}: {}", judgement.why()));
                     }
                 }
-                Event::SharesSet { .. } => {}
+                Event::TrialEvicted { lease, why } => {
+                    self.touched.extend(self.owners.get(&lease.trial));
+                    if let Some(at) = state.find(lease.trial) {
+                        self.note(at, now, &format!("{} leaves its slot, which is {why}", name(*lease)));
+                    }
+                }
+                Event::SharesSet { .. }
+                | Event::SlotHeld { .. }
+                | Event::HoldsLifted { .. }
+                | Event::DeviceBusy { .. }
+                | Event::GuestHours { .. } => {}
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());
                     let number = state.sweeps.iter().position(|known| known.id == *sweep);

@@ -37,6 +37,7 @@ fn main() {
                 datasets: vec![],
                 data_roots: vec![],
                 any_dataset: true,
+                offer: Default::default(),
             };
             core.handle(Command::Hello { facts, held: vec![] }, now, &mut events);
         }

@@ -53,6 +53,7 @@ fn lab(hosts: u32, devices: u32, now: Timestamp) -> State {
             datasets: vec![],
             data_roots: vec![],
             any_dataset: true,
+            offer: Default::default(),
         };
         state.apply(&Event::AgentJoined(facts), now);
     }

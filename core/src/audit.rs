@@ -3,6 +3,7 @@
 //! on a user's journal.
 
 mod choices;
+mod devices;
 mod quotas;
 mod stops;
 
@@ -18,6 +19,7 @@ use crate::plan::{Plan, at};
 use crate::recipe::Numerics;
 use crate::stopping::Fate;
 
+use devices::Devices;
 use quotas::Quotas;
 use stops::Stops;
 
@@ -82,6 +84,7 @@ pub struct Auditor {
     slots: BTreeMap<(AgentId, u32), Lease>,
     quotas: Quotas,
     stops: Stops,
+    devices: Devices,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -135,14 +138,20 @@ impl Auditor {
     /// Reads the next event of the journal.
     pub fn read(&mut self, event: &Event) {
         self.read += 1;
-        let found = [self.quotas.read(event), self.stops.read(event)];
+        let found = [self.quotas.read(event), self.stops.read(event), self.devices.read(event)];
         for what in found.into_iter().flatten() {
             self.violation(what.sweep, what.rule, what.text);
         }
         match event {
             Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
-            Event::AgentJoined(_) | Event::RetryDue { .. } | Event::SharesSet { .. } => {}
-            Event::TrialPreempted { lease, .. } => {
+            Event::AgentJoined(_)
+            | Event::RetryDue { .. }
+            | Event::SharesSet { .. }
+            | Event::SlotHeld { .. }
+            | Event::HoldsLifted { .. }
+            | Event::DeviceBusy { .. }
+            | Event::GuestHours { .. } => {}
+            Event::TrialPreempted { lease, .. } | Event::TrialEvicted { lease, .. } => {
                 self.live(*lease, "preemption", |_, _| None);
             }
             Event::TrialHalted { lease, .. } => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::attempt::EpochMetrics;
+use crate::device::{HoldChange, Sighting};
 use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
@@ -44,6 +45,24 @@ pub enum Command {
         user: String,
         /// What is to be different.
         change: Change,
+    },
+    /// Keep trials from a slot or a host, or let them on it again.
+    Hold {
+        /// Who asks.
+        user: String,
+        /// Name of the host, or id of its agent.
+        host: String,
+        /// Which slot; all of them if it is absent.
+        slot: Option<u32>,
+        /// What is to be different.
+        change: HoldChange,
+    },
+    /// What an agent sees on its devices. Only what follows from it is durable.
+    Observe {
+        /// Who.
+        agent: AgentId,
+        /// What.
+        sighting: Sighting,
     },
     /// An agent starts or reconnects: what it is and which attempts it still holds.
     Hello {
@@ -198,6 +217,44 @@ pub enum Reject {
     /// An agent must say hello before anything else.
     #[error("agent {0} has not said hello to this coordinator")]
     AgentUnknown(AgentId),
+    /// No agent on such a host.
+    #[error("no host is called `{name}`{}{}", hosts_text(.known), nearest_text(.nearest))]
+    HostUnknown {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+        /// The most similar of them.
+        nearest: Option<String>,
+    },
+    /// Several agents on hosts of that name.
+    #[error("several agents are on hosts called `{name}`: name one by its id: {}", .agents.join(", "))]
+    HostAmbiguous {
+        /// The name.
+        name: String,
+        /// Their ids.
+        agents: Vec<String>,
+    },
+    /// A host has no such slot.
+    #[error("`{host}` has no slot {slot}: its slots are 0 to {last}")]
+    SlotUnknown {
+        /// Which host.
+        host: String,
+        /// What was asked for.
+        slot: u32,
+        /// The highest there is.
+        last: u32,
+    },
+    /// The slot is held with its whole host.
+    #[error("slot {slot} of `{host}` is held with the whole host, {what}: lift that with `sweepctl undrain {host}`")]
+    HeldWhole {
+        /// Which host.
+        host: String,
+        /// Which slot.
+        slot: u32,
+        /// How the host is held.
+        what: String,
+    },
     /// A project, a share, a quota or a limit that cannot be.
     #[error("{what} = {value} is not allowed: {fix}")]
     SettingInvalid {
@@ -251,7 +308,18 @@ impl Reject {
             Self::DatasetBroken { .. } => "dataset_broken",
             Self::BatchTooLarge { .. } => "value_out_of_range",
             Self::SettingInvalid { .. } => "setting_invalid",
+            Self::HostUnknown { .. } => "host_unknown",
+            Self::HostAmbiguous { .. } => "host_ambiguous",
+            Self::SlotUnknown { .. } => "slot_unknown",
+            Self::HeldWhole { .. } => "held_whole",
         }
+    }
+}
+
+fn hosts_text(known: &[String]) -> String {
+    match known {
+        [] => "; no agent has called yet".to_owned(),
+        some => format!("; there are: {}", some.join(", ")),
     }
 }
 

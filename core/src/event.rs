@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
+use crate::device::{Closed, Hold, Occupant, Offer};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
@@ -158,6 +159,51 @@ pub enum Event {
         /// The epoch of the checkpoint.
         epoch: u32,
     },
+    /// A running trial has to leave its slot, which is drained, given back, or outside of its guest hours. As
+    /// with [`Event::TrialPreempted`], nothing is charged to it.
+    TrialEvicted {
+        /// Which attempt.
+        lease: Lease,
+        /// Why, for people.
+        why: String,
+    },
+    /// Trials are kept from a slot, or from a whole host.
+    SlotHeld {
+        /// Whose.
+        agent: AgentId,
+        /// Which; all if it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<u32>,
+        /// How, by whom and why.
+        hold: Hold,
+    },
+    /// What was held is open again.
+    HoldsLifted {
+        /// Whose.
+        agent: AgentId,
+        /// Which; the host and all of its slots if it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<u32>,
+        /// Who lifted it.
+        user: String,
+    },
+    /// Processes that are not ours came to a device, others came, or all have been gone for a while.
+    DeviceBusy {
+        /// Whose.
+        agent: AgentId,
+        /// The lasting id of the device.
+        device: String,
+        /// All of them; none: it is free.
+        by: Vec<Occupant>,
+    },
+    /// The guest hours of a host ended, or began.
+    GuestHours {
+        /// Whose.
+        agent: AgentId,
+        /// Absent: it is open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closed: Option<Closed>,
+    },
     /// An administrator set shares or quotas.
     SharesSet {
         /// Who.
@@ -192,6 +238,9 @@ pub struct AgentFacts {
     /// Runs any recipe without data: a pretend agent of a benchmark or a simulation.
     #[serde(default)]
     pub any_dataset: bool,
+    /// What the host offers beside its slots.
+    #[serde(default, skip_serializing_if = "Offer::is_empty")]
+    pub offer: Offer,
 }
 
 /// One data set of an agent.

@@ -6,7 +6,8 @@
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
 //! [`stopping`] (which configurations are worth going on with), [`shares`] (who is entitled to what), [`queue`] (what waits
 //! and why), [`copies`] (which agents have other data),
-//! [`alike`] (which trials compute with the same precision and layout),
+//! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
+//! trials from them),
 //! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
@@ -18,7 +19,7 @@
 //! Invariants, checked by [`audit`] on any journal: a trial has at most one live lease and a slot at
 //! most one trial; attempts count 1, 2, 3, ...; nothing is accepted under a lease that is over;
 //! epoch reports are contiguous; a checkpoint never comes before its epochs; a trial ends once; the
-//! trials of a sweep on one data set all see the same copy of it.
+//! trials of a sweep on one data set all see the same copy of it; nothing is granted on a closed slot.
 
 pub mod access;
 pub mod alike;
@@ -28,6 +29,7 @@ pub mod command;
 pub mod copies;
 pub mod cost;
 pub mod decide;
+pub mod device;
 pub mod environment;
 pub mod estimate;
 pub mod evaluation;

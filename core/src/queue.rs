@@ -13,6 +13,9 @@ use crate::state::sweep::Sweep;
 use crate::state::trial::Leased;
 use crate::time::{Span, Timestamp};
 
+/// So many closed slots are named.
+const SHOWN: usize = 3;
+
 /// A sweep that has something to start and cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -31,7 +34,11 @@ pub enum Why {
     NoFreeSlot {
         /// Sweeps that come before it.
         before: u32,
+        /// Slots that could run it, but are closed, and why.
+        closed: Vec<String>,
     },
+    /// Every slot that could run it is closed; why.
+    Closed(Vec<String>),
     /// As many of its trials run as it allows.
     MaxParallel(u32),
     /// A quota of slots is reached.
@@ -69,6 +76,7 @@ impl Why {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoFreeSlot { .. } => "no_free_slot",
+            Self::Closed(_) => "closed",
             Self::MaxParallel(_) => "max_parallel",
             Self::Slots { .. } => "quota_slots",
             Self::Hours { .. } => "quota_hours",
@@ -85,9 +93,15 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFreeSlot { before: 0 } => write!(out, "no free slot; it is next"),
-            Self::NoFreeSlot { before: 1 } => write!(out, "no free slot; 1 sweep comes before"),
-            Self::NoFreeSlot { before } => write!(out, "no free slot; {before} sweeps come before"),
+            Self::NoFreeSlot { before, closed } => {
+                match before {
+                    0 => write!(out, "no free slot; it is next")?,
+                    1 => write!(out, "no free slot; 1 sweep comes before")?,
+                    before => write!(out, "no free slot; {before} sweeps come before")?,
+                }
+                if closed.is_empty() { Ok(()) } else { write!(out, "; {}", some(closed)) }
+            }
+            Self::Closed(closed) => write!(out, "every slot that could run it is closed: {}", some(closed)),
             Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
             Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
             Self::Hours { of, most } => write!(out, "quota of {of} used up: {most} device-hours in 7 days"),
@@ -104,9 +118,19 @@ impl fmt::Display for Why {
     }
 }
 
+/// The first few.
+fn some(closed: &[String]) -> String {
+    let shown = closed[..closed.len().min(SHOWN)].join("; ");
+    match closed.len() - closed.len().min(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
 /// Every sweep that waits, those that could start first, in the order in which they will.
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
     let mut view = View { state, now, releases: releases(state, now, &is_reachable) };
+    let closed = closed(state, now, &is_reachable);
     let mut found = Vec::new();
     let mut before = 0;
     let ready: Vec<u32> = Tree::new(state, now).all().collect();
@@ -115,7 +139,11 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
             Some(why) => (why, None),
             None => {
                 before += 1;
-                (Why::NoFreeSlot { before: before - 1 }, view.take(number))
+                let (why, others) = view.closed(number, &closed, &is_reachable);
+                match others {
+                    true => (Why::NoFreeSlot { before: before - 1, closed: why }, view.take(number)),
+                    false => (Why::Closed(why), None),
+                }
             }
         };
         found.push(Waiting { sweep: number, why, starts });
@@ -157,6 +185,26 @@ fn open(sweep: &Sweep) -> impl Iterator<Item = (&str, Option<&str>)> {
     let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
     let open = groups.filter(|((waiting, _), _)| !waiting.is_empty());
     open.map(|((_, dataset), bound)| (dataset.as_str(), bound.as_deref()))
+}
+
+/// A slot without a trial that gets none.
+struct ClosedSlot {
+    agent: AgentId,
+    /// Which, and why.
+    text: String,
+}
+
+/// Slots of reachable agents that nothing runs on and that are closed.
+fn closed(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<ClosedSlot> {
+    let agents = state.agents.iter().filter(|(id, agent)| !agent.devices.is_open() && is_reachable(**id));
+    let slots = agents.flat_map(|(id, agent)| {
+        let free = (0u32..).zip(&agent.slots).filter(|(_, lease)| lease.is_none());
+        free.filter_map(move |(slot, _)| {
+            let text = format!("{}:{slot} is {}", agent.facts.host, agent.block(slot, now)?);
+            Some(ClosedSlot { agent: *id, text })
+        })
+    });
+    slots.collect()
 }
 
 /// A slot that will be free.
@@ -210,6 +258,26 @@ impl View<'_> {
         Some(release.at)
     }
 
+    /// Why slots that could run a sweep are closed, and whether others could that are not.
+    fn closed(
+        &self,
+        number: u32,
+        closed: &[ClosedSlot],
+        is_reachable: impl Fn(AgentId) -> bool,
+    ) -> (Vec<String>, bool) {
+        let sweep = &self.state.sweeps[number as usize];
+        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| agent.can_use(dataset, bound));
+        let own = closed.iter().filter(|slot| fits(&self.state.agents[&slot.agent]));
+        let own: Vec<String> = own.map(|slot| slot.text.clone()).collect();
+        if own.is_empty() {
+            return (own, true);
+        }
+        let agents = self.state.agents.iter().filter(|(id, agent)| is_reachable(**id) && fits(agent));
+        let slots: usize = agents.map(|(_, agent)| agent.slots.len()).sum();
+        let others = slots > own.len();
+        (own, others)
+    }
+
     /// Of a sweep that has reached a limit, or has nothing ready.
     fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Timestamp>) {
         let accounts = &self.state.accounts;
@@ -244,7 +312,7 @@ impl View<'_> {
                 let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
                 (Why::Hours { of, most }, week.below(self.now, limit))
             }
-            None => (Why::NoFreeSlot { before: 0 }, None),
+            None => (Why::NoFreeSlot { before: 0, closed: Vec::new() }, None),
         }
     }
 

@@ -53,6 +53,7 @@ impl Lab {
             datasets: vec![],
             data_roots: vec![],
             any_dataset: true,
+            offer: Default::default(),
         };
         let held = self.leases(number);
         self.ask(Command::Hello { facts, held });

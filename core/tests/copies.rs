@@ -40,6 +40,7 @@ fn agent(number: u128, sets: &[(&str, Option<&str>)]) -> AgentFacts {
         datasets: sets.iter().map(set).collect(),
         data_roots: vec!["/data".into()],
         any_dataset: false,
+        offer: Default::default(),
     }
 }
 

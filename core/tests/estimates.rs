@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use sweep_core::attempt::EpochMetrics;
+use sweep_core::device::Offer;
 use sweep_core::estimate::{Estimate, estimate};
 use sweep_core::event::{AgentFacts, Event};
 use sweep_core::id::{AgentId, Lease, SweepId};
@@ -23,7 +24,16 @@ fn trained(plan: Plan, seconds: impl Fn(u32) -> i64) -> State {
     let agent = AgentId::from(uuid::Uuid::from_u128(1));
     let slots = vec!["gpu".into(); 4];
     let (datasets, data_roots) = (vec![], vec![]);
-    let facts = AgentFacts { agent, host: "h".into(), incarnation: 1, slots, datasets, data_roots, any_dataset: true };
+    let facts = AgentFacts {
+        agent,
+        host: "h".into(),
+        incarnation: 1,
+        slots,
+        datasets,
+        data_roots,
+        any_dataset: true,
+        offer: Offer::default(),
+    };
     state.apply(&Event::AgentJoined(facts), start);
     let sweep = SweepId::derive("past", "");
     let (count, name) = (plan.len(), "past".to_owned());

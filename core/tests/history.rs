@@ -145,6 +145,7 @@ impl World {
             datasets: vec![],
             data_roots: vec![],
             any_dataset: true,
+            offer: Default::default(),
         };
         let Reply::Welcome(verdicts) = self.ask(Command::Hello { facts, held: held.clone() }) else { panic!() };
         for (lease, verdict) in held.into_iter().zip(verdicts) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 use sweep_core::attempt::{CheckpointKind, EpochMetrics};
 use sweep_core::audit::Auditor;
-use sweep_core::event::{Checkpoint, Event, LossCause};
+use sweep_core::device::{Closed, DeviceFacts, Hold, HoldKind, Occupant, Offer};
+use sweep_core::event::{AgentFacts, Checkpoint, Event, LossCause};
 use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::plan::{Column, Limits, Plan};
@@ -71,6 +72,47 @@ fn preempted(lease: Lease) -> Event {
     Event::TrialPreempted { lease, sweep: sweep() }
 }
 
+fn evicted(lease: Lease) -> Event {
+    Event::TrialEvicted { lease, why: "drained".into() }
+}
+
+fn held(slot: Option<u32>) -> Event {
+    let hold = Hold { kind: HoldKind::Drain, user: "root".into(), reason: String::new(), until: None };
+    Event::SlotHeld { agent: nobody(), slot, hold }
+}
+
+fn lifted() -> Event {
+    Event::HoldsLifted { agent: nobody(), slot: None, user: "root".into() }
+}
+
+fn hours(closed: bool) -> Event {
+    Event::GuestHours { agent: nobody(), closed: closed.then(Closed::default) }
+}
+
+fn joined() -> Event {
+    let device = DeviceFacts { id: "GPU-0".into(), model: "A100".into(), memory: 0, slots: vec![0] };
+    Event::AgentJoined(AgentFacts {
+        agent: nobody(),
+        host: "h".into(),
+        incarnation: 1,
+        slots: vec!["A100".into(); 2],
+        datasets: vec![],
+        data_roots: vec![],
+        any_dataset: true,
+        offer: Offer { devices: vec![device], ..Offer::default() },
+    })
+}
+
+fn busy(there: bool) -> Event {
+    let alice = Occupant { pid: 1, user: "alice".into(), command: "python".into(), memory: 1 };
+    let by = there.then_some(alice).into_iter().collect();
+    Event::DeviceBusy { agent: nobody(), device: "GPU-0".into(), by }
+}
+
+fn nobody() -> AgentId {
+    AgentId::from(uuid::Uuid::nil())
+}
+
 fn quota(of: &str, slots: u32) -> Event {
     let entitlement = Entitlement { slots: Some(slots), ..Entitlement::default() };
     let setting = match of {
@@ -134,6 +176,13 @@ fn every_broken_rule_is_named() {
     check(&[granted_on(a, 0, "f1-aa"), granted_on(b, 1, "f1-bb")], &["other_data"]);
     check(&[submitted()], &["submitted_twice"]);
     check(&[granted(a, 0, 0), preempted(a), lost(a), preempted(a)], &["late_effect"]);
+    check(&[evicted(a)], &["late_effect"]);
+    check(&[held(None), granted(a, 0, 0)], &["slot_closed"]);
+    check(&[held(Some(1)), granted(a, 0, 0), granted(b, 1, 0)], &["slot_closed"]);
+    check(&[held(Some(1)), lifted(), granted(b, 1, 0)], &[]);
+    check(&[hours(true), granted(a, 0, 0), hours(false), granted(b, 1, 0)], &["slot_closed"]);
+    check(&[joined(), busy(true), granted(a, 0, 0), granted(b, 1, 0)], &["slot_closed"]);
+    check(&[joined(), busy(true), busy(false), granted(a, 0, 0)], &[]);
     check(&[quota("user", 1), granted(a, 0, 0), granted(b, 1, 0)], &["quota_exceeded"]);
     check(&[quota("project", 1), granted(a, 0, 0), lost(a), granted(b, 0, 0)], &[]);
     check(&[granted(a, 0, 0), quota("project", 0), granted(b, 1, 0)], &["quota_exceeded"]);

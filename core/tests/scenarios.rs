@@ -45,8 +45,7 @@ fn agent(number: u128) -> AgentId {
 }
 
 fn dataset(name: &str) -> DatasetFacts {
-    let path = Some(format!("/data/{name}"));
-    DatasetFacts { name: name.into(), classes: 2, train_images: 100, val_images: 10, path, ..DatasetFacts::default() }
+    DatasetFacts { name: name.into(), train_images: 100, path: Some(format!("/data/{name}")), ..Default::default() }
 }
 
 fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts {
@@ -58,6 +57,7 @@ fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts {
         datasets: vec![dataset("d")],
         data_roots: vec!["/data".into()],
         any_dataset: false,
+        offer: Default::default(),
     }
 }
 

@@ -30,7 +30,9 @@ pub fn reason_of(status: &Status) -> Option<String> {
 pub fn rejected(reject: &Reject) -> Status {
     let code = match reject {
         Reject::SweepUnknown(_) | Reject::TrialUnknown(_) => Code::NotFound,
-        Reject::AgentUnknown(_) => Code::FailedPrecondition,
+        Reject::HostUnknown { .. } | Reject::SlotUnknown { .. } => Code::NotFound,
+        Reject::AgentUnknown(_) | Reject::HeldWhole { .. } => Code::FailedPrecondition,
+        Reject::HostAmbiguous { .. } => Code::InvalidArgument,
         Reject::DatasetUnknown { .. }
         | Reject::DatasetBroken { .. }
         | Reject::BatchTooLarge { .. }

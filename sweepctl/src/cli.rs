@@ -2,6 +2,7 @@
 
 mod dataset;
 mod fetch;
+mod hold;
 mod login;
 mod report;
 mod shape;
@@ -20,6 +21,7 @@ use crate::exit::EXIT_CODES;
 
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
+pub(crate) use hold::{Holding, Place};
 pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
 pub(crate) use report::{Chosen, Form, Interval, Report, Rows, Target};
 pub(crate) use shape::{Color, Format, Shape};
@@ -119,8 +121,10 @@ pub(crate) enum Command {
     )]
     Fetch(Fetch),
     /// List hosts, their slots, and what runs where
-    #[command(after_help = "Examples:\n  sweepctl agents\n  sweepctl agents --json")]
+    #[command(after_help = "Examples:\n  sweepctl agents\n  sweepctl agents --devices\n  sweepctl agents gpu-7 --json")]
     Agents(Agents),
+    #[command(flatten)]
+    Holding(Holding),
     /// Show what waits, why, and when it may start
     #[command(after_help = "Examples:\n  sweepctl queue\n  sweepctl queue --json | jq '.waiting[].why'")]
     Queue(Queue),
@@ -362,6 +366,11 @@ pub(crate) struct OneSweep {
 /// Arguments of `agents`.
 #[derive(Debug, Args)]
 pub(crate) struct Agents {
+    /// Only this host
+    pub(crate) host: Option<String>,
+    /// Show GPUs and what is on them
+    #[arg(long)]
+    pub(crate) devices: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

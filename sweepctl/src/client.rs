@@ -3,6 +3,7 @@
 
 mod access;
 mod convert;
+mod machines;
 pub(crate) mod sharing;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use sweep_proto::status::reason_of;
 use sweep_proto::v1;
 use sweep_proto::v1::access_client::AccessClient;
 use sweep_proto::v1::blobs_client::BlobsClient;
+use sweep_proto::v1::machines_client::MachinesClient;
 use sweep_proto::v1::sharing_client::SharingClient;
 use sweep_proto::v1::sweeps_client::SweepsClient;
 use tonic::service::interceptor::InterceptedService;
@@ -47,6 +49,7 @@ pub(crate) struct Client {
     access: AccessClient<Link>,
     sweeps: SweepsClient<Link>,
     sharing: SharingClient<Link>,
+    machines: MachinesClient<Link>,
     blobs: BlobsClient<Link>,
     health: HealthClient<Link>,
 }
@@ -91,6 +94,7 @@ impl Client {
             access: AccessClient::new(link.clone()),
             sweeps: SweepsClient::new(link.clone()).max_decoding_message_size(LARGEST),
             sharing: SharingClient::new(link.clone()).max_decoding_message_size(LARGEST),
+            machines: MachinesClient::new(link.clone()),
             health: HealthClient::new(link.clone()),
             blobs: BlobsClient::new(link).max_decoding_message_size(LARGEST),
         })

@@ -2,6 +2,7 @@
 //! from is `client`'s, how they look is `command`'s.
 
 pub(crate) mod access;
+pub(crate) mod machines;
 pub(crate) mod report;
 pub(crate) mod sharing;
 pub(crate) mod stopping;
@@ -12,6 +13,8 @@ use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 
 use crate::output;
+
+use machines::{DeviceView, OfferView};
 
 /// The coordinator itself.
 #[derive(Debug, Serialize)]
@@ -214,6 +217,8 @@ pub(crate) struct AgentView {
     pub(crate) data: Vec<DatasetView>,
     /// Why it gets no trials of some sweeps.
     pub(crate) notes: Vec<String>,
+    pub(crate) offer: OfferView,
+    pub(crate) devices: Vec<DeviceView>,
 }
 
 /// A slot of an agent.
@@ -225,11 +230,22 @@ pub(crate) struct SlotView {
     pub(crate) sweep: Option<String>,
     #[serde(serialize_with = "time")]
     pub(crate) since: i64,
+    /// The stable word for why it gets no trials, if it gets none.
+    pub(crate) closed: Option<String>,
+    /// The same for people.
+    pub(crate) why: Option<String>,
+    /// When that ends by itself, where it can be said.
+    #[serde(serialize_with = "moment")]
+    pub(crate) until: Option<i64>,
 }
 
 /// What people see of an id: its first eight digits.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
+}
+
+fn moment<S: serde::Serializer>(time: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.and_then(output::stamp).serialize(serializer)
 }
 
 /// Microseconds since 1970 as RFC 3339; 0 as null.

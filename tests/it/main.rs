@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod deploy;
+mod devices;
 mod disk;
 mod members;
 mod netns;

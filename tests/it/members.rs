@@ -38,6 +38,7 @@ async fn hello(links: &Links, agent: AgentId) -> Result<(), sweep_agent::rpc::Ca
         datasets: Vec::new(),
         data_roots: Vec::new(),
         any_dataset: true,
+        offer: Default::default(),
     };
     calls::hello(links.control.clone(), facts, Vec::new()).await.map(drop)
 }

@@ -16,6 +16,7 @@ use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_proto::convert::PlacedOrder;
 
+use crate::devices::Devices;
 use crate::energy::meters::Meters;
 
 /// Starts trainers and looks after what they leave behind.
@@ -35,6 +36,11 @@ pub trait Launcher: Send + Sync + 'static {
     /// The counters of energy of where its trainers run.
     fn meters(&self) -> Meters {
         Meters::default()
+    }
+
+    /// What is seen on the devices of where its trainers run, if there is anything to see.
+    fn devices(&self) -> Option<Devices> {
+        None
     }
 
     /// The attempt is over and settled.

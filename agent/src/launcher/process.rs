@@ -20,6 +20,7 @@ use super::scan::{self, FOLDER_VAR, SLOT_VAR};
 use super::trainer::{Body, ProcessTrainer};
 use super::{Disposal, Found, Launcher, Source, Trainer};
 use crate::attempts::Folders;
+use crate::devices::Devices;
 use crate::energy::meters::Meters;
 use crate::hardware::Slot;
 use crate::rpc::blobs::{BlobClient, DownloadError};
@@ -66,6 +67,8 @@ pub struct ProcessConfig {
     pub allow_torchscript: bool,
     /// Where the energy counters of the processors are; `None` to measure no energy at all.
     pub powercap: Option<PathBuf>,
+    /// What is seen on its devices, if it has any.
+    pub devices: Option<Devices>,
 }
 
 /// Starts real trainers.
@@ -126,6 +129,10 @@ impl Launcher for ProcessLauncher {
         config.powercap.as_ref().map_or_else(Meters::default, |powercap| Meters::of_host(powercap, &config.slots))
     }
 
+    fn devices(&self) -> Option<Devices> {
+        self.inner.config.devices.clone()
+    }
+
     fn start(&self, order: PlacedOrder) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>> {
         let inner = Arc::clone(&self.inner);
         async move { Ok(Box::new(inner.start(order).await?) as Box<dyn Trainer>) }.boxed()
@@ -154,6 +161,7 @@ impl Launcher for ProcessLauncher {
 impl Inner {
     async fn start(&self, order: PlacedOrder) -> Result<ProcessTrainer, Failure> {
         let lease = order.lease;
+        self.check_device(order.slot)?;
         let folder = self
             .folders
             .create(lease)
@@ -194,6 +202,18 @@ impl Inner {
         self.spawn(lease, order.slot, folder)
     }
 
+    /// A device that did not give its memory back gets nothing more, also before the coordinator knows.
+    fn check_device(&self, slot: u32) -> Result<(), Failure> {
+        let fault = self.claim(Some(slot)).and_then(|(devices, device)| devices.fault(&device));
+        fault.map_or(Ok(()), |fault| Err(failure("device_not_released", fault)))
+    }
+
+    /// The device of a slot, if it is looked at.
+    fn claim(&self, slot: Option<u32>) -> Option<(Devices, String)> {
+        let slot = self.config.slots.get(slot? as usize)?;
+        Some((self.config.devices.clone()?, slot.device_id.clone()?))
+    }
+
     fn spawn(&self, lease: Lease, slot: u32, folder: PathBuf) -> Result<ProcessTrainer, Failure> {
         let config = &self.config;
         let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
@@ -231,14 +251,15 @@ impl Inner {
             };
             failure(reason, format!("cannot start {program}: {error}"))
         })?;
-        Ok(ProcessTrainer::new(Body::own(child), lease, folder, log))
+        Ok(ProcessTrainer::new(Body::own(child), lease, folder, log, self.claim(Some(slot))))
     }
 
     fn attach(&self, lease: Lease) -> Result<ProcessTrainer, Failure> {
         let folder = self.folders.path(lease);
         let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
         let body = Body::found(self.folders.root(), lease, &folder, self.config.rebooted);
-        Ok(ProcessTrainer::new(body, lease, folder, log))
+        // Where an attempt of an earlier life was is known only while it lives.
+        Ok(ProcessTrainer::new(body, lease, folder, log, None))
     }
 
     async fn download(&self, folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {

@@ -90,6 +90,11 @@ fn mark(environment: &[u8], attempts: &Path) -> Option<(Lease, Option<u32>)> {
     Some((lease, value(SLOT_VAR).and_then(|slot| slot.parse().ok())))
 }
 
+/// Whether this is the environment of a process of an attempt below `attempts`.
+pub fn is_marked(environment: &[u8], attempts: &Path) -> bool {
+    mark(environment, attempts).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,7 @@ use tokio::process::Child;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::{Exit, ExitKind, News, Signal, Trainer, scan};
+use crate::devices::{Devices, Release};
 use crate::tail::{Tail, TailError};
 
 /// How often files are looked at while a trainer runs.
@@ -81,10 +82,14 @@ pub(super) struct ProcessTrainer {
     corrupt: Option<String>,
     /// The kernel's count of processes killed for lack of memory, when this one was first looked at.
     memory_kills: Option<u64>,
+    /// The device it was on, if that is looked at.
+    device: Option<(Devices, String)>,
+    /// When nothing was left of it on the host.
+    gone: Option<std::time::Instant>,
 }
 
 impl ProcessTrainer {
-    pub(super) fn new(body: Body, lease: Lease, folder: PathBuf, log: File) -> Self {
+    pub(super) fn new(body: Body, lease: Lease, folder: PathBuf, log: File, device: Option<(Devices, String)>) -> Self {
         let mut tick = interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -98,6 +103,8 @@ impl ProcessTrainer {
             tick,
             corrupt: None,
             memory_kills: None,
+            device,
+            gone: None,
         }
     }
 
@@ -252,7 +259,12 @@ impl Trainer for ProcessTrainer {
             }
             Body::Found { attempts, .. } => scan::of(attempts, self.lease).is_empty(),
         };
-        group_is_gone && lock_is_free(&self.folder)
+        if !group_is_gone || !lock_is_free(&self.folder) {
+            return false;
+        }
+        let since = *self.gone.get_or_insert_with(std::time::Instant::now);
+        let device = self.device.as_ref();
+        device.is_none_or(|(devices, device)| devices.release(device, since) != Release::Wait)
     }
 
     fn rest_of_log(&mut self) -> Option<(u64, Bytes)> {

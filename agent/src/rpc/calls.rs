@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sweep_core::command::{Effect, EffectResult, Verdict};
+use sweep_core::device::Sighting;
 use sweep_core::event::AgentFacts;
 use sweep_core::id::{AgentId, Lease};
 use sweep_identity::dial::Link;
@@ -74,6 +75,17 @@ pub async fn report(
     let results = reply.results.into_iter().map(EffectResult::try_from);
     let results = results.collect::<Result<Vec<_>, _>>()?;
     Ok((results, orders(reply.orders.as_ref())?))
+}
+
+/// Says what is on the agent's devices.
+///
+/// # Errors
+/// As [`hello`].
+pub async fn observe(channel: Link, agent: AgentId, sighting: Sighting) -> Result<(), CallError> {
+    let mut request = Request::new(v1::ObserveRequest { agent_id: id_bytes(agent), ..(&sighting).into() });
+    request.set_timeout(ANSWER);
+    AgentsClient::new(channel).observe(request).await?;
+    Ok(())
 }
 
 /// Ships log text and steps.

@@ -280,6 +280,14 @@ impl Agents for Fake {
         }))
     }
 
+    async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
+        self.check()?;
+        let request = request.into_inner();
+        let agent = convert::id(&request.agent_id, "agent_id")?;
+        answered(self.act(Some(Command::Observe { agent, sighting: convert::sighting(request)? })))?;
+        Ok(Response::new(v1::ObserveReply {}))
+    }
+
     async fn ship_series(
         &self,
         request: Request<v1::ShipSeriesRequest>,

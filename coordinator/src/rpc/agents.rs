@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use sweep_core::command::{Command, Effect, EffectKind, Reply};
 use sweep_core::decide::LEASE_TIME;
-use sweep_proto::convert::{self, id, lease, leases};
+use sweep_proto::convert::{self, id, lease, leases, sighting};
 use sweep_proto::status::{rejected, status};
 use sweep_proto::v1::agents_server::Agents as Service;
 use sweep_proto::v1::{
-    EffectResult, HelloReply, HelloRequest, Orders, PollReply, PollRequest, ReportReply, ReportRequest,
-    ShipSeriesReply, ShipSeriesRequest, Verdict,
+    EffectResult, HelloReply, HelloRequest, ObserveReply, ObserveRequest, Orders, PollReply, PollRequest, ReportReply,
+    ReportRequest, ShipSeriesReply, ShipSeriesRequest, Verdict,
 };
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Request, Response, Status};
@@ -110,6 +110,18 @@ impl Service for Agents {
                 results: results.into_iter().map(EffectResult::from).collect(),
                 orders: Some(Orders::from(&orders)),
             })),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    async fn observe(&self, request: Request<ObserveRequest>) -> Result<Response<ObserveReply>, Status> {
+        let identity = Identity::of(&request);
+        let request = request.into_inner();
+        let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
+        identity.check_agent(agent)?;
+        let sighting = sighting(request).map_err(malformed)?;
+        match self.0.handle.command(Command::Observe { agent, sighting }).await.map_err(refused)? {
+            Reply::Noted => Ok(Response::new(ObserveReply {})),
             other => Err(unexpected(other)),
         }
     }

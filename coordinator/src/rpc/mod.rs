@@ -6,6 +6,7 @@ mod agents;
 mod audit;
 mod auth;
 mod blobs;
+mod machines;
 mod refs;
 mod sharing;
 mod single;
@@ -21,6 +22,7 @@ use sweep_proto::status::status;
 use sweep_proto::v1::access_server::AccessServer;
 use sweep_proto::v1::agents_server::AgentsServer;
 use sweep_proto::v1::blobs_server::BlobsServer;
+use sweep_proto::v1::machines_server::MachinesServer;
 use sweep_proto::v1::sharing_server::SharingServer;
 use sweep_proto::v1::sweeps_server::SweepsServer;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +113,7 @@ pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::D
         )
         .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
         .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))
+        .add_service(MachinesServer::new(machines::Machines(edge.clone())).max_decoding_message_size(SMALL))
         .add_service(BlobsServer::new(blobs::BlobService(edge.clone())).max_decoding_message_size(PIECE));
     (health, router)
 }

@@ -34,7 +34,7 @@ impl Service for Sharing {
             let state = core.state();
             let found = waiting(state, now, |agent| core.is_reachable(agent, now));
             let open = state.agents.iter().filter(|(agent, _)| core.is_reachable(**agent, now));
-            let free_slots = open.map(|(_, agent)| u64::from(agent.free)).sum();
+            let free_slots = open.map(|(_, agent)| u64::from(agent.open(now))).sum();
             let seen = found.into_iter().filter(|waiting| identity.sees(&state.sweeps[waiting.sweep as usize]));
             v1::QueueReply { waiting: seen.map(|waiting| one(view, waiting)).collect(), free_slots }
         });

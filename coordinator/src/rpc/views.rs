@@ -13,7 +13,8 @@ use sweep_core::state::trial::Trial;
 use sweep_core::stopping::summary;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::v1::{
-    AgentSummary, BoundDataset, Checkpoint, Dataset, EpochMetrics, Score, SlotSummary, SweepSummary, TrialSummary,
+    AgentSummary, BoundDataset, Checkpoint, Dataset, DeviceState, EpochMetrics, Offer, Score, SlotSummary,
+    SweepSummary, TrialSummary,
 };
 
 use crate::handle::View;
@@ -149,12 +150,14 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
     let state = view.core.state();
     let seen = view.core.last_seen(id);
     let silent = view.now - seen.unwrap_or(view.books.started);
+    let seen_on = view.core.sighting(id).map(|sighting| sighting.devices.as_slice()).unwrap_or_default();
     let status = match seen {
         _ if silent > LEASE_TIME => "gone",
         Some(_) if silent <= REACHABLE => "reachable",
         _ => "unreachable",
     };
-    let slot = |(what, lease): (&String, &Option<sweep_core::id::Lease>)| {
+    let slot = |((number, what), lease): ((u32, &String), &Option<sweep_core::id::Lease>)| {
+        let block = agent.block(number, view.now);
         let running = lease.and_then(|lease| Some((lease, state.leased(lease)?)));
         SlotSummary {
             what: what.clone(),
@@ -162,6 +165,9 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
             attempt: running.map_or(0, |(lease, _)| lease.attempt),
             sweep_name: running.map(|(_, (at, _))| state.sweep_of(at).name.clone()).unwrap_or_default(),
             since: running.map_or(0, |(_, (_, leased))| leased.since.0),
+            closed: block.as_ref().map(|block| block.reason().to_owned()).unwrap_or_default(),
+            why: block.as_ref().map(ToString::to_string).unwrap_or_default(),
+            until: block.as_ref().and_then(|block| block.until()).map(|until| until.0),
         }
     };
     AgentSummary {
@@ -169,9 +175,11 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
         host: agent.facts.host.clone(),
         status: status.to_owned(),
         last_seen: seen.map_or(0, |seen| seen.0),
-        slots: agent.facts.slots.iter().zip(&agent.slots).map(slot).collect(),
+        slots: (0u32..).zip(&agent.facts.slots).zip(&agent.slots).map(slot).collect(),
         datasets: agent.facts.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
         data: agent.facts.datasets.iter().map(Dataset::from).collect(),
+        offer: Some(Offer::from(&agent.facts.offer)),
+        devices: seen_on.iter().map(DeviceState::from).collect(),
         notes: copies::of_agent(state, id).map(|other| other.to_string()).collect(),
     }
 }

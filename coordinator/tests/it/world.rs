@@ -122,6 +122,7 @@ impl Pretend {
             datasets: Vec::new(),
             data_roots: Vec::new(),
             any_dataset: true,
+            offer: Default::default(),
         };
         let reply = client.hello(hello_request(&facts, held, "test")).await.unwrap().into_inner();
         (Self { client, facts }, reply)

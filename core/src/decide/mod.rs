@@ -3,6 +3,7 @@
 //! in one place.
 
 mod agents;
+mod devices;
 mod report;
 mod stops;
 mod sweeps;
@@ -10,6 +11,7 @@ mod sweeps;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::command::{Command, Reply};
+use crate::device::Sighting;
 use crate::event::Event;
 use crate::id::AgentId;
 use crate::schedule;
@@ -28,6 +30,15 @@ pub struct Core {
     seen: BTreeMap<AgentId, Seen>,
     /// The journal may end between a report and what follows from it.
     recovered: bool,
+    sights: BTreeMap<AgentId, Sight>,
+}
+
+/// What an agent saw last. Not durable: every agent tells again.
+#[derive(Clone, Debug, Default)]
+struct Sight {
+    last: Sighting,
+    /// By device that is still counted as busy: since when nobody else was seen on it.
+    quiet: BTreeMap<String, Timestamp>,
 }
 
 /// When an agent was last heard. Not durable: after a restart every agent has a full lease time to call in.
@@ -71,7 +82,7 @@ impl Core {
     /// Starts with a recovered state.
     pub fn new(state: State, now: Timestamp) -> Self {
         let seen = state.agents.keys().map(|agent| (*agent, Seen { at: now, called: false })).collect();
-        Self { state, seen, recovered: true }
+        Self { state, seen, recovered: true, sights: BTreeMap::new() }
     }
 
     /// The state after everything handled so far.
@@ -89,6 +100,8 @@ impl Core {
             Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
             Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
+            Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
+            Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),
             Command::Hello { facts, held } => agents::hello(&mut step, facts, &held),
             Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),
             Command::Report { agent, effects } => report::report(&mut step, agent, effects),
@@ -96,7 +109,7 @@ impl Core {
     }
 
     /// What follows from the passing of time and from the commands before: leases of silent agents
-    /// are taken back, retries become due, free slots get trials, trials give way.
+    /// are taken back, trials leave slots that are closed, retries become due, free slots get trials, trials give way.
     pub fn settle(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         let mut step = Step { core: self, now, out };
         if std::mem::take(&mut step.core.recovered) {
@@ -106,6 +119,7 @@ impl Core {
             }
         }
         agents::expire(&mut step);
+        devices::evict(&mut step);
         let due: Vec<_> = step.core.state.due(now).collect();
         for trial in due {
             step.emit(Event::RetryDue { trial });
@@ -119,6 +133,11 @@ impl Core {
     /// Whether an agent has called lately and may be given work.
     pub fn is_reachable(&self, agent: AgentId, now: Timestamp) -> bool {
         self.seen.get(&agent).is_some_and(|seen| seen.called && now - seen.at <= REACHABLE)
+    }
+
+    /// What an agent saw last on its devices; nothing before it has told this coordinator.
+    pub fn sighting(&self, agent: AgentId) -> Option<&Sighting> {
+        self.sights.get(&agent).map(|sight| &sight.last)
     }
 
     /// When an agent was last heard by this coordinator.

@@ -83,14 +83,18 @@ fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
     let event = match how {
         Ending::Done { early, weights, test } => Event::TrialCompleted { lease, final_seq, early, weights, test },
         Ending::Stopped => Event::LeaseLost { lease, cause: LossCause::Stopped },
-        Ending::Failed(failure) => failed(step, lease, failure),
+        Ending::Failed(failure) => failed(step, lease, super::devices::blamed(&step.core.state, lease, failure)),
     };
+    let slot = step.core.state.leased(lease).map(|(_, leased)| (leased.agent, leased.slot));
     step.emit(event);
+    if let Some((agent, slot)) = slot {
+        super::devices::trust(step, agent, slot);
+    }
 }
 
 fn failed(step: &Step<'_>, lease: Lease, failure: Failure) -> Event {
     let state = &step.core.state;
-    let gives_way = state.leased(lease).is_some_and(|(_, leased)| leased.yields_to.is_some() || leased.halted);
+    let gives_way = state.leased(lease).is_some_and(|(_, leased)| leased.gives_way() || leased.halted);
     if gives_way && retry::is_of_the_moment(failure.class) {
         // It was asked to leave, and this is how it left.
         return Event::LeaseLost { lease, cause: LossCause::Stopped };

@@ -1,7 +1,7 @@
 //! Which trial next and where, and which has to give way: pure functions from the state and the time to
 //! events.
 //!
-//! Contract: (1) a grant names a waiting trial and a free slot of a reachable agent that has the
+//! Contract: (1) a grant names a waiting trial and a free slot, that nothing keeps trials from, of a reachable agent that has the
 //! trial's data set, in the copy that the sweep trains on once that is decided, and exceeds no quota and no
 //! `max_parallel`; (2) the same state at the same time gives the same plan, ties are broken by age and id; (3) no slot
 //! stays free that a waiting trial could use within its limits, except for the seconds in which
@@ -34,7 +34,7 @@ pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> b
     if state.ready().next().is_none() {
         return grants;
     }
-    let mut places = Places::new(state, &is_reachable);
+    let mut places = Places::new(state, now, &is_reachable);
     if places.is_empty() {
         return grants;
     }

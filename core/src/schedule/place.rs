@@ -1,4 +1,4 @@
-//! Which slot: spread over agents, so that one host is not full while another idles.
+//! Which slot: one that nothing keeps trials from, spread over agents, so that one host is not full while another idles.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::AgentId;
 use crate::state::State;
 use crate::state::agent::Agent;
+use crate::time::Timestamp;
 
 /// Free slots of reachable agents; those that are taken here are no longer free.
 pub(super) struct Places<'a> {
+    now: Timestamp,
     agents: BTreeMap<AgentId, Place<'a>>,
     /// The agent with most free slots first.
     order: BTreeSet<(Reverse<u32>, AgentId)>,
@@ -23,11 +25,15 @@ struct Place<'a> {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(state: &'a State, is_reachable: impl Fn(AgentId) -> bool) -> Self {
-        let open = state.agents.iter().filter(|(id, agent)| agent.free > 0 && is_reachable(**id));
-        let agents: BTreeMap<_, _> = open.map(|(id, agent)| (*id, Place { agent, from: 0 })).collect();
-        let order = agents.iter().map(|(id, place)| (Reverse(place.agent.free), *id)).collect();
-        Self { agents, order, nowhere: BTreeSet::new() }
+    pub(super) fn new(state: &'a State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Self {
+        let reachable = state.agents.iter().filter(|(id, agent)| agent.free > 0 && is_reachable(**id));
+        let open = reachable.map(|(id, agent)| (*id, agent, agent.open(now))).filter(|(_, _, open)| *open > 0);
+        let (mut agents, mut order) = (BTreeMap::new(), BTreeSet::new());
+        for (id, agent, open) in open {
+            agents.insert(id, Place { agent, from: 0 });
+            order.insert((Reverse(open), id));
+        }
+        Self { now, agents, order, nowhere: BTreeSet::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,7 +61,9 @@ impl<'a> Places<'a> {
             return None;
         };
         let place = self.agents.get_mut(&id)?;
-        let slot = (place.from..).zip(&place.agent.slots[place.from..]).find(|(_, lease)| lease.is_none())?.0;
+        let (agent, now) = (place.agent, self.now);
+        let mut slots = (place.from..).zip(&agent.slots[place.from..]);
+        let slot = slots.find(|(slot, lease)| lease.is_none() && agent.block(*slot as u32, now).is_none())?.0;
         place.from = slot + 1;
         self.order.remove(&(Reverse(free), id));
         if free > 1 {

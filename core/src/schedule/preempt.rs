@@ -68,7 +68,7 @@ impl<'a> Victim<'a> {
     fn new(state: &'a State, at: TrialRef, now: Timestamp, after: Span) -> Option<Self> {
         let (trial, sweep) = (state.trial(at), state.sweep_of(at));
         let leased = trial.leased().filter(|leased| leased.is_wanted() && now - leased.since >= after)?;
-        let agent = state.agents.get(&leased.agent)?;
+        let agent = state.agents.get(&leased.agent).filter(|agent| agent.block(leased.slot, now).is_none())?;
         let protected = state.accounts.shares.hosts.get(&agent.facts.host).copied().unwrap_or_default();
         // One that has trained its last epoch is as good as gone.
         let epochs = sweep.plan.epochs(at.index);

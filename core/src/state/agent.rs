@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
+use crate::device::Block;
 use crate::event::{AgentFacts, DatasetFacts};
 use crate::id::Lease;
+use crate::time::Timestamp;
+
+use super::devices::Devices;
 
 /// An agent as last heard of.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,13 +18,15 @@ pub struct Agent {
     pub slots: Vec<Option<Lease>>,
     /// Slots without a lease.
     pub free: u32,
+    /// What keeps trials from them.
+    pub devices: Devices,
 }
 
 impl Agent {
-    pub(super) fn new(facts: AgentFacts) -> Self {
+    pub(super) fn new(facts: AgentFacts, devices: Devices) -> Self {
         let slots = vec![None; facts.slots.len()];
         let free = slots.len() as u32;
-        Self { facts, slots, free }
+        Self { facts, slots, free, devices }
     }
 
     /// What it knows about a data set given by name or path. `None`: it does not have it.
@@ -69,9 +75,18 @@ impl Agent {
         }
     }
 
-    /// The free slot with the lowest number.
-    pub fn free_slot(&self) -> Option<u32> {
-        self.slots.iter().position(Option::is_none).map(|slot| slot as u32)
+    /// Why a slot gets no trials, whether something runs there or not.
+    pub fn block(&self, slot: u32, now: Timestamp) -> Option<Block<'_>> {
+        self.devices.block(&self.facts, slot, now)
+    }
+
+    /// Slots that could get a trial now.
+    pub fn open(&self, now: Timestamp) -> u32 {
+        if self.free == 0 || self.devices.is_open() {
+            return self.free;
+        }
+        let free = (0u32..).zip(&self.slots).filter(|(_, lease)| lease.is_none());
+        free.filter(|(slot, _)| self.block(*slot, now).is_none()).count() as u32
     }
 
     pub(super) fn occupy(&mut self, slot: u32, lease: Lease) {

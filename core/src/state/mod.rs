@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod agent;
 mod check;
+pub mod devices;
 pub mod racing;
 pub mod sweep;
 pub mod trial;
@@ -13,7 +14,7 @@ pub mod usage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::attempt::CheckpointKind;
+use crate::attempt::{CheckpointKind, FailureClass};
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
@@ -76,6 +77,7 @@ impl State {
                 self.raced(*lease, metrics);
             }
             Event::CheckpointKept { lease, checkpoint } => {
+                self.tested(*lease, Some(true));
                 self.live(*lease, |trial, _| {
                     trial.progress_mut().keep(checkpoint);
                     // Progress was made: an earlier failure is no longer part of a series.
@@ -87,6 +89,7 @@ impl State {
             }
             Event::TrialCompleted { lease, early, weights, test, .. } => {
                 self.chosen(*lease, None);
+                self.tested(*lease, Some(true));
                 if let Some(at) = self.end_lease(*lease, now) {
                     let progress = self.trial_mut(at).progress_mut();
                     progress.complete(weights, test.as_deref());
@@ -97,6 +100,7 @@ impl State {
             }
             Event::AttemptFailed { lease, failure, retry_at } => {
                 let cancelled = self.is_cancelled(*lease);
+                self.tested(*lease, (failure.class == FailureClass::Device).then_some(false));
                 if let Some(at) = self.end_lease(*lease, now) {
                     let trial = self.trial_mut(at);
                     trial.failures = trial.failures.saturating_add(1);
@@ -139,6 +143,15 @@ impl State {
             }
             Event::PointJudged { sweep, point, judgement } => self.judged(*sweep, *point, judgement, now),
             Event::TrialHalted { lease, .. } => self.live(*lease, |_, leased| leased.halted = true),
+            Event::TrialEvicted { lease, .. } => self.live(*lease, |_, leased| leased.evicted = true),
+            Event::SlotHeld { agent, slot, hold } => self.devices(*agent, |agent| agent.devices.hold(*slot, hold)),
+            Event::HoldsLifted { agent, slot, .. } => {
+                self.devices(*agent, |agent| agent.devices.lift(&agent.facts, *slot));
+            }
+            Event::DeviceBusy { agent, device, by } => {
+                self.devices(*agent, |agent| agent.devices.used_by(device, by));
+            }
+            Event::GuestHours { agent, closed } => self.devices(*agent, |agent| agent.devices.closed = *closed),
             Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
         }
     }
@@ -240,8 +253,9 @@ impl State {
 
     /// Leases on slots that still exist stay; the decision to take others back came before as its own event.
     fn joined(&mut self, facts: &AgentFacts) {
-        let held = self.agents.remove(&facts.agent).map(|agent| agent.slots).unwrap_or_default();
-        let mut agent = Agent::new(facts.clone());
+        let before = self.agents.remove(&facts.agent).map(|agent| (agent.slots, agent.devices));
+        let (held, devices) = before.unwrap_or_default();
+        let mut agent = Agent::new(facts.clone(), devices);
         for (slot, lease) in (0u32..).zip(held) {
             if let Some(lease) = lease
                 && (slot as usize) < agent.slots.len()

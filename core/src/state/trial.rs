@@ -76,17 +76,24 @@ pub struct Leased {
     pub yields_to: Option<SweepId>,
     /// It has to leave with its checkpoint: it waits at a rung, or is stopped.
     pub halted: bool,
+    /// It has to leave its slot: the order is withdrawn in the same way.
+    pub evicted: bool,
 }
 
 impl Leased {
     pub(super) fn new(agent: AgentId, slot: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
-        let (acked_seq, cancelled, kept, yields_to, halted) = (0, false, None, None, false);
-        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to, halted }
+        let (acked_seq, cancelled, kept, yields_to, halted, evicted) = (0, false, None, None, false, false);
+        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to, halted, evicted }
+    }
+
+    /// It was asked to leave for others, and waits again when it has left.
+    pub fn gives_way(&self) -> bool {
+        self.yields_to.is_some() || self.evicted
     }
 
     /// Its agent should be running it.
     pub fn is_wanted(&self) -> bool {
-        !self.cancelled && !self.halted && self.yields_to.is_none()
+        !self.cancelled && !self.halted && !self.gives_way()
     }
 }
 

@@ -8,6 +8,7 @@ use sweep_core::attempt::{CheckpointKind, EpochMetrics};
 use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, Effect, EffectKind, EffectResult, Ending, Reply, Submit};
 use sweep_core::decide::Core;
+use sweep_core::device::{DeviceFacts, Offer};
 use sweep_core::event::{AgentFacts, Checkpoint, DatasetFacts, Event};
 use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
@@ -24,7 +25,7 @@ pub(crate) struct Lab {
     pub(crate) core: Core,
     pub(crate) now: Timestamp,
     pub(crate) journal: Vec<(Timestamp, Event)>,
-    agents: u128,
+    pub(crate) agents: u128,
     sweeps: u32,
 }
 
@@ -70,6 +71,26 @@ impl Lab {
             datasets: dataset.map(set).into_iter().collect(),
             data_roots: vec![],
             any_dataset: dataset.is_none(),
+            offer: Default::default(),
+        };
+        self.ask(Command::Hello { facts, held: vec![] });
+    }
+
+    /// An agent on `hostN` with so many GPUs, `gpuN-0` and on, of 40 GB and with so many slots each.
+    pub(crate) fn gpus(&mut self, gpus: u32, each: u32) {
+        self.agents += 1;
+        let id = |gpu: u32| format!("gpu{}-{gpu}", self.agents);
+        let slots = |gpu: u32| (gpu * each..(gpu + 1) * each).collect();
+        let device = |gpu| DeviceFacts { id: id(gpu), model: "A100".into(), memory: 40_000_000_000, slots: slots(gpu) };
+        let facts = AgentFacts {
+            agent: agent_id(self.agents),
+            host: format!("host{}", self.agents),
+            incarnation: 1,
+            slots: vec!["A100".into(); (gpus * each) as usize],
+            datasets: vec![],
+            data_roots: vec![],
+            any_dataset: true,
+            offer: Offer { devices: (0..gpus).map(device).collect(), ..Offer::default() },
         };
         self.ask(Command::Hello { facts, held: vec![] });
     }

@@ -46,6 +46,7 @@ fn facts(slots: u32) -> AgentFacts {
         datasets: vec![],
         data_roots: vec![],
         any_dataset: true,
+        offer: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hello: what an agent is, and what it is told about the attempts it holds.
 
 use sweep_core::command::Verdict;
+use sweep_core::device::Offer;
 use sweep_core::event::{AgentFacts, DatasetFacts};
 use sweep_core::id::Lease;
 
@@ -21,6 +22,7 @@ pub fn hello_request(facts: &AgentFacts, held: &[Lease], build: &str) -> v1::Hel
         data_roots: facts.data_roots.clone(),
         any_dataset: facts.any_dataset,
         held: to_leases(held),
+        offer: Some(v1::Offer::from(&facts.offer)),
     }
 }
 
@@ -38,6 +40,7 @@ pub fn hello(request: v1::HelloRequest) -> Result<(AgentFacts, Vec<Lease>), Conv
         datasets: datasets(request.datasets),
         data_roots: request.data_roots,
         any_dataset: request.any_dataset,
+        offer: request.offer.map(Offer::from).unwrap_or_default(),
     };
     Ok((facts, held))
 }

@@ -6,6 +6,7 @@ use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 use sweep_proto::v1;
 
+use crate::view::machines::{DeviceView, OfferView};
 use crate::view::{
     AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, PageView,
     SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
@@ -156,6 +157,9 @@ impl From<v1::ShowTrialReply> for TrialPageView {
 
 impl From<v1::AgentSummary> for AgentView {
     fn from(agent: v1::AgentSummary) -> Self {
+        let seen = |id: &str| agent.devices.iter().find(|seen| seen.id == id);
+        let offered = agent.offer.iter().flat_map(|offer| &offer.devices);
+        let devices = offered.map(|device| DeviceView::new(device, seen(&device.id))).collect();
         Self {
             agent: id(&agent.agent_id),
             host: agent.host,
@@ -165,6 +169,8 @@ impl From<v1::AgentSummary> for AgentView {
             datasets: agent.datasets,
             data: agent.data.into_iter().map(DatasetView::from).collect(),
             notes: agent.notes,
+            offer: agent.offer.as_ref().map(OfferView::from).unwrap_or_default(),
+            devices,
         }
     }
 }
@@ -199,6 +205,9 @@ impl From<v1::SlotSummary> for SlotView {
             trial,
             sweep: filled(slot.sweep_name),
             since: slot.since,
+            closed: filled(slot.closed),
+            why: filled(slot.why),
+            until: slot.until,
         }
     }
 }

@@ -2,17 +2,27 @@
 
 use serde_json::json;
 
-use crate::cli::Format;
+use sweep_core::device::gigabytes;
+
+use crate::cli::{Agents, Format};
 use crate::client::Client;
-use crate::fault::Fault;
+use crate::fault::{Fault, count};
 use crate::output::{Cell, Out, Table, ago, csv_row, safe, stamp};
+use crate::view::machines::ProcessView;
 use crate::view::{AgentView, short};
 
 /// Lists agents, a line for each slot.
-pub(crate) async fn run(out: &Out, client: &Client) -> Result<(), Fault> {
-    let agents = client.agents().await?;
+pub(crate) async fn run(out: &Out, client: &Client, args: &Agents) -> Result<(), Fault> {
+    let mut agents = client.agents().await?;
+    if let Some(host) = &args.host {
+        agents.retain(|agent| agent.host == *host || (host.len() >= 4 && agent.agent.starts_with(host.as_str())));
+        if agents.is_empty() {
+            out.note(format!("no agent is on a host called {}", safe(host)));
+        }
+    }
     match out.format {
         Format::Json => out.json(&json!({"agents": agents})),
+        Format::Table if args.devices => devices(out, &agents),
         Format::Csv => csv(out, &agents),
         Format::Table => table(out, &agents),
     }
@@ -31,7 +41,8 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
             table.row(host().into_iter().chain([Cell::new(ago(agent.last_seen))]));
         }
         for (index, slot) in agent.slots.iter().enumerate() {
-            let trial = slot.trial.as_deref().map_or("free", short);
+            let closed = slot.why.as_deref().unwrap_or("free");
+            let trial = slot.trial.as_deref().map_or(closed, short);
             let attempt = slot.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
             table.row(host().into_iter().chain([
                 Cell::new(ago(agent.last_seen)),
@@ -45,6 +56,14 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
         }
     }
     out.table(&table)?;
+    for agent in agents {
+        // What is closed and still has a trial.
+        for (index, slot) in agent.slots.iter().enumerate().filter(|(_, slot)| slot.trial.is_some()) {
+            if let Some(why) = &slot.why {
+                out.print(format!("{}:{index} is {}\n", safe(&agent.host), safe(why)))?;
+            }
+        }
+    }
     for note in agents.iter().flat_map(|agent| &agent.notes) {
         out.warn(safe(note));
     }
@@ -55,9 +74,52 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A line for each GPU and for each process on one.
+fn devices(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
+    let header = ["host", "slots", "device", "memory", "used", "busy", "power", "temp", "ECC", "MIG", "processes"];
+    let mut table = Table::new(header);
+    let say = |value: Option<String>| Cell::number(value.unwrap_or_else(|| "-".to_owned()));
+    for (agent, device) in agents.iter().flat_map(|agent| agent.devices.iter().map(move |device| (agent, device))) {
+        let slots: Vec<String> = device.slots.iter().map(ToString::to_string).collect();
+        let process = |process: &ProcessView| match process.ours {
+            true => format!("a trial ({})", gigabytes(process.memory)),
+            false => format!("{}, {}, {}", process.user, process.command, gigabytes(process.memory)),
+        };
+        let mut words: Vec<String> = device.processes.iter().map(process).collect();
+        words.extend(device.fault.iter().map(|fault| format!("fault: {fault}")));
+        table.row([
+            Cell::new(&agent.host),
+            Cell::number(slots.join(",")),
+            Cell::new(&device.model),
+            say(device.memory.map(gigabytes)),
+            say(device.used.map(gigabytes)),
+            say(device.utilisation.map(|share| format!("{share} %"))),
+            say(device.watts.map(|watts| format!("{watts:.0} W"))),
+            say(device.celsius.map(|degrees| format!("{degrees} C"))),
+            say(device.ecc_errors.map(|errors| errors.to_string())),
+            say(device.mig.map(|mig| if mig { "on" } else { "off" }.to_owned())),
+            Cell::new(words.join("; ")),
+        ]);
+    }
+    out.table(&table)?;
+    for agent in agents {
+        let cores = agent.offer.cores.map(|cores| count(cores, "core"));
+        let memory = agent.offer.memory.map(|memory| format!("{} of memory", gigabytes(memory)));
+        let labels = agent.offer.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let words: Vec<String> = cores.into_iter().chain(memory).chain(labels).collect();
+        if !words.is_empty() {
+            out.print(format!("{}: {}\n", safe(&agent.host), safe(&words.join(", "))))?;
+        }
+    }
+    Ok(())
+}
+
 fn csv(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
     out.write(|to| {
-        csv_row(to, ["host", "agent", "status", "last_seen", "slot", "device", "trial", "attempt", "sweep", "since"])?;
+        csv_row(
+            to,
+            ["host", "agent", "status", "last_seen", "slot", "device", "trial", "attempt", "sweep", "since", "closed"],
+        )?;
         for agent in agents {
             for (index, slot) in agent.slots.iter().enumerate() {
                 let since = if slot.trial.is_some() { stamp(slot.since) } else { None };
@@ -74,6 +136,7 @@ fn csv(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
                         slot.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
                         slot.sweep.clone().unwrap_or_default(),
                         since.unwrap_or_default(),
+                        slot.why.clone().unwrap_or_default(),
                     ],
                 )?;
             }

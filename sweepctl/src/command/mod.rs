@@ -11,6 +11,7 @@ pub(crate) mod dataset;
 pub(crate) mod doctor;
 pub(crate) mod estimate;
 pub(crate) mod fetch;
+pub(crate) mod hold;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logs;

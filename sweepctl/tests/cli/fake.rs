@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sweep_core::audit::{Audit, Violation};
 use sweep_proto::v1;
 use sweep_proto::v1::blobs_server::{Blobs, BlobsServer};
+use sweep_proto::v1::machines_server::MachinesServer;
 use sweep_proto::v1::sharing_server::SharingServer;
 use sweep_proto::v1::sweeps_server::{Sweeps, SweepsServer};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -45,6 +46,7 @@ impl Fake {
             let server = tonic::transport::Server::builder()
                 .add_service(health)
                 .add_service(SweepsServer::new(service.clone()))
+                .add_service(MachinesServer::new(service.clone()))
                 .add_service(SharingServer::new(service.clone()))
                 .add_service(BlobsServer::new(service));
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
@@ -255,15 +257,24 @@ impl Sweeps for Service {
             attempt: 1,
             sweep_name: sweeps::NAME.to_owned(),
             since: 1_760_000_000_000_000,
+            ..v1::SlotSummary::default()
+        };
+        let taken = v1::SlotSummary {
+            what: "A100".to_owned(),
+            closed: "busy".to_owned(),
+            why: "busy (alice, python train.py, 9.2 GB)".to_owned(),
+            ..v1::SlotSummary::default()
         };
         let agent = v1::AgentSummary {
             agent_id: sweeps::sweep_id().0.as_bytes().to_vec().into(),
             host: "gpu-7".to_owned(),
             status: "reachable".to_owned(),
             last_seen: 1_760_000_000_000_000,
-            slots: vec![busy, v1::SlotSummary { what: "cpu".to_owned(), ..v1::SlotSummary::default() }],
+            slots: vec![busy, taken],
             datasets: vec!["imagenette".to_owned()],
             data: vec![sweeps::data_set("f1-aa", "")],
+            offer: Some(crate::machines::offer()),
+            devices: vec![crate::machines::seen()],
             notes: vec!["gpu-7 gets no trials of x: f1-aa is not f1-cc".to_owned()],
         };
         let other = v1::AgentSummary {

@@ -7,6 +7,7 @@ mod dataset;
 mod fake;
 mod fetch;
 mod lab;
+mod machines;
 mod offline;
 mod online;
 mod ops;

@@ -347,7 +347,7 @@ fn a_report_goes_into_a_file_but_not_over_another() {
 #[test]
 fn agents_show_what_runs_where() {
     let bench = Bench::new();
-    let ran = bench.run(&["agents"]).expect(0).says("gpu-7").says("free").says(&sweeps::trial_id(1).short());
+    let ran = bench.run(&["agents"]).expect(0).says("gpu-7").says("busy (alice").says(&sweeps::trial_id(1).short());
     assert!(ran.out.contains("data sets on gpu-7: imagenette"), "{ran:#?}");
     let json = bench.run(&["agents", "--json"]).expect(0).json();
     assert_eq!(json["agents"][0]["slots"][0]["trial"], sweeps::trial_id(1).to_string());

@@ -185,6 +185,7 @@ pub fn settings(number: u32, slots: u32) -> Settings {
         datasets: vec![],
         data_roots: vec![],
         any_dataset: true,
+        offer: Default::default(),
     };
     Settings { facts, grace: Duration::from_secs(1), seed: u64::from(number) }
 }

@@ -1,0 +1,62 @@
+//! Who keeps trials from hosts and slots.
+
+use sweep_core::command::{Command, Reply};
+use sweep_core::device::HoldChange;
+use sweep_core::shares::DEFAULT_USER;
+use sweep_proto::convert::{hold_change, target};
+use sweep_proto::v1;
+use sweep_proto::v1::machines_server::Machines as Service;
+use tonic::{Request, Response, Status};
+
+use super::agents::unexpected;
+use super::{Edge, malformed, refused};
+use crate::access::identity::Identity;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Machines(pub(super) Edge);
+
+impl Machines {
+    async fn change(
+        &self,
+        identity: &Identity,
+        claimed: String,
+        host: String,
+        slot: Option<u32>,
+        change: HoldChange,
+    ) -> Result<u64, Status> {
+        let user = match identity.name(claimed) {
+            user if user.is_empty() => DEFAULT_USER.to_owned(),
+            user => user,
+        };
+        identity.about(match &change {
+            HoldChange::Set { kind, reason, .. } => {
+                format!("{} {}: {reason}", kind.reason(), target(&host, slot))
+            }
+            HoldChange::Lift => target(&host, slot),
+        });
+        match self.0.handle.command(Command::Hold { user, host, slot, change }).await.map_err(refused)? {
+            Reply::Changed(count) => Ok(count.into()),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Machines {
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        let identity = Identity::of(&request);
+        let mut request = request.into_inner();
+        let user = std::mem::take(&mut request.user);
+        let (host, slot, change) = hold_change(request).map_err(malformed)?;
+        let leaving = self.change(&identity, user, host, slot, change).await?;
+        Ok(Response::new(v1::HoldReply { leaving }))
+    }
+
+    async fn lift(&self, request: Request<v1::LiftRequest>) -> Result<Response<v1::LiftReply>, Status> {
+        let identity = Identity::of(&request);
+        let v1::LiftRequest { host, slot, user } = request.into_inner();
+        let lifted = self.change(&identity, user, host, slot, HoldChange::Lift).await?;
+        Ok(Response::new(v1::LiftReply { lifted }))
+    }
+}

@@ -1,0 +1,222 @@
+//! Slots that are closed: by people, by guest hours, by others' processes, by faults. What runs on a slot that is
+//! drained, given back or outside of its guest hours leaves; beside others' processes it goes on.
+
+use super::{Step, agents};
+use crate::attempt::FailureClass;
+use crate::command::{Reject, Reply};
+use crate::device::{Block, DeviceSeen, FAULTS, FREE_AFTER, Hold, HoldChange, HoldKind, MAX_REASON, MAX_YIELD};
+use crate::device::{Occupant, SYSTEM, Sighting};
+use crate::event::{Event, Failure};
+use crate::id::{AgentId, Lease};
+use crate::nearest::nearest;
+use crate::state::State;
+use crate::state::agent::Agent;
+use crate::time::Span;
+
+/// Most processes that are written down of one device.
+const OCCUPANTS: usize = 8;
+
+/// Others' processes close a device at once; it opens when none was seen for a while. A fault closes its slots until
+/// somebody opens them.
+pub(super) fn observe(step: &mut Step<'_>, agent: AgentId, sighting: Sighting) -> Reply {
+    if !agents::called(step, agent) {
+        return Reply::Rejected(Reject::AgentUnknown(agent));
+    }
+    let Some(known) = step.core.state.agents.get(&agent) else {
+        return Reply::Rejected(Reject::AgentUnknown(agent));
+    };
+    let mut events = Vec::new();
+    if known.devices.closed != sighting.closed {
+        events.push(Event::GuestHours { agent, closed: sighting.closed });
+    }
+    let sight = step.core.sights.entry(agent).or_default();
+    let after = sighting.free_after.unwrap_or(FREE_AFTER);
+    for seen in &sighting.devices {
+        let Some(device) = known.facts.offer.devices.iter().find(|device| device.id == seen.id) else { continue };
+        let others = others(seen);
+        match (others.is_empty(), known.devices.busy.get(&seen.id)) {
+            (true, None) => {}
+            (true, Some(_)) => {
+                let since = *sight.quiet.entry(seen.id.clone()).or_insert(step.now);
+                if step.now - since >= after {
+                    sight.quiet.remove(&seen.id);
+                    events.push(Event::DeviceBusy { agent, device: seen.id.clone(), by: Vec::new() });
+                }
+            }
+            (false, before) => {
+                sight.quiet.remove(&seen.id);
+                if !before.is_some_and(|before| is_still(&others, before)) {
+                    events.push(Event::DeviceBusy { agent, device: seen.id.clone(), by: others });
+                }
+            }
+        }
+        if let (Some(fault), Some(slot)) = (&seen.fault, device.slots.first()) {
+            events.extend(quarantine(known, agent, *slot, fault.clone()));
+        }
+    }
+    sight.last = sighting;
+    events.into_iter().for_each(|event| step.emit(event));
+    Reply::Noted
+}
+
+/// Processes that are not ours, those with most memory first.
+fn others(seen: &DeviceSeen) -> Vec<Occupant> {
+    let others = seen.processes.iter().filter(|process| !process.ours);
+    let mut others: Vec<Occupant> = others.map(|process| process.who.clone()).collect();
+    others.sort_by_key(|who| (std::cmp::Reverse(who.memory), who.pid));
+    others.truncate(OCCUPANTS);
+    others
+}
+
+fn is_still(now: &[Occupant], before: &[Occupant]) -> bool {
+    let known = |who: &Occupant| before.iter().any(|other| who.is_still(other));
+    now.len() == before.len() && now.iter().all(known)
+}
+
+fn quarantine(known: &Agent, agent: AgentId, slot: u32, reason: String) -> Option<Event> {
+    let held = known.devices.holds.contains_key(&(Some(slot), HoldKind::Quarantine));
+    let hold = Hold { kind: HoldKind::Quarantine, user: SYSTEM.to_owned(), reason, until: None };
+    (!held).then_some(Event::SlotHeld { agent, slot: Some(slot), hold })
+}
+
+/// A slot whose device failed too often in a row is no longer trusted.
+pub(super) fn trust(step: &mut Step<'_>, agent: AgentId, slot: u32) {
+    let Some(known) = step.core.state.agents.get(&agent) else { return };
+    let faults = known.devices.faults.get(&slot).copied().unwrap_or_default();
+    if faults >= FAULTS
+        && let Some(event) = quarantine(known, agent, slot, format!("{faults} device faults in a row"))
+    {
+        step.emit(event);
+    }
+}
+
+/// Who is to blame for a failure: a device that ran out of memory while others used it, too, is no fault of the trial.
+pub(super) fn blamed(state: &State, lease: Lease, failure: Failure) -> Failure {
+    let busy = || {
+        let (_, leased) = state.leased(lease)?;
+        let agent = state.agents.get(&leased.agent)?;
+        let by = agent.devices.busy.get(&agent.facts.offer.device_of(leased.slot)?.id)?;
+        Some(Block::Busy(by).to_string())
+    };
+    match failure.class {
+        FailureClass::OutOfMemory => match busy() {
+            Some(busy) => Failure {
+                class: FailureClass::Host,
+                reason: "memory_of_others".to_owned(),
+                message: format!("{}; the device is {busy}", failure.message),
+            },
+            None => failure,
+        },
+        _ => failure,
+    }
+}
+
+/// What runs on slots that have to be empty is asked to leave.
+pub(super) fn evict(step: &mut Step<'_>) {
+    let (state, now) = (&step.core.state, step.now);
+    let mut events = Vec::new();
+    for agent in state.agents.values().filter(|agent| !agent.devices.is_open()) {
+        for (slot, lease) in (0u32..).zip(&agent.slots).filter_map(|(slot, lease)| Some((slot, (*lease)?))) {
+            let wanted = state.leased(lease).is_some_and(|(_, leased)| leased.is_wanted());
+            if let Some(block) = agent.devices.eviction(&agent.facts, slot, now).filter(|_| wanted) {
+                events.push(Event::TrialEvicted { lease, why: block.to_string() });
+            }
+        }
+    }
+    events.into_iter().for_each(|event| step.emit(event));
+}
+
+/// What an administrator says about a slot or a host. Answers with the number of trials that have to leave, or of
+/// holds that were lifted.
+pub(super) fn hold(step: &mut Step<'_>, user: String, host: &str, slot: Option<u32>, change: HoldChange) -> Reply {
+    match held(step, user, host, slot, change) {
+        Ok((event, count)) => {
+            event.into_iter().for_each(|event| step.emit(event));
+            Reply::Changed(count)
+        }
+        Err(reject) => Reply::Rejected(reject),
+    }
+}
+
+fn held(
+    step: &Step<'_>,
+    user: String,
+    host: &str,
+    slot: Option<u32>,
+    change: HoldChange,
+) -> Result<(Option<Event>, u32), Reject> {
+    let (agent, known) = find(&step.core.state, host)?;
+    let slots = known.slots.len() as u32;
+    if let Some(slot) = slot.filter(|slot| *slot >= slots) {
+        return Err(Reject::SlotUnknown { host: host.to_owned(), slot, last: slots.saturating_sub(1) });
+    }
+    match change {
+        HoldChange::Lift => lift(known, agent, user, host, slot),
+        HoldChange::Set { kind, reason, span } => {
+            check(&reason, span)?;
+            let hold = Hold { kind, user, reason, until: span.map(|span| step.now + span) };
+            if known.devices.holds.get(&(slot, kind)) == Some(&hold) {
+                return Ok((None, 0));
+            }
+            let mut after = known.devices.clone();
+            after.holds.insert((slot, kind), hold.clone());
+            let is_wanted = |lease: Lease| step.core.state.leased(lease).is_some_and(|(_, leased)| leased.is_wanted());
+            let leaves = |slot: u32| after.eviction(&known.facts, slot, step.now).is_some();
+            let running = (0u32..).zip(&known.slots).filter_map(|(slot, lease)| Some((slot, (*lease)?)));
+            let count = running.filter(|(slot, lease)| is_wanted(*lease) && leaves(*slot)).count() as u32;
+            Ok((Some(Event::SlotHeld { agent, slot, hold }), count))
+        }
+    }
+}
+
+fn lift(
+    known: &Agent,
+    agent: AgentId,
+    user: String,
+    host: &str,
+    slot: Option<u32>,
+) -> Result<(Option<Event>, u32), Reject> {
+    let mut after = known.devices.clone();
+    after.lift(&known.facts, slot);
+    let count = (known.devices.holds.len() - after.holds.len()) as u32;
+    let whole = after.holds.iter().find(|((held, _), _)| held.is_none());
+    if let (0, Some((_, hold)), Some(slot)) = (count, whole, slot) {
+        let what = Block::Held(hold).to_string();
+        return Err(Reject::HeldWhole { host: host.to_owned(), slot, what });
+    }
+    let any = count > 0 || after != known.devices;
+    Ok((any.then_some(Event::HoldsLifted { agent, slot, user }), count))
+}
+
+fn check(reason: &str, span: Option<Span>) -> Result<(), Reject> {
+    let invalid = |what, value: String, fix: String| Err(Reject::SettingInvalid { what, value, fix });
+    if reason.len() > MAX_REASON || reason.chars().any(char::is_control) {
+        let value = reason.chars().take(40).filter(|letter| !letter.is_control()).collect();
+        return invalid("reason", value, format!("one line of at most {MAX_REASON} bytes"));
+    }
+    match span {
+        Some(span) if span < Span::seconds(1) || span > MAX_YIELD => {
+            invalid("for", format!("{} s", span.0 / 1_000_000), "from 1 second to 30 days".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A host by its name, or by the id of its agent or the beginning of it.
+fn find<'a>(state: &'a State, host: &str) -> Result<(AgentId, &'a Agent), Reject> {
+    let of_name = || state.agents.iter().filter(|(_, agent)| agent.facts.host == host);
+    let of_id = || state.agents.iter().filter(|(id, _)| host.len() >= 4 && id.to_string().starts_with(host));
+    let found: Vec<_> = if of_name().next().is_some() { of_name().collect() } else { of_id().collect() };
+    match found[..] {
+        [(id, agent)] => Ok((*id, agent)),
+        [] => {
+            let known: Vec<String> = state.agents.values().map(|agent| agent.facts.host.clone()).collect();
+            let nearest = nearest(host, known.iter().map(String::as_str)).map(str::to_owned);
+            Err(Reject::HostUnknown { name: host.to_owned(), known, nearest })
+        }
+        _ => {
+            let agents = found.iter().map(|(id, _)| id.to_string()).collect();
+            Err(Reject::HostAmbiguous { name: host.to_owned(), agents })
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which slots of an agent are closed to trials, and why. Kept when the agent comes back.
+
+use std::collections::BTreeMap;
+
+use crate::device::{Block, Closed, Hold, HoldKind, Occupant};
+use crate::event::AgentFacts;
+use crate::id::{AgentId, Lease};
+use crate::time::Timestamp;
+
+use super::State;
+use super::agent::Agent;
+
+/// Everything that keeps trials from slots of one agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// By slot (`None`: the whole host) and kind.
+    pub holds: BTreeMap<(Option<u32>, HoldKind), Hold>,
+    /// By id of a device: who else is on it. Never empty lists.
+    pub busy: BTreeMap<String, Vec<Occupant>>,
+    /// The host is outside of its guest hours.
+    pub closed: Option<Closed>,
+    /// By slot: device faults in a row. Slots without are left out.
+    pub faults: BTreeMap<u32, u8>,
+}
+
+impl Devices {
+    /// Nothing keeps trials from any slot.
+    pub fn is_open(&self) -> bool {
+        self.holds.is_empty() && self.busy.is_empty() && self.closed.is_none()
+    }
+
+    /// Why a slot gets no trials: what people said comes first, then guest hours, then others' processes.
+    pub fn block<'a>(&'a self, facts: &AgentFacts, slot: u32, now: Timestamp) -> Option<Block<'a>> {
+        if self.is_open() {
+            return None;
+        }
+        let busy = || facts.offer.device_of(slot).and_then(|device| self.busy.get(&device.id));
+        self.order(facts, slot, now, |_| true).or_else(|| busy().map(|by| Block::Busy(by)))
+    }
+
+    /// Why what runs on a slot has to leave, if it has to.
+    pub fn eviction<'a>(&'a self, facts: &AgentFacts, slot: u32, now: Timestamp) -> Option<Block<'a>> {
+        if self.holds.is_empty() && self.closed.is_none() {
+            return None;
+        }
+        self.order(facts, slot, now, HoldKind::evicts)
+    }
+
+    fn order<'a>(
+        &'a self,
+        facts: &AgentFacts,
+        slot: u32,
+        now: Timestamp,
+        of: impl Fn(HoldKind) -> bool,
+    ) -> Option<Block<'a>> {
+        let lasts = |hold: &Hold| hold.until.is_none_or(|until| until > now);
+        let mut holds = self.holds.iter().filter(|((_, kind), hold)| of(*kind) && lasts(hold));
+        let held = holds.find(|((held, _), _)| held.is_none_or(|held| is_together(facts, held, slot)));
+        held.map(|(_, hold)| Block::Held(hold)).or_else(|| self.closed.map(Block::Closed))
+    }
+
+    pub(super) fn hold(&mut self, slot: Option<u32>, hold: &Hold) {
+        self.holds.insert((slot, hold.kind), hold.clone());
+    }
+
+    /// Lifts what is held on a slot, or on the host and all of its slots. Whoever lifts it trusts the device again.
+    pub(crate) fn lift(&mut self, facts: &AgentFacts, slot: Option<u32>) {
+        let stays = |held: u32| slot.is_some_and(|slot| !is_together(facts, held, slot));
+        self.holds.retain(|(held, _), _| match held {
+            None => slot.is_some(),
+            Some(held) => stays(*held),
+        });
+        self.faults.retain(|held, _| stays(*held));
+    }
+
+    pub(super) fn faulty(&mut self, slot: u32) {
+        let faults = self.faults.entry(slot).or_default();
+        *faults = faults.saturating_add(1);
+    }
+
+    pub(super) fn worked(&mut self, slot: u32) {
+        self.faults.remove(&slot);
+    }
+
+    pub(super) fn used_by(&mut self, device: &str, by: &[Occupant]) {
+        match by {
+            [] => drop(self.busy.remove(device)),
+            _ => drop(self.busy.insert(device.to_owned(), by.to_vec())),
+        }
+    }
+}
+
+/// A device is in repair as a whole, however many slots it has.
+fn is_together(facts: &AgentFacts, held: u32, slot: u32) -> bool {
+    held == slot || facts.offer.device_of(slot).is_some_and(|device| device.slots.contains(&held))
+}
+
+impl State {
+    pub(super) fn devices(&mut self, agent: AgentId, change: impl FnOnce(&mut Agent)) {
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            change(agent);
+        }
+    }
+
+    /// Whether the device of a lease works: `None` if the fault is not the device's.
+    pub(super) fn tested(&mut self, lease: Lease, works: Option<bool>) {
+        let Some((_, leased)) = self.leased(lease) else { return };
+        let (agent, slot) = (leased.agent, leased.slot);
+        self.devices(agent, |agent| match works {
+            Some(true) => agent.devices.worked(slot),
+            Some(false) => agent.devices.faulty(slot),
+            None => {}
+        });
+    }
+}

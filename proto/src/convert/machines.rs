@@ -1,0 +1,135 @@
+//! Hosts and their devices: what they offer, what is seen on them, and who keeps trials from them.
+
+use sweep_core::device::{Closed, DeviceFacts, DeviceSeen, HoldChange, HoldKind, Occupant, Offer, Process, Sighting};
+use sweep_core::time::{Span, Timestamp};
+
+use super::{ConvertError, ConvertReason};
+use crate::v1;
+
+impl From<&Offer> for v1::Offer {
+    fn from(offer: &Offer) -> Self {
+        let device = |device: &DeviceFacts| v1::Device {
+            id: device.id.clone(),
+            model: device.model.clone(),
+            memory: device.memory,
+            slots: device.slots.clone(),
+        };
+        Self {
+            labels: offer.labels.clone().into_iter().collect(),
+            cores: offer.cores,
+            memory: offer.memory,
+            devices: offer.devices.iter().map(device).collect(),
+        }
+    }
+}
+
+impl From<v1::Offer> for Offer {
+    fn from(offer: v1::Offer) -> Self {
+        let device = |device: v1::Device| DeviceFacts {
+            id: device.id,
+            model: device.model,
+            memory: device.memory,
+            slots: device.slots,
+        };
+        Self {
+            labels: offer.labels.into_iter().collect(),
+            cores: offer.cores,
+            memory: offer.memory,
+            devices: offer.devices.into_iter().map(device).collect(),
+        }
+    }
+}
+
+impl From<&DeviceSeen> for v1::DeviceState {
+    fn from(seen: &DeviceSeen) -> Self {
+        let process = |process: &Process| v1::DeviceProcess {
+            pid: process.who.pid,
+            user: process.who.user.clone(),
+            command: process.who.command.clone(),
+            memory: process.who.memory,
+            ours: process.ours,
+        };
+        Self {
+            id: seen.id.clone(),
+            used: seen.used,
+            utilisation: seen.utilisation,
+            power: seen.power,
+            temperature: seen.temperature,
+            ecc_errors: seen.ecc_errors,
+            mig: seen.mig,
+            processes: seen.processes.iter().map(process).collect(),
+            fault: seen.fault.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl From<v1::DeviceState> for DeviceSeen {
+    fn from(state: v1::DeviceState) -> Self {
+        let process = |process: v1::DeviceProcess| {
+            let (pid, user, command, memory) = (process.pid, process.user, process.command, process.memory);
+            Process { who: Occupant { pid, user, command, memory }, ours: process.ours }
+        };
+        Self {
+            id: state.id,
+            used: state.used,
+            utilisation: state.utilisation,
+            power: state.power,
+            temperature: state.temperature,
+            ecc_errors: state.ecc_errors,
+            mig: state.mig,
+            processes: state.processes.into_iter().map(process).collect(),
+            fault: Some(state.fault).filter(|fault| !fault.is_empty()),
+        }
+    }
+}
+
+impl From<&Sighting> for v1::ObserveRequest {
+    /// Without the agent's id.
+    fn from(sighting: &Sighting) -> Self {
+        let closed = |closed: Closed| v1::OutOfHours { until: closed.until.map(|until| until.0) };
+        Self {
+            agent_id: Default::default(),
+            devices: sighting.devices.iter().map(v1::DeviceState::from).collect(),
+            closed: sighting.closed.map(closed),
+            free_after: sighting.free_after.map(|after| after.0),
+        }
+    }
+}
+
+/// What an agent saw.
+///
+/// # Errors
+/// When a time is none.
+pub fn sighting(request: v1::ObserveRequest) -> Result<Sighting, ConvertError> {
+    let free_after = request.free_after.map(Span);
+    if free_after.is_some_and(|after| after < Span(0) || after > Span::hours(24)) {
+        return Err(ConvertError::new("free_after", ConvertReason::OutOfRange));
+    }
+    let closed = |closed: v1::OutOfHours| Closed { until: closed.until.map(Timestamp) };
+    Ok(Sighting {
+        devices: request.devices.into_iter().map(DeviceSeen::from).collect(),
+        closed: request.closed.map(closed),
+        free_after,
+    })
+}
+
+/// The host, the slot and the wish of a hold.
+///
+/// # Errors
+/// When its kind is none that is known.
+pub fn hold_change(request: v1::HoldRequest) -> Result<(String, Option<u32>, HoldChange), ConvertError> {
+    let kind = match request.kind.as_str() {
+        "cordon" => HoldKind::Cordon,
+        "drain" => HoldKind::Drain,
+        "quarantine" => HoldKind::Quarantine,
+        "yield" => HoldKind::Yield,
+        _ => return Err(ConvertError::new("kind", ConvertReason::UnknownValue)),
+    };
+    let change = HoldChange::Set { kind, reason: request.reason, span: request.span.map(Span) };
+    Ok((request.host, request.slot, change))
+}
+
+/// `gpu-7` or `gpu-7:1`, for people.
+pub fn target(host: &str, slot: Option<u32>) -> String {
+    slot.map_or_else(|| host.to_owned(), |slot| format!("{host}:{slot}"))
+}

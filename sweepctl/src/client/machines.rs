@@ -1,0 +1,76 @@
+//! Wishes about slots and hosts, and what is known of their devices.
+
+use std::time::Duration;
+
+use sweep_proto::v1;
+
+use super::{Client, user};
+use crate::cli::Place;
+use crate::fault::Fault;
+use crate::view::machines::{DeviceView, OfferView, ProcessView};
+
+impl Client {
+    /// Keeps trials from a slot or a host; answers how many have to leave.
+    pub(crate) async fn hold(
+        &self,
+        target: &Place,
+        kind: &str,
+        reason: &str,
+        time: Option<Duration>,
+    ) -> Result<u64, Fault> {
+        let request = v1::HoldRequest {
+            host: target.host.clone(),
+            slot: target.slot,
+            kind: kind.to_owned(),
+            reason: reason.to_owned(),
+            span: time.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX)),
+            user: user(),
+        };
+        let reply = self.machines.clone().hold(request).await.map_err(|status| self.fault(status))?;
+        Ok(reply.into_inner().leaving)
+    }
+
+    /// Opens a slot or a host; answers how many holds were lifted.
+    pub(crate) async fn lift(&self, target: &Place) -> Result<u64, Fault> {
+        let request = v1::LiftRequest { host: target.host.clone(), slot: target.slot, user: user() };
+        let reply = self.machines.clone().lift(request).await.map_err(|status| self.fault(status))?;
+        Ok(reply.into_inner().lifted)
+    }
+}
+
+impl From<&v1::Offer> for OfferView {
+    fn from(offer: &v1::Offer) -> Self {
+        Self {
+            labels: offer.labels.clone().into_iter().collect(),
+            cores: (offer.cores > 0).then_some(offer.cores),
+            memory: (offer.memory > 0).then_some(offer.memory),
+        }
+    }
+}
+
+impl DeviceView {
+    /// What a device is, with what was seen on it last.
+    pub(super) fn new(device: &v1::Device, seen: Option<&v1::DeviceState>) -> Self {
+        let process = |process: &v1::DeviceProcess| ProcessView {
+            pid: process.pid,
+            user: process.user.clone(),
+            command: process.command.clone(),
+            memory: process.memory,
+            ours: process.ours,
+        };
+        Self {
+            id: device.id.clone(),
+            model: device.model.clone(),
+            slots: device.slots.clone(),
+            memory: (device.memory > 0).then_some(device.memory),
+            used: seen.map(|seen| seen.used),
+            utilisation: seen.and_then(|seen| seen.utilisation),
+            watts: seen.and_then(|seen| seen.power).map(|milliwatts| f64::from(milliwatts) / 1e3),
+            celsius: seen.and_then(|seen| seen.temperature),
+            ecc_errors: seen.and_then(|seen| seen.ecc_errors),
+            mig: seen.and_then(|seen| seen.mig),
+            fault: seen.map(|seen| seen.fault.clone()).filter(|fault| !fault.is_empty()),
+            processes: seen.map(|seen| seen.processes.iter().map(process).collect()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `cordon`, `drain`, `quarantine`, `yield`, `undrain`: who keeps trials from slots and hosts.
+
+use serde_json::json;
+
+use crate::cli::{Format, Holding, Place};
+use crate::client::Client;
+use crate::fault::{Fault, count};
+use crate::output::{Out, safe, span};
+
+/// Does it and says what follows.
+pub(crate) async fn run(out: &Out, client: &Client, command: &Holding) -> Result<(), Fault> {
+    match command {
+        Holding::Cordon(args) => hold(out, client, &args.target, ("cordon", "cordoned"), &args.reason, None).await,
+        Holding::Drain(args) => hold(out, client, &args.target, ("drain", "drained"), &args.reason, None).await,
+        Holding::Quarantine(args) => {
+            hold(out, client, &args.target, ("quarantine", "quarantined"), &args.reason, None).await
+        }
+        Holding::Yield(args) => {
+            hold(out, client, &args.target, ("yield", "given back"), &args.reason, Some(args.span)).await
+        }
+        Holding::Undrain(args) => {
+            let lifted = client.lift(&args.target).await?;
+            if out.format == Format::Json {
+                return out.json(&json!({ "target": args.target.to_string(), "lifted": lifted }));
+            }
+            let target = args.target.to_string();
+            out.print(match lifted {
+                0 => format!("{} was open\n", safe(&target)),
+                _ => format!("{} is open again\n", safe(&target)),
+            })
+        }
+    }
+}
+
+async fn hold(
+    out: &Out,
+    client: &Client,
+    target: &Place,
+    (kind, done): (&str, &str),
+    reason: &str,
+    time: Option<std::time::Duration>,
+) -> Result<(), Fault> {
+    let leaving = client.hold(target, kind, reason, time).await?;
+    let target = target.to_string();
+    if out.format == Format::Json {
+        return out.json(&json!({ "target": target, "kind": kind, "leaving": leaving }));
+    }
+    let time = time.map(|time| format!(" for {}", span(time.as_secs_f64()))).unwrap_or_default();
+    let leaves = match leaving {
+        0 => String::new(),
+        1 => "; 1 trial leaves".to_owned(),
+        _ => format!("; {} leave", count(leaving, "trial")),
+    };
+    out.print(format!("{} is {done}{time}{leaves}\n", safe(&target)))?;
+    out.note(format!("open it again: sweepctl undrain {}", safe(&target)));
+    Ok(())
+}
