@@ -1,5 +1,6 @@
 //! The command line: every command, flag and example. What they do is in `command/`.
 
+mod compare;
 mod dataset;
 mod fetch;
 mod hold;
@@ -10,6 +11,7 @@ mod sharing;
 mod submit;
 mod top;
 mod verify;
+mod watch;
 mod which;
 
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
+pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use hold::{Holding, Place};
@@ -29,6 +32,8 @@ pub(crate) use sharing::{After, Queue, Quota, Release, Reserve, Shares, SharesSe
 pub(crate) use submit::Submit;
 pub(crate) use top::Top;
 pub(crate) use verify::VerifyResume;
+pub(crate) use watch::Watch;
+use watch::duration;
 pub(crate) use which::Which;
 
 const AFTER: &str = "\
@@ -115,6 +120,15 @@ pub(crate) enum Command {
         after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first -o report.md --test best"
     )]
     Report(Report),
+    /// Draw one figure of the report as SVG
+    #[command(after_help = "Examples:\n  sweepctl plot imagenette-first --figure curves --factor lr -o curves.svg")]
+    Plot(Plot),
+    /// Compare two sweeps point by point, paired by seed
+    #[command(after_help = "Examples:\n  sweepctl compare imagenette-first imagenette-second")]
+    Compare(Compare),
+    /// Write the curves of a sweep for TensorBoard
+    #[command(after_help = "Examples:\n  sweepctl export imagenette-first --tensorboard runs/")]
+    Export(Export),
     /// Download a checkpoint, verified
     #[command(
         after_help = "Examples:\n  sweepctl fetch 3f9a01c2 -o weights/\n  sweepctl fetch imagenette-first -o weights/"
@@ -305,18 +319,6 @@ impl Phase {
     }
 }
 
-/// Arguments of `watch`.
-#[derive(Debug, Args)]
-pub(crate) struct Watch {
-    /// Name, id or prefix
-    pub(crate) sweep: String,
-    /// Give up after so long, e.g. `90s`, `2h 30m`
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Option<std::time::Duration>,
-    #[command(flatten)]
-    pub(crate) shape: Shape,
-}
-
 /// Arguments of `logs`.
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
@@ -375,11 +377,6 @@ pub(crate) struct Agents {
     pub(crate) shape: Shape,
 }
 
-/// `90s`, `2h 30m`, `1 day`.
-fn duration(text: &str) -> Result<std::time::Duration, jiff::Error> {
-    std::time::Duration::try_from(text.parse::<jiff::SignedDuration>()?)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -393,12 +390,5 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("sweepctl {}", command.get_name())), "{}", command.get_name());
         }
-    }
-
-    #[test]
-    fn times_are_written_as_people_do() {
-        assert_eq!(duration("2h 30m").unwrap().as_secs(), 9000);
-        assert_eq!(duration("90s").unwrap().as_secs(), 90);
-        assert!(duration("-1s").is_err());
     }
 }

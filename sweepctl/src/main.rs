@@ -57,6 +57,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Cancel(args) => Some(&args.shape),
         Command::Retry(args) => Some(&args.shape),
         Command::Audit(args) => Some(&args.shape),
+        Command::Compare(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::Holding(command) => Some(command.shape()),
         Command::Queue(args) => Some(&args.shape),
@@ -68,6 +69,8 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Up(_)
         | Command::Logs(_)
         | Command::Report(_)
+        | Command::Plot(_)
+        | Command::Export(_)
         | Command::Fetch(_)
         | Command::Login(_)
         | Command::Logout(_)
@@ -126,6 +129,9 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Cancel(args) => command::change::cancel(out, &client, args).await,
         Command::Retry(args) => command::change::retry(out, &client, args).await,
         Command::Report(args) => command::report::run(out, &client, args).await,
+        Command::Plot(args) => command::plot::run(out, &client, args).await,
+        Command::Compare(args) => command::compare::run(out, &client, args).await,
+        Command::Export(args) => command::export::run(out, &client, args).await,
         Command::Fetch(args) => command::fetch::run(out, &client, args).await,
         Command::Agents(args) => command::agents::run(out, &client, args).await,
         Command::Holding(command) => command::hold::run(out, &client, command).await,

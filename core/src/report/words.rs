@@ -1,7 +1,8 @@
 //! Numbers as the report writes them, the same in every form: accuracies in per cent, differences in percentage points.
 
 use crate::num::Num;
-use crate::stats::paired::Difference;
+use crate::report::analysis::ALPHA;
+use crate::stats::paired::{Difference, Verdict};
 use crate::stats::sample::Estimate;
 
 /// What stands where there is nothing to say.
@@ -63,7 +64,17 @@ pub fn verdict(difference: &Difference) -> String {
         ("unknown", 0) => NOTHING.to_owned(),
         ("unknown", 1) => "single run: no spread known".to_owned(),
         ("unknown", _) => "no spread between seeds: no test".to_owned(),
+        ("tie", _) if difference.p.is_some_and(|p| p.0 < ALPHA) => "tie after correction".to_owned(),
         (word, _) => word.to_owned(),
+    }
+}
+
+/// What is to be made of an interaction, in words: neither of them is better.
+pub fn additive(difference: &Difference) -> String {
+    match difference.verdict {
+        Verdict::Better => "more than the sum".to_owned(),
+        Verdict::Worse => "less than the sum".to_owned(),
+        Verdict::Tie | Verdict::Unknown => verdict(difference),
     }
 }
 

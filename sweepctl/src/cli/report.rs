@@ -87,6 +87,15 @@ pub(crate) enum Interval {
     Bootstrap,
 }
 
+impl From<Interval> for sweep_core::stats::sample::Method {
+    fn from(interval: Interval) -> Self {
+        match interval {
+            Interval::T => Self::T,
+            Interval::Bootstrap => Self::Bootstrap,
+        }
+    }
+}
+
 /// A point as a user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Chosen {

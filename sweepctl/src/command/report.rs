@@ -3,7 +3,7 @@
 
 mod classes;
 mod fault;
-mod file;
+pub(super) mod file;
 mod parquet;
 mod people;
 mod rows;
@@ -14,9 +14,8 @@ use sweep_core::report::document::html::html;
 use sweep_core::report::document::latex::latex;
 use sweep_core::report::document::markdown::markdown;
 use sweep_core::report::document::{Classes, document};
-use sweep_core::stats::sample::Method;
 
-use crate::cli::{self, Chosen, Form, Format, Interval, Rows, Target};
+use crate::cli::{self, Chosen, Form, Format, Rows, Target};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Out, with_version};
@@ -80,12 +79,8 @@ fn number(report: &Report, option: &'static str, chosen: &Chosen) -> Result<u32,
 }
 
 fn options(report: &Report, args: &cli::Report) -> Result<Options, ReportFault> {
-    let method = match args.interval {
-        Interval::T => Method::T,
-        Interval::Bootstrap => Method::Bootstrap,
-    };
     let test = args.test.iter().map(|chosen| number(report, "--test", chosen)).collect::<Result<_, _>>()?;
-    Ok(Options { method, factor: args.factor.clone(), test })
+    Ok(Options { method: args.interval.into(), factor: args.factor.clone(), test })
 }
 
 fn written(study: &Study, classes: &[Classes], form: Form, args: &cli::Report) -> Result<Vec<u8>, Fault> {

@@ -210,14 +210,14 @@ impl Sweeps for Service {
     }
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
-        let name = request.into_inner().sweep;
+        let v1::SweepReportRequest { sweep: name, curves } = request.into_inner();
         refuse(&name)?;
         if name == "flaky" && self.streams.fetch_add(1, Ordering::SeqCst) == 0 {
             return Err(Status::unavailable("shutting down"));
         }
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
-            _ => serde_json::to_string(&sweeps::report(&self.sha256)).unwrap(),
+            _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };
         Ok(Response::new(v1::JsonReply { json }))
     }

@@ -13,6 +13,7 @@ mod online;
 mod ops;
 mod ran;
 mod real;
+mod report;
 mod sharing;
 mod sweeps;
 mod up;

@@ -12,7 +12,7 @@ use crate::sweeps;
 
 pub(crate) struct Bench {
     fake: Fake,
-    home: tempfile::TempDir,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Bench {
@@ -285,63 +285,6 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
     assert!(first.contains(",377.1,360000,,90000,641728512,1,"), "{csv:#?}");
     let trials = bench.run(&["report", sweeps::NAME, "--csv", "--rows", "trials"]).expect(0);
     assert_eq!(trials.out.lines().count(), 1 + 4);
-}
-
-#[test]
-fn the_test_accuracy_is_shown_of_named_points_only() {
-    let bench = Bench::new();
-    for form in ["table", "json", "csv", "md"] {
-        let ran = bench.run(&["report", sweeps::NAME, "-o", form]).expect(0);
-        assert!(!ran.out.contains("89.00") && !ran.out.contains("0.89"), "{form}: {}", ran.out);
-    }
-    bench.run(&["report", sweeps::NAME]).expect(0).says("kept back for 1 point");
-    bench.run(&["report", sweeps::NAME, "-o", "md", "--test", "1"]).expect(0).says("89.00 ± 2.12");
-    bench.run(&["report", sweeps::NAME, "--test", "7"]).expect(2).tells("no point 7; the points are 0 to 1");
-    bench.run(&["report", sweeps::NAME, "--test", "worst"]).expect(2).tells("`best`, `baseline` or the number");
-    bench.run(&["report", sweeps::NAME, "--factor", "depth"]).expect(2).tells("no factor `depth`");
-}
-
-#[test]
-fn pages_and_tables_are_written_whole() {
-    let bench = Bench::new();
-    let html = bench.run(&["report", sweeps::NAME, "-o", "html", "--classes", "best"]).expect(0).out;
-    assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"));
-    for word in ["<script", "http://", "https://", "url(", "@import", "\u{1b}"] {
-        let found = html.replace("http://www.w3.org/2000/svg", "");
-        assert!(!found.contains(word), "{word} in the page");
-    }
-    for tag in ["table", "tr", "td", "th", "svg", "figure", "text", "style"] {
-        let open = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
-        assert_eq!(open, html.matches(&format!("</{tag}>")).count(), "{tag}");
-    }
-    assert!(html.contains("prefers-color-scheme") && html.contains("92.00 ± 1.41"), "{html}");
-    let tex = bench.run(&["report", sweeps::NAME, "-o", "tex"]).expect(0).out;
-    assert_eq!(tex.matches("\\begin{").count(), tex.matches("\\end{").count());
-    assert_eq!(tex.matches('{').count(), tex.matches('}').count(), "braces");
-    assert!(tex.is_ascii() && tex.contains("92.00 $\\pm$ 1.41") && tex.contains("imagenette-first"), "{tex}");
-    let file = bench.home.path().join("rows.parquet");
-    bench.run(&["report", sweeps::NAME, "-o", file.to_str().unwrap()]).expect(0);
-    let bytes = std::fs::read(&file).unwrap();
-    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
-    bench.run(&["report", sweeps::NAME, "-o", "parquet"]).expect(2).tells("neither a form");
-}
-
-#[test]
-fn a_report_goes_into_a_file_but_not_over_another() {
-    let bench = Bench::new();
-    let file = bench.home.path().join("out.md");
-    let path = file.to_str().unwrap();
-    bench.run(&["report", sweeps::NAME, "-o", path]).expect(0).tells("wrote");
-    let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains("## Against the baseline") && text.contains("single run: no spread known"), "{text}");
-    std::fs::write(&file, "mine").unwrap();
-    bench.run(&["report", sweeps::NAME, "-o", path]).expect(7).tells("--force");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
-    bench.run(&["report", sweeps::NAME, "-o", path, "--force"]).expect(0);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "the same numbers, the same bytes");
-    bench.run(&["report", sweeps::NAME, "-o", "out.pdf"]).expect(2).tells("nor a file whose ending is one");
-    let nowhere = bench.home.path().join("no/out.md");
-    bench.run(&["report", sweeps::NAME, "-o", nowhere.to_str().unwrap()]).expect(1).tells("cannot write into");
 }
 
 #[test]

@@ -6,13 +6,13 @@ use crate::report::figures::STYLE;
 const PAGE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--page:#fff;--rule:#d4d9df;--head:#f3f5f7;--strong:#eaf3fb}
 @media (prefers-color-scheme:dark){:root{--ink:#e4e7eb;--soft:#9aa4af;--page:#15181c;--rule:#353b43;--head:#1d2127;--strong:#182a3a}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:1120px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
+*{box-sizing:border-box}body{margin:0 auto;max-width:1240px;padding:24px 20px 64px;background:var(--page);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 h1{font-size:1.7rem;margin:.2em 0 .4em}h2{font-size:1.2rem;margin:2em 0 .5em;padding-top:.4em;border-top:1px solid var(--rule)}
 p{max-width:78ch}nav{font-size:.9rem;color:var(--soft)}nav a{color:inherit;margin-right:1em;white-space:nowrap}
-.wide{overflow-x:auto;margin:.4em 0 1.2em}table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--soft);padding:0 0 .4em;caption-side:top}
-th,td{padding:.28em .7em;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;white-space:nowrap}
+.wide{overflow-x:auto;margin:.4em 0 1.2em}table{border-collapse:collapse;font-size:.84rem;font-variant-numeric:tabular-nums}
+.caption{color:var(--soft);font-size:.9rem;margin:1em 0 .3em}
+th,td{padding:.26em .55em;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;white-space:nowrap}
 td.long{white-space:normal;min-width:22em;overflow-wrap:anywhere}
 th{background:var(--head);font-weight:600}.n{text-align:right}tr.strong td{background:var(--strong);font-weight:600}
 figure{margin:.6em 0 1.6em}figcaption{color:var(--soft);font-size:.9rem;max-width:78ch}svg.fig{max-width:100%;height:auto}
@@ -49,7 +49,10 @@ pub fn html(document: &Document) -> String {
 }
 
 fn rows(table: &Table) -> String {
-    let mut text = format!("<div class=\"wide\"><table>\n<caption>{}</caption>\n<thead><tr>", escape(&table.caption));
+    let mut text = format!(
+        "<p class=\"caption\">{0}</p>\n<div class=\"wide\"><table aria-label=\"{0}\">\n<thead><tr>",
+        escape(&table.caption)
+    );
     for column in &table.columns {
         let class = if column.number { " class=\"n\"" } else { "" };
         text += &format!("<th scope=\"col\"{class}>{}</th>", escape(&column.name));

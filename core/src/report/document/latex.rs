@@ -12,6 +12,8 @@ const HEAD: &str = r"\documentclass[10pt]{article}
 \usepackage{longtable}
 \setlength{\tabcolsep}{3.5pt}
 \setlength{\LTleft}{0pt}
+\setlength{\LTright}{\fill}
+\setlength{\LTpre}{4pt}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{6pt}
 \emergencystretch=3em
@@ -56,12 +58,9 @@ fn rows(table: &Table) -> String {
     };
     let line = |cells: Vec<String>| format!("{} \\\\\n", cells.join(" & "));
     let header = line(table.columns.iter().map(|column| format!("\\textbf{{{}}}", escape(&column.name))).collect());
-    let mut text = format!("\n{{\\{size}\n\\begin{{longtable}}{{@{{}}{kinds}@{{}}}}\n");
-    text += &format!(
-        "\\multicolumn{{{}}}{{@{{}}p{{\\linewidth}}@{{}}}}{{\\emph{{{}}}}} \\\\[2pt]\n",
-        table.columns.len(),
-        escape(&table.caption)
-    );
+    let caption = escape(&table.caption);
+    let mut text =
+        format!("\n\\emph{{{caption}}}\\nopagebreak\n\n{{\\{size}\n\\begin{{longtable}}{{@{{}}{kinds}@{{}}}}\n");
     text += &format!(
         "\\toprule\n{header}\\midrule\n\\endfirsthead\n\\toprule\n{header}\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
     );

@@ -8,7 +8,7 @@ use crate::report::PointRow;
 use crate::report::analysis::Study;
 use crate::report::effects::FactorEffects;
 use crate::report::figures;
-use crate::report::words::{NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
+use crate::report::words::{self, NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
 use crate::stats::paired::{Difference, Verdict};
 
 /// Rows of a table of points; the rest is in the other forms.
@@ -224,10 +224,9 @@ fn interactions(study: &Study) -> Vec<Block> {
         let caption = format!("Interaction of {a} and {b}: by how much the effect of one changes with the other");
         let mut table = comparison(caption, [a.as_str(), b.as_str()], &name);
         for contrast in &pair.contrasts {
-            table.row(
-                false,
-                [contrast.row.clone(), contrast.column.clone()].into_iter().chain(compared(&contrast.difference)),
-            );
+            let mut cells = compared(&contrast.difference);
+            cells[8] = words::additive(&contrast.difference);
+            table.row(false, [contrast.row.clone(), contrast.column.clone()].into_iter().chain(cells));
         }
         blocks.push(Block::Table(means));
         blocks.extend(figures::interaction(pair).map(Block::from));

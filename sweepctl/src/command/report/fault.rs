@@ -1,5 +1,7 @@
 //! What can be asked for that a report does not have.
 
+use std::path::PathBuf;
+
 use sweep_core::report::analysis::UnknownFactor;
 
 use crate::cli::Chosen;
@@ -10,6 +12,17 @@ pub(crate) enum ReportFault {
     /// See there.
     #[error("--factor: {0}")]
     Factor(#[from] UnknownFactor),
+    /// Figures are drawn in one form.
+    #[error("{}: figures are SVG, name a file that ends in .svg (a browser or rsvg-convert makes PNG of it)", path.display())]
+    NotSvg {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// The sweep has no such figure.
+    #[error(
+        "there is nothing to draw: it takes results, curves two epochs, effects and interactions points that differ in one factor alone"
+    )]
+    NothingToDraw,
     /// No point is called that.
     #[error("{option}: {}", no_point(asked, *points))]
     Point {

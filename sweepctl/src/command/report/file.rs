@@ -1,9 +1,11 @@
 //! A file that is there whole or not at all, and never instead of another one unless that was asked for.
 
+use std::fs::Permissions;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
 use crate::fault::Fault;
 
@@ -16,7 +18,10 @@ pub(crate) fn check(path: &Path, force: bool) -> Result<(), Fault> {
 /// Writes beside it, syncs, then gives it its name.
 pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), Fault> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = NamedTempFile::new_in(folder).map_err(disk("write into", folder))?;
+    // As any program's files: less what the umask takes.
+    let readable = Permissions::from_mode(0o666);
+    let part = Builder::new().permissions(readable).tempfile_in(folder);
+    let mut part = part.map_err(disk("write into", folder))?;
     part.write_all(bytes).and_then(|()| part.as_file().sync_all()).map_err(disk("write", path))?;
     let named = if force { part.persist(path) } else { part.persist_noclobber(path) };
     match named {

@@ -1,0 +1,120 @@
+//! Two sweeps point by point: points with the same settings, paired by seed where both ran it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Report;
+use super::analysis::ALPHA;
+use super::factors::{balanced, minus};
+use crate::plan::{at, label_of};
+use crate::stats::paired::{Difference, correct, paired};
+use crate::stats::sample::{Estimate, Method};
+use crate::stats::student::Critical;
+
+/// What two sweeps say of the same settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The first sweep.
+    pub a: String,
+    /// The second; differences are its results minus those of the first.
+    pub b: String,
+    /// Paths that vary in one of them.
+    pub paths: Vec<String>,
+    /// Settings that both have, in the order of the first.
+    pub rows: Vec<Pair>,
+    /// Points of the first whose settings the second lacks.
+    pub only_a: u32,
+    /// Points of the second whose settings the first lacks.
+    pub only_b: u32,
+    /// Over all rows: one difference a seed, its mean over the rows.
+    pub overall: Option<Difference>,
+}
+
+/// One combination of settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The values of `paths`.
+    pub settings: Vec<String>,
+    /// Index of the point in each plan.
+    pub points: (u32, u32),
+    /// Accuracy in the first sweep.
+    pub a: Estimate,
+    /// Accuracy in the second.
+    pub b: Estimate,
+    /// Second minus first over the seeds that both have; absent without such a seed.
+    pub difference: Option<Difference>,
+}
+
+/// Compares `b` with `a`. A path that varies in one sweep only has the other's value from its recipe.
+pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
+    let mut paths: Vec<String> = Vec::new();
+    for report in [a, b] {
+        let settings = report.points.first().map(|row| row.settings.as_slice()).unwrap_or_default();
+        for (path, _) in settings {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+    }
+    let keyed = |report: &Report| -> BTreeMap<u32, Vec<String>> {
+        let value = |row: &super::PointRow, path: &String| {
+            let own = row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
+            own.or_else(|| at(&report.provenance.recipe, path).map(label_of)).unwrap_or_else(|| "-".to_owned())
+        };
+        report.points.iter().map(|row| (row.point, paths.iter().map(|path| value(row, path)).collect())).collect()
+    };
+    let (of_a, of_b) = (keyed(a), keyed(b));
+    let places: BTreeMap<&Vec<String>, u32> = of_b.iter().map(|(point, settings)| (settings, *point)).collect();
+    let (by_a, by_b) = (results(a), results(b));
+    let mut critical = Critical::new(ALPHA);
+    let mut pairs = Vec::new();
+    let mut rows: Vec<Pair> = Vec::new();
+    let seeds = common(&by_a, &by_b);
+    for (point, settings) in &of_a {
+        let Some(other) = places.get(settings) else { continue };
+        let at = |by: &BTreeMap<(u32, u64), f64>, point: u32| -> Vec<Option<f64>> {
+            seeds.iter().map(|seed| by.get(&(point, *seed)).copied()).collect()
+        };
+        let all = |by: &BTreeMap<(u32, u64), f64>, point: u32| -> Vec<f64> {
+            by.range((point, 0)..=(point, u64::MAX)).map(|(_, value)| *value).collect()
+        };
+        let differences = minus(&at(&by_b, *other), &at(&by_a, *point));
+        let known: Vec<f64> = differences.iter().flatten().copied().collect();
+        rows.push(Pair {
+            settings: settings.clone(),
+            points: (*point, *other),
+            a: Estimate::of(&all(&by_a, *point), method, &mut critical),
+            b: Estimate::of(&all(&by_b, *other), method, &mut critical),
+            difference: (!known.is_empty()).then(|| paired(&known, method, &mut critical)),
+        });
+        pairs.push(differences);
+    }
+    correct(&mut rows.iter_mut().filter_map(|row| row.difference.as_mut()).collect::<Vec<_>>(), ALPHA);
+    let overall = balanced(&pairs).0;
+    let mut overall = (!overall.is_empty()).then(|| paired(&overall, method, &mut critical));
+    correct(&mut overall.iter_mut().collect::<Vec<_>>(), ALPHA);
+    let matched = rows.len();
+    Comparison {
+        a: a.name.clone(),
+        b: b.name.clone(),
+        paths,
+        only_a: (of_a.len() - matched) as u32,
+        only_b: (of_b.len().saturating_sub(matched)) as u32,
+        rows,
+        overall,
+    }
+}
+
+/// Best validation accuracies by point and seed.
+fn results(report: &Report) -> BTreeMap<(u32, u64), f64> {
+    let done = |trial: &&super::TrialRow| trial.phase == "completed";
+    let rows = report.points.iter().flat_map(|row| row.trials.iter().filter(done).map(move |trial| (row.point, trial)));
+    rows.filter_map(|(point, trial)| Some(((point, trial.seed), trial.best.as_ref()?.val_accuracy.0))).collect()
+}
+
+fn common(a: &BTreeMap<(u32, u64), f64>, b: &BTreeMap<(u32, u64), f64>) -> Vec<u64> {
+    let seeds =
+        |by: &BTreeMap<(u32, u64), f64>| by.keys().map(|(_, seed)| *seed).collect::<std::collections::BTreeSet<_>>();
+    seeds(a).intersection(&seeds(b)).copied().collect()
+}

@@ -1,0 +1,70 @@
+//! The arguments of `compare`, `plot` and `export`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Interval, Shape};
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// A sweep by its name, id or prefix
+    pub(crate) a: String,
+    /// Another one; differences are its results minus those of the first
+    pub(crate) b: String,
+    /// How intervals are made
+    #[arg(long, value_name = "METHOD", default_value = "t")]
+    pub(crate) interval: Interval,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `plot`.
+#[derive(Debug, Args)]
+pub(crate) struct Plot {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// What to draw
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) figure: Drawing,
+    /// The factor whose values are the lines of curves, or two with a comma between for an interaction
+    #[arg(long, value_name = "PATH")]
+    pub(crate) factor: Option<String>,
+    /// The file to write, .svg
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Replace a file that exists
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// The figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Drawing {
+    /// Main effects with intervals
+    Effects,
+    /// Learning curves with bands over seeds
+    Curves,
+    /// Two factors together
+    Interaction,
+    /// Accuracy against time
+    Time,
+    /// Accuracy against energy
+    Energy,
+    /// Accuracy against memory
+    Memory,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Write event files for TensorBoard into this folder, one folder below for each trial
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) tensorboard: PathBuf,
+    /// Replace files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+}

@@ -1,0 +1,60 @@
+//! `export`: the curves of a sweep for other programs.
+
+mod tensorboard;
+
+use std::fs;
+
+use tensorboard::Events;
+
+use super::report::file;
+use crate::cli;
+use crate::client::Client;
+use crate::fault::{Fault, count};
+use crate::output::Out;
+
+/// Writes an event file for each trial that has trained.
+pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Result<(), Fault> {
+    let report = client.report(&args.sweep, true).await?;
+    let started = report.provenance.submitted as f64 / 1e6;
+    let mut files = Vec::new();
+    for curve in &report.curves {
+        let row = report.points.iter().find(|row| row.point == curve.point);
+        let trial = row.and_then(|row| row.trials.iter().find(|trial| trial.seed == curve.seed));
+        let Some(trial) = trial.filter(|_| !curve.epochs.is_empty()) else { continue };
+        let label: String = row.map(|row| row.label()).unwrap_or_default();
+        let folder = args.tensorboard.join(folder(curve.point, &label, curve.seed));
+        let mut events = Events::new(started);
+        for epoch in &curve.epochs {
+            events.scalars(
+                epoch.epoch,
+                &[
+                    ("accuracy/val", epoch.val_accuracy.0),
+                    ("accuracy/train", epoch.train_accuracy.0),
+                    ("loss/val", epoch.val_loss.0),
+                    ("loss/train", epoch.train_loss.0),
+                ],
+            );
+        }
+        let path = folder.join(format!("events.out.tfevents.{}.{}", started as u64, trial.trial.short()));
+        file::check(&path, args.force)?;
+        files.push((folder, path, events.end()));
+    }
+    let written = files.len();
+    for (folder, path, bytes) in files {
+        fs::create_dir_all(&folder).map_err(|source| Fault::Disk { what: "make the folder", path: folder, source })?;
+        file::write(&path, &bytes, args.force)?;
+    }
+    let name = args.tensorboard.display();
+    out.note(format!(
+        "wrote {} below {name}; look at them with: tensorboard --logdir {name}",
+        count(written, "event file")
+    ));
+    Ok(())
+}
+
+/// A name that any file system takes: `003-lr=0.1-seed=2`.
+fn folder(point: u32, label: &str, seed: u64) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '=' | '-' | '_') { c } else { '_' };
+    let label: String = label.replace(", ", "-").chars().map(safe).take(120).collect();
+    format!("{point:03}-{label}-seed={seed}")
+}
