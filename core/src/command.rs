@@ -217,6 +217,12 @@ pub enum Reject {
     /// An agent must say hello before anything else.
     #[error("agent {0} has not said hello to this coordinator")]
     AgentUnknown(AgentId),
+    /// No agent has what the sweep asks of a host or a device.
+    #[error("{what} (--queue-anyway waits for one)")]
+    NoPlace {
+        /// What is missing, and what there is.
+        what: String,
+    },
     /// No agent on such a host.
     #[error("no host is called `{name}`{}{}", hosts_text(.known), nearest_text(.nearest))]
     HostUnknown {
@@ -308,6 +314,7 @@ impl Reject {
             Self::DatasetBroken { .. } => "dataset_broken",
             Self::BatchTooLarge { .. } => "value_out_of_range",
             Self::SettingInvalid { .. } => "setting_invalid",
+            Self::NoPlace { .. } => "no_place",
             Self::HostUnknown { .. } => "host_unknown",
             Self::HostAmbiguous { .. } => "host_ambiguous",
             Self::SlotUnknown { .. } => "slot_unknown",

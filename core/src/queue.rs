@@ -67,6 +67,8 @@ pub enum Why {
     NoData(String),
     /// Hosts have the data set, but another copy than the one that the sweep trains on.
     OtherCopy(String),
+    /// The hosts that have the data set have nothing of what the sweep asks for.
+    NoPlace(String),
     /// The hosts that have the data set do not answer.
     Unreachable(String),
 }
@@ -85,6 +87,7 @@ impl Why {
             Self::NoHost => "no_host",
             Self::NoData(_) => "no_data",
             Self::OtherCopy(_) => "other_copy",
+            Self::NoPlace(_) => "no_place",
             Self::Unreachable(_) => "unreachable",
         }
     }
@@ -113,6 +116,7 @@ impl fmt::Display for Why {
             Self::OtherCopy(dataset) => {
                 write!(out, "no host has the copy of the data set {dataset} that the sweep trains on")
             }
+            Self::NoPlace(what) => write!(out, "{what}"),
             Self::Unreachable(dataset) => write!(out, "the hosts with the data set {dataset} do not answer"),
         }
     }
@@ -167,8 +171,18 @@ fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool)
     let mut why = None;
     for (dataset, bound) in open(sweep) {
         let has = |agent: &Agent| agent.can_use(dataset, bound);
-        if state.agents.iter().any(|(id, agent)| has(agent) && is_reachable(*id)) {
+        if state.agents.iter().any(|(id, agent)| sweep.can_run_on(agent, dataset, bound) && is_reachable(*id)) {
             return None;
+        }
+        let there: Vec<&Agent> = state
+            .agents
+            .iter()
+            .filter(|(id, agent)| has(agent) && is_reachable(**id))
+            .map(|(_, agent)| agent)
+            .collect();
+        if let (false, Some(nowhere)) = (there.is_empty(), sweep.plan.limits.placement.nowhere(&there)) {
+            why.get_or_insert_with(|| Why::NoPlace(nowhere.to_string()));
+            continue;
         }
         let name = dataset.to_owned();
         why.get_or_insert_with(|| match () {
@@ -252,7 +266,8 @@ impl View<'_> {
     fn take(&mut self, number: u32) -> Option<Timestamp> {
         let sweep = &self.state.sweeps[number as usize];
         let agents = &self.state.agents;
-        let fits = |agent: &AgentId| open(sweep).any(|(dataset, bound)| agents[agent].can_use(dataset, bound));
+        let fits =
+            |agent: &AgentId| open(sweep).any(|(dataset, bound)| sweep.can_run_on(&agents[agent], dataset, bound));
         let release = self.releases.iter_mut().find(|release| !release.taken && fits(&release.agent))?;
         release.taken = true;
         Some(release.at)
@@ -266,7 +281,7 @@ impl View<'_> {
         is_reachable: impl Fn(AgentId) -> bool,
     ) -> (Vec<String>, bool) {
         let sweep = &self.state.sweeps[number as usize];
-        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| agent.can_use(dataset, bound));
+        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound));
         let own = closed.iter().filter(|slot| fits(&self.state.agents[&slot.agent]));
         let own: Vec<String> = own.map(|slot| slot.text.clone()).collect();
         if own.is_empty() {

@@ -47,7 +47,7 @@ fn plan(number: u8) -> Arc<Plan> {
         seeds: vec![0, 7],
         order: vec![0, 2, 4, 1, 3, 5],
         baseline: Some(0),
-        limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2), priority: None },
+        limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2), ..Limits::default() },
         stop: stop(number),
     })
 }

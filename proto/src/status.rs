@@ -36,6 +36,7 @@ pub fn rejected(reject: &Reject) -> Status {
         Reject::DatasetUnknown { .. }
         | Reject::DatasetBroken { .. }
         | Reject::BatchTooLarge { .. }
+        | Reject::NoPlace { .. }
         | Reject::SettingInvalid { .. } => Code::InvalidArgument,
     };
     status(code, reject.reason(), reject.to_string())

@@ -99,6 +99,7 @@ fn can_move(core: &Core, lease: Lease, step: &Step<'_>) -> bool {
     let (dataset, bound) = (sweep.dataset(at.index), sweep.fingerprint(at.index));
     leased.cancelled
         || leased.halted
-        || (core.state.agents.iter())
-            .any(|(id, agent)| *id != leased.agent && core.is_reachable(*id, step.now) && agent.can_use(dataset, bound))
+        || (core.state.agents.iter()).any(|(id, agent)| {
+            *id != leased.agent && core.is_reachable(*id, step.now) && sweep.can_run_on(agent, dataset, bound)
+        })
 }

@@ -10,7 +10,7 @@ use crate::nearest::nearest;
 use crate::plan::{MAX_PRIORITY, MAX_TRIALS, Plan, at};
 use crate::shares::{Change, Setting, check_project, check_user, within};
 use crate::state::State;
-use crate::state::agent::Known;
+use crate::state::agent::{Agent, Known};
 use crate::state::trial::Phase;
 
 /// The same spec again is answered with the sweep that it made; another spec under a taken name
@@ -73,6 +73,10 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
         {
             let problem = facts.problem.clone().unwrap_or_default();
             return Err(Reject::DatasetBroken { name: dataset.to_owned(), problem });
+        }
+        let agents: Vec<&Agent> = state.agents.values().filter(|agent| agent.can_use(dataset, None)).collect();
+        if let Some(nowhere) = plan.limits.placement.nowhere(&agents) {
+            return Err(Reject::NoPlace { what: nowhere.to_string() });
         }
         let images = |known: &Known<'_>| match known {
             Known::Seen(facts) => facts.train_images,

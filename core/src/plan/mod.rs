@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{SweepId, TrialId};
+use crate::placement::Placement;
 use crate::recipe::Recipe;
 use crate::spec::{self, Spec, SpecError};
 use crate::stopping::Stop;
@@ -97,6 +98,9 @@ pub struct Limits {
     /// Higher goes first among the sweeps of one user in one project. Default [`PRIORITY`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<u32>,
+    /// Where its trials may run.
+    #[serde(skip_serializing_if = "Placement::is_default")]
+    pub placement: Placement,
 }
 
 /// One entry of a plan: which point with which seed.

@@ -2,7 +2,7 @@
 //! events.
 //!
 //! Contract: (1) a grant names a waiting trial and a free slot, that nothing keeps trials from, of a reachable agent that has the
-//! trial's data set, in the copy that the sweep trains on once that is decided, and exceeds no quota and no
+//! trial's data set, in the copy that the sweep trains on once that is decided, has what the sweep asks for, and exceeds no quota and no
 //! `max_parallel`; (2) the same state at the same time gives the same plan, ties are broken by age and id; (3) no slot
 //! stays free that a waiting trial could use within its limits, except for the seconds in which
 //! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
@@ -26,7 +26,7 @@ use crate::time::Timestamp;
 pub use preempt::preemptions;
 pub(crate) use tree::{Closed, Tree};
 
-use place::Places;
+use place::{Need, Places};
 
 /// Everything that can start now, in the order in which it was decided.
 pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
@@ -93,7 +93,10 @@ impl<'a> Picked<'a> {
             let undecided = sweep.undecided(index);
             let choosing = undecided.map(|key| (self.choosing(number, &key), key));
             let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
-            let (agent, slot, fingerprint) = places.take(dataset, bound, only)?;
+            let (agent, slot, fingerprint) = {
+                let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[index as usize]));
+                places.take(Need { dataset, bound, placement, alone }, only)?
+            };
             if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
                 debug_assert!(agents.is_empty());
                 self.choosing.insert((number, key), vec![agent]);

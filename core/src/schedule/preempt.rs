@@ -60,6 +60,7 @@ struct Victim<'a> {
     lease: Lease,
     id: AgentId,
     agent: &'a Agent,
+    slot: u32,
     /// Who goes first: lowest priority, then the newest checkpoint, then the youngest attempt.
     rank: (u32, Reverse<Timestamp>, Reverse<Timestamp>, TrialRef),
 }
@@ -77,7 +78,7 @@ impl<'a> Victim<'a> {
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
         let rank = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
-        Some(Self { lease, id: leased.agent, agent, rank })
+        Some(Self { lease, id: leased.agent, agent, slot: leased.slot, rank })
     }
 }
 
@@ -108,6 +109,9 @@ impl<'a> Plan<'a> {
         let state = self.state;
         let sweep = self.tree.find(|number| {
             let sweep = &state.sweeps[number as usize];
+            if !sweep.plan.limits.placement.fits(victim.agent, victim.slot) {
+                return false;
+            }
             let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
             let mut open = groups.filter_map(|((waiting, dataset), bound)| Some((*waiting.first()?, dataset, bound)));
             open.any(|(index, dataset, bound)| {

@@ -41,6 +41,9 @@ impl Spec {
         if let Some(stop) = &self.stop {
             text["stop"] = json!(stop);
         }
+        if !self.limits.placement.is_default() {
+            text["placement"] = json!(self.limits.placement);
+        }
         text.to_string()
     }
 

@@ -26,6 +26,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "max_parallel",
     "max_retries",
     "priority",
+    "placement",
     "stop",
     "augmentations",
     "grid",
@@ -74,6 +75,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         max_parallel: limit("max_parallel", 1, u64::from(MAX_TRIALS)),
         max_retries: limit("max_retries", 0, MAX_RETRIES).or(Some(DEFAULT_RETRIES)),
         priority: limit("priority", 0, u64::from(MAX_PRIORITY)),
+        placement: reader.placement(get("placement")),
     };
     let stop = reader.stop(get("stop"));
     let base = reader.base(&entries);

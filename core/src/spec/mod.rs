@@ -8,6 +8,7 @@ mod axes;
 mod canonical;
 mod error;
 mod fields;
+mod placement;
 mod ranges;
 mod schema;
 mod steps;

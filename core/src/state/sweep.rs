@@ -9,6 +9,7 @@ use crate::id::{AgentId, SweepId, TrialId};
 use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::recipe::Numerics;
 use crate::state::accounts::Rank;
+use crate::state::agent::Agent;
 use crate::state::racing::{Racing, Turn};
 use crate::state::trial::{Phase, Trial};
 use crate::time::{Span, Timestamp};
@@ -151,6 +152,11 @@ impl Sweep {
     pub(super) fn rest(&self, index: u32) -> Phase {
         let racing = self.racing.as_deref();
         racing.map_or(Phase::Waiting, |racing| racing.rest(self.plan.trial(index).point, &self.trials[index as usize]))
+    }
+
+    /// Whether an agent has a data set, in a copy, and what the sweep asks for.
+    pub fn can_run_on(&self, agent: &Agent, dataset: &str, bound: Option<&str>) -> bool {
+        agent.can_use(dataset, bound) && self.plan.limits.placement.fits_on(agent)
     }
 
     /// Which entry of `waiting` a trial belongs to.

@@ -76,23 +76,36 @@ impl Lab {
         self.ask(Command::Hello { facts, held: vec![] });
     }
 
-    /// An agent on `hostN` with so many GPUs, `gpuN-0` and on, of 40 GB and with so many slots each.
-    pub(crate) fn gpus(&mut self, gpus: u32, each: u32) {
+    /// An agent on `hostN` with so many slots, that offers this.
+    pub(crate) fn offering(&mut self, slots: u32, offer: Offer) {
         self.agents += 1;
-        let id = |gpu: u32| format!("gpu{}-{gpu}", self.agents);
-        let slots = |gpu: u32| (gpu * each..(gpu + 1) * each).collect();
-        let device = |gpu| DeviceFacts { id: id(gpu), model: "A100".into(), memory: 40_000_000_000, slots: slots(gpu) };
         let facts = AgentFacts {
             agent: agent_id(self.agents),
             host: format!("host{}", self.agents),
             incarnation: 1,
-            slots: vec!["A100".into(); (gpus * each) as usize],
+            slots: vec!["slot".into(); slots as usize],
             datasets: vec![],
             data_roots: vec![],
             any_dataset: true,
-            offer: Offer { devices: (0..gpus).map(device).collect(), ..Offer::default() },
+            offer,
         };
         self.ask(Command::Hello { facts, held: vec![] });
+    }
+
+    /// One trial, by ann for p.
+    pub(crate) fn try_submit(&mut self, name: &str, limits: Limits, queue_anyway: bool) -> Reply {
+        let (sweep, plan) = (SweepId::derive(name, ""), plan(name, "d", 1, limits));
+        let (project, user) = ("p".to_owned(), "ann".to_owned());
+        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway }))
+    }
+
+    /// An agent on `hostN` with so many GPUs, `gpuN-0` and on, of 40 GB and with so many slots each.
+    pub(crate) fn gpus(&mut self, gpus: u32, each: u32) {
+        let number = self.agents + 1;
+        let id = |gpu: u32| format!("gpu{number}-{gpu}");
+        let slots = |gpu: u32| (gpu * each..(gpu + 1) * each).collect();
+        let device = |gpu| DeviceFacts { id: id(gpu), model: "A100".into(), memory: 40_000_000_000, slots: slots(gpu) };
+        self.offering(gpus * each, Offer { devices: (0..gpus).map(device).collect(), ..Offer::default() });
     }
 
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
