@@ -10,6 +10,7 @@ mod factors;
 pub mod figures;
 pub mod importance;
 pub mod pareto;
+pub mod stops;
 mod summarise;
 pub mod words;
 
@@ -143,6 +144,15 @@ pub struct PointRow {
 }
 
 impl PointRow {
+    /// What a reader has to know of it: the baseline, or why there is no result.
+    pub fn note(&self) -> &'static str {
+        match self.baseline {
+            true => "baseline",
+            false if self.trials.iter().any(|trial| trial.phase == "stopped") => "stopped early",
+            false => "",
+        }
+    }
+
     /// `lr=0.1, batch_size=32`.
     pub fn label(&self) -> String {
         let parts: Vec<String> = self.settings.iter().map(|(path, label)| format!("{path}={label}")).collect();

@@ -5,7 +5,6 @@ pub(crate) mod access;
 pub(crate) mod machines;
 pub(crate) mod report;
 pub(crate) mod sharing;
-pub(crate) mod stopping;
 
 use serde::Serialize;
 use sweep_core::cost::Energy;

@@ -8,7 +8,7 @@ mod effects;
 mod interaction;
 mod pareto;
 
-pub use canvas::{STYLE, standalone};
+pub use canvas::{STYLE, escape, standalone};
 pub use confusion::confusion;
 pub use curves::curves;
 pub use effects::effects;

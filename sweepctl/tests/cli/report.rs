@@ -31,6 +31,14 @@ fn pages_and_tables_are_written_whole() {
         assert_eq!(open, html.matches(&format!("</{tag}>")).count(), "{tag}");
     }
     assert!(html.contains("prefers-color-scheme") && html.contains("92.00 ± 1.41"), "{html}");
+    // Whoever reads any form must see that not everything was trained to its end.
+    for form in ["html", "md", "tex"] {
+        let text = bench.run(&["report", sweeps::NAME, "-o", form]).expect(0).out;
+        assert!(
+            text.contains("early stopping by asha: 1 configuration stopped, 14 of 20 epochs trained"),
+            "{form}: {text}"
+        );
+    }
     let tex = bench.run(&["report", sweeps::NAME, "-o", "tex"]).expect(0).out;
     assert_eq!(tex.matches("\\begin{").count(), tex.matches("\\end{").count());
     assert_eq!(tex.matches('{').count(), tex.matches('}').count(), "braces");

@@ -1,7 +1,7 @@
 //! A document as one HTML file: no scripts, nothing fetched, light and dark, readable when printed.
 
 use super::blocks::{Block, Document, Table};
-use crate::report::figures::STYLE;
+use crate::report::figures::{STYLE, escape};
 
 const PAGE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--page:#fff;--rule:#d4d9df;--head:#f3f5f7;--strong:#eaf3fb}
@@ -78,20 +78,4 @@ const LONG: usize = 60;
 
 fn anchor(heading: &str) -> String {
     heading.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -8,6 +8,7 @@ use crate::report::PointRow;
 use crate::report::analysis::Study;
 use crate::report::effects::FactorEffects;
 use crate::report::figures;
+use crate::report::stops;
 use crate::report::words::{self, NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
 use crate::stats::paired::{Difference, Verdict};
 
@@ -18,6 +19,7 @@ pub(super) const MOST_ROWS: usize = 200;
 pub fn document(study: &Study, classes: &[Classes]) -> Document {
     let sections = [
         summary(study),
+        stopping(study),
         ranking(study),
         against_baseline(study),
         main_effects(study),
@@ -71,6 +73,13 @@ fn summary(study: &Study) -> Vec<Block> {
     vec![heading("Summary"), Block::Text(text.join(" "))]
 }
 
+/// What early stopping did: who reads the ranking must know that not everything was trained to its end.
+fn stopping(study: &Study) -> Vec<Block> {
+    let Some(stop) = &study.report.stopping else { return Vec::new() };
+    let lines = stops::lines(stop).into_iter().map(|line| format!("{line}."));
+    vec![heading("Early stopping"), Block::Text(lines.collect::<Vec<_>>().join(" "))]
+}
+
 pub(super) fn level(study: &Study) -> String {
     format!("{:.0} %", study.analysis.level * 100.0)
 }
@@ -103,7 +112,10 @@ fn ranking(study: &Study) -> Vec<Block> {
     .and_text("against the best");
     for (row, stats) in study.report.points.iter().zip(&study.analysis.points).take(MOST_ROWS) {
         let rank = row.rank.map_or_else(|| NOTHING.to_owned(), |rank| rank.to_string());
-        let number = format!("{}{}", row.point, if row.baseline { " (baseline)" } else { "" });
+        let number = match row.note() {
+            "" => row.point.to_string(),
+            note => format!("{} ({note})", row.point),
+        };
         let n = if stats.accuracy.n == row.seeds {
             row.seeds.to_string()
         } else {

@@ -3,13 +3,12 @@
 use sweep_core::report::analysis::Study;
 use sweep_core::report::document::sections::{against_baseline, main_effects};
 use sweep_core::report::document::{self, Block};
-use sweep_core::report::{PointRow, Spread, words};
+use sweep_core::report::{PointRow, Spread, stops, words};
 
 use crate::fault::{Fault, count};
 use crate::output::{
     Cell, Out, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
 };
-use crate::view::stopping;
 
 /// Ties that are named.
 const TIES: usize = 12;
@@ -80,7 +79,7 @@ fn ranking(study: &Study) -> Table {
         cells.push(Cell::number(span(point.cost.slot_seconds)));
         cells.extend(measured.then(|| Cell::number(point.cost.energy.map_or_else(unknown, |energy| kwh(&energy)))));
         cells.push(Cell::number(point.cost.peak_memory.map_or_else(unknown, bytes)));
-        cells.push(Cell::new(if point.baseline { "baseline" } else { "" }));
+        cells.push(Cell::new(point.note()));
         if point.rank == Some(1) {
             cells = cells.into_iter().map(Cell::bold).collect();
         }
@@ -167,7 +166,7 @@ fn summary(study: &Study) -> String {
             report.numerics.iter().map(|(what, trials)| format!("{} with {}", count(*trials, "trial"), safe(what)));
         line(format!("careful: trials of this sweep computed differently: {}", each.collect::<Vec<_>>().join(", ")));
     }
-    report.stopping.iter().flat_map(stopping::lines).for_each(&mut line);
+    report.stopping.iter().flat_map(stops::lines).map(|text| safe(&text).into_owned()).for_each(&mut line);
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
     if let Some(wall) = cost.wall_seconds {

@@ -1,23 +1,20 @@
-//! Early stopping, as a report shows it: what was saved, and how often stopping was wrong.
+//! Early stopping in words: what was saved, and how often stopping was wrong. The same in every form of a report.
 
-use sweep_core::recipe::Watched;
-use sweep_core::stopping::summary::StopSummary;
+use crate::recipe::Watched;
+use crate::stopping::summary::StopSummary;
 
-use crate::fault::count;
-use crate::output::safe;
-
-/// Lines below a report.
-pub(crate) fn lines(stop: &StopSummary) -> Vec<String> {
+/// A sentence each, without a full stop.
+pub fn lines(stop: &StopSummary) -> Vec<String> {
     let share = 100.0 * stop.epochs as f64 / stop.planned_epochs.max(1) as f64;
     let mut lines = vec![format!(
         "early stopping by {}: {} stopped, {} of {} epochs trained ({share:.1} %)",
-        safe(&stop.rule),
-        count(stop.stopped, "configuration"),
+        stop.rule,
+        configurations(stop.stopped),
         stop.epochs,
         stop.planned_epochs,
     )];
     if stop.paused > 0 {
-        lines.push(format!("{} at a rung now", count(stop.paused, "configuration")));
+        lines.push(format!("{} at a rung now", configurations(stop.paused)));
     }
     let audit = &stop.audit;
     if audit.spared > 0 {
@@ -36,4 +33,8 @@ pub(crate) fn lines(stop: &StopSummary) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+fn configurations(count: u32) -> String {
+    if count == 1 { "1 configuration".to_owned() } else { format!("{count} configurations") }
 }
