@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sweep_core::event::Event;
-use sweep_core::id::{AgentId, Lease, TrialId};
+use sweep_core::id::{AgentId, Lease, SweepId, TrialId};
 use sweep_core::state::sweep::Sweep;
 use sweep_core::state::trial::Phase;
 use sweep_core::state::{State, TrialRef};
@@ -130,16 +130,22 @@ impl Books {
                 }
                 Event::TrialHalted { lease, .. } => self.touched.extend(self.owners.get(&lease.trial)),
                 Event::PointJudged { sweep, point, judgement } => {
-                    let number = state.sweeps.iter().position(|known| known.id == *sweep);
-                    if let Some(number) = number {
-                        let fate = match judgement.fate {
-                            Fate::Promote => "goes on",
-                            Fate::Stop => "is stopped",
-                            Fate::Spare => "runs to its end for the stop audit",
-                        };
-                        let at = TrialRef { sweep: number as u32, index: 0 };
-                        self.note(at, now, &format!("point {point} {fate}: {}", judgement.why()));
-                    }
+                    let fate = match judgement.fate {
+                        Fate::Promote => "goes on",
+                        Fate::Stop => "is stopped",
+                        Fate::Spare => "runs to its end for the stop audit",
+                    };
+                    self.note_sweep(state, *sweep, now, &format!("point {point} {fate}: {}", judgement.why()));
+                }
+                Event::PointProposed { sweep, point, from, .. } => {
+                    let how = match from {
+                        0 => "drawn at random".to_owned(),
+                        results => format!("chosen from the results of {results} points"),
+                    };
+                    self.note_sweep(state, *sweep, now, &format!("point {point} is next, {how}"));
+                }
+                Event::SearchEnded { sweep } => {
+                    self.note_sweep(state, *sweep, now, "every point that can be tried has been: the search is over");
                 }
                 Event::TrialEvicted { lease, why } => {
                     self.touched.extend(self.owners.get(&lease.trial));
@@ -154,10 +160,7 @@ impl Books {
                 | Event::GuestHours { .. } => {}
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());
-                    let number = state.sweeps.iter().position(|known| known.id == *sweep);
-                    if let Some(number) = number {
-                        self.note(TrialRef { sweep: number as u32, index: 0 }, now, &format!("cancelled by {user}"));
-                    }
+                    self.note_sweep(state, *sweep, now, &format!("cancelled by {user}"));
                 }
                 Event::TrialCancelled { trial, user } => {
                     self.touched.extend(self.owners.get(trial));
@@ -194,6 +197,12 @@ impl Books {
         Some(at)
     }
 
+    fn note_sweep(&mut self, state: &State, sweep: SweepId, now: Timestamp, text: &str) {
+        if let Some(number) = state.number(sweep) {
+            self.note(TrialRef { sweep: number, index: 0 }, now, text);
+        }
+    }
+
     fn note(&mut self, at: TrialRef, now: Timestamp, text: &str) {
         let notes = &mut self.sweeps[at.sweep as usize].notes;
         if notes.len() == NOTES {
@@ -215,7 +224,9 @@ impl Books {
         let (since, done_then) = self.sweeps[number as usize].pace?;
         let done_now = done(state, number);
         let seconds = (now - since).as_seconds();
-        let left = sweep.trials.len() as f64 - f64::from(sweep.counts.cancelled + sweep.counts.stopped) - done_now;
+        let left = sweep.trials.len() as f64 + f64::from(sweep.to_come())
+            - f64::from(sweep.counts.cancelled + sweep.counts.stopped)
+            - done_now;
         (done_now > done_then && seconds > 0.0).then(|| seconds * left / (done_now - done_then))
     }
 }

@@ -53,6 +53,7 @@ fn main() {
             baseline: None,
             limits: Limits::default(),
             stop: None,
+            search: None,
         };
         let (user, project) = ("ann".to_owned(), "default".to_owned());
         let sweep = SweepId::derive("x", "");

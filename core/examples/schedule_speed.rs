@@ -38,6 +38,7 @@ fn plan(number: u32) -> Arc<Plan> {
         baseline: None,
         limits: Limits { priority: Some(number % 3), ..Limits::default() },
         stop: None,
+        search: None,
     })
 }
 

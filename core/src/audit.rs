@@ -5,6 +5,7 @@
 mod choices;
 mod devices;
 mod quotas;
+mod search;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use crate::attempt::CheckpointKind;
 use crate::event::Event;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
-use crate::plan::{Plan, at};
+use crate::plan::Plan;
 use crate::recipe::Numerics;
 use crate::stopping::Fate;
 
@@ -96,6 +97,8 @@ struct SweepBook {
     copies: BTreeMap<String, String>,
     /// By [`crate::alike::key`], what was chosen first.
     chosen: BTreeMap<String, Numerics>,
+    /// A search has come to its end, or was cancelled.
+    closed: bool,
 }
 
 /// What is known about one trial.
@@ -161,6 +164,8 @@ impl Auditor {
                 self.stopped(*sweep, *point);
             }
             Event::PointJudged { .. } => {}
+            Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
+            Event::SearchEnded { sweep } => self.closed(*sweep),
             Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());
@@ -214,6 +219,7 @@ impl Auditor {
                 }
             }
             Event::SweepCancelled { sweep, .. } => {
+                self.closed(*sweep);
                 for trial in self.sweeps.get(sweep).map(|book| book.trials.clone()).unwrap_or_default() {
                     self.cancelled(trial);
                 }
@@ -226,12 +232,16 @@ impl Auditor {
     /// The verdict on one sweep; `None` if the journal does not have it.
     pub fn sweep(&self, sweep: SweepId) -> Option<Audit> {
         let book = self.sweeps.get(&sweep)?;
-        Some(self.verdict(book.trials.iter(), |of| of.is_none_or(|of| of == sweep)))
+        let mut audit = self.verdict(book.trials.iter(), |of| of.is_none_or(|of| of == sweep));
+        audit.expect(book.to_come());
+        Some(audit)
     }
 
     /// The verdict on everything read.
     pub fn all(&self) -> Audit {
-        self.verdict(self.sweeps.values().flat_map(|book| &book.trials), |_| true)
+        let mut audit = self.verdict(self.sweeps.values().flat_map(|book| &book.trials), |_| true);
+        audit.expect(self.sweeps.values().map(SweepBook::to_come).sum());
+        audit
     }
 
     fn verdict<'a>(&self, trials: impl Iterator<Item = &'a TrialId>, of: impl Fn(Option<SweepId>) -> bool) -> Audit {
@@ -271,31 +281,28 @@ impl Auditor {
         for index in 0..plan.order.len() as u32 {
             let text = plan.point_text(plan.trial(index));
             let trial = TrialId::derive(sweep, &text);
-            if !texts.insert(text) || self.trials.contains_key(&trial) {
+            if !texts.insert(text) || !self.planned(sweep, index, trial) {
                 self.violation(Some(sweep), "planned_twice", format!("trial {index} of the plan"));
                 continue;
             }
-            let (attempts, last_checkpoint, epochs, checkpoints) = (0, 0, 0, 0);
-            let book = Book {
-                sweep,
-                index,
-                attempts,
-                live: None,
-                end: None,
-                completions: 0,
-                last_checkpoint,
-                epochs,
-                checkpoints,
-            };
-            self.trials.insert(trial, book);
             trials.push(trial);
         }
         if texts.len() as u64 != u64::from(plan.points) * plan.seeds.len() as u64 {
             let what = format!("{} trials for {} points x {} seeds", texts.len(), plan.points, plan.seeds.len());
             self.violation(Some(sweep), "plan_incomplete", what);
         }
-        self.sweeps
-            .insert(sweep, SweepBook { trials, plan: plan.clone(), copies: BTreeMap::new(), chosen: BTreeMap::new() });
+        let (copies, chosen, closed) = (BTreeMap::new(), BTreeMap::new(), false);
+        self.sweeps.insert(sweep, SweepBook { trials, plan: plan.clone(), copies, chosen, closed });
+    }
+
+    /// Opens the book of a trial; false if there is one.
+    fn planned(&mut self, sweep: SweepId, index: u32, trial: TrialId) -> bool {
+        let (attempts, last_checkpoint, epochs, checkpoints) = (0, 0, 0, 0);
+        let (live, end, completions) = (None, None, 0);
+        let book = Book { sweep, index, attempts, live, end, completions, last_checkpoint, epochs, checkpoints };
+        let is_new = !self.trials.contains_key(&trial);
+        self.trials.entry(trial).or_insert(book);
+        is_new
     }
 
     fn granted(&mut self, lease: Lease, slot: (AgentId, u32), resume_epoch: u32) {
@@ -325,22 +332,6 @@ impl Auditor {
         self.slots.insert(slot, lease);
         for (rule, what) in wrong {
             self.violation(Some(sweep), rule, what);
-        }
-    }
-
-    /// All trials of a sweep on one data set see the same copy of it.
-    fn copy_used(&mut self, lease: Lease, fingerprint: Option<&str>) {
-        let Some(fingerprint) = fingerprint else { return };
-        let Some((sweep, index)) = self.trials.get(&lease.trial).map(|book| (book.sweep, book.index)) else { return };
-        let Some(book) = self.sweeps.get_mut(&sweep) else { return };
-        let row = book.plan.columns.iter().position(|column| column.path == "dataset");
-        let cell = row.map(|column| book.plan.row(book.plan.trial(index).point)[column] as usize);
-        let varied = cell.and_then(|cell| book.plan.columns[row?].values.get(cell));
-        let dataset = varied.or_else(|| at(&book.plan.base, "dataset")).and_then(|value| value.as_str());
-        let first = book.copies.entry(dataset.unwrap_or_default().to_owned()).or_insert_with(|| fingerprint.to_owned());
-        if first != fingerprint {
-            let what = format!("{lease} is granted for the copy {fingerprint}, the sweep trains on {first}");
-            self.violation(Some(sweep), "other_data", what);
         }
     }
 

@@ -24,6 +24,9 @@ const MOST: usize = 20_000;
 pub struct Estimate {
     /// Its shapes, in the order in which they first come in the plan.
     pub shapes: Vec<ShapeEstimate>,
+    /// Trials of points that are not known yet; they are taken to be like those that are.
+    #[serde(default)]
+    pub to_come: u32,
     /// Slots that could run it now.
     pub slots: u32,
     /// Of all epochs; absent while a shape is unknown.
@@ -155,11 +158,12 @@ pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Re
         })
         .collect();
     let slots = slots(state, plan);
-    let full = cost(&shapes, slots, 1.0);
+    // What is not known yet is taken to be like what is.
+    let full = cost(&shapes, slots, f64::from(plan.all_trials()) / f64::from(plan.len().max(1)));
     let all = u64::from(plan.epochs(0)) * u64::from(plan.points);
-    let expected = plan.stop.as_deref().and_then(|stop| stop.expected_epochs(plan.points, plan.epochs(0)));
+    let expected = plan.stop.as_deref().and_then(|stop| stop.expected_epochs(plan.all_points(), plan.epochs(0)));
     let stopped = expected.and_then(|expected| cost(&shapes, slots, expected as f64 / all.max(1) as f64));
-    Ok(Estimate { shapes, slots, full, stopped })
+    Ok(Estimate { shapes, to_come: plan.all_trials() - plan.len(), slots, full, stopped })
 }
 
 /// Of this share of the epochs of every shape.
@@ -186,7 +190,7 @@ fn slots(state: &State, plan: &Plan) -> u32 {
         .collect();
     let usable = state.agents.values().filter(|agent| datasets.iter().any(|dataset| agent.can_use(dataset, None)));
     let slots: u32 = usable.map(|agent| agent.slots.len() as u32).sum();
-    slots.min(plan.limits.max_parallel.unwrap_or(u32::MAX)).min(plan.len())
+    slots.min(plan.limits.max_parallel.unwrap_or(u32::MAX)).min(plan.all_trials())
 }
 
 /// Shapes of the trials of a plan, each put together once.

@@ -11,6 +11,7 @@ use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::Plan;
 use crate::recipe::Numerics;
+use crate::search;
 use crate::shares::{DEFAULT_PROJECT, Setting};
 use crate::stopping::Judgement;
 use crate::time::Timestamp;
@@ -150,6 +151,22 @@ pub enum Event {
         point: u32,
         /// What, and why.
         judgement: Judgement,
+    },
+    /// Model-based search: the next point of a sweep; its trials wait from now on.
+    PointProposed {
+        /// Of which sweep.
+        sweep: SweepId,
+        /// Its number: the plan had so many.
+        point: u32,
+        /// What it is; what is not named stays as in the base.
+        settings: Vec<search::Setting>,
+        /// From the results of how many points it was chosen; 0 means that it was drawn at random.
+        from: u32,
+    },
+    /// A search found no point that is new and can be tried: there will be no more.
+    SearchEnded {
+        /// Of which sweep.
+        sweep: SweepId,
     },
     /// A running trial has to give its slot up, with the checkpoint to go on from later: it waits at a rung, or its
     /// configuration was stopped. It stops like a cancelled one, and nothing is charged to it.

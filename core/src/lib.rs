@@ -4,7 +4,7 @@
 //! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
-//! [`stopping`] (which configurations are worth going on with), [`shares`] (who is entitled to what), [`queue`] (what waits
+//! [`stopping`] (which configurations are worth going on with), [`search`] (which to try next), [`shares`] (who is entitled to what), [`queue`] (what waits
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
 //! trials from them), [`placement`] (what a sweep asks of them),
@@ -48,6 +48,7 @@ pub mod reservation;
 pub mod retain;
 pub mod retry;
 pub mod schedule;
+pub mod search;
 pub mod shares;
 pub mod spec;
 pub mod state;

@@ -74,7 +74,7 @@ pub fn of(state: &State, events: &[Event], now: Timestamp) -> Vec<Notice> {
                 }
             }
             Event::TrialCancelled { trial, .. } => touched.extend(state.find(*trial).map(|at| at.sweep)),
-            Event::SweepCancelled { sweep, .. } => {
+            Event::SweepCancelled { sweep, .. } | Event::SearchEnded { sweep } => {
                 touched.extend(state.sweeps.iter().position(|known| known.id == *sweep).map(|index| index as u32));
             }
             _ => {}

@@ -60,6 +60,7 @@ fn plan(datasets: &[&str]) -> Arc<Plan> {
         baseline: None,
         limits: Limits::default(),
         stop: None,
+        search: None,
     })
 }
 

@@ -10,7 +10,7 @@ use sweep_core::recipe::model::{MODEL_NAMES, markdown_table};
 use sweep_core::recipe::optim::OPTIMIZER_NAMES;
 use sweep_core::recipe::schedule::SCHEDULE_NAMES;
 use sweep_core::spec::{MAX_AXES, MAX_BYTES, MAX_CHOICES, MAX_ERRORS, MAX_EXCLUDES, MAX_SEEDS};
-use sweep_core::spec::{Reason, STOP_KEYS, TOP_LEVEL, defaults, paths};
+use sweep_core::spec::{Reason, SEARCH_KEYS, STOP_KEYS, TOP_LEVEL, defaults, paths};
 
 const DOC: &str = include_str!("../../docs/spec.md");
 
@@ -66,6 +66,8 @@ fn every_key_is_described_and_nothing_else() {
     assert_eq!(options, of_models.collect::<BTreeSet<_>>());
     let stop: BTreeSet<String> = rows("### Early stopping").into_keys().collect();
     assert_eq!(stop, STOP_KEYS.iter().map(|(key, _)| format!("stop.{key}")).collect::<BTreeSet<_>>());
+    let search: BTreeSet<String> = rows("### Search").into_keys().collect();
+    assert_eq!(search, SEARCH_KEYS.iter().map(|key| format!("search.{key}")).collect::<BTreeSet<_>>());
     let reasons: BTreeSet<String> = rows("## Errors").into_keys().collect();
     let expected = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     assert_eq!(reasons, expected.collect::<BTreeSet<_>>());

@@ -24,6 +24,7 @@ fn plan() -> Plan {
         baseline: None,
         limits: Limits::default(),
         stop: None,
+        search: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn plan(name: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         baseline: None,
         limits,
         stop: None,
+        search: None,
     })
 }
 

@@ -65,7 +65,7 @@ impl Service for Sweeps {
         plan.limits.priority = priority.or(plan.limits.priority);
         plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
         let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
-        let (trials, sweep) = (plan.len().into(), SweepId::derive(&spec.canonical(), &run));
+        let (trials, sweep) = (plan.all_trials().into(), SweepId::derive(&spec.canonical(), &run));
         let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
             Reply::Submitted { sweep, name, existing } => {

@@ -42,7 +42,7 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         status: sweep.status().to_owned(),
         submitted: sweep.submitted.0,
         ended: sweep.ended.map_or(0, |ended| ended.0),
-        trials: sweep.trials.len() as u64,
+        trials: sweep.trials.len() as u64 + u64::from(sweep.to_come()),
         waiting: counts.waiting.into(),
         running: counts.running.into(),
         backoff: counts.backoff.into(),

@@ -69,6 +69,11 @@ impl Quotas {
         None
     }
 
+    /// Another trial of a sweep.
+    pub(super) fn added(&mut self, sweep: SweepId, trial: TrialId) {
+        self.trials.insert(trial, sweep);
+    }
+
     fn granted(&mut self, lease: Lease) -> Option<Excess> {
         let sweep = *self.trials.get(&lease.trial)?;
         self.live.insert(lease.trial, lease.attempt);

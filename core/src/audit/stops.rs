@@ -51,7 +51,7 @@ impl Stops {
                 // Another bracket begins at a later rung; at which one is not for the oracle to say.
                 let limit = first.filter(|_| stop.bracket_count(plan.epochs(0)) == 1);
                 let of = |point| Point { limit: limit.filter(|_| plan.baseline != Some(point)), settled: None };
-                let points = (0..plan.points).map(of).collect();
+                let points = (0..plan.all_points()).map(of).collect();
                 let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), points };
                 self.sweeps.entry(*sweep).or_insert(known);
                 for (index, id) in (0u32..).zip(plan.trial_ids(*sweep)) {
@@ -107,6 +107,13 @@ impl Stops {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// Another trial of a sweep, if it is one that stops early.
+    pub(super) fn added(&mut self, sweep: SweepId, point: u32, trial: TrialId) {
+        if self.sweeps.contains_key(&sweep) {
+            self.trials.insert(trial, Trial { sweep, point, checkpoint: 0 });
         }
     }
 

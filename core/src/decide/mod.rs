@@ -5,6 +5,7 @@
 mod agents;
 mod devices;
 mod report;
+mod search;
 mod stops;
 mod sweeps;
 
@@ -72,6 +73,9 @@ impl Step<'_> {
                 if pending.is_empty() {
                     pending.extend(stops::due(&self.core.state, number));
                 }
+                if pending.is_empty() {
+                    pending.extend(search::due(&self.core.state, number));
+                }
             }
             self.out.push(event);
         }
@@ -124,8 +128,15 @@ impl Core {
         for trial in due {
             step.emit(Event::RetryDue { trial });
         }
-        let grants = schedule::grants(&step.core.state, now, |agent| step.core.is_reachable(agent, now));
-        grants.into_iter().for_each(|grant| step.emit(grant));
+        // What is granted may make room for points that get a slot at once.
+        loop {
+            let before = step.out.len();
+            let grants = schedule::grants(&step.core.state, now, |agent| step.core.is_reachable(agent, now));
+            grants.into_iter().for_each(|grant| step.emit(grant));
+            if !step.out[before..].iter().any(|event| matches!(event, Event::PointProposed { .. })) {
+                break;
+            }
+        }
         let given = schedule::preemptions(&step.core.state, now, |agent| step.core.is_reachable(agent, now));
         given.into_iter().for_each(|given| step.emit(given));
     }

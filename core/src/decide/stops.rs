@@ -1,4 +1,4 @@
-//! Early stopping: what follows from an event, in the transaction that accepts it. Whether a configuration goes on is
+//! Early stopping and search: what follows from an event, in the transaction that accepts it. Whether a configuration goes on is
 //! [`crate::stopping`]'s; here its decisions become events, and trials are asked to leave.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::Lease;
 use crate::state::{State, TrialRef};
 
-/// The sweep that an event is about, if it stops early.
+/// The sweep that an event is about, if it stops early or searches.
 pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
     let number = match event {
         Event::EpochReported { lease, .. }
@@ -17,9 +17,15 @@ pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
         | Event::LeaseLost { lease, .. } => state.find(lease.trial)?.sweep,
         Event::TrialCancelled { trial, .. } => state.find(*trial)?.sweep,
         Event::SweepCancelled { sweep, .. } | Event::SweepRetried { sweep, .. } => state.number(*sweep)?,
+        // Room for another point; nothing for early stopping.
+        Event::LeaseGranted { lease, .. } => {
+            let number = state.find(lease.trial)?.sweep;
+            return state.sweeps[number as usize].is_searching().then_some(number);
+        }
         _ => return None,
     };
-    state.sweeps[number as usize].racing.is_some().then_some(number)
+    let sweep = &state.sweeps[number as usize];
+    (sweep.racing.is_some() || sweep.is_searching()).then_some(number)
 }
 
 /// Trials that have to leave now, after an event about them or their configuration.
@@ -56,12 +62,13 @@ pub(super) fn due(state: &State, number: u32) -> Option<Event> {
 /// What a journal that ends in the middle of a transaction leaves to be decided.
 pub(super) fn left_over(state: &State, number: u32) -> VecDeque<Event> {
     let sweep = &state.sweeps[number as usize];
-    if sweep.racing.is_none() {
-        return VecDeque::new();
-    }
-    let mut pending: VecDeque<Event> = (0..sweep.plan.points).flat_map(|point| halted(state, number, point)).collect();
+    let points = if sweep.racing.is_some() { 0..sweep.plan.points } else { 0..0 };
+    let mut pending: VecDeque<Event> = points.flat_map(|point| halted(state, number, point)).collect();
     if pending.is_empty() {
         pending.extend(due(state, number));
+    }
+    if pending.is_empty() {
+        pending.extend(super::search::due(state, number));
     }
     pending
 }

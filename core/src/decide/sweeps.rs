@@ -98,7 +98,9 @@ fn values<'a>(plan: &'a Plan, field: &str) -> Vec<&'a serde_json::Value> {
     let Some(column) = column else { return at(&plan.base, field).into_iter().collect() };
     let used: BTreeSet<u32> = (0..plan.points).map(|point| plan.row(point)[column]).collect();
     let value = |cell: u32| plan.columns[column].values.get(cell as usize).or_else(|| at(&plan.base, field));
-    used.into_iter().filter_map(value).collect()
+    // A search may try every value of a list.
+    let listed = plan.search.iter().flat_map(|_| &plan.columns[column].values);
+    used.into_iter().filter_map(value).chain(listed).collect()
 }
 
 pub(super) fn cancel_sweep(step: &mut Step<'_>, sweep: SweepId, user: String) -> Reply {

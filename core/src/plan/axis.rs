@@ -76,8 +76,13 @@ pub(super) fn rows(spec: &Spec, base: &Value, errors: &mut Errors<'_>) -> Rows {
     let mut lengths = Vec::new();
     let mut count = 0;
     if let Design::Random { samples, seed, draws } = spec.design {
-        cells = draw(spec, &mut columns, (samples, seed, draws), errors);
-        count = samples as usize;
+        // A search chooses the others while it runs, but all of a list's values are columns' from the start.
+        let first = spec.search.as_ref().map_or(samples, |knobs| knobs.startup.min(samples));
+        cells = draw(spec, &mut columns, (first, seed, draws), errors);
+        count = first as usize;
+        if spec.search.is_some() {
+            spec.groups.iter().for_each(|group| drop(steps(group, &mut columns)));
+        }
     } else if !spec.groups.is_empty() || spec.points.is_empty() {
         let groups: Vec<Steps> = (spec.groups.iter()).map(|group| steps(group, &mut columns)).collect();
         lengths = groups.iter().map(Vec::len).collect();
@@ -180,11 +185,12 @@ fn without_base(steps: Steps, columns: &[Draft], base: &Value) -> Steps {
 /// path and the number of the sample, so that another axis does not change it.
 fn draw(spec: &Spec, columns: &mut [Draft], design: (u32, u64, Draws), errors: &mut Errors<'_>) -> Vec<u32> {
     let (samples, seed, draws) = design;
+    let wanted = if let Design::Random { samples, .. } = spec.design { samples } else { samples };
     let space = (spec.groups.iter()).try_fold(1u128, |all, group| all.checked_mul(size(&group.axes[0])?));
     if let Some(space) = space
-        && space < u128::from(samples)
+        && space < u128::from(wanted)
     {
-        let what = format!("{samples} samples of a space of {space} points");
+        let what = format!("{wanted} samples of a space of {space} points");
         let hint = "draw fewer, or use a grid for all of them";
         errors.push(Reason::SamplesTooMany, "samples", None, what, hint);
         return vec![BASE; samples as usize * columns.len()];
@@ -321,7 +327,7 @@ fn learn(draft: &mut Draft, axis: &Axis, drawn: u64) -> u32 {
 
 /// Six significant digits: a value that people can read out and type, and the same on every
 /// machine whatever the last bit of its logarithm is.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 

@@ -12,6 +12,7 @@ use crate::spec::{Design, Errors, Reason, Spec, SpecError, check_stop};
 use super::axis::{Rows, rows};
 use super::order;
 use super::point::{Sections, top};
+use super::search;
 use super::{BASE, MAX_TRIALS, Plan, at, label_of};
 
 /// Wrong combinations that are shown.
@@ -48,6 +49,7 @@ pub fn expand(spec: &Spec) -> Result<Plan, Vec<SpecError>> {
     }
     let plan = assemble(spec, rows, &sections, &ids, &kept, &base);
     check_stop(&plan, &mut errors);
+    search::check(spec, &plan, &mut errors);
     if errors.is_empty() { Ok(plan) } else { Err(errors.into_list()) }
 }
 
@@ -274,11 +276,17 @@ fn assemble(spec: &Spec, rows: Rows, sections: &Sections, ids: &[Vec<u32>], kept
         base: sections.whole(&ids[kept[0]]),
         cells,
         points: kept.len() as u32,
-        order: order::trials(&order, spec.seeds.len(), baseline.is_some(), spec.stop.is_some()),
+        order: order::trials(
+            &order,
+            spec.seeds.len(),
+            baseline.is_some(),
+            spec.stop.is_some() || spec.search.is_some(),
+        ),
         seeds: spec.seeds.clone(),
         baseline,
         limits: spec.limits.clone(),
         stop: spec.stop.clone().map(Box::new),
+        search: search::search(spec, (rows.count - rows.designed) as u32),
         columns: rows.columns.into_iter().map(|draft| draft.column).collect(),
     }
 }

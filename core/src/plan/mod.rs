@@ -10,6 +10,7 @@ mod axis;
 mod expand;
 mod order;
 mod point;
+mod search;
 mod sobol;
 
 use serde::{Deserialize, Serialize};
@@ -18,10 +19,13 @@ use serde_json::Value;
 use crate::id::{SweepId, TrialId};
 use crate::placement::Placement;
 use crate::recipe::Recipe;
+use crate::search::Search;
 use crate::spec::{self, Spec, SpecError};
 use crate::stopping::Stop;
 
+pub(crate) use axis::rounded;
 pub use expand::expand;
+pub(crate) use sobol::mix;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.
 pub const MAX_TRIALS: u32 = 100_000;
@@ -71,6 +75,9 @@ pub struct Plan {
     /// Early stopping across configurations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Box<Stop>>,
+    /// Points that are chosen while the sweep runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Box<Search>>,
 }
 
 /// One path that varies.

@@ -33,7 +33,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         curves: Vec::new(),
         provenance: provenance(sweep),
         best: best(sweep),
-        trials: sweep.plan.len(),
+        trials: sweep.plan.len() + sweep.to_come(),
         completed: sweep.counts.completed,
         failures: failures(sweep),
         numerics: numerics(sweep),

@@ -41,6 +41,9 @@ impl Spec {
         if let Some(stop) = &self.stop {
             text["stop"] = json!(stop);
         }
+        if let Some(search) = &self.search {
+            text["search"] = json!(search);
+        }
         if !self.limits.placement.is_default() {
             text["placement"] = json!(self.limits.placement);
         }

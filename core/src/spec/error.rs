@@ -39,6 +39,7 @@ pub enum Reason {
     SamplesTooMany,
     PlanEmpty,
     StopUseless,
+    SearchUseless,
     TooManyErrors,
 }
 
@@ -69,6 +70,7 @@ impl Reason {
         Self::SamplesTooMany,
         Self::PlanEmpty,
         Self::StopUseless,
+        Self::SearchUseless,
         Self::TooManyErrors,
     ];
 
@@ -99,6 +101,7 @@ impl Reason {
             Self::SamplesTooMany => "samples_too_many",
             Self::PlanEmpty => "plan_empty",
             Self::StopUseless => "stop_useless",
+            Self::SearchUseless => "search_useless",
             Self::TooManyErrors => "too_many_errors",
         }
     }

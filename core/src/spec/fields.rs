@@ -12,7 +12,7 @@ use super::ranges::DRAWS;
 use super::schema::conflict;
 use super::tree::{Entry, Item, Node};
 use super::value::{Reader, clip};
-use super::{Design, Draws, MAX_SEEDS, Setting, Spec, is_name, suggest};
+use super::{MAX_SEEDS, Setting, Spec, is_name, suggest};
 
 /// The keys of a sweep file that are not recipe fields.
 pub const TOP_LEVEL: &[&str] = &[
@@ -22,6 +22,7 @@ pub const TOP_LEVEL: &[&str] = &[
     "design",
     "samples",
     "sample_seed",
+    "search",
     "seeds",
     "max_parallel",
     "max_retries",
@@ -66,7 +67,8 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     if let Some(entry) = get("augmentations") {
         reader.augmentations(&entry.node);
     }
-    let design = reader.design(get("design"), get("samples"), get("sample_seed"));
+    let search = reader.search(get("search"), get("samples"));
+    let design = reader.design([get("design"), get("samples"), get("sample_seed"), get("search")]);
     let name = reader.name(get("name"));
     let description = reader.description(get("description"));
     let seeds = reader.seeds(get("seeds"));
@@ -78,6 +80,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         placement: reader.placement(get("placement")),
     };
     let stop = reader.stop(get("stop"));
+    let search = search.map(|knobs| reader.compared(knobs, stop.as_ref(), get("search")));
     let base = reader.base(&entries);
     let (groups, points, excludes) = reader.varied(&entries, design, seeds.len());
     if !entries.iter().any(names_dataset) {
@@ -95,6 +98,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         design,
         limits,
         stop,
+        search,
         source: text.to_owned(),
         keys,
     };
@@ -160,7 +164,7 @@ impl Reader<'_> {
     }
 
     /// A whole number from `low` to `high`.
-    fn whole(&mut self, entry: Option<&Entry>, low: u64, high: u64) -> Option<u32> {
+    pub(super) fn whole(&mut self, entry: Option<&Entry>, low: u64, high: u64) -> Option<u32> {
         let entry = entry?;
         let value = self.int(&entry.key, &entry.node)?;
         if !(low..=high).contains(&value) {
@@ -170,52 +174,6 @@ impl Reader<'_> {
             return None;
         }
         u32::try_from(value).ok()
-    }
-
-    fn design(&mut self, design: Option<&Entry>, samples: Option<&Entry>, sample_seed: Option<&Entry>) -> Design {
-        let names = ["grid", "ablation", "random", "sobol"];
-        let name = match design.map(|entry| &entry.node.item) {
-            None => "grid",
-            Some(Item::Text(name)) => name,
-            Some(_) => "",
-        };
-        if let Some(entry) = design
-            && !names.contains(&name)
-        {
-            match &entry.node.item {
-                Item::Text(_) => {
-                    let what = format!("no design is called `{}`", clip(name));
-                    let hint = suggest::hint(name, names);
-                    let span = Some(&entry.node.span);
-                    (self.errors).push(Reason::VariantUnknown, "design", span, what, hint);
-                }
-                _ => self.wrong_type("design", &entry.node, "a string", ""),
-            }
-        }
-        let count = self.whole(samples, 1, u64::from(MAX_TRIALS));
-        let seed = sample_seed.and_then(|entry| self.int("sample_seed", &entry.node));
-        if let Some(draws) = match name {
-            "random" => Some(Draws::Random),
-            "sobol" => Some(Draws::Sobol),
-            _ => None,
-        } {
-            if samples.is_none() {
-                let span = design.map(|entry| &entry.span);
-                let what = format!("a {name} design needs a number of samples");
-                let hint = "add a line like `samples = 20`";
-                (self.errors).push(Reason::MissingField, "samples", span, what, hint);
-            }
-            return Design::Random { samples: count.unwrap_or(1), seed: seed.unwrap_or(0), draws };
-        }
-        for entry in [samples, sample_seed].into_iter().flatten() {
-            let what = "only a random or sobol design has this";
-            let hint = "add `design = \"random\"`, or remove the line";
-            (self.errors).push(Reason::UnknownField, &entry.key, Some(&entry.span), what, hint);
-        }
-        match name {
-            "ablation" => Design::Ablation,
-            _ => Design::Grid,
-        }
     }
 
     fn seeds(&mut self, entry: Option<&Entry>) -> Vec<u64> {

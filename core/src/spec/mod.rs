@@ -6,11 +6,13 @@
 
 mod axes;
 mod canonical;
+mod design;
 mod error;
 mod fields;
 mod placement;
 mod ranges;
 mod schema;
+mod search;
 mod steps;
 mod stop;
 mod suggest;
@@ -23,6 +25,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::plan::Limits;
+use crate::search::Knobs;
 use crate::stopping::Stop;
 
 pub use canonical::defaults;
@@ -31,6 +34,7 @@ pub(crate) use error::Errors;
 pub use error::{MAX_ERRORS, Reason, SpecError};
 pub use fields::TOP_LEVEL;
 pub(crate) use schema::conflict;
+pub use search::SEARCH_KEYS;
 pub use stop::STOP_KEYS;
 pub(crate) use stop::check as check_stop;
 pub(crate) use value::explain;
@@ -69,6 +73,8 @@ pub struct Spec {
     pub limits: Limits,
     /// Early stopping across configurations.
     pub stop: Option<Stop>,
+    /// Points of a random design are chosen while it runs, but for the first ones.
+    pub search: Option<Knobs>,
     /// The file, for messages.
     pub(crate) source: String,
     /// Where its top-level keys stand, for messages.

@@ -120,7 +120,7 @@ impl Reader<'_> {
         }
     }
 
-    fn bounded(&mut self, key: &str, node: &Node, low: u64, high: u64) -> Option<u32> {
+    pub(super) fn bounded(&mut self, key: &str, node: &Node, low: u64, high: u64) -> Option<u32> {
         let value = self.int(key, node)?;
         if !(low..=high).contains(&value) {
             let what = format!("{value} is not allowed: must be {low} to {high}");
@@ -140,7 +140,7 @@ impl Reader<'_> {
         Some(value)
     }
 
-    fn watched(&mut self, key: &str, node: &Node) -> Option<Watched> {
+    pub(super) fn watched(&mut self, key: &str, node: &Node) -> Option<Watched> {
         match &node.item {
             Item::Text(name) if name == "val_accuracy" => return Some(Watched::ValAccuracy),
             Item::Text(name) if name == "val_loss" => return Some(Watched::ValLoss),
@@ -164,12 +164,13 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
     if stop.rule == Rule::Budget {
         return;
     }
-    let others = plan.points - u32::from(plan.baseline.is_some());
-    if plan.points < 2 {
+    let others = plan.all_points() - u32::from(plan.baseline.is_some());
+    if plan.all_points() < 2 {
         return useless("stop", "there is one configuration, and nothing to compare it with".into(), "vary something");
     }
     let epochs = plan.epochs(0);
-    if (1..plan.len()).any(|index| plan.epochs(index) != epochs) {
+    let searched = plan.search.is_some() && plan.columns.iter().any(|column| column.path == "epochs");
+    if searched || (1..plan.len()).any(|index| plan.epochs(index) != epochs) {
         let hint = "give all points the same epochs";
         return useless("stop", "`epochs` varies: an epoch means something else for each point".into(), hint);
     }

@@ -7,6 +7,7 @@ pub mod agent;
 mod check;
 pub mod devices;
 pub mod racing;
+mod searching;
 pub mod sweep;
 pub mod trial;
 pub mod usage;
@@ -142,6 +143,8 @@ impl State {
                 self.leaving.extend(self.leased(*lease).map(|(at, _)| at));
             }
             Event::PointJudged { sweep, point, judgement } => self.judged(*sweep, *point, judgement, now),
+            Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
+            Event::SearchEnded { sweep } => self.search_ended(*sweep, now),
             Event::TrialHalted { lease, .. } => self.live(*lease, |_, leased| leased.halted = true),
             Event::TrialEvicted { lease, .. } => self.live(*lease, |_, leased| leased.evicted = true),
             Event::SlotHeld { agent, slot, hold } => self.devices(*agent, |agent| agent.devices.hold(*slot, hold)),
@@ -334,6 +337,7 @@ impl State {
 
     fn cancel_sweep(&mut self, id: SweepId, now: Timestamp) {
         let Some(number) = self.by_id.get(&id).copied() else { return };
+        self.search_ended(id, now);
         for index in 0..self.sweeps[number as usize].trials.len() as u32 {
             self.cancel(TrialRef { sweep: number, index }, now);
         }

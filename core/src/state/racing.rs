@@ -33,12 +33,17 @@ impl Racing {
         let stop = plan.stop.as_deref()?.clone();
         let epochs = (0..plan.len()).map(|index| plan.epochs(index)).max().unwrap_or_default();
         let seeds = plan.seeds.len() as u32;
-        let race = Race::new(stop, sweep, plan.points, epochs, plan.baseline);
+        let race = Race::new(stop, sweep, plan.all_points(), epochs, plan.baseline);
         let mut places = vec![0; plan.order.len()];
         for (index, flat) in (0u32..).zip(&plan.order) {
             places[*flat as usize] = index;
         }
-        Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.points as usize], places, seeds }))
+        Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.all_points() as usize], places, seeds }))
+    }
+
+    /// The next seed of a point that was added.
+    pub(super) fn added(&mut self, index: u32) {
+        self.places.push(index);
     }
 
     /// The trials of a configuration: indices in the plan.

@@ -47,6 +47,8 @@ pub struct Sweep {
     pub datasets: Vec<String>,
     /// Where its configurations stand, if it stops early.
     pub racing: Option<Box<Racing>>,
+    /// No more points will be proposed, although the plan has not got all of its own.
+    pub closed: bool,
     /// Fingerprint of the copy of each data set that this sweep trains on, once a trial has started on one.
     pub fingerprints: Vec<Option<String>>,
     /// What its trials compute with, where the file leaves that open.
@@ -116,6 +118,7 @@ impl Sweep {
             waiting: Vec::new(),
             datasets: datasets(&plan),
             racing: Racing::new(id, &plan),
+            closed: false,
             fingerprints: Vec::new(),
             choices: Choices::default(),
             devices: Vec::new(),
@@ -140,6 +143,12 @@ impl Sweep {
     fn turn(&self, index: u32) -> Turn {
         let promotions = |racing: &Racing| racing.race.promotions(self.plan.trial(index).point);
         (Reverse(self.racing.as_deref().map_or(0, promotions)), index)
+    }
+
+    /// Puts a waiting trial into its list.
+    pub(super) fn list(&mut self, index: u32) {
+        let (group, turn) = (self.group(index), self.turn(index));
+        self.waiting[group].insert(turn);
     }
 
     /// Takes a waiting trial out of its list; the next phase puts it in again.
@@ -253,8 +262,7 @@ impl Sweep {
             let planned = self.plan.trial(index);
             racing.ended(planned.point, planned.seed, &trial.phase, trial.failure.as_deref());
         }
-        let over = self.counts.ended() as usize == self.trials.len();
-        self.ended = over.then_some(self.ended.unwrap_or(now));
+        self.ended = self.is_over().then_some(self.ended.unwrap_or(now));
     }
 
     /// Whether another trial may start now.
@@ -286,9 +294,9 @@ impl Sweep {
     pub fn status(&self) -> &'static str {
         let counts = &self.counts;
         match () {
-            () if counts.ended() as usize == self.trials.len() && counts.failed > 0 => "failed",
-            () if counts.ended() as usize == self.trials.len() && counts.cancelled > 0 => "cancelled",
-            () if counts.ended() as usize == self.trials.len() => "completed",
+            () if self.is_over() && counts.failed > 0 => "failed",
+            () if self.is_over() && counts.cancelled > 0 => "cancelled",
+            () if self.is_over() => "completed",
             () if counts.running > 0 => "running",
             () => "waiting",
         }

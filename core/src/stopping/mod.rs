@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use crate::num::Num;
 
 pub use race::{Race, Standing};
+pub(crate) use score::score;
 pub use settings::{Rule, Stop};
 pub use tally::{End, Sample, Tally};
 

@@ -112,6 +112,18 @@ impl Race {
         self.entrants[point as usize].epoch
     }
 
+    /// How far a configuration came when it was last compared, and the score that it had there.
+    pub fn seen(&self, point: u32) -> Option<(u32, f64)> {
+        let entrant = &self.entrants[point as usize];
+        match (entrant.stage, entrant.judged.as_deref()) {
+            (Stage::At(at, key), _) => {
+                Some((self.ladders[entrant.bracket as usize].rungs[at as usize].epoch, key.score))
+            }
+            (_, Some(judged)) => Some((judged.epoch, score(self.stop.metric, judged.value.0))),
+            _ => None,
+        }
+    }
+
     /// Whether a configuration waits for a decision at a rung: what it reached after that is told later.
     pub fn is_at_rung(&self, point: u32) -> bool {
         matches!(self.entrants[point as usize].stage, Stage::At(..))

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::recipe::Watched;
 
 /// A value turned so that higher is better. What is not a number is the worst there is.
-pub(super) fn score(metric: Watched, value: f64) -> f64 {
+pub(crate) fn score(metric: Watched, value: f64) -> f64 {
     let turned = match metric {
         Watched::ValAccuracy => value,
         Watched::ValLoss => -value,

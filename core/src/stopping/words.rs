@@ -10,9 +10,9 @@ pub fn describe(plan: &Plan) -> Vec<String> {
     let Some(stop) = plan.stop.as_deref() else { return Vec::new() };
     let epochs = plan.epochs(0);
     let mut lines = vec![format!("stop: {}", how(stop, epochs))];
-    if let Some(expected) = stop.expected_epochs(plan.points, epochs) {
+    if let Some(expected) = stop.expected_epochs(plan.all_points(), epochs) {
         let seeds = plan.seeds.len() as u64;
-        let (expected, all) = (expected * seeds, u64::from(epochs) * u64::from(plan.points) * seeds);
+        let (expected, all) = (expected * seeds, u64::from(epochs) * u64::from(plan.all_points()) * seeds);
         let share = 100.0 * expected as f64 / all as f64;
         lines.push(format!("  about {expected} of {all} epochs ({share:.0} %), if every rung keeps its share"));
     }

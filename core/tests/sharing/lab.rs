@@ -46,6 +46,7 @@ fn plan(name: &str, dataset: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         baseline: None,
         limits,
         stop: None,
+        search: None,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod lab;
 mod live;
+mod searching;
 
 use serde::Deserialize;
 use sweep_core::stopping::replay::{Replay, replay};

@@ -29,8 +29,10 @@ pub(crate) fn run(out: &Out, args: &Check) -> Result<(), Fault> {
                 if out.format != Format::Json {
                     let prefix =
                         if args.files.len() > 1 { format!("{}: ", output::safe(&name)) } else { String::new() };
-                    out.print(format!("{prefix}ok: {}\n", count(file.plan.len(), "trial")))?;
-                    sweep_core::stopping::words::describe(&file.plan).into_iter().for_each(|line| out.note(line));
+                    out.print(format!("{prefix}ok: {}\n", count(file.plan.all_trials(), "trial")))?;
+                    let search = sweep_core::search::words::describe(&file.plan);
+                    let stop = sweep_core::stopping::words::describe(&file.plan);
+                    search.into_iter().chain(stop).for_each(|line| out.note(line));
                 }
             }
             Err((source, errors)) => {
@@ -63,7 +65,7 @@ fn valid(name: &str, file: &SweepFile) -> serde_json::Value {
         "ok": true,
         "name": file.plan.name,
         "sweep": file.id("").to_string(),
-        "trials": file.plan.len(),
+        "trials": file.plan.all_trials(),
         "errors": [],
     })
 }

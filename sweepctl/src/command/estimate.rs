@@ -39,6 +39,10 @@ fn people(out: &Out, found: &Estimate) -> Result<(), Fault> {
     out.table(&table)?;
     out.print("\n")?;
     let unknown = found.shapes.iter().filter(|shape| shape.seen.is_none()).count();
+    if found.to_come > 0 {
+        let to_come = count(found.to_come, "trial");
+        out.note(format!("{to_come} not known yet, taken to be like those that are"));
+    }
     match &found.full {
         Some(full) => {
             out.print(format!("all epochs: {}\n", costs(full, found.slots)))?;

@@ -40,6 +40,10 @@ pub(crate) fn run(out: &Out, args: &cli::Plan) -> Result<(), Fault> {
             if shown < file.plan.len() {
                 out.note(format!("{} more", file.plan.len() - shown));
             }
+            if file.plan.all_trials() > file.plan.len() {
+                let to_come = count(file.plan.all_trials() - file.plan.len(), "trial");
+                out.note(format!("{to_come} not known yet: what they try follows from the results of those before"));
+            }
             Ok(())
         }
     }
@@ -47,8 +51,8 @@ pub(crate) fn run(out: &Out, args: &cli::Plan) -> Result<(), Fault> {
 
 /// Counts, in words.
 pub(crate) fn describe(out: &Out, plan: &Plan) {
-    let (points, seeds) = (count(plan.points, "point"), count(plan.seeds.len(), "seed"));
-    out.note(format!("{}: {} = {points} x {seeds}", plan.name, count(plan.len(), "trial")));
+    let (points, seeds) = (count(plan.all_points(), "point"), count(plan.seeds.len(), "seed"));
+    out.note(format!("{}: {} = {points} x {seeds}", plan.name, count(plan.all_trials(), "trial")));
     for column in &plan.columns {
         const MOST: usize = 8;
         let mut labels = column.labels.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
@@ -58,6 +62,7 @@ pub(crate) fn describe(out: &Out, plan: &Plan) {
         let values = count(column.labels.len(), "value");
         out.note(format!("  {}: {values} ({})", column.path, safe(&labels)));
     }
+    sweep_core::search::words::describe(plan).into_iter().for_each(|line| out.note(line));
     sweep_core::stopping::words::describe(plan).into_iter().for_each(|line| out.note(line));
 }
 
@@ -70,6 +75,8 @@ pub(crate) fn head(file: &SweepFile, sweep: SweepId) -> serde_json::Value {
         "sweep": sweep.to_string(),
         "count": plan.len(),
         "points": plan.points,
+        "to_come": plan.all_trials() - plan.len(),
+        "search": plan.search,
         "seeds": plan.seeds,
         "baseline": plan.baseline,
         "base": plan.base,

@@ -249,6 +249,7 @@ pub(crate) fn estimate() -> Estimate {
             ShapeEstimate { shape: shape("32"), trials: 6, epochs: 60, seen },
             ShapeEstimate { shape: shape("64"), trials: 6, epochs: 60, seen: None },
         ],
+        to_come: 0,
         slots: 4,
         full: None,
         stopped: None,

@@ -1,0 +1,67 @@
+//! Sweeps whose points appear while they run: a proposed point gets its trials behind those that there are.
+
+use std::sync::Arc;
+
+use crate::id::SweepId;
+use crate::search::Setting;
+use crate::time::Timestamp;
+
+use super::sweep::Sweep;
+use super::trial::Trial;
+use super::{State, TrialRef};
+
+impl Sweep {
+    /// Whether more points will be proposed.
+    pub fn is_searching(&self) -> bool {
+        !self.closed && self.plan.points < self.plan.all_points()
+    }
+
+    /// Trials of points that are not proposed yet.
+    pub fn to_come(&self) -> u32 {
+        if self.is_searching() { self.plan.all_trials() - self.plan.len() } else { 0 }
+    }
+
+    /// Every trial is over, and no other will come.
+    pub fn is_over(&self) -> bool {
+        self.counts.ended() as usize == self.trials.len() && !self.is_searching()
+    }
+}
+
+impl State {
+    pub(super) fn proposed(&mut self, id: SweepId, point: u32, settings: &[Setting]) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        let sweep = &mut self.sweeps[number as usize];
+        if !sweep.is_searching() || sweep.plan.points != point {
+            return;
+        }
+        self.accounts.rank(sweep.member, sweep.rank(number), false);
+        let added = Arc::make_mut(&mut sweep.plan).add_point(settings);
+        for index in added {
+            let trial = sweep.plan.trial_id(id, index);
+            self.trials.insert(trial, TrialRef { sweep: number, index });
+            sweep.ids.push(trial);
+            sweep.trials.push(Trial::new());
+            if let Some(racing) = &mut sweep.racing {
+                racing.added(index);
+            }
+            sweep.counts.waiting += 1;
+            sweep.list(index);
+        }
+        sweep.ended = None;
+        self.accounts.rank(sweep.member, sweep.rank(number), sweep.may_start());
+    }
+
+    /// Nobody will come to a rung any more but those that there are.
+    pub(super) fn search_ended(&mut self, id: SweepId, now: Timestamp) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        let sweep = &mut self.sweeps[number as usize];
+        if !sweep.is_searching() {
+            return;
+        }
+        if let Some(racing) = &mut sweep.racing {
+            (sweep.plan.points..sweep.plan.all_points()).for_each(|point| racing.race.over(point, false));
+        }
+        sweep.closed = true;
+        sweep.ended = sweep.is_over().then_some(sweep.ended.unwrap_or(now));
+    }
+}
