@@ -168,6 +168,12 @@ impl Books {
                         self.note(at, now, &format!("trial {} cancelled by {user}", trial.short()));
                     }
                 }
+                Event::SweepSuspended { sweep, .. } => {
+                    if let Some(number) = state.number(*sweep) {
+                        let why = state.sweeps[number as usize].suspended_because().unwrap_or_default();
+                        self.note(TrialRef { sweep: number, index: 0 }, now, &format!("suspended: {why}"));
+                    }
+                }
                 Event::SweepRetried { sweep, user, .. } => {
                     let number = state.sweeps.iter().position(|known| known.id == *sweep);
                     if let Some(number) = number {

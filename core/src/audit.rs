@@ -2,6 +2,7 @@
 //! that it cannot repeat the state's mistakes. Every test ends with it, and `sweepctl audit` runs it
 //! on a user's journal.
 
+mod breaker;
 mod choices;
 mod devices;
 mod quotas;
@@ -20,6 +21,7 @@ use crate::plan::Plan;
 use crate::recipe::Numerics;
 use crate::stopping::Fate;
 
+use breaker::Breakers;
 use devices::Devices;
 use quotas::Quotas;
 use stops::Stops;
@@ -86,6 +88,7 @@ pub struct Auditor {
     quotas: Quotas,
     stops: Stops,
     devices: Devices,
+    breakers: Breakers,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -141,7 +144,8 @@ impl Auditor {
     /// Reads the next event of the journal.
     pub fn read(&mut self, event: &Event) {
         self.read += 1;
-        let found = [self.quotas.read(event), self.stops.read(event), self.devices.read(event)];
+        let found =
+            [self.quotas.read(event), self.stops.read(event), self.devices.read(event), self.breakers.read(event)];
         for what in found.into_iter().flatten() {
             self.violation(what.sweep, what.rule, what.text);
         }
@@ -149,21 +153,22 @@ impl Auditor {
             Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
             Event::AgentJoined(_)
             | Event::RetryDue { .. }
+            | Event::SweepSuspended { .. }
             | Event::SharesSet { .. }
             | Event::SlotHeld { .. }
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }
             | Event::GuestHours { .. } => {}
-            Event::TrialPreempted { lease, .. } | Event::TrialEvicted { lease, .. } => {
-                self.live(*lease, "preemption", |_, _| None);
+            Event::TrialPreempted { lease, .. }
+            | Event::TrialEvicted { lease, .. }
+            | Event::TrialHalted { lease, .. } => {
+                self.live(*lease, "order to leave", |_, _| None);
             }
-            Event::TrialHalted { lease, .. } => {
-                self.live(*lease, "halt", |_, _| None);
+            Event::PointJudged { sweep, point, judgement } => {
+                if judgement.fate == Fate::Stop {
+                    self.stopped(*sweep, *point);
+                }
             }
-            Event::PointJudged { sweep, point, judgement } if judgement.fate == Fate::Stop => {
-                self.stopped(*sweep, *point);
-            }
-            Event::PointJudged { .. } => {}
             Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
             Event::SearchEnded { sweep } => self.closed(*sweep),
             Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
@@ -377,15 +382,6 @@ impl Auditor {
             (Some(live), _) => live.cancelled = true,
             (None, None) => book.end = Some(End::Cancelled),
             (None, Some(_)) => {}
-        }
-    }
-
-    fn retried(&mut self, sweep: SweepId, cancelled: bool) {
-        for trial in self.sweeps.get(&sweep).map(|book| book.trials.as_slice()).unwrap_or_default() {
-            let Some(book) = self.trials.get_mut(trial) else { continue };
-            let again = book.end.take_if(|end| *end == End::Failed || (cancelled && *end == End::Cancelled));
-            // One whose configuration was stopped has nothing to go on for.
-            book.end = book.end.or(again.filter(|_| self.stops.is_stopped(*trial)).map(|_| End::Stopped));
         }
     }
 }

@@ -126,6 +126,13 @@ pub enum Event {
         /// Who asked.
         user: String,
     },
+    /// Trials of a sweep failed one after the other: no more are started until a user retries it.
+    SweepSuspended {
+        /// Which sweep.
+        sweep: SweepId,
+        /// Whose failures were too many.
+        trials: Vec<TrialId>,
+    },
     /// A user asked to run the failed (and, if said so, the cancelled) trials of a sweep again.
     SweepRetried {
         /// Which.

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub enum Kind {
     /// A sweep is over.
     SweepEnd,
-    /// A trial has failed and is not tried again.
+    /// A trial has failed and is not tried again, or so many have that their sweep is suspended.
     Failure,
 }
 
@@ -71,6 +71,14 @@ pub fn of(state: &State, events: &[Event], now: Timestamp) -> Vec<Notice> {
                         failure.message.lines().next().unwrap_or_default()
                     );
                     notices.push(notice(state, at.sweep, Kind::Failure, &text));
+                }
+            }
+            Event::SweepSuspended { sweep, .. } => {
+                let Some(index) = state.number(*sweep) else { continue };
+                let sweep = state.sweep_of(TrialRef { sweep: index, index: 0 });
+                if let Some(why) = sweep.suspended_because() {
+                    let text = format!("suspended: {why}; mend it, then `sweepctl retry {}`", sweep.name);
+                    notices.push(notice(state, index, Kind::Failure, &text));
                 }
             }
             Event::TrialCancelled { trial, .. } => touched.extend(state.find(*trial).map(|at| at.sweep)),

@@ -57,6 +57,8 @@ pub enum Why {
         /// Device-hours in any seven days.
         most: u32,
     },
+    /// Its trials failed one after the other; what was seen.
+    Suspended(String),
     /// Its trials have failed and wait for the next try.
     Backoff,
     /// So many of its trials wait at a rung, until it is known which are worth going on with.
@@ -82,6 +84,7 @@ impl Why {
             Self::MaxParallel(_) => "max_parallel",
             Self::Slots { .. } => "quota_slots",
             Self::Hours { .. } => "quota_hours",
+            Self::Suspended(_) => "suspended",
             Self::Backoff => "backoff",
             Self::AtRung(_) => "at_rung",
             Self::NoHost => "no_host",
@@ -108,6 +111,7 @@ impl fmt::Display for Why {
             Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
             Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
             Self::Hours { of, most } => write!(out, "quota of {of} used up: {most} device-hours in 7 days"),
+            Self::Suspended(what) => write!(out, "suspended: {what}; mend it, then `sweepctl retry`"),
             Self::Backoff => write!(out, "waits for another try after a failure"),
             Self::AtRung(1) => write!(out, "1 trial waits at a rung until those that run have come as far"),
             Self::AtRung(many) => write!(out, "{many} trials wait at a rung until those that run have come as far"),
@@ -296,6 +300,9 @@ impl View<'_> {
     /// Of a sweep that has reached a limit, or has nothing ready.
     fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Timestamp>) {
         let accounts = &self.state.accounts;
+        if let Some(what) = sweep.suspended_because() {
+            return (Why::Suspended(what), None);
+        }
         if sweep.counts.waiting + sweep.counts.backoff == 0 {
             return (Why::AtRung(sweep.counts.paused), None);
         }

@@ -62,6 +62,11 @@ pub(crate) struct SweepView {
 
 impl SweepView {
     /// Nothing more will happen by itself.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.status == "suspended" && self.running == 0
+    }
+
+    /// Whether every trial has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.done() == self.trials
     }

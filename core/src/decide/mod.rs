@@ -120,6 +120,9 @@ impl Core {
             for number in 0..step.core.state.sweeps.len() as u32 {
                 let pending = stops::left_over(&step.core.state, number);
                 step.follow(pending, Some(number));
+                if let Some(suspended) = step.core.state.suspension(number) {
+                    step.emit(suspended);
+                }
             }
         }
         agents::expire(&mut step);

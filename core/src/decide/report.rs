@@ -86,7 +86,11 @@ fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
         Ending::Failed(failure) => failed(step, lease, super::devices::blamed(&step.core.state, lease, failure)),
     };
     let slot = step.core.state.leased(lease).map(|(_, leased)| (leased.agent, leased.slot));
+    let sweep = step.core.state.find(lease.trial).map(|at| at.sweep);
     step.emit(event);
+    if let Some(suspended) = sweep.and_then(|number| step.core.state.suspension(number)) {
+        step.emit(suspended);
+    }
     if let Some((agent, slot)) = slot {
         super::devices::trust(step, agent, slot);
     }

@@ -130,7 +130,8 @@ fn can_cancel(phase: &Phase) -> bool {
 
 pub(super) fn retry(step: &mut Step<'_>, sweep: SweepId, user: String, cancelled: bool) -> Reply {
     let Some(known) = step.core.state.sweep(sweep) else { return Reply::Rejected(Reject::SweepUnknown(sweep)) };
-    let count = known.counts.failed + if cancelled { known.counts.cancelled } else { 0 };
+    let held = if known.breaker.is_open() { known.counts.waiting + known.counts.backoff } else { 0 };
+    let count = known.counts.failed + held + if cancelled { known.counts.cancelled } else { 0 };
     if count > 0 {
         step.emit(Event::SweepRetried { sweep, user, cancelled });
     }

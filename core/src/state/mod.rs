@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod agent;
+pub mod breaker;
 mod check;
 pub mod devices;
 pub mod racing;
@@ -76,6 +77,7 @@ impl State {
                     trial.progress_mut().report(metrics);
                 });
                 self.raced(*lease, metrics);
+                self.got_on(lease.trial);
             }
             Event::CheckpointKept { lease, checkpoint } => {
                 self.tested(*lease, Some(true));
@@ -116,6 +118,7 @@ impl State {
                         None => Phase::Failed,
                     };
                     self.set_phase(at, phase, now);
+                    self.went_wrong(at, failure.class, now);
                 }
             }
             Event::LeaseLost { lease, .. } => {
@@ -137,6 +140,7 @@ impl State {
                     self.cancel(at, now);
                 }
             }
+            Event::SweepSuspended { sweep, trials } => self.suspended(*sweep, trials),
             Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
             Event::TrialPreempted { lease, sweep } => {
                 self.live(*lease, |_, leased| leased.yields_to = Some(*sweep));
@@ -348,18 +352,6 @@ impl State {
             Phase::Waiting | Phase::Backoff { .. } | Phase::Paused => self.set_phase(at, Phase::Cancelled, now),
             Phase::Leased(leased) => leased.cancelled = true,
             Phase::Completed { .. } | Phase::Failed | Phase::Cancelled | Phase::Stopped => {}
-        }
-    }
-
-    fn retried(&mut self, id: SweepId, cancelled: bool, now: Timestamp) {
-        let Some(number) = self.by_id.get(&id).copied() else { return };
-        for index in 0..self.sweeps[number as usize].trials.len() as u32 {
-            let at = TrialRef { sweep: number, index };
-            let trial = self.trial_mut(at);
-            if trial.phase == Phase::Failed || (cancelled && trial.phase == Phase::Cancelled) {
-                (trial.own_failures, trial.failures) = (0, 0);
-                self.set_phase(at, self.rest(at), now);
-            }
         }
     }
 

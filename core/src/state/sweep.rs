@@ -10,6 +10,7 @@ use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::recipe::Numerics;
 use crate::state::accounts::Rank;
 use crate::state::agent::Agent;
+use crate::state::breaker::Breaker;
 use crate::state::racing::{Racing, Turn};
 use crate::state::trial::{Phase, Trial};
 use crate::time::{Span, Timestamp};
@@ -53,6 +54,8 @@ pub struct Sweep {
     pub fingerprints: Vec<Option<String>>,
     /// What its trials compute with, where the file leaves that open.
     pub choices: Choices,
+    /// Failures one after the other, and whether they stopped it.
+    pub breaker: Breaker,
     /// Hosts and devices, with the attempts that were granted there.
     pub devices: Vec<(String, String, u64)>,
 }
@@ -121,6 +124,7 @@ impl Sweep {
             closed: false,
             fingerprints: Vec::new(),
             choices: Choices::default(),
+            breaker: Breaker::default(),
             devices: Vec::new(),
             plan,
         };
@@ -267,7 +271,9 @@ impl Sweep {
 
     /// Whether another trial may start now.
     pub fn may_start(&self) -> bool {
-        self.counts.waiting > 0 && self.plan.limits.max_parallel.is_none_or(|most| self.counts.running < most)
+        self.counts.waiting > 0
+            && !self.breaker.is_open()
+            && self.plan.limits.max_parallel.is_none_or(|most| self.counts.running < most)
     }
 
     /// Its place among its owner's sweeps; `number` is its own.
@@ -297,6 +303,7 @@ impl Sweep {
             () if self.is_over() && counts.failed > 0 => "failed",
             () if self.is_over() && counts.cancelled > 0 => "cancelled",
             () if self.is_over() => "completed",
+            () if self.breaker.is_open() => "suspended",
             () if counts.running > 0 => "running",
             () => "waiting",
         }

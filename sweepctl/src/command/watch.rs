@@ -33,6 +33,14 @@ pub(crate) async fn follow(out: &Out, client: &Client, sweep: &str, timeout: Opt
         list::print(out, std::slice::from_ref(&view))?;
     }
     out.note(format!("next: sweepctl report {}", safe(&view.name)));
+    if view.is_stuck() {
+        out.note(format!(
+            "suspended, its trials failed one after the other: `sweepctl queue` says why, `sweepctl retry {}` goes on",
+            safe(&view.name)
+        ));
+        let open = view.queued();
+        return Err(Fault::Incomplete { failed: view.failed, cancelled: view.cancelled, open });
+    }
     if view.failed + view.cancelled > 0 {
         return Err(Fault::Incomplete { failed: view.failed, cancelled: view.cancelled, open: 0 });
     }
@@ -51,7 +59,7 @@ async fn until_over(client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Re
                         }
                         (seen, patience) = (true, Patience::new());
                         screen.show(&view)?;
-                        if view.is_over() {
+                        if view.is_over() || view.is_stuck() {
                             return Ok(view);
                         }
                     }

@@ -40,7 +40,7 @@ impl Cell {
             "completed" | "reachable" => AnsiColor::Green.on_default(),
             "failed" | "unreachable" | "gone" => AnsiColor::Red.on_default(),
             "running" => AnsiColor::Cyan.on_default(),
-            "backoff" | "cancelled" | "paused" => AnsiColor::Yellow.on_default(),
+            "backoff" | "cancelled" | "paused" | "suspended" => AnsiColor::Yellow.on_default(),
             _ => Style::new(),
         };
         Self { style, ..Self::new(name) }

@@ -2,155 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod breaker;
+mod lab;
+
 use std::sync::Arc;
 
 use serde_json::json;
-use sweep_core::attempt::{CheckpointKind, EpochMetrics, FailureClass};
-use sweep_core::command::{Command, Effect, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
-use sweep_core::decide::{Core, LEASE_TIME};
-use sweep_core::event::{AgentFacts, Checkpoint, DatasetFacts, Event, Failure, LossCause};
-use sweep_core::id::{AgentId, Lease, SweepId};
-use sweep_core::num::Num;
-use sweep_core::orders::{order, orders};
-use sweep_core::plan::{Column, Limits, Plan};
-use sweep_core::state::State;
+use sweep_core::attempt::{CheckpointKind, FailureClass};
+use sweep_core::command::{Command, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
+use sweep_core::decide::LEASE_TIME;
+use sweep_core::event::{DatasetFacts, LossCause};
+use sweep_core::id::{Lease, SweepId};
+use sweep_core::orders::order;
+use sweep_core::plan::{Limits, Plan};
 use sweep_core::state::trial::Phase;
-use sweep_core::time::{Span, Timestamp};
+use sweep_core::time::Span;
 
-/// A coordinator in a test tube.
-struct Lab {
-    core: Core,
-    now: Timestamp,
-    journal: Vec<(Timestamp, Event)>,
-}
-
-fn plan(name: &str, trials: u32, limits: Limits) -> Arc<Plan> {
-    let values: Vec<_> = (0..trials).map(|value| json!(f64::from(value + 1))).collect();
-    Arc::new(Plan {
-        name: name.into(),
-        base: json!({ "dataset": "d", "batch_size": 32 }),
-        columns: vec![Column { path: "lr".into(), labels: values.iter().map(ToString::to_string).collect(), values }],
-        cells: (0..trials).collect(),
-        points: trials,
-        seeds: vec![0],
-        order: (0..trials).rev().collect(),
-        baseline: None,
-        limits,
-        stop: None,
-        search: None,
-    })
-}
-
-fn agent(number: u128) -> AgentId {
-    AgentId::from(uuid::Uuid::from_u128(number))
-}
-
-fn dataset(name: &str) -> DatasetFacts {
-    DatasetFacts { name: name.into(), train_images: 100, path: Some(format!("/data/{name}")), ..Default::default() }
-}
-
-fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts {
-    AgentFacts {
-        agent: agent(number),
-        host: format!("host{number}"),
-        incarnation,
-        slots: vec!["cpu".into(); slots],
-        datasets: vec![dataset("d")],
-        data_roots: vec!["/data".into()],
-        any_dataset: false,
-        offer: Default::default(),
-    }
-}
-
-impl Lab {
-    fn new() -> Self {
-        let now = Timestamp(0);
-        Self { core: Core::new(State::default(), now), now, journal: vec![] }
-    }
-
-    fn ask(&mut self, command: Command) -> Reply {
-        let mut events = vec![];
-        let reply = self.core.handle(command, self.now, &mut events);
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-        reply
-    }
-
-    fn submit(&mut self, plan: Arc<Plan>) -> Reply {
-        let (sweep, user, project) = (SweepId::derive(&plan.name, ""), "ann".to_owned(), "p".to_owned());
-        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }))
-    }
-
-    fn hello(&mut self, facts: AgentFacts, held: &[Lease]) -> Vec<Verdict> {
-        match self.ask(Command::Hello { facts, held: held.to_vec() }) {
-            Reply::Welcome(verdicts) => verdicts,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn leases(&self, number: u128) -> Vec<Lease> {
-        orders(self.core.state(), agent(number)).into_iter().map(|wanted| wanted.lease).collect()
-    }
-
-    fn effect(&mut self, number: u128, lease: Lease, what: EffectKind) -> EffectResult {
-        match self.ask(Command::Report { agent: agent(number), effects: vec![Effect { lease, what }] }) {
-            Reply::Effects(results) => results[0],
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn epoch(&mut self, number: u128, lease: Lease, seq: u64, epoch: u32, accuracy: f64) -> EffectResult {
-        let value = Num(accuracy);
-        let metrics = EpochMetrics::uniform(seq, epoch, value);
-        self.effect(number, lease, EffectKind::Metrics(vec![metrics]))
-    }
-
-    fn checkpoint(&mut self, number: u128, lease: Lease, kind: CheckpointKind, epoch: u32, seq: u64) -> EffectResult {
-        let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{kind:?}{epoch}"), bytes: 1 };
-        self.effect(number, lease, EffectKind::Checkpoint(checkpoint))
-    }
-
-    fn done(&mut self, number: u128, lease: Lease, final_seq: u64) -> EffectResult {
-        let how = Ending::Done { early: false, weights: "w".into(), test: None };
-        self.effect(number, lease, EffectKind::Ended { final_seq, how })
-    }
-
-    fn fail(&mut self, number: u128, lease: Lease, class: FailureClass, final_seq: u64) -> EffectResult {
-        let failure = Failure { class, reason: "r".into(), message: "m".into() };
-        self.effect(number, lease, EffectKind::Ended { final_seq, how: Ending::Failed(failure) })
-    }
-
-    fn pass(&mut self, span: Span) {
-        self.now = self.now + span;
-        let mut events = vec![];
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-    }
-
-    fn beat(&mut self, number: u128) -> Reply {
-        let known = self.leases(number);
-        self.ask(Command::Heartbeat { agent: agent(number), known })
-    }
-
-    fn restart(&mut self) {
-        let mut state = State::default();
-        self.journal.iter().for_each(|(at, event)| state.apply(event, *at));
-        self.core = Core::new(state, self.now);
-    }
-
-    fn phase(&self, lease: Lease) -> &Phase {
-        let state = self.core.state();
-        &state.trial(state.find(lease.trial).unwrap()).phase
-    }
-
-    fn losses(&self) -> Vec<LossCause> {
-        let cause = |(_, event): &(Timestamp, Event)| match event {
-            Event::LeaseLost { cause, .. } => Some(*cause),
-            _ => None,
-        };
-        self.journal.iter().filter_map(cause).collect()
-    }
-}
+use lab::*;
 
 #[test]
 fn trials_start_in_plan_order_as_far_as_slots_go() {
