@@ -147,6 +147,14 @@ impl Books {
                 Event::SearchEnded { sweep } => {
                     self.note_sweep(state, *sweep, now, "every point that can be tried has been: the search is over");
                 }
+                Event::SweepExtended { sweep, user, growth } => {
+                    if let Some(number) = state.number(*sweep) {
+                        self.sweeps[number as usize].pace = None;
+                        self.start_pace(state, number, now);
+                    }
+                    let (points, seeds) = (growth.points.len(), growth.seeds.len());
+                    self.note_sweep(state, *sweep, now, &format!("extended by {user}: {points} points, {seeds} seeds"));
+                }
                 Event::TrialEvicted { lease, why } => {
                     self.touched.extend(self.owners.get(&lease.trial));
                     if let Some(at) = state.find(lease.trial) {

@@ -5,8 +5,8 @@
 mod breaker;
 mod choices;
 mod devices;
+mod growth;
 mod quotas;
-mod search;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,6 +171,7 @@ impl Auditor {
             }
             Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
             Event::SearchEnded { sweep } => self.closed(*sweep),
+            Event::SweepExtended { sweep, growth, .. } => self.extended(*sweep, growth),
             Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());

@@ -7,7 +7,7 @@ use crate::device::{HoldChange, Sighting};
 use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
-use crate::plan::Plan;
+use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::shares::{Change, Setting};
 
@@ -38,6 +38,19 @@ pub enum Command {
         user: String,
         /// Cancelled trials too.
         cancelled: bool,
+    },
+    /// Run more points, seeds or epochs of a sweep.
+    Extend {
+        /// Which.
+        sweep: SweepId,
+        /// Who asks.
+        user: String,
+        /// What is new.
+        growth: Growth,
+        /// Points of the plan that this was worked out for.
+        points: u32,
+        /// Seeds of it.
+        seeds: u32,
     },
     /// Set shares or quotas.
     SetShares {
@@ -214,6 +227,9 @@ pub enum Reject {
     /// No trial with that id.
     #[error("no trial {0}")]
     TrialUnknown(TrialId),
+    /// The plan has changed since it was worked out what is new.
+    #[error("sweep {0} was extended meanwhile: ask again")]
+    ExtendedMeanwhile(String),
     /// An agent must say hello before anything else.
     #[error("agent {0} has not said hello to this coordinator")]
     AgentUnknown(AgentId),
@@ -309,6 +325,7 @@ impl Reject {
         match self {
             Self::SweepUnknown(_) => "sweep_unknown",
             Self::TrialUnknown(_) => "trial_unknown",
+            Self::ExtendedMeanwhile(_) => "extended_meanwhile",
             Self::AgentUnknown(_) => "agent_unknown",
             Self::DatasetUnknown { .. } => "dataset_unknown",
             Self::DatasetBroken { .. } => "dataset_broken",

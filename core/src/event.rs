@@ -9,7 +9,7 @@ use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::device::{Closed, Hold, Occupant, Offer};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
-use crate::plan::Plan;
+use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::search;
 use crate::shares::{DEFAULT_PROJECT, Setting};
@@ -37,6 +37,15 @@ pub enum Event {
         /// Every trial, immutable from here on.
         #[serde(with = "shared_plan")]
         plan: Arc<Plan>,
+    },
+    /// A user wanted more of a sweep: what is new waits from now on.
+    SweepExtended {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+        /// What is new.
+        growth: Growth,
     },
     /// An agent process started, or came back with other slots or data.
     AgentJoined(AgentFacts),

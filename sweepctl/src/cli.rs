@@ -1,5 +1,6 @@
 //! The command line: every command, flag and example. What they do is in `command/`.
 
+mod change;
 mod compare;
 mod dataset;
 mod fetch;
@@ -21,6 +22,7 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
+pub(crate) use change::{Cancel, Changing, Extend, Retry};
 pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
@@ -105,16 +107,8 @@ pub(crate) enum Command {
     /// Print what a trial's trainer wrote
     #[command(after_help = "Examples:\n  sweepctl logs 3f9a01c2\n  sweepctl logs 3f9a01c2 -f --attempt 2")]
     Logs(Logs),
-    /// End the open trials of a sweep, or one of them
-    #[command(
-        after_help = "Examples:\n  sweepctl cancel imagenette-first\n  sweepctl cancel imagenette-first --trial 3f9a01c2"
-    )]
-    Cancel(Cancel),
-    /// Run the failed trials of a sweep again
-    #[command(
-        after_help = "Examples:\n  sweepctl retry imagenette-first\n  sweepctl retry imagenette-first --cancelled"
-    )]
-    Retry(Retry),
+    #[command(flatten)]
+    Changing(Changing),
     /// Rank the points of a sweep and say which differences are real, over the seeds
     #[command(
         after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first -o report.md --test best"
@@ -330,30 +324,6 @@ pub(crate) struct Logs {
     /// Only this attempt, counted from 1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempt: Option<u32>,
-}
-
-/// Arguments of `cancel`.
-#[derive(Debug, Args)]
-pub(crate) struct Cancel {
-    /// Name, id or prefix
-    pub(crate) sweep: String,
-    /// Only this trial of it
-    #[arg(long, value_name = "TRIAL")]
-    pub(crate) trial: Option<String>,
-    #[command(flatten)]
-    pub(crate) shape: Shape,
-}
-
-/// Arguments of `retry`.
-#[derive(Debug, Args)]
-pub(crate) struct Retry {
-    /// Name, id or prefix
-    pub(crate) sweep: String,
-    /// Cancelled trials too
-    #[arg(long)]
-    pub(crate) cancelled: bool,
-    #[command(flatten)]
-    pub(crate) shape: Shape,
 }
 
 /// Arguments of commands about one sweep.

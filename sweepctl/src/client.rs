@@ -29,7 +29,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::fault::{Fault, is_transient};
 use crate::login::{LoginFault, Way};
 use crate::view::report::AuditView;
-use crate::view::{AgentView, ChangedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
+use crate::view::{AgentView, ChangedView, ExtendedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
 
 /// How long a first connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -221,6 +221,22 @@ impl Client {
         let request = v1::RetryRequest { sweep: reference(sweep), cancelled, user: user() };
         let reply = self.sweeps.clone().retry(request).await.map_err(|status| self.fault(status))?;
         Ok(ChangedView::from(reply.into_inner()))
+    }
+
+    /// Runs more of a sweep.
+    pub(crate) async fn extend(
+        &self,
+        sweep: &str,
+        spec: Vec<u8>,
+        seeds: Vec<u64>,
+        epochs: Option<u32>,
+        dry_run: bool,
+    ) -> Result<ExtendedView, Fault> {
+        let (sweep, spec, epochs) = (reference(sweep), spec.into(), epochs.unwrap_or(0));
+        let request = v1::ExtendRequest { sweep, spec, seeds, epochs, user: user(), dry_run };
+        let reply = self.sweeps.clone().extend(request).await.map_err(|status| self.fault(status))?;
+        let v1::ExtendReply { name, trials, points, seeds } = reply.into_inner();
+        Ok(ExtendedView { name, trials, points, seeds, dry_run })
     }
 
     /// What came out, with `curves` epoch by epoch.

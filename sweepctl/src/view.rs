@@ -207,6 +207,16 @@ pub(crate) struct ChangedView {
     pub(crate) trials: u64,
 }
 
+/// What an extension adds.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExtendedView {
+    pub(crate) name: String,
+    pub(crate) trials: u64,
+    pub(crate) points: u32,
+    pub(crate) seeds: u32,
+    pub(crate) dry_run: bool,
+}
+
 /// An agent.
 #[derive(Debug, Serialize)]
 pub(crate) struct AgentView {

@@ -22,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
-use super::{Edge, refs, refused, streams, unreadable, views};
+use super::{Edge, extend, refs, refused, streams, unreadable, views};
 use crate::access::identity::{Identity, Who};
 use crate::handle::View;
 use crate::journal::key;
@@ -189,6 +189,11 @@ impl Service for Sweeps {
         self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
     }
 
+    async fn extend(&self, request: Request<v1::ExtendRequest>) -> Result<Response<v1::ExtendReply>, Status> {
+        let identity = Identity::of(&request);
+        extend::extend(&self.0, identity, request.into_inner()).await.map(Response::new)
+    }
+
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Result<Response<v1::JsonReply>, Status> {
         let identity = Identity::of(&request);
         let v1::SweepReportRequest { sweep: text, curves } = request.into_inner();
@@ -341,7 +346,7 @@ fn page_length(limit: u32) -> u32 {
 }
 
 /// Everything that is wrong with a sweep file; the reason is that of the first error.
-fn invalid(errors: &[SpecError]) -> Status {
+pub(super) fn invalid(errors: &[SpecError]) -> Status {
     let mut text: Vec<String> = errors.iter().take(ERRORS).map(ToString::to_string).collect();
     if errors.len() > ERRORS {
         text.push(format!("and {} more", errors.len() - ERRORS));

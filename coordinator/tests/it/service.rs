@@ -209,8 +209,24 @@ async fn a_cancelled_trial_ends_and_a_retry_brings_it_back() {
     let shown = world.show("small").await;
     assert_eq!(shown.summary.unwrap().status, "cancelled");
     assert!(shown.notes.iter().any(|note| note.contains("cancelled by ada")), "{:?}", shown.notes);
+    let before = world.show("small").await.summary.unwrap().trials;
     let retry = v1::RetryRequest { sweep: "small".to_owned(), cancelled: true, user };
     assert_eq!(world.sweeps.retry(retry).await.unwrap().into_inner().trials, 4);
     assert_eq!(agent.finish_all().await, 4);
+    // More of it: what there was stays as it is.
+    let mut extend = v1::ExtendRequest { sweep: "small".to_owned(), seeds: vec![70], ..v1::ExtendRequest::default() };
+    extend.dry_run = true;
+    let said = world.sweeps.extend(extend.clone()).await.unwrap().into_inner();
+    assert_eq!(world.show("small").await.summary.unwrap().trials, before);
+    extend.dry_run = false;
+    assert_eq!(world.sweeps.extend(extend.clone()).await.unwrap().into_inner(), said);
+    assert!(said.trials > 0 && said.seeds == 1 && said.points == 0, "{said:?}");
+    assert_eq!(world.show("small").await.summary.unwrap().trials, before + said.trials);
+    assert_eq!(agent.finish_all().await as u64, said.trials);
+    assert_eq!(world.show("small").await.summary.unwrap().status, "completed");
+    assert_eq!(world.sweeps.extend(extend).await.unwrap().into_inner().trials, 0);
+    let less = v1::ExtendRequest { sweep: "small".to_owned(), epochs: 1, ..v1::ExtendRequest::default() };
+    let refusal = world.sweeps.extend(less).await.unwrap_err();
+    assert!(refusal.message().contains("ask for more"), "{refusal:?}");
     world.stop().await;
 }

@@ -42,6 +42,8 @@ async fn what_is_in_another_project_is_not_there() {
         refused(other.cancel(cancel).await, Code::NotFound, "sweep_unknown");
         let retry = v1::RetryRequest { sweep: sweep.to_owned(), ..v1::RetryRequest::default() };
         refused(other.retry(retry).await, Code::NotFound, "sweep_unknown");
+        let extend = v1::ExtendRequest { sweep: sweep.to_owned(), seeds: vec![9], ..v1::ExtendRequest::default() };
+        refused(other.extend(extend).await, Code::NotFound, "sweep_unknown");
     }
     let mut other = lab.sweeps(Some(&eve));
     refused(other.show_trial(v1::ShowTrialRequest { trial: trial.clone() }).await, Code::NotFound, "trial_unknown");

@@ -103,6 +103,9 @@ impl Core {
             Command::CancelSweep { sweep, user } => sweeps::cancel_sweep(&mut step, sweep, user),
             Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
             Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
+            Command::Extend { sweep, user, growth, points, seeds } => {
+                sweeps::extend(&mut step, sweep, user, growth, (points, seeds))
+            }
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),

@@ -7,7 +7,7 @@ use crate::command::{Reject, Reply, Submit};
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::nearest::nearest;
-use crate::plan::{MAX_PRIORITY, MAX_TRIALS, Plan, at};
+use crate::plan::{Growth, MAX_PRIORITY, MAX_TRIALS, Plan, at};
 use crate::shares::{Change, Setting, check_project, check_user, within};
 use crate::state::State;
 use crate::state::agent::{Agent, Known};
@@ -37,6 +37,24 @@ pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
     let Submit { sweep, user, project, plan, .. } = submit;
     step.emit(Event::SweepSubmitted { sweep, name: name.clone(), user, project, plan });
     Reply::Submitted { sweep, name, existing: false }
+}
+
+/// Answers with the number of trials that are new. What was worked out for another plan than there is would mean something else.
+pub(super) fn extend(step: &mut Step<'_>, id: SweepId, user: String, growth: Growth, of: (u32, u32)) -> Reply {
+    let Some(sweep) = step.core.state.sweep(id) else { return Reply::Rejected(Reject::SweepUnknown(id)) };
+    let plan = &sweep.plan;
+    if (plan.points, plan.seeds.len() as u32) != of || plan.stop.is_some() || plan.search.is_some() {
+        return Reply::Rejected(Reject::ExtendedMeanwhile(sweep.name.clone()));
+    }
+    let mut grown = Plan::clone(plan);
+    let added = grown.grow(&growth).len() as u32;
+    if let Err(reject) = fits_data(&step.core.state, &grown) {
+        return Reply::Rejected(reject);
+    }
+    if added > 0 {
+        step.emit(Event::SweepExtended { sweep: id, user, growth });
+    }
+    Reply::Changed(added)
 }
 
 /// Names and limits may come from a flag, past the checks of the file.

@@ -8,6 +8,7 @@
 
 mod axis;
 mod expand;
+mod extend;
 mod order;
 mod point;
 mod search;
@@ -25,6 +26,7 @@ use crate::stopping::Stop;
 
 pub(crate) use axis::rounded;
 pub use expand::expand;
+pub use extend::{ExtendError, Growth, Wish};
 pub(crate) use sobol::mix;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.

@@ -98,6 +98,13 @@ impl Plan {
 
     /// Adds a point with these settings, all seeds of it behind the trials that there are: their indices.
     pub fn add_point(&mut self, settings: &[Setting]) -> Range<u32> {
+        let (before, seeds, point) = (self.len(), self.seeds.len() as u32, self.points);
+        self.add_row(settings);
+        self.order.extend((0..seeds).map(|seed| point * seeds + seed));
+        before..self.len()
+    }
+
+    pub(super) fn add_row(&mut self, settings: &[Setting]) {
         for column in &mut self.columns {
             let cell = settings.iter().find(|setting| setting.path == column.path).map(|setting| {
                 let known = column.values.iter().position(|value| *value == setting.value);
@@ -109,9 +116,6 @@ impl Plan {
             });
             self.cells.push(cell.unwrap_or(BASE));
         }
-        let (before, seeds) = (self.len(), self.seeds.len() as u32);
-        self.order.extend((0..seeds).map(|seed| self.points * seeds + seed));
         self.points += 1;
-        before..self.len()
     }
 }

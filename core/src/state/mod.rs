@@ -7,8 +7,8 @@ pub mod agent;
 pub mod breaker;
 mod check;
 pub mod devices;
+mod growing;
 pub mod racing;
-mod searching;
 pub mod sweep;
 pub mod trial;
 pub mod usage;
@@ -63,6 +63,7 @@ impl State {
             Event::SweepSubmitted { sweep, name, user, project, plan } => {
                 self.submitted(*sweep, name, (project, user), plan, now);
             }
+            Event::SweepExtended { sweep, growth, .. } => self.extended(*sweep, growth),
             Event::AgentJoined(facts) => self.joined(facts),
             Event::LeaseGranted { lease, agent, slot, fingerprint, .. } => {
                 self.granted(*lease, *agent, *slot, fingerprint.as_deref(), now);

@@ -149,6 +149,16 @@ impl Sweep {
         (Reverse(self.racing.as_deref().map_or(0, promotions)), index)
     }
 
+    /// Lists for the data sets that the plan has got; what a copy of the same name is bound to holds for them.
+    pub(super) fn name_datasets(&mut self) {
+        for name in datasets(&self.plan).split_off(self.datasets.len()) {
+            let known = self.datasets.iter().position(|known| *known == name);
+            self.fingerprints.push(known.and_then(|at| self.fingerprints[at].clone()));
+            self.datasets.push(name);
+            self.waiting.push(BTreeSet::new());
+        }
+    }
+
     /// Puts a waiting trial into its list.
     pub(super) fn list(&mut self, index: u32) {
         let (group, turn) = (self.group(index), self.turn(index));

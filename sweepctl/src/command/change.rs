@@ -1,19 +1,52 @@
-//! `cancel` and `retry`: wishes that change what runs. Both can be repeated without harm.
+//! `cancel`, `retry` and `extend`: wishes that change what runs. They can be repeated without harm.
 
-use crate::cli::{Cancel, Format, Retry};
+use crate::cli::{Cancel, Changing, Extend, Format, Retry};
 use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
+use crate::sweep_file;
 use crate::view::ChangedView;
 
+/// Changes what runs.
+pub(crate) async fn run(out: &Out, client: &Client, command: &Changing) -> Result<(), Fault> {
+    match command {
+        Changing::Cancel(args) => cancel(out, client, args).await,
+        Changing::Retry(args) => retry(out, client, args).await,
+        Changing::Extend(args) => extend(out, client, args).await,
+    }
+}
+
+/// Runs more of a sweep. A file that is not valid never reaches the coordinator.
+async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> {
+    let file = args.file.as_deref().map(|path| sweep_file::load(out, path)).transpose()?;
+    let spec = file.map(|file| file.source.bytes).unwrap_or_default();
+    let seeds = args.seeds.as_ref().map(|seeds| seeds.0.clone()).unwrap_or_default();
+    let extended = client.extend(&args.sweep, spec, seeds, args.epochs, args.dry_run).await?;
+    if out.format == Format::Json {
+        return out.json(&extended);
+    }
+    let (trials, points, seeds) = (extended.trials, extended.points, extended.seeds);
+    let (points, seeds) = (count(points, "point"), count(seeds, "seed"));
+    out.print(format!("{} {} to run: {points} and {seeds} more\n", safe(&extended.name), count(trials, "new trial")))?;
+    if args.epochs.is_some() && trials > 0 {
+        out.note("more epochs are points of their own, trained from the beginning; what there is stays as it is");
+    }
+    match (trials, args.dry_run) {
+        (0, _) => out.note("the sweep has all of this"),
+        (_, true) => out.note("dry run: nothing was changed"),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Ends open trials.
-pub(crate) async fn cancel(out: &Out, client: &Client, args: &Cancel) -> Result<(), Fault> {
+async fn cancel(out: &Out, client: &Client, args: &Cancel) -> Result<(), Fault> {
     let changed = client.cancel(&args.sweep, args.trial.as_deref()).await?;
     print(out, &changed, "cancelled", "nothing was open")
 }
 
 /// Runs failed trials again.
-pub(crate) async fn retry(out: &Out, client: &Client, args: &Retry) -> Result<(), Fault> {
+async fn retry(out: &Out, client: &Client, args: &Retry) -> Result<(), Fault> {
     let changed = client.retry(&args.sweep, args.cancelled).await?;
     let nothing = if args.cancelled {
         "no trial failed or was cancelled"

@@ -209,6 +209,16 @@ impl Sweeps for Service {
         Ok(Response::new(v1::ChangeReply { trials: u64::from(request.cancelled), name: request.sweep }))
     }
 
+    async fn extend(&self, request: Request<v1::ExtendRequest>) -> Answer<v1::ExtendReply> {
+        let request = request.into_inner();
+        refuse(&request.sweep)?;
+        let file = if request.spec.is_empty() { "" } else { " with a file" };
+        let line = format!("extend {}{file} {:?} {} {}", request.sweep, request.seeds, request.epochs, request.user);
+        self.asked.lock().unwrap().push(line);
+        let seeds = request.seeds.len() as u32;
+        Ok(Response::new(v1::ExtendReply { trials: u64::from(seeds) * 4, name: request.sweep, points: 0, seeds }))
+    }
+
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
         let v1::SweepReportRequest { sweep: name, curves } = request.into_inner();
         refuse(&name)?;

@@ -164,6 +164,7 @@ fn without_a_coordinator_every_command_fails_fast_with_5() {
         &["logs", "x"],
         &["cancel", "x"],
         &["retry", "x"],
+        &["extend", "x", "--seeds", "3"],
         &["report", "x"],
         &["fetch", "x", "-o", "."],
         &["agents"],

@@ -238,6 +238,21 @@ fn logs_print_attempts_in_order_and_go_on_after_a_break() {
 }
 
 #[test]
+fn an_extension_says_what_is_new() {
+    let bench = Bench::new();
+    let ran = bench.run(&["extend", sweeps::NAME, "--seeds", "11,22", "--epochs", "40", "--dry-run"]).expect(0);
+    ran.says("imagenette-first 8 new trials to run: 0 points and 2 seeds more")
+        .tells("points of their own")
+        .tells("dry run");
+    bench.run(&["extend", sweeps::NAME, "grid.toml"]).expect(0).says("0 new trials").tells("the sweep has all of this");
+    assert_eq!(bench.run(&["extend", sweeps::NAME, "--seeds", "2", "--json"]).expect(0).json()["seeds"], 2);
+    bench.run(&["extend", sweeps::NAME]).expect(2).tells("<FILE>");
+    bench.run(&["extend", sweeps::NAME, "--seeds", "0"]).expect(2).tells("a number of seeds");
+    let expected = ["extend imagenette-first [11, 22] 40 ada", "extend imagenette-first with a file [] 0 ada"];
+    assert_eq!(bench.asked()[..2], expected);
+}
+
+#[test]
 fn cancel_and_retry_say_what_they_touched() {
     let bench = Bench::new();
     bench.run(&["cancel", sweeps::NAME]).expect(0).says("imagenette-first cancelled 2 trials");

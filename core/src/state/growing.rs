@@ -1,8 +1,10 @@
-//! Sweeps whose points appear while they run: a proposed point gets its trials behind those that there are.
+//! Sweeps whose trials appear over time, proposed by a search or wanted by a user: they come behind those that there are.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::id::SweepId;
+use crate::plan::{Growth, Plan};
 use crate::search::Setting;
 use crate::time::Timestamp;
 
@@ -30,14 +32,28 @@ impl Sweep {
 impl State {
     pub(super) fn proposed(&mut self, id: SweepId, point: u32, settings: &[Setting]) {
         let Some(number) = self.by_id.get(&id).copied() else { return };
-        let sweep = &mut self.sweeps[number as usize];
+        let sweep = &self.sweeps[number as usize];
         if !sweep.is_searching() || sweep.plan.points != point {
             return;
         }
+        self.grow(number, |plan| plan.add_point(settings));
+    }
+
+    pub(super) fn extended(&mut self, id: SweepId, growth: &Growth) {
+        let Some(number) = self.by_id.get(&id).copied() else { return };
+        let plan = &self.sweeps[number as usize].plan;
+        if plan.stop.is_none() && plan.search.is_none() {
+            self.grow(number, |plan| plan.grow(growth));
+        }
+    }
+
+    fn grow(&mut self, number: u32, change: impl FnOnce(&mut Plan) -> Range<u32>) {
+        let sweep = &mut self.sweeps[number as usize];
         self.accounts.rank(sweep.member, sweep.rank(number), false);
-        let added = Arc::make_mut(&mut sweep.plan).add_point(settings);
+        let added = change(Arc::make_mut(&mut sweep.plan));
+        sweep.name_datasets();
         for index in added {
-            let trial = sweep.plan.trial_id(id, index);
+            let trial = sweep.plan.trial_id(sweep.id, index);
             self.trials.insert(trial, TrialRef { sweep: number, index });
             sweep.ids.push(trial);
             sweep.trials.push(Trial::new());
@@ -47,7 +63,7 @@ impl State {
             sweep.counts.waiting += 1;
             sweep.list(index);
         }
-        sweep.ended = None;
+        sweep.ended = sweep.ended.filter(|_| sweep.is_over());
         self.accounts.rank(sweep.member, sweep.rank(number), sweep.may_start());
     }
 

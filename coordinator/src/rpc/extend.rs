@@ -1,0 +1,58 @@
+//! More of a sweep: what is new is worked out beside the owner of the state, which takes it if the plan is still the same.
+
+use std::sync::Arc;
+
+use sweep_core::access::Permission;
+use sweep_core::command::{Command, Reply};
+use sweep_core::plan::{Wish, plan_text};
+use sweep_proto::status::status;
+use sweep_proto::v1;
+use tonic::{Code, Status};
+
+use super::agents::unexpected;
+use super::sweeps::invalid;
+use super::{Edge, refs, refused};
+use crate::access::identity::Identity;
+
+/// Answers with what is new.
+pub(super) async fn extend(
+    edge: &Edge,
+    identity: Identity,
+    request: v1::ExtendRequest,
+) -> Result<v1::ExtendReply, Status> {
+    let v1::ExtendRequest { sweep: text, spec, seeds, epochs, user, dry_run } = request;
+    let (user, caller) = (identity.name(user), identity.clone());
+    let found = edge.handle.query(move |view| {
+        let state = view.core.state();
+        let sweep = &state.sweeps[refs::sweep(state, &text, &caller)? as usize];
+        Ok::<_, Status>((
+            sweep.id,
+            sweep.name.clone(),
+            sweep.user.clone(),
+            sweep.project.clone(),
+            Arc::clone(&sweep.plan),
+        ))
+    });
+    let (sweep, name, owner, project, plan) = found.await.map_err(refused)??;
+    identity.about(format!("sweep {sweep}"));
+    identity.check(Permission::Change, &owner, Some(&project))?;
+    let (points, seeds_before) = (plan.points, plan.seeds.len() as u32);
+    let growth = edge.compute(move || {
+        let file = if spec.is_empty() { None } else { Some(plan_text(&spec).map_err(|errors| invalid(&errors))?.0) };
+        let wish = Wish { seeds, epochs: (epochs > 0).then_some(epochs), plan: file };
+        let growth = plan.growth(&wish);
+        growth.map_err(|error| status(Code::FailedPrecondition, "extend_refused", error.to_string()))
+    });
+    let growth = growth.await??;
+    let (new_points, new_seeds) = (growth.points.len() as u32, growth.seeds.len() as u32);
+    let reply = |trials: u64| v1::ExtendReply { name: name.clone(), trials, points: new_points, seeds: new_seeds };
+    if dry_run {
+        let (all, seeds) = (u64::from(points + new_points), u64::from(seeds_before + new_seeds));
+        return Ok(reply(all * seeds - u64::from(points) * u64::from(seeds_before)));
+    }
+    let command = Command::Extend { sweep, user, growth, points, seeds: seeds_before };
+    match edge.handle.command(command).await.map_err(refused)? {
+        Reply::Changed(trials) => Ok(reply(trials.into())),
+        other => Err(unexpected(other)),
+    }
+}

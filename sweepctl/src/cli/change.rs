@@ -1,0 +1,116 @@
+//! The arguments of `cancel`, `retry` and `extend`: what runs of a sweep.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Shape;
+
+/// What can be changed about a sweep.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Changing {
+    /// End the open trials of a sweep, or one of them
+    #[command(
+        after_help = "Examples:\n  sweepctl cancel imagenette-first\n  sweepctl cancel imagenette-first --trial 3f9a01c2"
+    )]
+    Cancel(Cancel),
+    /// Run the failed trials of a sweep again
+    #[command(
+        after_help = "Examples:\n  sweepctl retry imagenette-first\n  sweepctl retry imagenette-first --cancelled"
+    )]
+    Retry(Retry),
+    /// Add seeds, values or epochs to a sweep and run only what is new
+    #[command(
+        after_help = "FILE is the sweep's file with more in it: values, axes, points, seeds. What the sweep has must still be there.\n\
+            More epochs are points of their own, trained from the beginning: most schedules end with the last epoch, so that the first\n\
+            epochs of a longer training are others.\n\n\
+            Examples:\n  sweepctl extend imagenette-first --seeds 5\n  sweepctl extend imagenette-first grid.toml --dry-run\n  \
+            sweepctl extend imagenette-first --epochs 90"
+    )]
+    Extend(Extend),
+}
+
+impl Changing {
+    /// The shape of its output.
+    pub(crate) fn shape(&self) -> &Shape {
+        match self {
+            Self::Cancel(args) => &args.shape,
+            Self::Retry(args) => &args.shape,
+            Self::Extend(args) => &args.shape,
+        }
+    }
+}
+
+/// Arguments of `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Only this trial of it
+    #[arg(long, value_name = "TRIAL")]
+    pub(crate) trial: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `retry`.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Cancelled trials too
+    #[arg(long)]
+    pub(crate) cancelled: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `extend`.
+#[derive(Debug, Args)]
+pub(crate) struct Extend {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// The sweep's file with more in it; `-` is standard input
+    #[arg(required_unless_present_any = ["seeds", "epochs"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Run every point with these seeds, too: a number as in a file (`5` means 0 to 4), or a list (`11,22`)
+    #[arg(long, value_name = "N|LIST", value_parser = seeds)]
+    pub(crate) seeds: Option<Seeds>,
+    /// Train every point that has fewer epochs also with so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) epochs: Option<u32>,
+    /// Say what would be added and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Seeds, as a file gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seeds(pub(crate) Vec<u64>);
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let fix = "a number of seeds from 1 to 10000, or seeds with commas between them, e.g. `11,22`";
+    let number = |text: &str| text.trim().parse::<u64>().ok().filter(|seed| i64::try_from(*seed).is_ok());
+    let found = match text.split_once(',') {
+        None => number(text).filter(|many| (1..=10_000).contains(many)).map(|many| (0..many).collect()),
+        Some(_) => text.trim_end_matches(',').split(',').map(number).collect(),
+    };
+    found.map(Seeds).ok_or_else(|| fix.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_given_as_in_a_file() {
+        assert_eq!(seeds("3"), Ok(Seeds(vec![0, 1, 2])));
+        assert_eq!(seeds("11, 22"), Ok(Seeds(vec![11, 22])));
+        assert_eq!(seeds("11,"), Ok(Seeds(vec![11])));
+        for wrong in ["", "0", "-1", "a", "1,,2", "1,x", "10001", "9223372036854775808,1"] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
