@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::devices::hours::GuestHours;
 use crate::energy::rapl::POWERCAP;
+use crate::hardware::Wanted;
 use crate::sandbox::Mode;
 
 /// What `sweep-agent` was asked to do.
@@ -40,9 +41,13 @@ pub struct Cli {
     /// Where the agent keeps its id and the running attempts [default: $XDG_STATE_HOME/sweep/agent]
     #[arg(long, env = "SWEEP_AGENT_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Trainers at once [default: one per GPU; without GPUs one per core, at most one per 2 GiB of memory]
+    /// Trainers at once, wherever there is a slot [default: see --share; without GPUs one per core, at most one per 2 GiB of memory]
     #[arg(long, env = "SWEEP_AGENT_SLOTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
+    /// Most trials on one GPU at once, as far as measured memory and speed allow; 1: never more than one [default: 4, at most one per core]
+    #[arg(long, env = "SWEEP_AGENT_SHARE", value_name = "N", conflicts_with = "slots")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub share: Option<u32>,
     /// Folder whose sub-folders are data sets; may be repeated (in the environment: separated by colons)
     #[arg(long, env = "SWEEP_AGENT_DATA", value_name = "DIR", value_delimiter = ':')]
     pub data: Vec<PathBuf>,
@@ -158,6 +163,11 @@ impl Cli {
             .or_else(in_path)
             .or(beside)
             .unwrap_or_else(|| "sweep-trainer".into())
+    }
+
+    /// How many trainers there may be.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { slots: self.slots, share: self.share }
     }
 
     /// The data roots that are there, absolute.

@@ -1,5 +1,5 @@
-//! What this host has to offer: slots. One per GPU where NVML finds any, else one per processor
-//! core. Memory and power of a GPU are looked at elsewhere, when there is something to look at.
+//! What this host has to offer: slots. Up to four per GPU where NVML finds any, given out by what trials need of it, else one per
+//! processor core. Memory and power of a GPU are looked at elsewhere, when there is something to look at.
 
 use std::fs;
 use std::thread::available_parallelism;
@@ -54,18 +54,30 @@ pub struct Hardware {
     pub memory: u64,
 }
 
-/// Looks. `wanted` is the number of slots, if people have said so.
+/// How many trainers there may be at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// So many in all, wherever there is a slot; GPUs are not given out by parts.
+    pub slots: Option<u32>,
+    /// At most so many on a GPU, as far as measured memory and speed allow.
+    pub share: Option<u32>,
+}
+
+/// Most trials that share a GPU unless people say otherwise.
+const SHARE: u32 = 4;
+
+/// Looks.
 ///
-/// Without it a host with GPUs has one slot per GPU; another has one per core, but at most one per
+/// Unless people say otherwise a host with GPUs has up to [`SHARE`] slots per GPU, which are given out by what trials need, and no more than cores; another has one per core, but at most one per
 /// 2 GiB of memory: small networks gain nothing from threads and everything from more trials side
 /// by side, and a trial with one thread gives the same numbers on every host, however many cores
 /// it has. Threads are divided: two trainers with all threads each are 8 to 64 times slower.
-pub fn look(wanted: Option<u32>) -> Hardware {
+pub fn look(wanted: Wanted) -> Hardware {
     arrange(wanted, cores(), memory(), &gpus())
 }
 
 /// The slots of devices out of a file: trials on them compute on the processors.
-pub fn pretend(wanted: Option<u32>, devices: &[FakeDevice]) -> Hardware {
+pub fn pretend(wanted: Wanted, devices: &[FakeDevice]) -> Hardware {
     let gpu = |device: &FakeDevice| (device.model.clone(), device.id.clone(), device.memory);
     let gpus: Vec<_> = devices.iter().map(gpu).collect();
     let mut hardware = arrange(wanted, cores(), memory(), &gpus);
@@ -78,13 +90,18 @@ fn cores() -> u32 {
 }
 
 /// `gpus`: names, ids, bytes of memory.
-fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String, u64)]) -> Hardware {
+fn arrange(wanted: Wanted, cores: u32, memory: u64, gpus: &[(String, String, u64)]) -> Hardware {
     let by_memory = u32::try_from(memory / MEMORY_PER_SLOT).unwrap_or(u32::MAX);
+    let share = match gpus.len() as u32 {
+        0 => 1,
+        gpus => wanted.share.unwrap_or(SHARE.min(cores / gpus)).max(1),
+    };
     let default = match gpus.len() as u32 {
         0 => cores.min(by_memory).max(1),
-        gpus => gpus,
+        gpus => gpus * share,
     };
-    let count = wanted.unwrap_or(default).max(1);
+    let count = wanted.slots.unwrap_or(default).max(1);
+    let packed = wanted.slots.is_none() && share > 1;
     let threads = (cores / count).max(1);
     let slot = |index: u32| match gpus.get(index as usize % gpus.len().max(1)) {
         Some((name, uuid, _)) => Slot { label: name.clone(), gpu: Some(uuid.clone()), device_id: Some(uuid.clone()) },
@@ -98,6 +115,7 @@ fn arrange(wanted: Option<u32>, cores: u32, memory: u64, gpus: &[(String, String
         model: model.clone(),
         memory: *memory,
         slots: (place..count).step_by(gpus.len()).collect(),
+        packed,
     };
     let devices = (0u32..count).zip(gpus).map(device).collect();
     let known = if memory == u64::MAX { 0 } else { memory };
@@ -154,6 +172,8 @@ mod tests {
         let check = |wanted, cores, memory, gpus: usize, slots: usize, threads, label: &str| {
             let gpus: Vec<_> = (0..gpus).map(|gpu| (format!("GPU {gpu}"), format!("uuid-{gpu}"), 7)).collect();
             let found = arrange(wanted, cores, memory, &gpus);
+            let packed = wanted.slots.is_none() && slots > gpus.len();
+            assert!(found.devices.iter().all(|device| device.packed == packed));
             assert_eq!((found.slots.len(), found.threads), (slots, threads));
             let on = |slot: usize| {
                 let device = found.devices.iter().find(|device| device.slots.contains(&(slot as u32)));
@@ -162,12 +182,18 @@ mod tests {
             (0..slots).for_each(|slot| assert_eq!(on(slot), found.slots[slot].device_id));
             assert_eq!(found.slots[slots - 1].label, label);
         };
-        check(None, 2, 24 * gib, 0, 2, 1, "cpu (1 thread)");
-        check(None, 64, 16 * gib, 0, 8, 8, "cpu (8 threads)");
-        check(None, 1, gib, 0, 1, 1, "cpu (1 thread)");
-        check(Some(1), 4, 24 * gib, 0, 1, 4, "cpu (4 threads)");
-        check(Some(8), 2, 24 * gib, 0, 8, 1, "cpu (1 thread)");
-        check(None, 16, gib, 2, 2, 8, "GPU 1");
-        check(Some(3), 16, gib, 2, 3, 5, "GPU 0");
+        let (all, none) = (|slots| Wanted { slots: Some(slots), share: None }, Wanted::default());
+        let shared = |share| Wanted { slots: None, share: Some(share) };
+        check(none, 2, 24 * gib, 0, 2, 1, "cpu (1 thread)");
+        check(none, 64, 16 * gib, 0, 8, 8, "cpu (8 threads)");
+        check(none, 1, gib, 0, 1, 1, "cpu (1 thread)");
+        check(all(1), 4, 24 * gib, 0, 1, 4, "cpu (4 threads)");
+        check(all(8), 2, 24 * gib, 0, 8, 1, "cpu (1 thread)");
+        check(none, 16, gib, 2, 8, 2, "GPU 1");
+        check(none, 4, gib, 2, 4, 1, "GPU 1");
+        check(none, 1, gib, 2, 2, 1, "GPU 1");
+        check(shared(1), 16, gib, 2, 2, 8, "GPU 1");
+        check(shared(3), 16, gib, 2, 6, 2, "GPU 1");
+        check(all(3), 16, gib, 2, 3, 5, "GPU 0");
     }
 }

@@ -15,7 +15,7 @@ use sweep_agent::config::{Cli, Other, Output};
 use sweep_agent::devices::fake::{self, FakeProbe};
 use sweep_agent::devices::nvml::NvmlProbe;
 use sweep_agent::devices::{Devices, Probe, Rules};
-use sweep_agent::hardware::{self, Hardware};
+use sweep_agent::hardware::{self, Hardware, Wanted};
 use sweep_agent::launcher::Launcher;
 use sweep_agent::launcher::noop::NoopLauncher;
 use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
@@ -156,7 +156,12 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
     let hardware = match &cli.devices {
         Some(_) => hardware(cli)?,
         None => Hardware {
-            slots: hardware::look(None).slots.into_iter().cycle().take(cli.slots.unwrap_or(1) as usize).collect(),
+            slots: hardware::look(Wanted::default())
+                .slots
+                .into_iter()
+                .cycle()
+                .take(cli.slots.unwrap_or(1) as usize)
+                .collect(),
             threads: 1,
             ..Hardware::default()
         },
@@ -207,8 +212,8 @@ fn bearer(cli: &Cli) -> anyhow::Result<Bearer> {
 /// What this host has, or what a file says that it has.
 fn hardware(cli: &Cli) -> anyhow::Result<Hardware> {
     match &cli.devices {
-        Some(file) => Ok(hardware::pretend(cli.slots, &fake::read(file)?)),
-        None => Ok(hardware::look(cli.slots)),
+        Some(file) => Ok(hardware::pretend(cli.wanted(), &fake::read(file)?)),
+        None => Ok(hardware::look(cli.wanted())),
     }
 }
 
@@ -220,7 +225,7 @@ fn devices(
 ) -> Option<(Devices, impl Future<Output = ()> + Send + use<>)> {
     let ids = hardware.devices.iter().map(|device| device.id.clone()).collect();
     let probe: Box<dyn Probe> = match &cli.devices {
-        Some(file) => Box::new(FakeProbe::new(file.clone())),
+        Some(file) => Box::new(FakeProbe::new(file.clone(), state.path.join("attempts"))),
         None if hardware.devices.is_empty() => Box::new(FakeProbe::nothing()),
         None => match NvmlProbe::open(ids) {
             Ok(probe) => Box::new(probe),

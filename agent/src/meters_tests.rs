@@ -28,7 +28,14 @@ fn lease(number: u32) -> Lease {
 
 fn epoch(measured: bool) -> EpochMetrics {
     let zero = Num(0.0);
-    let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory: None, numerics: None, energy: None };
+    let cost = EpochCost {
+        step_ms: zero,
+        data_wait: zero,
+        peak_memory: None,
+        device_memory: None,
+        numerics: None,
+        energy: None,
+    };
     EpochMetrics { cost: measured.then(|| Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
 }
 

@@ -163,7 +163,14 @@ async fn epochs_are_reported_with_what_they_drew() {
     supervisor.orders(orders(1, &[0, 1]));
     *drawn.lock().unwrap() += 30.0;
     let zero = Num(0.0);
-    let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory: None, numerics: None, energy: None };
+    let cost = EpochCost {
+        step_ms: zero,
+        data_wait: zero,
+        peak_memory: None,
+        device_memory: None,
+        numerics: None,
+        energy: None,
+    };
     let epoch = EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) };
     supervisor.told(lease(0), Told::Lines(vec![Line { work: 0, body: Body::Epoch(epoch) }]));
     let report = supervisor.report().unwrap();

@@ -120,7 +120,14 @@ async fn write(dir: &Path, group: usize) -> anyhow::Result<()> {
     let mut commits = 0;
     for (index, trial) in (0u32..).zip(&ids) {
         let lease = Lease { trial: *trial, attempt: 1 };
-        events.push(Event::LeaseGranted { lease, agent: id, slot: index % 64, resume_epoch: 0, fingerprint: None });
+        events.push(Event::LeaseGranted {
+            lease,
+            agent: id,
+            slot: index % 64,
+            resume_epoch: 0,
+            fingerprint: None,
+            share: 1000,
+        });
         for epoch in 1..=EPOCHS {
             events.push(Event::EpochReported { lease, metrics: metrics(epoch, index) });
             keys.push(key(0, index));

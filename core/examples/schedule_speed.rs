@@ -11,9 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sweep_core::attempt::CheckpointKind;
+use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::cost::EpochCost;
+use sweep_core::device::{DeviceFacts, Offer};
 use sweep_core::event::{AgentFacts, Checkpoint, Event};
 use sweep_core::id::{AgentId, SweepId};
+use sweep_core::num::Num;
 use sweep_core::plan::{Column, Limits, Plan};
 use sweep_core::queue::waiting;
 use sweep_core::schedule::{grants, preemptions};
@@ -42,19 +45,34 @@ fn plan(number: u32) -> Arc<Plan> {
     })
 }
 
+/// So many slots on each device, given out by what trials need of it; 1: the device is not shared.
+fn offer(devices: u32, each: u32) -> Offer {
+    let device = |gpu: u32| DeviceFacts {
+        id: format!("gpu-{gpu}"),
+        model: "gpu".into(),
+        memory: 80_000_000_000,
+        slots: (0..each).map(|slot| gpu + slot * devices).collect(),
+        packed: true,
+    };
+    match each {
+        1 => Offer::default(),
+        _ => Offer { devices: (0..devices).map(device).collect(), ..Offer::default() },
+    }
+}
+
 /// So many hosts with so many devices each, and everything submitted.
-fn lab(hosts: u32, devices: u32, now: Timestamp) -> State {
+fn lab(hosts: u32, devices: u32, each: u32, now: Timestamp) -> State {
     let mut state = State::default();
     for number in 0..hosts {
         let facts = AgentFacts {
             agent: AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
             host: format!("host-{number}"),
             incarnation: 1,
-            slots: vec!["gpu".into(); devices as usize],
+            slots: vec!["gpu".into(); (devices * each) as usize],
             datasets: vec![],
             data_roots: vec![],
             any_dataset: true,
-            offer: Default::default(),
+            offer: offer(devices, each),
         };
         state.apply(&Event::AgentJoined(facts), now);
     }
@@ -80,11 +98,33 @@ fn time<T>(what: &str, rounds: u32, mut work: impl FnMut() -> T) -> T {
     last.expect("there is a round")
 }
 
-fn measure(hosts: u32, devices: u32) {
+/// Every trial that runs tells what it needs and how fast it is, and others come beside it, until all slots are taken.
+fn fill(state: &mut State, now: &mut Timestamp) {
+    for round in 0..12 {
+        *now = *now + Span::seconds(1);
+        let held: Vec<_> = state.agents.values().flat_map(|agent| agent.slots.iter().flatten().copied()).collect();
+        for lease in held {
+            let seq = state.leased(lease).map_or(0, |(_, leased)| leased.acked_seq) + 1;
+            let cost = EpochCost { device_memory: Some(10_000_000_000), ..EpochCost::default() };
+            let metrics = EpochMetrics::uniform(seq, seq as u32, Num(1000.0));
+            let metrics = EpochMetrics { seconds: Num(1.0), cost: Some(Box::new(cost)), ..metrics };
+            state.apply(&Event::EpochReported { lease, metrics }, *now);
+            if round == 4 {
+                let done =
+                    Event::TrialCompleted { lease, final_seq: seq, early: false, weights: "w".into(), test: None };
+                state.apply(&done, *now);
+            }
+        }
+        let next = grants(state, *now, |_| true);
+        next.iter().for_each(|grant| state.apply(grant, *now));
+    }
+}
+
+fn measure(hosts: u32, devices: u32, each: u32) {
     let mut now = Timestamp(0);
-    let mut state = lab(hosts, devices, now);
+    let mut state = lab(hosts, devices, each, now);
     println!(
-        "{hosts} hosts x {devices} devices, {SWEEPS} sweeps of {TRIALS} trials, {USERS} users, {PROJECTS} projects:"
+        "{hosts} hosts x {devices} devices x {each} slots, {SWEEPS} sweeps of {TRIALS} trials, {USERS} users, {PROJECTS} projects:"
     );
     let all = time("all slots free: the whole plan", 21, || grants(&state, now, |_| true));
     println!("  {} grants", all.len());
@@ -96,6 +136,12 @@ fn measure(hosts: u32, devices: u32) {
         state.apply(&grant, now);
     }
     time("no slot free", 101, || grants(&state, now, |_| true));
+    if each > 1 {
+        fill(&mut state, &mut now);
+        running = state.agents.values().flat_map(|agent| agent.slots.iter().flatten().copied()).collect();
+        println!("  {} trials share the devices", running.len());
+        time("all devices are shared and full", 101, || grants(&state, now, |_| true));
+    }
     let mut lease = running.into_iter();
     let mut each = Vec::new();
     for _ in 0..500 {
@@ -130,6 +176,7 @@ fn measure(hosts: u32, devices: u32) {
 }
 
 fn main() {
-    measure(125, 8);
-    measure(1000, 1);
+    measure(125, 8, 1);
+    measure(1000, 1, 1);
+    measure(125, 8, 4);
 }

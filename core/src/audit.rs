@@ -6,13 +6,13 @@ mod breaker;
 mod choices;
 mod devices;
 mod growth;
+mod packing;
 mod quotas;
 mod stops;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-use serde::Serialize;
 
 use crate::attempt::CheckpointKind;
 use crate::event::Event;
@@ -23,60 +23,11 @@ use crate::stopping::Fate;
 
 use breaker::Breakers;
 use devices::Devices;
+use packing::Packing;
 use quotas::Quotas;
 use stops::Stops;
 
-/// The verdict on one sweep, or on a whole journal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Audit {
-    /// Events read.
-    pub events: u64,
-    /// Trials planned: points x seeds.
-    pub planned: u64,
-    /// Trials that ran to a result exactly once.
-    pub completed: u64,
-    /// Trials that failed for good.
-    pub failed: u64,
-    /// Trials ended by a user.
-    pub cancelled: u64,
-    /// Trials stopped early: their configurations were not worth going on with.
-    pub stopped: u64,
-    /// By which rules.
-    pub stopped_by: BTreeSet<&'static str>,
-    /// Trials that are not over yet.
-    pub open: u64,
-    /// Attempts granted.
-    pub attempts: u64,
-    /// Epoch reports accepted.
-    pub epochs: u64,
-    /// Checkpoints kept.
-    pub checkpoints: u64,
-    /// Everything that must never happen; empty for a legal history.
-    pub violations: Vec<Violation>,
-}
-
-impl Audit {
-    /// No rule was broken.
-    pub fn is_legal(&self) -> bool {
-        self.violations.is_empty()
-    }
-
-    /// Legal, over, and every trial ran to a result exactly once or was stopped early by the rule of its sweep.
-    pub fn is_exactly_once(&self) -> bool {
-        self.is_legal() && self.completed + self.stopped == self.planned
-    }
-}
-
-/// A broken rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Violation {
-    /// Number of the event in the journal, from 1.
-    pub event: u64,
-    /// The rule, e.g. `lease_overlap`.
-    pub rule: &'static str,
-    /// What was seen.
-    pub what: String,
-}
+pub use verdict::{Audit, Violation};
 
 /// Reads a journal event by event.
 #[derive(Debug, Default)]
@@ -89,6 +40,7 @@ pub struct Auditor {
     stops: Stops,
     devices: Devices,
     breakers: Breakers,
+    packing: Packing,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -144,8 +96,13 @@ impl Auditor {
     /// Reads the next event of the journal.
     pub fn read(&mut self, event: &Event) {
         self.read += 1;
-        let found =
-            [self.quotas.read(event), self.stops.read(event), self.devices.read(event), self.breakers.read(event)];
+        let found = [
+            self.quotas.read(event),
+            self.stops.read(event),
+            self.devices.read(event),
+            self.breakers.read(event),
+            self.packing.read(event),
+        ];
         for what in found.into_iter().flatten() {
             self.violation(what.sweep, what.rule, what.text);
         }
@@ -172,7 +129,7 @@ impl Auditor {
             Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
             Event::SearchEnded { sweep } => self.closed(*sweep),
             Event::SweepExtended { sweep, growth, .. } => self.extended(*sweep, growth),
-            Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint } => {
+            Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint, .. } => {
                 self.granted(*lease, (*agent, *slot), *resume_epoch);
                 self.copy_used(*lease, fingerprint.as_deref());
             }

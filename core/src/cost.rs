@@ -1,11 +1,11 @@
-//! What training took: time of the machine, memory, energy. For people and bills, never decided from.
+//! What training took: time of the machine, memory, energy. For people and bills; what is decided from it says so.
 
 use serde::{Deserialize, Serialize};
 
 use crate::num::Num;
 
-/// What an epoch took. Of the machine and the moment: never compared, never decided from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What an epoch took. Of the machine and the moment: never compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochCost {
     /// Median time from the end of one training step to the end of the next, milliseconds.
@@ -15,6 +15,10 @@ pub struct EpochCost {
     /// The most memory the trainer's process has had up to here, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+    /// The most memory that the trial has had on its accelerator up to here, bytes. Measured by the agent. The one
+    /// figure of these that is decided from: how many trials share a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory: Option<u64>,
     /// The precision and layout that the trial computes with, for people; absent from an older trainer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numerics: Option<String>,

@@ -62,6 +62,9 @@ pub struct DeviceFacts {
     pub memory: u64,
     /// The slots on it.
     pub slots: Vec<u32>,
+    /// Its slots are given out by what trials need of it ([`crate::packing`]); else each of them is a place for any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub packed: bool,
 }
 
 /// What an agent saw. Only what follows from it is written down.

@@ -12,7 +12,7 @@ use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::search;
-use crate::shares::{DEFAULT_PROJECT, Setting};
+use crate::shares::{DEFAULT_PROJECT, DEVICE, Setting};
 use crate::stopping::Judgement;
 use crate::time::Timestamp;
 
@@ -63,6 +63,9 @@ pub enum Event {
         /// sweep and data set decides: other copies get no trials of that sweep.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fingerprint: Option<String>,
+        /// How much of the device it is given, in thousandths: less than all of it where trials share it.
+        #[serde(default = "whole", skip_serializing_if = "is_whole")]
+        share: u32,
     },
     /// An epoch's numbers were accepted.
     EpochReported {
@@ -244,6 +247,14 @@ pub enum Event {
         /// All of what it is from now on.
         setting: Setting,
     },
+}
+
+fn whole() -> u32 {
+    DEVICE as u32
+}
+
+fn is_whole(share: &u32) -> bool {
+    *share == whole()
 }
 
 fn default_project() -> String {

@@ -7,7 +7,7 @@
 //! [`stopping`] (which configurations are worth going on with), [`search`] (which to try next), [`shares`] (who is entitled to what), [`queue`] (what waits
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
-//! trials from them), [`placement`] (what a sweep asks of them),
+//! trials from them), [`placement`] (what a sweep asks of them), [`packing`] (several trials on one),
 //! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
@@ -39,6 +39,7 @@ pub mod nearest;
 pub mod notice;
 pub mod num;
 pub mod orders;
+pub mod packing;
 pub mod placement;
 pub mod plan;
 pub mod queue;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An `f64` written as a JSON number when finite and as `"nan"`, `"inf"`, `"-inf"` or
 /// `"nan:<16 hex digits>"` (an unusual payload) otherwise. Equality is equality of bits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Num(pub f64);
 
 impl PartialEq for Num {

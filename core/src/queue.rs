@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::id::AgentId;
-use crate::schedule::{Closed, Tree};
+use crate::schedule::{Closed, Kinds, Tree};
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::Agent;
@@ -36,6 +36,8 @@ pub enum Why {
         before: u32,
         /// Slots that could run it, but are closed, and why.
         closed: Vec<String>,
+        /// Where trials share GPUs: thousandths of one that its next trial needs.
+        part: Option<u32>,
     },
     /// Every slot that could run it is closed; why.
     Closed(Vec<String>),
@@ -99,11 +101,16 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFreeSlot { before, closed } => {
+            Self::NoFreeSlot { before, closed, part } => {
                 match before {
                     0 => write!(out, "no free slot; it is next")?,
                     1 => write!(out, "no free slot; 1 sweep comes before")?,
                     before => write!(out, "no free slot; {before} sweeps come before")?,
+                }
+                match part {
+                    Some(part) if u64::from(*part) < DEVICE => write!(out, "; needs 0.{part:03} of a GPU")?,
+                    Some(_) => write!(out, "; needs a whole GPU")?,
+                    None => {}
                 }
                 if closed.is_empty() { Ok(()) } else { write!(out, "; {}", some(closed)) }
             }
@@ -139,6 +146,7 @@ fn some(closed: &[String]) -> String {
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
     let mut view = View { state, now, releases: releases(state, now, &is_reachable) };
     let closed = closed(state, now, &is_reachable);
+    let kinds = Kinds::new(state, &is_reachable);
     let mut found = Vec::new();
     let mut before = 0;
     let ready: Vec<u32> = Tree::new(state, now).all().collect();
@@ -149,7 +157,10 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
                 before += 1;
                 let (why, others) = view.closed(number, &closed, &is_reachable);
                 match others {
-                    true => (Why::NoFreeSlot { before: before - 1, closed: why }, view.take(number)),
+                    true => {
+                        let part = kinds.part(state, number);
+                        (Why::NoFreeSlot { before: before - 1, closed: why, part }, view.take(number))
+                    }
                     false => (Why::Closed(why), None),
                 }
             }
@@ -334,7 +345,7 @@ impl View<'_> {
                 let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
                 (Why::Hours { of, most }, week.below(self.now, limit))
             }
-            None => (Why::NoFreeSlot { before: 0, closed: Vec::new() }, None),
+            None => (Why::NoFreeSlot { before: 0, closed: Vec::new(), part: None }, None),
         }
     }
 

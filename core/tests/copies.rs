@@ -220,7 +220,7 @@ fn events_of_before_stay_readable() {
     let Event::AgentJoined(facts) = serde_json::from_str(&joined).unwrap() else { panic!("another event") };
     assert_eq!((facts.datasets[0].fingerprint.as_deref(), facts.datasets[0].path.as_deref()), (None, None));
     let lease = Lease { trial: plan(&["d"]).trial_id(SweepId::derive("a", ""), 0), attempt: 1 };
-    let granted = Event::LeaseGranted { lease, agent: id(1), slot: 0, resume_epoch: 0, fingerprint: None };
+    let granted = Event::LeaseGranted { lease, agent: id(1), slot: 0, resume_epoch: 0, fingerprint: None, share: 1000 };
     let text = serde_json::to_string(&granted).unwrap();
     assert!(!text.contains("fingerprint"), "{text}");
     assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), granted);

@@ -42,7 +42,10 @@ fn trained(plan: Plan, seconds: impl Fn(u32) -> i64) -> State {
     state.apply(&Event::SweepSubmitted { sweep, name, user, project, plan: plan.clone() }, start);
     for index in 0..count {
         let lease = Lease { trial: plan.trial_id(sweep, index), attempt: 1 };
-        state.apply(&Event::LeaseGranted { lease, agent, slot: 0, resume_epoch: 0, fingerprint: None }, start);
+        state.apply(
+            &Event::LeaseGranted { lease, agent, slot: 0, resume_epoch: 0, fingerprint: None, share: 1000 },
+            start,
+        );
         for epoch in 1..=2 {
             let metrics = EpochMetrics::uniform(epoch, epoch as u32, Num(0.5));
             state.apply(&Event::EpochReported { lease, metrics }, start);

@@ -42,12 +42,19 @@ fn submitted() -> Event {
 }
 
 fn granted(lease: Lease, slot: u32, resume_epoch: u32) -> Event {
-    Event::LeaseGranted { lease, agent: AgentId::from(uuid::Uuid::nil()), slot, resume_epoch, fingerprint: None }
+    Event::LeaseGranted {
+        lease,
+        agent: AgentId::from(uuid::Uuid::nil()),
+        slot,
+        resume_epoch,
+        fingerprint: None,
+        share: 1000,
+    }
 }
 
 fn granted_on(lease: Lease, slot: u32, fingerprint: &str) -> Event {
     let (agent, fingerprint) = (AgentId::from(uuid::Uuid::nil()), Some(fingerprint.to_owned()));
-    Event::LeaseGranted { lease, agent, slot, resume_epoch: 0, fingerprint }
+    Event::LeaseGranted { lease, agent, slot, resume_epoch: 0, fingerprint, share: 1000 }
 }
 
 fn epoch(lease: Lease, seq: u64, epoch: u32) -> Event {
@@ -91,7 +98,7 @@ fn hours(closed: bool) -> Event {
 }
 
 fn joined() -> Event {
-    let device = DeviceFacts { id: "GPU-0".into(), model: "A100".into(), memory: 0, slots: vec![0] };
+    let device = DeviceFacts { id: "GPU-0".into(), model: "A100".into(), memory: 0, slots: vec![0], packed: false };
     Event::AgentJoined(AgentFacts {
         agent: nobody(),
         host: "h".into(),

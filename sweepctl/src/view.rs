@@ -251,6 +251,8 @@ pub(crate) struct SlotView {
     /// When that ends by itself, where it can be said.
     #[serde(serialize_with = "moment")]
     pub(crate) until: Option<i64>,
+    /// Thousandths of the device that its trial was given.
+    pub(crate) share: Option<u32>,
 }
 
 /// What people see of an id: its first eight digits.

@@ -9,6 +9,7 @@ mod devices;
 mod disk;
 mod members;
 mod netns;
+mod packing;
 mod recovery;
 mod simulation;
 mod stopping;

@@ -25,7 +25,7 @@ pub struct Setup {
     pub data: Vec<PathBuf>,
     /// Name of the trainer binary inside `bin`.
     pub trainer: String,
-    /// Slots of the agent.
+    /// Slots of the agent; 0: as many as it finds itself.
     pub slots: u32,
     /// More arguments of the agent.
     pub agent_args: Vec<String>,
@@ -110,7 +110,11 @@ impl Lab {
     pub fn start_agent(&mut self) -> Result<()> {
         let setup = &self.setup;
         let mut command = Command::new(setup.bin.join("sweep-agent"));
-        command.args(["--coordinator", &self.url(), "--slots", &setup.slots.to_string(), "--trainer"]);
+        command.args(["--coordinator", &self.url()]);
+        if setup.slots > 0 {
+            command.args(["--slots", &setup.slots.to_string()]);
+        }
+        command.arg("--trainer");
         command.arg(setup.bin.join(&setup.trainer)).arg("--state").arg(setup.dir.join("agent"));
         command.arg("--cache").arg(setup.dir.join("cache")).args(&setup.agent_args);
         for root in &setup.data {

@@ -3,7 +3,7 @@
 //!
 //! `SWEEP_NOOP_EPOCHS=recipe` writes as many epochs as the recipe asks for (a number: so many;
 //! unset: one), `SWEEP_NOOP_EPOCH_MS` sleeps in each, `SWEEP_NOOP_CHECKPOINT=1` writes small
-//! checkpoints and goes on from them. The curve follows from learning rate, seed and epoch alone.
+//! checkpoints and goes on from them, `SWEEP_NOOP_SPEED` says how many images a second it pretends to do. The curve follows from learning rate, seed and epoch alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -18,6 +18,7 @@ use sweep_core::attempt::{
     ALIVE_FILE, Body, CHECKPOINT_DIR, CheckpointKind, CheckpointLine, Done, EVENTS_FILE, EpochMetrics, Line,
     ORDER_FILE, OrderFile, PROTOCOL, Started, StopCause, Stopped,
 };
+use sweep_core::cost::EpochCost;
 use sweep_core::num::Num;
 use uuid::Uuid;
 
@@ -59,6 +60,7 @@ struct Run<'a> {
     events: File,
     lr: f64,
     seed: u64,
+    speed: Option<f64>,
 }
 
 fn train(folder: &Path) -> io::Result<()> {
@@ -73,7 +75,8 @@ fn train(folder: &Path) -> io::Result<()> {
     let Some(work) = order.work.first() else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let mut run = Run { folder, events, lr: work.recipe.lr, seed: work.recipe.seed };
+    let speed = std::env::var("SWEEP_NOOP_SPEED").ok().and_then(|text| text.parse().ok());
+    let mut run = Run { folder, events, lr: work.recipe.lr, seed: work.recipe.seed, speed };
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let epochs = match std::env::var("SWEEP_NOOP_EPOCHS").as_deref() {
         Ok("recipe") => work.recipe.epochs,
@@ -193,10 +196,10 @@ impl Run<'_> {
             val_loss: Num(2.1 * (1.0 - accuracy)),
             val_accuracy: Num(accuracy),
             lr: Num(self.lr),
-            images_per_s: Num(0.0),
+            images_per_s: Num(self.speed.unwrap_or_default()),
             seconds: Num(0.0),
             top5: None,
-            cost: None,
+            cost: self.speed.map(|_| Box::new(EpochCost::default())),
         }
     }
 

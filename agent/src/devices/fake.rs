@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sweep_core::device::{DeviceSeen, Occupant, Process};
 
-use super::Probe;
+use super::{Probe, process};
+use crate::launcher::scan;
 
 /// What such a file holds.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +38,9 @@ pub struct FakeDevice {
     ecc_errors: Option<u64>,
     mig: Option<bool>,
     fault: Option<String>,
+    /// Every trial of ours on it holds so much.
+    #[serde(default, deserialize_with = "bytes")]
+    trial: u64,
     #[serde(default, alias = "process")]
     processes: Vec<FakeProcess>,
 }
@@ -117,19 +121,21 @@ pub fn read(path: &Path) -> Result<Vec<FakeDevice>, FakeError> {
 #[derive(Debug)]
 pub struct FakeProbe {
     path: Option<PathBuf>,
+    /// Where attempts are.
+    attempts: PathBuf,
     last: Vec<DeviceSeen>,
     said: bool,
 }
 
 impl FakeProbe {
-    /// Of this file.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path: Some(path), last: Vec::new(), said: false }
+    /// Of this file; trials have their folders in `attempts`.
+    pub fn new(path: PathBuf, attempts: PathBuf) -> Self {
+        Self { path: Some(path), attempts, last: Vec::new(), said: false }
     }
 
     /// Of no devices at all.
     pub fn nothing() -> Self {
-        Self { path: None, last: Vec::new(), said: false }
+        Self { path: None, attempts: PathBuf::new(), last: Vec::new(), said: false }
     }
 }
 
@@ -140,6 +146,9 @@ impl Probe for FakeProbe {
             Ok(devices) => {
                 self.said = false;
                 self.last = devices.iter().map(seen).collect();
+                if devices.iter().any(|device| device.trial > 0) {
+                    self.trials(&devices);
+                }
             }
             Err(error) if !self.said => {
                 self.said = true;
@@ -148,6 +157,20 @@ impl Probe for FakeProbe {
             Err(_) => {}
         }
         self.last.clone()
+    }
+}
+
+impl FakeProbe {
+    /// The trials that run, each on the device of its slot.
+    fn trials(&mut self, devices: &[FakeDevice]) {
+        for found in scan::all(&self.attempts).into_values() {
+            let (Some(slot), Some(pid)) = (found.slot, found.pids.first()) else { continue };
+            let place = slot as usize % devices.len();
+            let memory = devices[place].trial;
+            let who = process::occupant(pid.as_raw_pid().unsigned_abs(), memory);
+            self.last[place].used += memory;
+            self.last[place].processes.push(Process { who, ours: true });
+        }
     }
 }
 
@@ -180,7 +203,7 @@ mod tests {
         let toml = "[[device]]\nid = \"GPU-0\"\nmodel = \"A100\"\nmemory = \"40 GB\"\npower = 250\n\
                     [[device.process]]\npid = 1\nuser = \"alice\"\ncommand = \"python train.py\"\nmemory = \"9.2 GB\"\n";
         fs::write(path("a.toml"), toml).unwrap();
-        let mut probe = FakeProbe::new(path("a.toml"));
+        let mut probe = FakeProbe::new(path("a.toml"), path("attempts"));
         let [seen] = &probe.look()[..] else { panic!() };
         assert_eq!((seen.used, seen.power), (9_200_000_000, Some(250_000)));
         assert_eq!(seen.processes[0].who.to_string(), "alice, python train.py, 9.2 GB");

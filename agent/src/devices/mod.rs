@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sweep_core::device::{DeviceSeen, Sighting, gigabytes};
+use sweep_core::id::Lease;
 use sweep_core::time::Span;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -56,6 +57,8 @@ pub struct Rules {
     pub attempts: PathBuf,
 }
 
+type Peaks = Arc<Mutex<BTreeMap<Lease, u64>>>;
+
 /// What was seen last, for everybody in the agent.
 #[derive(Clone, Debug)]
 pub struct Devices {
@@ -63,6 +66,8 @@ pub struct Devices {
     again: Arc<Notify>,
     /// By device: why it must not be used.
     faults: Arc<Mutex<BTreeMap<String, String>>>,
+    /// The most memory that each attempt was seen to hold on a device, bytes.
+    peaks: Peaks,
     release: Duration,
 }
 
@@ -82,14 +87,16 @@ impl Devices {
     pub fn start(mut probe: Box<dyn Probe>, rules: Rules) -> (Self, impl Future<Output = ()> + Send) {
         let (tell, looks) = watch::channel(None);
         let (again, faults) = (Arc::new(Notify::new()), Arc::new(Mutex::new(BTreeMap::new())));
-        let devices = Self { looks, again: again.clone(), faults: faults.clone(), release: rules.release };
+        let peaks = Peaks::default();
+        let (again_of, faults_of, peaks_of) = (again.clone(), faults.clone(), peaks.clone());
+        let devices = Self { looks, again: again_of, faults: faults_of, peaks: peaks_of, release: rules.release };
         let watching = async move {
             let mut idle = BTreeMap::new();
             loop {
-                let (rules, faults) = (rules.clone(), faults.clone());
+                let (rules, faults, peaks) = (rules.clone(), faults.clone(), peaks.clone());
                 // A driver may hang: it does so in a thread that nobody waits for but this.
                 let looked = tokio::task::spawn_blocking(move || {
-                    let look = one(probe.as_mut(), &rules, &faults, idle);
+                    let look = one(probe.as_mut(), &rules, &faults, &peaks, idle);
                     (probe, look)
                 });
                 let Ok((back, look)) = looked.await else {
@@ -108,6 +115,16 @@ impl Devices {
     /// Told of every look.
     pub fn looks(&self) -> watch::Receiver<Option<Look>> {
         self.looks.clone()
+    }
+
+    /// The most memory that an attempt was seen to hold on its device, bytes.
+    pub fn peak(&self, lease: Lease) -> Option<u64> {
+        self.peaks.lock().unwrap_or_else(PoisonError::into_inner).get(&lease).copied()
+    }
+
+    /// An attempt is over.
+    pub fn forget(&self, lease: Lease) {
+        self.peaks.lock().unwrap_or_else(PoisonError::into_inner).remove(&lease);
     }
 
     /// Why a device must not be used.
@@ -160,15 +177,27 @@ fn one(
     probe: &mut dyn Probe,
     rules: &Rules,
     faults: &Mutex<BTreeMap<String, String>>,
+    peaks: &Mutex<BTreeMap<Lease, u64>>,
     mut idle: BTreeMap<String, u64>,
 ) -> Look {
     let at = Instant::now();
     let mut devices = probe.look();
     let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
     for seen in &mut devices {
+        let mut held: BTreeMap<Lease, u64> = BTreeMap::new();
         for process in &mut seen.processes {
-            process.ours = process::is_ours(process.who.pid, &rules.attempts);
+            let owner = process::owner(process.who.pid, &rules.attempts);
+            process.ours = owner.is_some();
+            if let Some(lease) = owner {
+                *held.entry(lease).or_default() += process.who.memory;
+            }
         }
+        let mut peaks = peaks.lock().unwrap_or_else(PoisonError::into_inner);
+        for (lease, held) in held {
+            let peak = peaks.entry(lease).or_default();
+            *peak = held.max(*peak);
+        }
+        drop(peaks);
         seen.processes.sort_by_key(|process| !process.ours);
         let (kept, running) = (unclaimed(seen), seen.processes.iter().any(|process| process.ours));
         let least = idle.entry(seen.id.clone()).or_insert(kept);

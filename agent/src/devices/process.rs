@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use sweep_core::device::Occupant;
+use sweep_core::id::Lease;
 
 use crate::launcher::scan;
 
@@ -17,9 +18,9 @@ pub fn occupant(pid: u32, memory: u64) -> Occupant {
     Occupant { pid, user, command, memory }
 }
 
-/// Whether it is one of the trainers below `attempts`, or was started by one.
-pub fn is_ours(pid: u32, attempts: &Path) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| scan::is_marked(&environment, attempts))
+/// The attempt below `attempts` whose trainer it is, or was started by.
+pub fn owner(pid: u32, attempts: &Path) -> Option<Lease> {
+    scan::owner(&fs::read(format!("/proc/{pid}/environ")).ok()?, attempts)
 }
 
 fn command(pid: u32) -> Option<String> {
@@ -65,6 +66,6 @@ mod tests {
         assert_eq!(name("root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n", "1000").as_deref(), Some("ann"));
         assert_eq!(shown(b"python\0train.py\0--name\0a\nb\0").as_deref(), Some("python train.py --name a b"));
         assert_eq!(shown("é".repeat(200).as_bytes()).map(|text| text.chars().count()), Some(COMMAND + 3));
-        assert!(!is_ours(std::process::id(), Path::new("/nowhere")));
+        assert_eq!(owner(std::process::id(), Path::new("/nowhere")), None);
     }
 }

@@ -1,5 +1,5 @@
 //! The meters of this host and what each attempt took since it was last asked: processors with their memory for every
-//! slot, a GPU for the slots that are on it. The clock is here; the shares are [`Meter`]'s.
+//! slot, a GPU for the slots that are on it, and memory of the GPU. The clock is here; the shares are [`Meter`]'s.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +13,7 @@ use sweep_core::num::Num;
 
 use super::rapl::Rapl;
 use super::{Counter, Drawn, Meter};
+use crate::devices::Devices;
 use crate::hardware::Slot;
 
 /// Seconds between two looks that nothing else asks for: a processor's counter starts again after minutes.
@@ -40,6 +41,8 @@ struct One {
 #[derive(Default)]
 pub struct Meters {
     all: Vec<One>,
+    /// What is seen on devices.
+    devices: Option<Devices>,
     began: Option<Instant>,
     looked: f64,
 }
@@ -63,6 +66,13 @@ impl Meters {
             tracing::info!("energy is not measured: this host offers neither RAPL nor a GPU's counter");
         }
         meters
+    }
+
+    /// With what is seen on devices, memory of trials is measured, too.
+    #[must_use]
+    pub fn with(mut self, devices: Option<Devices>) -> Self {
+        self.devices = devices;
+        self
     }
 
     /// Adds a counter for some slots, or for all.
@@ -100,12 +110,16 @@ impl Meters {
             one.meter.stop(lease, now);
             one.told.remove(&lease);
         }
+        if let Some(devices) = &self.devices {
+            devices.forget(lease);
+        }
     }
 
     /// Writes into an epoch what its attempt took since its epoch before, or since its start.
     pub fn stamp(&mut self, lease: Lease, metrics: &mut EpochMetrics) {
         if let Some(cost) = &mut metrics.cost {
             cost.energy = self.since(lease);
+            cost.device_memory = self.devices.as_ref().and_then(|devices| devices.peak(lease));
         }
     }
 

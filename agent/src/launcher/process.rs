@@ -27,7 +27,7 @@ use crate::rpc::blobs::{BlobClient, DownloadError};
 use crate::sandbox::{Sandbox, Walls};
 
 /// What trainers get of the agent's own environment; nothing else reaches them.
-const PASSED_ON: [&str; 12] = [
+const PASSED_ON: [&str; 13] = [
     "PATH",
     "HOME",
     "LANG",
@@ -40,6 +40,7 @@ const PASSED_ON: [&str; 12] = [
     "SWEEP_NOOP_EPOCH_MS",
     "SWEEP_NOOP_CHECKPOINT",
     "SWEEP_NOOP_LINGER_MS",
+    "SWEEP_NOOP_SPEED",
 ];
 
 /// How trainers of this host are run.
@@ -126,7 +127,8 @@ impl Launcher for ProcessLauncher {
 
     fn meters(&self) -> Meters {
         let config = &self.inner.config;
-        config.powercap.as_ref().map_or_else(Meters::default, |powercap| Meters::of_host(powercap, &config.slots))
+        let energy = config.powercap.as_ref().map(|powercap| Meters::of_host(powercap, &config.slots));
+        energy.unwrap_or_default().with(config.devices.clone())
     }
 
     fn devices(&self) -> Option<Devices> {

@@ -90,9 +90,9 @@ fn mark(environment: &[u8], attempts: &Path) -> Option<(Lease, Option<u32>)> {
     Some((lease, value(SLOT_VAR).and_then(|slot| slot.parse().ok())))
 }
 
-/// Whether this is the environment of a process of an attempt below `attempts`.
-pub fn is_marked(environment: &[u8], attempts: &Path) -> bool {
-    mark(environment, attempts).is_some()
+/// The attempt below `attempts` that an environment belongs to.
+pub fn owner(environment: &[u8], attempts: &Path) -> Option<Lease> {
+    mark(environment, attempts).map(|(lease, _)| lease)
 }
 
 #[cfg(test)]

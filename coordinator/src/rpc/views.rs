@@ -168,6 +168,7 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
             closed: block.as_ref().map(|block| block.reason().to_owned()).unwrap_or_default(),
             why: block.as_ref().map(ToString::to_string).unwrap_or_default(),
             until: block.as_ref().and_then(|block| block.until()).map(|until| until.0),
+            share: running.map_or(0, |(_, (_, leased))| leased.share),
         }
     };
     AgentSummary {

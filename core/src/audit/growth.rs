@@ -68,6 +68,7 @@ impl Auditor {
                 continue;
             }
             self.quotas.added(sweep, trial);
+            self.packing.added(sweep, trial);
             self.stops.added(sweep, point, trial);
             if let Some(book) = self.sweeps.get_mut(&sweep) {
                 book.trials.push(trial);

@@ -1,5 +1,5 @@
-//! The part of the oracle about limits: nobody is ever granted more slots than a quota or `max_parallel`
-//! allows. It counts for itself, from events only.
+//! The part of the oracle about limits: nobody is ever granted more than a quota of slots allows (in thousandths, where trials
+//! share a device), or more trials at once than `max_parallel`. It counts for itself, from events only.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,16 @@ use crate::event::Event;
 use crate::id::{Lease, SweepId, TrialId};
 use crate::shares::Setting;
 
+/// Thousandths of a slot.
+const WHOLE: u64 = 1000;
+
 /// Who holds how much.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     sweeps: BTreeMap<SweepId, Owner>,
     trials: BTreeMap<TrialId, SweepId>,
-    live: BTreeMap<TrialId, u32>,
+    /// Attempt, and thousandths of a device.
+    live: BTreeMap<TrialId, (u32, u32)>,
     projects: BTreeMap<String, Held>,
     users: BTreeMap<String, Held>,
 }
@@ -26,13 +30,14 @@ struct Owner {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Held {
-    now: u32,
+    /// Thousandths.
+    now: u64,
     most: Option<u32>,
 }
 
 impl Held {
     fn is_over(self) -> bool {
-        self.most.is_some_and(|most| self.now > most)
+        self.most.is_some_and(|most| self.now > u64::from(most) * WHOLE)
     }
 }
 
@@ -60,7 +65,7 @@ impl Quotas {
             Event::SharesSet { setting: Setting::User { name, entitlement }, .. } => {
                 self.users.entry(name.clone()).or_default().most = entitlement.slots;
             }
-            Event::LeaseGranted { lease, .. } => return self.granted(*lease),
+            Event::LeaseGranted { lease, share, .. } => return self.granted(*lease, *share),
             Event::TrialCompleted { lease, .. }
             | Event::AttemptFailed { lease, .. }
             | Event::LeaseLost { lease, .. } => self.ended(*lease),
@@ -74,14 +79,15 @@ impl Quotas {
         self.trials.insert(trial, sweep);
     }
 
-    fn granted(&mut self, lease: Lease) -> Option<Excess> {
+    fn granted(&mut self, lease: Lease, share: u32) -> Option<Excess> {
         let sweep = *self.trials.get(&lease.trial)?;
-        self.live.insert(lease.trial, lease.attempt);
+        self.live.insert(lease.trial, (lease.attempt, share));
         let owner = self.sweeps.get_mut(&sweep)?;
         let project = self.projects.entry(owner.project.clone()).or_default();
         let user = self.users.entry(owner.user.clone()).or_default();
-        for held in [&mut owner.runs, project, user] {
-            held.now += 1;
+        owner.runs.now += WHOLE;
+        for held in [&mut *project, &mut *user] {
+            held.now += u64::from(share);
         }
         let checks = [
             (owner.runs, "max_parallel_exceeded", format!("sweep {sweep}")),
@@ -90,18 +96,18 @@ impl Quotas {
         ];
         let (held, rule, of) = checks.into_iter().find(|(held, _, _)| held.is_over())?;
         let most = held.most.unwrap_or_default();
-        Some(Excess { sweep: Some(sweep), rule, text: format!("{lease}: {of} has {} of {most} slots", held.now) })
+        Some(Excess { sweep: Some(sweep), rule, text: format!("{lease}: {of} has {}/1000 of {most} slots", held.now) })
     }
 
     fn ended(&mut self, lease: Lease) {
-        if self.live.get(&lease.trial) != Some(&lease.attempt) {
+        let Some((_, share)) = self.live.get(&lease.trial).copied().filter(|live| live.0 == lease.attempt) else {
             return;
-        }
+        };
         self.live.remove(&lease.trial);
         let Some(owner) = self.trials.get(&lease.trial).and_then(|sweep| self.sweeps.get_mut(sweep)) else { return };
-        owner.runs.now = owner.runs.now.saturating_sub(1);
+        owner.runs.now = owner.runs.now.saturating_sub(WHOLE);
         for held in [self.projects.get_mut(&owner.project), self.users.get_mut(&owner.user)].into_iter().flatten() {
-            held.now = held.now.saturating_sub(1);
+            held.now = held.now.saturating_sub(share.into());
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Which slot: one that nothing keeps trials from and that has what the sweep asks for, on an agent that has looked at
-//! the data set if there is one; spread over agents, so that one host is not full while another idles, or packed.
+//! the data set if there is one; spread over agents, so that one host is not full while another idles, or packed. On
+//! devices that trials share, an empty one comes before company; where somebody needs a whole one and none comes free
+//! by itself, the one with the fewest trials is filled no more.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attempt::FailureClass;
 use crate::id::AgentId;
-use crate::placement::{Placement, Taken};
+use crate::placement::{Placement, Taken as Sum};
+use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::{Agent, Known};
 use crate::state::trial::Trial;
 use crate::time::Timestamp;
+
+use super::room::{Part, Shared};
 
 /// What a trial needs.
 #[derive(Clone, Copy)]
@@ -21,15 +26,29 @@ pub(super) struct Need<'a> {
     pub(super) placement: &'a Placement,
     /// No other trial may be on its device.
     pub(super) alone: bool,
+    /// What decides how much of a device it needs.
+    pub(super) shape: Option<u32>,
+}
+
+/// A place for a trial.
+pub(super) struct Taken<'a> {
+    pub(super) agent: AgentId,
+    pub(super) slot: u32,
+    /// Thousandths of the device.
+    pub(super) share: u32,
+    /// Of the agent's copy of the data set.
+    pub(super) fingerprint: Option<&'a str>,
 }
 
 /// What needs have in common that are met by the same slots.
-type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool);
+type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>);
 
 /// Free slots of reachable agents; those that are taken here are no longer free.
 pub(super) struct Places<'a> {
     state: &'a State,
     now: Timestamp,
+    is_reachable: &'a dyn Fn(AgentId) -> bool,
+    /// Those with open slots, and those whose devices are shared.
     agents: BTreeMap<AgentId, Place<'a>>,
     /// The agent with most free slots first.
     order: BTreeSet<(Reverse<u32>, AgentId)>,
@@ -37,6 +56,8 @@ pub(super) struct Places<'a> {
     nowhere: BTreeSet<Kind<'a>>,
     /// Needs that no slot meets of an agent that has looked at the data set.
     unseen: BTreeSet<Kind<'a>>,
+    /// Some device is shared by several trials, or would be.
+    crowded: bool,
 }
 
 struct Place<'a> {
@@ -45,6 +66,8 @@ struct Place<'a> {
     from: usize,
     /// Slots that this plan has taken at or above, with whose placement, and whether alone.
     taken: BTreeMap<u32, (&'a Placement, bool)>,
+    /// Devices that trials share.
+    rooms: Vec<Shared<'a>>,
 }
 
 /// A trial that ran out of memory is tried again without company.
@@ -54,57 +77,131 @@ pub(super) fn is_alone(trial: &Trial) -> bool {
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(state: &'a State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Self {
-        let reachable = state.agents.iter().filter(|(id, agent)| agent.free > 0 && is_reachable(**id));
-        let open = reachable.map(|(id, agent)| (*id, agent, agent.open(now))).filter(|(_, _, open)| *open > 0);
-        let (mut agents, mut order) = (BTreeMap::new(), BTreeSet::new());
-        for (id, agent, open) in open {
-            agents.insert(id, Place { agent, from: 0, taken: BTreeMap::new() });
-            order.insert((Reverse(open), id));
+    pub(super) fn new(state: &'a State, now: Timestamp, is_reachable: &'a dyn Fn(AgentId) -> bool) -> Self {
+        let (agents, order) = (BTreeMap::new(), BTreeSet::new());
+        let (nowhere, unseen, crowded) = (BTreeSet::new(), BTreeSet::new(), false);
+        let mut places = Self { state, now, is_reachable, agents, order, nowhere, unseen, crowded };
+        let may = |agent: &Agent| agent.free > 0 || !agent.rooms.is_empty();
+        for (id, agent) in state.agents.iter().filter(|(id, agent)| may(agent) && is_reachable(**id)) {
+            let devices = &agent.facts.offer.devices;
+            let rooms = agent.rooms.iter().map(|room| Shared::new(state, &devices[room.device], room)).collect();
+            let place = Place { agent, from: 0, taken: BTreeMap::new(), rooms };
+            places.crowded |= place.rooms.iter().any(|room| room.trials > 1 || (room.trials == 1 && room.is_open()));
+            let open = place.open(now);
+            if open > 0 {
+                places.order.insert((Reverse(open), *id));
+            }
+            if open > 0 || !place.rooms.is_empty() {
+                places.agents.insert(*id, place);
+            }
         }
-        Self { state, now, agents, order, nowhere: BTreeSet::new(), unseen: BTreeSet::new() }
+        places
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// Takes the lowest slot that meets a need of the first agent that has one, with the fingerprint of its copy of
-    /// the data set. Only one of `only` will do, unless that is empty.
-    pub(super) fn take(&mut self, need: Need<'a>, only: &[AgentId]) -> Option<(AgentId, u32, Option<&'a str>)> {
-        let kind = (need.dataset, need.bound, need.placement, need.alone);
+    /// Takes the lowest slot that meets a need of the first agent that has one. Only one of `only` will do, unless
+    /// that is empty.
+    pub(super) fn take(&mut self, need: Need<'a>, only: &[AgentId]) -> Option<Taken<'a>> {
+        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape);
         if self.nowhere.contains(&kind) {
             return None;
         }
         let any = only.is_empty();
         let mut found = None;
         if !self.unseen.contains(&kind) {
-            found = self.find(need, only, |agent| matches!(agent.dataset(need.dataset), Some(Known::Seen(_))));
+            let has_seen = |agent: &Agent| matches!(agent.dataset(need.dataset), Some(Known::Seen(_)));
+            found = self.apart_or_together(need, only, has_seen);
             if found.is_none() && any {
                 self.unseen.insert(kind);
             }
         }
-        let Some((free, id, slot)) = found.or_else(|| self.find(need, only, |_| true)) else {
+        let Some((free, agent, slot, part)) = found.or_else(|| self.apart_or_together(need, only, |_| true)) else {
             if any {
                 self.nowhere.insert(kind);
+                self.keep(need);
             }
             return None;
         };
-        let place = self.agents.get_mut(&id)?;
+        let place = self.agents.get_mut(&agent)?;
         place.taken.insert(slot, (need.placement, need.alone));
-        self.order.remove(&(Reverse(free), id));
-        if free > 1 {
-            self.order.insert((Reverse(free - 1), id));
+        let mut left = free - 1;
+        if let (Some(part), Some(room)) = (part, place.room_mut(slot)) {
+            room.take(part);
+            self.crowded = true;
+            left = place.open(self.now);
         }
-        Some((id, slot, place.agent.fingerprint(need.dataset)))
+        self.order.remove(&(Reverse(free), agent));
+        if left > 0 {
+            self.order.insert((Reverse(left), agent));
+        }
+        let (share, fingerprint) =
+            (part.map_or(DEVICE as u32, |part| part.share), place.agent.fingerprint(need.dataset));
+        Some(Taken { agent, slot, share, fingerprint })
+    }
+
+    fn apart_or_together(
+        &mut self,
+        need: Need<'a>,
+        only: &[AgentId],
+        prefers: impl Fn(&Agent) -> bool,
+    ) -> Option<(u32, AgentId, u32, Option<Part>)> {
+        let apart = self.find(need, only, false, &prefers);
+        if apart.is_some() || !self.crowded {
+            return apart;
+        }
+        self.find(need, only, true, &prefers)
+    }
+
+    /// A need was met nowhere. If it is for more of a device than is left of any, and no place that could meet it comes
+    /// free by itself, the device with the fewest trials is kept from others until it is empty.
+    fn keep(&mut self, need: Need<'a>) {
+        if !self.crowded {
+            return;
+        }
+        let mut fewest = None;
+        for (id, agent) in &self.state.agents {
+            if !agent.can_use(need.dataset, need.bound) || !(self.is_reachable)(*id) {
+                continue;
+            }
+            let fits = |slot: u32| need.placement.fits(agent, slot) && agent.block(slot, self.now).is_none();
+            let mut apart = (0u32..agent.slots.len() as u32).filter(|slot| agent.room(*slot).is_none());
+            if apart.any(fits) {
+                return;
+            }
+            let Some(place) = self.agents.get(id) else { continue };
+            for (number, room) in place.rooms.iter().enumerate().filter(|(_, room)| room.trials > 0) {
+                if !room.device.slots.iter().any(|slot| fits(*slot)) {
+                    continue;
+                }
+                if room.comes_free(&need) {
+                    return;
+                }
+                let one = (!room.kept, room.trials, *id, number);
+                fewest = Some(fewest.map_or(one, |fewest| one.min(fewest)));
+            }
+        }
+        if let Some((_, _, id, number)) = fewest
+            && let Some(place) = self.agents.get_mut(&id)
+        {
+            let before = place.open(self.now);
+            place.rooms[number].kept = true;
+            let left = place.open(self.now);
+            if self.order.remove(&(Reverse(before), id)) && left > 0 {
+                self.order.insert((Reverse(left), id));
+            }
+        }
     }
 
     fn find(
         &mut self,
         need: Need<'a>,
         only: &[AgentId],
+        joins: bool,
         prefers: impl Fn(&Agent) -> bool,
-    ) -> Option<(u32, AgentId, u32)> {
+    ) -> Option<(u32, AgentId, u32, Option<Part>)> {
         let (state, now) = (self.state, self.now);
         let agents = &mut self.agents;
         let mut on = |(Reverse(free), id): &(Reverse<u32>, AgentId)| {
@@ -113,8 +210,8 @@ impl<'a> Places<'a> {
             }
             let place = agents.get_mut(id)?;
             let usable = place.agent.can_use(need.dataset, need.bound) && prefers(place.agent);
-            let slot = if usable { place.slot(state, now, need)? } else { return None };
-            Some((*free, *id, slot))
+            let (slot, part) = if usable { place.slot(state, now, need, joins)? } else { return None };
+            Some((*free, *id, slot, part))
         };
         match need.placement.pack {
             true => self.order.iter().rev().find_map(&mut on),
@@ -124,32 +221,59 @@ impl<'a> Places<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The lowest slot that meets a need.
-    fn slot(&mut self, state: &State, now: Timestamp, need: Need<'a>) -> Option<u32> {
+    fn room(&self, slot: u32) -> Option<&Shared<'a>> {
+        self.rooms.get(self.agent.lodging(slot)?)
+    }
+
+    fn room_mut(&mut self, slot: u32) -> Option<&mut Shared<'a>> {
+        self.rooms.get_mut(self.agent.lodging(slot)?)
+    }
+
+    /// Slots that somebody could get.
+    fn open(&self, now: Timestamp) -> u32 {
+        if self.rooms.is_empty() {
+            return self.agent.open(now);
+        }
+        let open = |slot: &u32| self.room(*slot).is_none_or(Shared::is_open) && self.is_free(*slot, now);
+        (0..self.agent.slots.len() as u32).filter(open).count() as u32
+    }
+
+    fn is_free(&self, slot: u32, now: Timestamp) -> bool {
         let agent = self.agent;
-        let is_free = |taken: &BTreeMap<u32, (&Placement, bool)>, slot: u32| {
-            agent.slots[slot as usize].is_none() && !taken.contains_key(&slot) && agent.block(slot, now).is_none()
-        };
+        agent.slots[slot as usize].is_none() && !self.taken.contains_key(&slot) && agent.block(slot, now).is_none()
+    }
+
+    /// The lowest slot that meets a need, with what it takes of a shared device.
+    fn slot(&mut self, state: &State, now: Timestamp, need: Need<'a>, joins: bool) -> Option<(u32, Option<Part>)> {
+        let agent = self.agent;
         let slots = agent.slots.len();
-        while self.from < slots && !is_free(&self.taken, self.from as u32) {
+        while self.from < slots && !self.is_free(self.from as u32, now) {
             self.from += 1;
         }
-        let free = (self.from as u32..slots as u32).filter(|slot| is_free(&self.taken, *slot));
+        let mut free = (self.from as u32..slots as u32).filter(|slot| self.is_free(*slot, now));
         if need.placement.is_default() && !need.alone && agent.facts.offer.devices.is_empty() {
-            return free.min();
+            return free.next().map(|slot| (slot, None));
         }
-        let mut fit = free.filter(|slot| need.placement.fits(agent, *slot) && self.has_room(state, *slot, need));
-        fit.next()
+        free.find_map(|slot| {
+            let part = match self.room(slot) {
+                Some(room) => Some(room.admits(&need, joins)?),
+                None => None,
+            };
+            let fits = need.placement.fits(agent, slot) && self.has_room(state, slot, need);
+            fits.then_some((slot, part))
+        })
     }
 
     /// Whether a trial fits beside those on the same device and host.
     fn has_room(&self, state: &State, slot: u32, need: Need<'a>) -> bool {
-        let device = self.agent.facts.offer.device_of(slot).filter(|device| device.slots.len() > 1);
-        let asks = need.placement.memory.is_some() || need.placement.ram.is_some() || need.placement.cores.is_some();
+        let device = self.agent.facts.offer.device_of(slot);
+        // The parts of a shared device never come to more than all of it.
+        let device = device.filter(|device| device.slots.len() > 1 && !device.packed);
+        let asks = need.placement.ram.is_some() || need.placement.cores.is_some();
         if device.is_none() && !asks {
             return true;
         }
-        let mut sum = Taken::default();
+        let mut sum = Sum::default();
         let beside = |other: u32| device.is_some_and(|device| device.slots.contains(&other));
         let held = (0u32..).zip(&self.agent.slots).filter_map(|(other, lease)| {
             let (at, _) = state.leased((*lease)?)?;

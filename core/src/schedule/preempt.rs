@@ -47,7 +47,7 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
             victims.remove(&member);
             continue;
         };
-        plan.tree.start(sweep);
+        plan.tree.start(sweep, DEVICE as u32);
         plan.shift(state.sweeps[sweep as usize].member, true);
         plan.leave(member);
         events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
@@ -69,6 +69,10 @@ impl<'a> Victim<'a> {
     fn new(state: &'a State, at: TrialRef, now: Timestamp, after: Span) -> Option<Self> {
         let (trial, sweep) = (state.trial(at), state.sweep_of(at));
         let leased = trial.leased().filter(|leased| leased.is_wanted() && now - leased.since >= after)?;
+        // What is left of a device that others stay on is no place for whoever waits: such a device empties by itself.
+        if u64::from(leased.share) < DEVICE {
+            return None;
+        }
         let agent = state.agents.get(&leased.agent).filter(|agent| agent.block(leased.slot, now).is_none())?;
         let protected = state.accounts.shares.hosts.get(&agent.facts.host).copied().unwrap_or_default();
         // One that has trained its last epoch is as good as gone.
@@ -98,7 +102,7 @@ impl<'a> Plan<'a> {
             self.leave(state.sweep_of(at).member);
             let taker = state.trial(at).leased().and_then(|leased| leased.yields_to);
             if let Some(sweep) = taker.and_then(|taker| state.number(taker)) {
-                self.tree.start(sweep);
+                self.tree.start(sweep, DEVICE as u32);
                 self.shift(state.sweeps[sweep as usize].member, true);
             }
         }

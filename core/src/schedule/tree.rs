@@ -136,8 +136,8 @@ impl<'a> Tree<'a> {
         members.flat_map(|(_, member)| &self.members[member].sweeps).map(|rank| rank.2)
     }
 
-    /// A trial of this sweep takes a slot.
-    pub(crate) fn start(&mut self, number: u32) {
+    /// A trial of this sweep takes a slot, and so many thousandths of a device.
+    pub(crate) fn start(&mut self, number: u32, share: u32) {
         let sweep = &self.state.sweeps[number as usize];
         let starts = self.starts.entry(number).or_default();
         let (_, running, _) = sweep.rank(number);
@@ -153,12 +153,12 @@ impl<'a> Tree<'a> {
         }
         let member = &self.state.accounts.members[sweep.member as usize];
         if let Some(left) = self.users.get_mut(&member.user) {
-            *left = left.saturating_sub(DEVICE);
+            *left = left.saturating_sub(share.into());
         }
         if let Some(node) = self.projects.get_mut(&member.project) {
-            node.left = node.left.saturating_sub(DEVICE);
+            node.left = node.left.saturating_sub(share.into());
         }
-        self.shift(sweep.member, DEVICE as i64);
+        self.shift(sweep.member, share.into());
     }
 
     /// A trial of this member leaves its slot.

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::shares::{DEVICE, Entitlement, Setting, Shares};
+use crate::shares::{Entitlement, Setting, Shares};
 use crate::time::Timestamp;
 
 use super::usage::{Meter, Typical, Week};
@@ -105,9 +105,8 @@ impl Accounts {
         })
     }
 
-    /// A trial of a member starts or leaves its slot.
-    pub(super) fn lease(&mut self, member: u32, starts: bool, now: Timestamp) {
-        let by = if starts { DEVICE as i64 } else { -(DEVICE as i64) };
+    /// A trial of a member takes so many thousandths of a device, or gives them back.
+    pub(super) fn lease(&mut self, member: u32, by: i64, now: Timestamp) {
         let half_life = self.shares.half_life;
         let member = &mut self.members[member as usize];
         member.meter.change(now, half_life, by);

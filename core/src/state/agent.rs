@@ -1,5 +1,6 @@
 //! One agent: its slots, what runs on them, which data sets it has.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::device::Block;
@@ -8,6 +9,7 @@ use crate::id::Lease;
 use crate::time::Timestamp;
 
 use super::devices::Devices;
+use super::packing::Room;
 
 /// An agent as last heard of.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,13 +22,26 @@ pub struct Agent {
     pub free: u32,
     /// What keeps trials from them.
     pub devices: Devices,
+    /// Devices that trials share.
+    pub rooms: Vec<Room>,
+    /// By slot: which of them it is on.
+    pub(super) lodging: Vec<Option<u32>>,
 }
 
 impl Agent {
     pub(super) fn new(facts: AgentFacts, devices: Devices) -> Self {
         let slots = vec![None; facts.slots.len()];
         let free = slots.len() as u32;
-        Self { facts, slots, free, devices }
+        let shared = facts.offer.devices.iter().enumerate().filter(|(_, device)| device.packed);
+        let room = |device| Room { device, trials: BTreeMap::new(), since: Timestamp::default() };
+        let rooms: Vec<Room> = shared.map(|(device, _)| room(device)).collect();
+        let mut lodging = vec![None; slots.len()];
+        for (number, room) in (0u32..).zip(&rooms) {
+            for slot in &facts.offer.devices[room.device].slots {
+                lodging.get_mut(*slot as usize).into_iter().for_each(|lodging| *lodging = Some(number));
+            }
+        }
+        Self { facts, slots, free, devices, rooms, lodging }
     }
 
     /// What it knows about a data set given by name or path. `None`: it does not have it.
@@ -94,12 +109,13 @@ impl Agent {
         self.free -= 1;
     }
 
-    pub(super) fn release(&mut self, slot: u32, lease: Lease) {
+    pub(super) fn release(&mut self, slot: u32, lease: Lease, now: Timestamp) {
         if let Some(held) = self.slots.get_mut(slot as usize)
             && *held == Some(lease)
         {
             *held = None;
             self.free += 1;
+            self.leave(slot, now);
         }
     }
 }

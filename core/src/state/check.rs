@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{AgentId, Lease};
-use crate::shares::DEVICE;
 
 use super::agent::Agent;
 use super::sweep::{Counts, Sweep};
@@ -36,7 +35,8 @@ impl State {
             if counts != sweep.counts {
                 return Err("counts");
             }
-            running[sweep.member as usize] += u64::from(counts.running) * DEVICE;
+            let leased = sweep.trials.iter().filter_map(|trial| trial.leased());
+            running[sweep.member as usize] += leased.map(|leased| u64::from(leased.share)).sum::<u64>();
             if sweep.may_start() {
                 ready.insert((sweep.member, sweep.rank(number)));
             }
@@ -63,6 +63,9 @@ impl State {
         let leases = self.sweeps.iter().map(|sweep| sweep.counts.running).sum::<u32>();
         if self.agents.values().map(used).sum::<u32>() != leases {
             return Err("leases");
+        }
+        if !self.check_rooms() {
+            return Err("rooms");
         }
         self.accounts.check(&running)
     }

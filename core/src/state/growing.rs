@@ -52,6 +52,7 @@ impl State {
         self.accounts.rank(sweep.member, sweep.rank(number), false);
         let added = change(Arc::make_mut(&mut sweep.plan));
         sweep.name_datasets();
+        self.shapes.grow(&mut sweep.shapes, &sweep.plan);
         for index in added {
             let trial = sweep.plan.trial_id(sweep.id, index);
             self.trials.insert(trial, TrialRef { sweep: number, index });

@@ -8,10 +8,12 @@ pub mod breaker;
 mod check;
 pub mod devices;
 mod growing;
+pub mod packing;
 pub mod racing;
 pub mod sweep;
 pub mod trial;
 pub mod usage;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::time::Timestamp;
 
 use accounts::Accounts;
 use agent::Agent;
+use packing::{Lodger, Shapes};
 use sweep::Sweep;
 use trial::{Leased, Phase, Trial};
 
@@ -49,6 +52,8 @@ pub struct State {
     trials: BTreeMap<TrialId, TrialRef>,
     /// Projects and users: what they may have, what they use, which of their sweeps may start a trial.
     pub accounts: Accounts,
+    /// What trials need of a device.
+    pub shapes: Shapes,
     backoff: BTreeSet<(Timestamp, TrialRef)>,
     /// Running trials that have kept a checkpoint in this attempt, by the time of the last one.
     fresh: BTreeSet<(Timestamp, TrialRef)>,
@@ -64,15 +69,16 @@ impl State {
                 self.submitted(*sweep, name, (project, user), plan, now);
             }
             Event::SweepExtended { sweep, growth, .. } => self.extended(*sweep, growth),
-            Event::AgentJoined(facts) => self.joined(facts),
-            Event::LeaseGranted { lease, agent, slot, fingerprint, .. } => {
-                self.granted(*lease, *agent, *slot, fingerprint.as_deref(), now);
+            Event::AgentJoined(facts) => self.joined(facts, now),
+            Event::LeaseGranted { lease, agent, slot, fingerprint, share, .. } => {
+                self.granted(*lease, (*agent, *slot, *share), fingerprint.as_deref(), now);
             }
             Event::NumericsChosen { lease, numerics } => self.chosen(*lease, Some(*numerics)),
             Event::EpochReported { lease, metrics } => {
                 if metrics.seq == 1 {
                     self.chosen(*lease, None);
                 }
+                self.measure(*lease, metrics, now);
                 self.live(*lease, |trial, leased| {
                     leased.acked_seq = metrics.seq;
                     trial.progress_mut().report(metrics);
@@ -105,6 +111,9 @@ impl State {
             Event::AttemptFailed { lease, failure, retry_at } => {
                 let cancelled = self.is_cancelled(*lease);
                 self.tested(*lease, (failure.class == FailureClass::Device).then_some(false));
+                if failure.class == FailureClass::OutOfMemory {
+                    self.ran_out(*lease);
+                }
                 if let Some(at) = self.end_lease(*lease, now) {
                     let trial = self.trial_mut(at);
                     trial.failures = trial.failures.saturating_add(1);
@@ -250,6 +259,7 @@ impl State {
         let member = self.accounts.member(owner.0, owner.1);
         let mut sweep = Sweep::new(id, name.to_owned(), owner, plan.clone(), now);
         sweep.member = member;
+        sweep.shapes = self.shapes.of(&sweep.plan);
         for (index, trial) in (0u32..).zip(&sweep.ids) {
             self.trials.insert(*trial, TrialRef { sweep: number, index });
         }
@@ -260,7 +270,7 @@ impl State {
     }
 
     /// Leases on slots that still exist stay; the decision to take others back came before as its own event.
-    fn joined(&mut self, facts: &AgentFacts) {
+    fn joined(&mut self, facts: &AgentFacts, now: Timestamp) {
         let before = self.agents.remove(&facts.agent).map(|agent| (agent.slots, agent.devices));
         let (held, devices) = before.unwrap_or_default();
         let mut agent = Agent::new(facts.clone(), devices);
@@ -269,12 +279,18 @@ impl State {
                 && (slot as usize) < agent.slots.len()
             {
                 agent.occupy(slot, lease);
+                if let Some((at, leased)) = self.leased(lease) {
+                    let shape = self.sweep_of(at).shape(at.index);
+                    agent.lodge(slot, Lodger { shape, share: leased.share }, now);
+                }
             }
         }
         self.agents.insert(facts.agent, agent);
     }
 
-    fn granted(&mut self, lease: Lease, agent: AgentId, slot: u32, fingerprint: Option<&str>, now: Timestamp) {
+    /// `place` is the agent, the slot, and thousandths of the device.
+    fn granted(&mut self, lease: Lease, place: (AgentId, u32, u32), fingerprint: Option<&str>, now: Timestamp) {
+        let (agent, slot, share) = place;
         let Some(at) = self.find(lease.trial) else { return };
         let Some(host) = self.agents.get_mut(&agent) else { return };
         if self.sweeps[at.sweep as usize].trials[at.index as usize].phase != Phase::Waiting
@@ -283,6 +299,8 @@ impl State {
             return;
         }
         host.occupy(slot, lease);
+        let shape = self.sweeps[at.sweep as usize].shape(at.index);
+        host.lodge(slot, Lodger { shape, share }, now);
         let device = host.facts.slots.get(slot as usize).map_or("", String::as_str);
         self.sweeps[at.sweep as usize].used(&host.facts.host, device);
         let trial = self.trial_mut(at);
@@ -295,7 +313,7 @@ impl State {
             self.sweeps[at.sweep as usize].bind(at.index, fingerprint);
         }
         let fingerprint = fingerprint.map(str::to_owned);
-        let leased = Leased::new(agent, slot, now, fingerprint);
+        let leased = Leased::new(agent, slot, share, now, fingerprint);
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
     }
 
@@ -311,7 +329,7 @@ impl State {
         let (at, leased) = self.leased(lease)?;
         let (agent, slot, spent) = (leased.agent, leased.slot, now - leased.since);
         if let Some(agent) = self.agents.get_mut(&agent) {
-            agent.release(slot, lease);
+            agent.release(slot, lease, now);
         }
         self.trial_mut(at).progress_mut().spent += spent.0;
         self.accounts.typical.note(spent);
@@ -340,22 +358,6 @@ impl State {
         trial.phase = Phase::Leased(leased);
     }
 
-    fn cancel_sweep(&mut self, id: SweepId, now: Timestamp) {
-        let Some(number) = self.by_id.get(&id).copied() else { return };
-        self.search_ended(id, now);
-        for index in 0..self.sweeps[number as usize].trials.len() as u32 {
-            self.cancel(TrialRef { sweep: number, index }, now);
-        }
-    }
-
-    fn cancel(&mut self, at: TrialRef, now: Timestamp) {
-        match &mut self.trial_mut(at).phase {
-            Phase::Waiting | Phase::Backoff { .. } | Phase::Paused => self.set_phase(at, Phase::Cancelled, now),
-            Phase::Leased(leased) => leased.cancelled = true,
-            Phase::Completed { .. } | Phase::Failed | Phase::Cancelled | Phase::Stopped => {}
-        }
-    }
-
     fn trial_mut(&mut self, at: TrialRef) -> &mut Trial {
         &mut self.sweeps[at.sweep as usize].trials[at.index as usize]
     }
@@ -371,7 +373,7 @@ impl State {
                     self.fresh.remove(&(kept, at));
                 }
                 self.leaving.remove(&at);
-                self.accounts.lease(sweep.member, false, now);
+                self.accounts.lease(sweep.member, -i64::from(leased.share), now);
             }
             _ => {}
         }
@@ -379,7 +381,7 @@ impl State {
             Phase::Backoff { until } => {
                 self.backoff.insert((until, at));
             }
-            Phase::Leased(_) => self.accounts.lease(sweep.member, true, now),
+            Phase::Leased(ref leased) => self.accounts.lease(sweep.member, leased.share.into(), now),
             _ => {}
         }
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), false);

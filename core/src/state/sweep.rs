@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::alike::{self, Choices};
 use crate::id::{AgentId, SweepId, TrialId};
+use crate::packing::NONE;
 use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::recipe::Numerics;
 use crate::state::accounts::Rank;
@@ -56,6 +57,8 @@ pub struct Sweep {
     pub choices: Choices,
     /// Failures one after the other, and whether they stopped it.
     pub breaker: Breaker,
+    /// What its trials need of a device, by point: index into [`State::shapes`](super::State::shapes); one entry stands for all.
+    pub shapes: Vec<u32>,
     /// Hosts and devices, with the attempts that were granted there.
     pub devices: Vec<(String, String, u64)>,
 }
@@ -125,6 +128,7 @@ impl Sweep {
             fingerprints: Vec::new(),
             choices: Choices::default(),
             breaker: Breaker::default(),
+            shapes: Vec::new(),
             devices: Vec::new(),
             plan,
         };
@@ -210,6 +214,15 @@ impl Sweep {
                 bound.get_or_insert_with(|| fingerprint.to_owned());
             }
         }
+    }
+
+    /// The shape of a trial, if it is told apart.
+    pub fn shape(&self, index: u32) -> Option<u32> {
+        let shape = match self.shapes.as_slice() {
+            [one] => Some(*one),
+            many => many.get(self.plan.trial(index).point as usize).copied(),
+        };
+        shape.filter(|shape| *shape != NONE)
     }
 
     /// What a trial has to agree on with others, while none of them has said what it computes with.

@@ -78,12 +78,30 @@ pub struct Leased {
     pub halted: bool,
     /// It has to leave its slot: the order is withdrawn in the same way.
     pub evicted: bool,
+    /// Thousandths of the device that it was given.
+    pub share: u32,
+    /// When the last epoch of this attempt was accepted, on a device that trials share.
+    pub reported: Option<Timestamp>,
 }
 
 impl Leased {
-    pub(super) fn new(agent: AgentId, slot: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
+    pub(super) fn new(agent: AgentId, slot: u32, share: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
         let (acked_seq, cancelled, kept, yields_to, halted, evicted) = (0, false, None, None, false, false);
-        Self { agent, slot, since, acked_seq, cancelled, fingerprint, kept, yields_to, halted, evicted }
+        let reported = None;
+        Self {
+            agent,
+            slot,
+            since,
+            acked_seq,
+            cancelled,
+            fingerprint,
+            kept,
+            yields_to,
+            halted,
+            evicted,
+            share,
+            reported,
+        }
     }
 
     /// It was asked to leave for others, and waits again when it has left.
@@ -265,7 +283,14 @@ mod tests {
         let epoch = |cpu: f64, idle: Option<f64>, peak: u64| {
             let energy = Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) };
             let (peak_memory, numerics) = (Some(peak), Some("precision fp32".into()));
-            let cost = EpochCost { step_ms: zero, data_wait: zero, peak_memory, numerics, energy: Some(energy) };
+            let cost = EpochCost {
+                step_ms: zero,
+                data_wait: zero,
+                peak_memory,
+                device_memory: None,
+                numerics,
+                energy: Some(energy),
+            };
             EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
         };
         let mut progress = Progress::default();

@@ -105,7 +105,13 @@ impl Lab {
         let number = self.agents + 1;
         let id = |gpu: u32| format!("gpu{number}-{gpu}");
         let slots = |gpu: u32| (gpu * each..(gpu + 1) * each).collect();
-        let device = |gpu| DeviceFacts { id: id(gpu), model: "A100".into(), memory: 40_000_000_000, slots: slots(gpu) };
+        let device = |gpu| DeviceFacts {
+            id: id(gpu),
+            model: "A100".into(),
+            memory: 40_000_000_000,
+            slots: slots(gpu),
+            packed: false,
+        };
         self.offering(gpus * each, Offer { devices: (0..gpus).map(device).collect(), ..Offer::default() });
     }
 

@@ -7,6 +7,7 @@ mod devices;
 mod fairness;
 mod giving_way;
 mod lab;
+mod packing;
 mod placing;
 mod quotas;
 mod reservations;

@@ -24,6 +24,7 @@ fn host(lab: &mut Lab, gpus: &[(&str, u64)], each: u32, ram: u64, cores: u32) {
         model: (*model).into(),
         memory: memory * GB,
         slots: (place * each..(place + 1) * each).collect(),
+        packed: false,
     };
     let devices: Vec<_> = (0u32..).zip(gpus).map(device).collect();
     let labels = BTreeMap::from([("site".to_owned(), format!("lab{number}"))]);

@@ -149,6 +149,7 @@ mod tests {
                 step_ms: seconds,
                 data_wait: odd,
                 peak_memory: Some(1 << 40),
+                device_memory: Some(1 << 33),
                 numerics: Some("precision bf16, layout contiguous".into()),
                 energy: Some(Energy { cpu: Some(seconds), gpu: None, idle: Some(odd) }),
             })),

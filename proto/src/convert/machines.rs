@@ -13,6 +13,7 @@ impl From<&Offer> for v1::Offer {
             model: device.model.clone(),
             memory: device.memory,
             slots: device.slots.clone(),
+            packed: device.packed,
         };
         Self {
             labels: offer.labels.clone().into_iter().collect(),
@@ -30,6 +31,7 @@ impl From<v1::Offer> for Offer {
             model: device.model,
             memory: device.memory,
             slots: device.slots,
+            packed: device.packed,
         };
         Self {
             labels: offer.labels.into_iter().collect(),

@@ -57,7 +57,14 @@ impl From<&EpochCost> for v1::EpochCost {
             idle: energy.idle.map(|joules| joules.0),
         });
         let numerics = cost.numerics.clone();
-        Self { step_ms: cost.step_ms.0, data_wait: cost.data_wait.0, peak_memory: cost.peak_memory, energy, numerics }
+        Self {
+            step_ms: cost.step_ms.0,
+            data_wait: cost.data_wait.0,
+            peak_memory: cost.peak_memory,
+            energy,
+            numerics,
+            device_memory: cost.device_memory,
+        }
     }
 }
 
@@ -72,6 +79,7 @@ impl From<&v1::EpochCost> for EpochCost {
             step_ms: Num(cost.step_ms),
             data_wait: Num(cost.data_wait),
             peak_memory: cost.peak_memory,
+            device_memory: cost.device_memory,
             numerics: cost.numerics.clone(),
             energy,
         }

@@ -159,7 +159,11 @@ impl From<v1::AgentSummary> for AgentView {
     fn from(agent: v1::AgentSummary) -> Self {
         let seen = |id: &str| agent.devices.iter().find(|seen| seen.id == id);
         let offered = agent.offer.iter().flat_map(|offer| &offer.devices);
-        let devices = offered.map(|device| DeviceView::new(device, seen(&device.id))).collect();
+        let given = |device: &v1::Device| {
+            let slot = |slot: &u32| agent.slots.get(*slot as usize).map_or(0, |slot| slot.share);
+            device.slots.iter().map(slot).sum()
+        };
+        let devices = offered.map(|device| DeviceView::new(device, given(device), seen(&device.id))).collect();
         Self {
             agent: id(&agent.agent_id),
             host: agent.host,
@@ -205,6 +209,7 @@ impl From<v1::SlotSummary> for SlotView {
             trial,
             sweep: filled(slot.sweep_name),
             since: slot.since,
+            share: (slot.share > 0).then_some(slot.share),
             closed: filled(slot.closed),
             why: filled(slot.why),
             until: slot.until,

@@ -49,8 +49,8 @@ impl From<&v1::Offer> for OfferView {
 }
 
 impl DeviceView {
-    /// What a device is, with what was seen on it last.
-    pub(super) fn new(device: &v1::Device, seen: Option<&v1::DeviceState>) -> Self {
+    /// What a device is, how much of it trials were given, and what was seen on it last.
+    pub(super) fn new(device: &v1::Device, given: u32, seen: Option<&v1::DeviceState>) -> Self {
         let process = |process: &v1::DeviceProcess| ProcessView {
             pid: process.pid,
             user: process.user.clone(),
@@ -62,6 +62,8 @@ impl DeviceView {
             id: device.id.clone(),
             model: device.model.clone(),
             slots: device.slots.clone(),
+            packed: device.packed,
+            given,
             memory: (device.memory > 0).then_some(device.memory),
             used: seen.map(|seen| seen.used),
             utilisation: seen.and_then(|seen| seen.utilisation),

@@ -76,7 +76,8 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
 
 /// A line for each GPU and for each process on one.
 fn devices(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
-    let header = ["host", "slots", "device", "memory", "used", "busy", "power", "temp", "ECC", "MIG", "processes"];
+    let header =
+        ["host", "slots", "device", "shared", "memory", "used", "busy", "power", "temp", "ECC", "MIG", "processes"];
     let mut table = Table::new(header);
     let say = |value: Option<String>| Cell::number(value.unwrap_or_else(|| "-".to_owned()));
     for (agent, device) in agents.iter().flat_map(|agent| agent.devices.iter().map(move |device| (agent, device))) {
@@ -91,6 +92,7 @@ fn devices(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
             Cell::new(&agent.host),
             Cell::number(slots.join(",")),
             Cell::new(&device.model),
+            say(device.packed.then(|| format!("{}.{:03}", device.given / 1000, device.given % 1000))),
             say(device.memory.map(gigabytes)),
             say(device.used.map(gigabytes)),
             say(device.utilisation.map(|share| format!("{share} %"))),

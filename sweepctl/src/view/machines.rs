@@ -19,6 +19,10 @@ pub(crate) struct DeviceView {
     pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) slots: Vec<u32>,
+    /// Its slots are given out by what trials need of it.
+    pub(crate) packed: bool,
+    /// Thousandths that trials were given.
+    pub(crate) given: u32,
     /// Bytes.
     pub(crate) memory: Option<u64>,
     /// Bytes.

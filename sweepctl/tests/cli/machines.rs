@@ -11,8 +11,13 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// A GPU of `gpu-7` that somebody else is on.
 pub(crate) fn offer() -> v1::Offer {
-    let device =
-        v1::Device { id: "GPU-0".to_owned(), model: "A100".to_owned(), memory: 40_000_000_000, slots: vec![1] };
+    let device = v1::Device {
+        id: "GPU-0".to_owned(),
+        model: "A100".to_owned(),
+        memory: 40_000_000_000,
+        slots: vec![1],
+        packed: false,
+    };
     let labels = [("site".to_owned(), "lab2".to_owned())].into();
     v1::Offer { labels, cores: 16, memory: 128_000_000_000, devices: vec![device] }
 }

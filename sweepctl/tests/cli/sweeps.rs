@@ -93,6 +93,7 @@ pub(crate) fn epoch(epoch: u32) -> v1::EpochMetrics {
             step_ms: 48.7612,
             data_wait: 0.0375,
             peak_memory: Some(612 << 20),
+            device_memory: None,
             numerics: (epoch > 2).then(|| "precision fp32, layout contiguous".to_owned()),
             energy: (epoch != 2).then_some(v1::Energy { cpu: Some(1800.0), gpu: None, idle: Some(600.0) }),
         }),

@@ -1,0 +1,75 @@
+//! A device that trials share, while a plan is made: who may join those that are there ([`crate::packing`]).
+
+use crate::device::DeviceFacts;
+use crate::packing;
+use crate::shares::DEVICE;
+use crate::state::State;
+use crate::state::packing::Room;
+
+use super::place::Need;
+
+const WHOLE: u32 = DEVICE as u32;
+
+/// See the module.
+pub(super) struct Shared<'a> {
+    state: &'a State,
+    pub(super) device: &'a DeviceFacts,
+    pub(super) used: u32,
+    pub(super) trials: u32,
+    /// Nobody there may be in the company of more.
+    most: u32,
+    /// It is being emptied for somebody who needs all of it and comes before.
+    pub(super) kept: bool,
+}
+
+/// What a trial would take of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) share: u32,
+    /// So many may be together with it, itself included.
+    most: u32,
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(state: &'a State, device: &'a DeviceFacts, room: &Room) -> Self {
+        let most = |shape| state.shapes.measured(shape, &device.model).map_or(1, packing::Measured::most);
+        let least = room.trials.values().map(|lodger| most(lodger.shape)).min();
+        let (used, trials) = (room.used(), room.trials.len() as u32);
+        Self { state, device, used, trials, most: least.unwrap_or(u32::MAX), kept: false }
+    }
+
+    /// Somebody may join, or there is nobody yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.trials == 0 || (!self.kept && self.used < WHOLE && self.trials < self.most)
+    }
+
+    /// What a trial would take: what its file says comes before what was measured.
+    pub(super) fn part(&self, need: &Need<'_>) -> Part {
+        let measured = self.state.shapes.measured(need.shape, &self.device.model);
+        let needs = need.placement.memory.or_else(|| measured?.needs()).filter(|_| !need.alone);
+        let share = packing::share(needs, self.device.memory, self.device.slots.len() as u32);
+        Part { share, most: measured.map_or(1, packing::Measured::most) }
+    }
+
+    /// What a trial would take, if it may; only where nobody is unless `joins`.
+    pub(super) fn admits(&self, need: &Need<'_>, joins: bool) -> Option<Part> {
+        if !self.is_open() || (self.trials > 0 && !joins) {
+            return None;
+        }
+        let part = self.part(need);
+        let fits = self.trials == 0 || (self.used + part.share <= WHOLE && self.trials < self.most.min(part.most));
+        fits.then_some(part)
+    }
+
+    pub(super) fn take(&mut self, part: Part) {
+        self.used += part.share;
+        self.trials += 1;
+        self.most = self.most.min(part.most);
+    }
+
+    /// It comes free for a trial by itself: one trial has all of it, or any that ends leaves room enough.
+    pub(super) fn comes_free(&self, need: &Need<'_>) -> bool {
+        let (part, slots) = (self.part(need), self.device.slots.len() as u32);
+        self.used == WHOLE && self.trials == 1 || (part.share <= WHOLE / slots.max(1) && part.most >= slots)
+    }
+}

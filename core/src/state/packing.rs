@@ -1,0 +1,172 @@
+//! Devices that trials share: who is on one, and what was measured of the shapes that ran there.
+
+use std::collections::BTreeMap;
+
+use crate::attempt::EpochMetrics;
+use crate::id::Lease;
+use crate::packing::{Measured, NONE, shape, shapes};
+use crate::plan::Plan;
+use crate::shares::DEVICE;
+use crate::time::{Span, Timestamp};
+
+use super::State;
+use super::agent::Agent;
+
+/// A device whose slots are given out by what trials need of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Index into the devices of the agent's offer.
+    pub device: usize,
+    /// Who is there, by slot.
+    pub trials: BTreeMap<u32, Lodger>,
+    /// Since when they have been these.
+    pub since: Timestamp,
+}
+
+/// A trial on a shared device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lodger {
+    /// Of which shape.
+    pub shape: Option<u32>,
+    /// Thousandths of the device that it was given.
+    pub share: u32,
+}
+
+impl Room {
+    /// Thousandths that are given out.
+    pub fn used(&self) -> u32 {
+        self.trials.values().map(|lodger| lodger.share).sum()
+    }
+}
+
+/// All shapes that were ever submitted, and what was measured of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shapes {
+    ids: BTreeMap<String, u32>,
+    measured: BTreeMap<u32, BTreeMap<String, Measured>>,
+}
+
+impl Shapes {
+    /// The shapes of a plan by point, or one for all.
+    pub(super) fn of(&mut self, plan: &Plan) -> Vec<u32> {
+        let told = shapes(plan);
+        let ids = told.keys.into_iter().map(|key| {
+            let next = self.ids.len() as u32;
+            *self.ids.entry(key).or_insert(next)
+        });
+        let ids: Vec<u32> = ids.collect();
+        told.of.into_iter().map(|number| ids.get(number as usize).copied().unwrap_or(NONE)).collect()
+    }
+
+    /// Points were added to a plan: theirs are behind those that are known, and nothing is needed where one stands for all.
+    pub(super) fn grow(&mut self, known: &mut Vec<u32>, plan: &Plan) {
+        for point in known.len() as u32..plan.points {
+            let Some(key) = shape(plan, point) else { return };
+            let next = self.ids.len() as u32;
+            known.push(*self.ids.entry(key).or_insert(next));
+        }
+    }
+
+    /// What was measured of a shape on a model of device.
+    pub fn measured(&self, shape: Option<u32>, model: &str) -> Option<&Measured> {
+        self.measured.get(&shape?)?.get(model)
+    }
+
+    fn note(&mut self, shape: u32, model: &str, note: impl FnOnce(&mut Measured)) {
+        let models = self.measured.entry(shape).or_default();
+        match models.get_mut(model) {
+            Some(measured) => note(measured),
+            None => note(models.entry(model.to_owned()).or_default()),
+        }
+    }
+}
+
+impl Agent {
+    /// The shared device of a slot.
+    pub fn room(&self, slot: u32) -> Option<&Room> {
+        self.rooms.get(self.lodging(slot)?)
+    }
+
+    /// Its number.
+    pub(crate) fn lodging(&self, slot: u32) -> Option<usize> {
+        (*self.lodging.get(slot as usize)?).map(|room| room as usize)
+    }
+
+    pub(super) fn lodge(&mut self, slot: u32, lodger: Lodger, now: Timestamp) {
+        if let Some(room) = self.room_mut(slot) {
+            room.trials.insert(slot, lodger);
+            room.since = now;
+        }
+    }
+
+    pub(super) fn leave(&mut self, slot: u32, now: Timestamp) {
+        if let Some(room) = self.room_mut(slot) {
+            room.trials.remove(&slot);
+            room.since = now;
+        }
+    }
+
+    fn room_mut(&mut self, slot: u32) -> Option<&mut Room> {
+        let room = self.lodging(slot)?;
+        self.rooms.get_mut(room)
+    }
+}
+
+impl State {
+    /// An epoch tells how much memory its trial needs, and how fast it is beside those that were there all the while.
+    pub(super) fn measure(&mut self, lease: Lease, metrics: &EpochMetrics, now: Timestamp) {
+        let Some((at, leased)) = self.leased(lease) else { return };
+        let before = leased.reported;
+        let Some((room, agent)) =
+            self.agents.get(&leased.agent).and_then(|agent| Some((agent.room(leased.slot)?, agent)))
+        else {
+            return;
+        };
+        let (Some(shape), Some(device)) =
+            (self.sweep_of(at).shape(at.index), agent.facts.offer.devices.get(room.device))
+        else {
+            return;
+        };
+        let trials = room.trials.len() as u32;
+        let alike = room.trials.values().all(|lodger| lodger.shape == Some(shape));
+        // The first epoch of an attempt warms up. One that came late, with others, is not known to be of this time.
+        let lasted = Span((metrics.seconds.0 * 1e6).clamp(0.0, 1e15) as i64);
+        let steady = before.is_some_and(|before| room.since < before && now - before >= Span(lasted.0 / 2));
+        let bytes = metrics.cost.as_deref().and_then(|cost| cost.device_memory);
+        let model = device.model.clone();
+        self.shapes.note(shape, &model, |measured| {
+            if let Some(bytes) = bytes {
+                measured.note_memory(bytes);
+            }
+            if alike && steady {
+                measured.note_speed(trials, metrics.images_per_s);
+            }
+        });
+        self.live(lease, |_, leased| leased.reported = Some(now));
+    }
+
+    /// A trial ran out of memory.
+    pub(super) fn ran_out(&mut self, lease: Lease) {
+        let Some((at, leased)) = self.leased(lease) else { return };
+        let Some(agent) = self.agents.get(&leased.agent) else { return };
+        let Some((room, shape)) = agent.room(leased.slot).zip(self.sweep_of(at).shape(at.index)) else { return };
+        let Some(device) = agent.facts.offer.devices.get(room.device) else { return };
+        let (trials, model) = (room.trials.len() as u32, device.model.clone());
+        self.shapes.note(shape, &model, |measured| measured.note_failure(trials));
+    }
+
+    /// Whether everybody is where the leases say, and no device is given out twice. For tests.
+    pub(super) fn check_rooms(&self) -> bool {
+        self.agents.values().all(|agent| {
+            let there = |(slot, lease): (u32, &Option<Lease>)| {
+                let (at, leased) = self.leased((*lease)?)?;
+                agent.room(slot)?;
+                Some((slot, Lodger { shape: self.sweep_of(at).shape(at.index), share: leased.share }))
+            };
+            let right: BTreeMap<u32, Lodger> = (0u32..).zip(&agent.slots).filter_map(there).collect();
+            let known: BTreeMap<u32, Lodger> =
+                agent.rooms.iter().flat_map(|room| room.trials.iter().map(|(slot, lodger)| (*slot, *lodger))).collect();
+            right == known && agent.rooms.iter().all(|room| u64::from(room.used()) <= DEVICE)
+        })
+    }
+}
