@@ -68,7 +68,7 @@ const SHARE: u32 = 4;
 
 /// Looks.
 ///
-/// Unless people say otherwise a host with GPUs has up to [`SHARE`] slots per GPU, which are given out by what trials need, and no more than cores; another has one per core, but at most one per
+/// Unless people say otherwise a host with GPUs has up to four slots per GPU, which are given out by what trials need, and no more than cores; another has one per core, but at most one per
 /// 2 GiB of memory: small networks gain nothing from threads and everything from more trials side
 /// by side, and a trial with one thread gives the same numbers on every host, however many cores
 /// it has. Threads are divided: two trainers with all threads each are 8 to 64 times slower.

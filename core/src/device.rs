@@ -188,9 +188,24 @@ pub struct Hold {
     pub user: String,
     /// Why.
     pub reason: String,
+    /// From then on, if not from the moment it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
     /// Until then, if not until it is lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Hold {
+    /// It has begun and is not over.
+    pub fn is_on(&self, now: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= now) && !self.is_over(now)
+    }
+
+    /// It ended by itself.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// How trials are kept from a slot.
@@ -205,6 +220,8 @@ pub enum HoldKind {
     Quarantine,
     /// Given back to whoever the machine is for: as drained, for a time.
     Yield,
+    /// Planned maintenance: as drained, for a time that was said before.
+    Maintenance,
 }
 
 impl HoldKind {
@@ -215,12 +232,13 @@ impl HoldKind {
             Self::Drain => "drained",
             Self::Quarantine => "quarantined",
             Self::Yield => "yielded",
+            Self::Maintenance => "maintenance",
         }
     }
 
     /// What runs there has to leave.
     pub fn evicts(self) -> bool {
-        matches!(self, Self::Drain | Self::Yield)
+        matches!(self, Self::Drain | Self::Yield | Self::Maintenance)
     }
 }
 
@@ -290,9 +308,13 @@ pub enum HoldChange {
         reason: String,
         /// For so long; without it until it is lifted.
         span: Option<Span>,
+        /// From then on; without it from now on. Only of maintenance.
+        from: Option<Timestamp>,
     },
     /// Lift everything that is held there.
     Lift,
+    /// Maintenance that was planned is off, or over.
+    CallOff,
 }
 
 #[cfg(test)]
@@ -306,8 +328,13 @@ mod tests {
         assert_eq!(Block::Busy(&one).to_string(), "busy (alice, python train.py, 9.2 GB)");
         let two = [alice.clone(), alice.clone()];
         assert_eq!(Block::Busy(&two).to_string(), "busy (alice, python train.py, 9.2 GB, and 1 more)");
-        let hold =
-            |reason: &str| Hold { kind: HoldKind::Drain, user: "ann".into(), reason: reason.into(), until: None };
+        let hold = |reason: &str| Hold {
+            kind: HoldKind::Drain,
+            user: "ann".into(),
+            reason: reason.into(),
+            from: None,
+            until: None,
+        };
         assert_eq!(Block::Held(&hold("new driver")).to_string(), "drained by ann: new driver");
         assert_eq!(Block::Held(&hold("")).to_string(), "drained by ann");
         assert!(Block::Closed(Closed::default()).evicts() && !Block::Busy(&one).evicts());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
-use crate::device::{Closed, Hold, Occupant, Offer};
+use crate::device::{Closed, Hold, HoldKind, Occupant, Offer};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::plan::{Growth, Plan};
@@ -222,6 +222,9 @@ pub enum Event {
         slot: Option<u32>,
         /// Who lifted it.
         user: String,
+        /// Only holds of this kind; all if it is absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<HoldKind>,
     },
     /// Processes that are not ours came to a device, others came, or all have been gone for a while.
     DeviceBusy {

@@ -35,6 +35,7 @@ pub mod estimate;
 pub mod evaluation;
 pub mod event;
 pub mod id;
+pub mod maintenance;
 pub mod nearest;
 pub mod notice;
 pub mod num;

@@ -1,8 +1,9 @@
-//! What people want to be told of without asking: a sweep is over, a trial has failed for good. Follows from a step's events and
+//! What people want to be told of without asking: a sweep is over, a trial has failed for good, a device is no longer trusted. Follows from a step's events and
 //! the state after them; how it gets to people is the coordinator's business.
 
 use std::collections::BTreeSet;
 
+use crate::device::{Block, HoldKind};
 use crate::event::Event;
 use crate::id::SweepId;
 use crate::state::trial::Phase;
@@ -16,17 +17,20 @@ pub enum Kind {
     SweepEnd,
     /// A trial has failed and is not tried again, or so many have that their sweep is suspended.
     Failure,
+    /// A slot or a host is in quarantine.
+    Quarantine,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::SweepEnd, Self::Failure];
+    pub const ALL: [Self; 3] = [Self::SweepEnd, Self::Failure, Self::Quarantine];
 
     /// The word in configuration and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::SweepEnd => "sweep-end",
             Self::Failure => "failure",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -36,13 +40,13 @@ impl Kind {
 pub struct Notice {
     /// What kind.
     pub kind: Kind,
-    /// Of which sweep.
-    pub sweep: SweepId,
-    /// Its name.
+    /// Of which sweep, if of one.
+    pub sweep: Option<SweepId>,
+    /// Its name; of a quarantine the host, with the slot.
     pub name: String,
-    /// Whose it is.
+    /// Whose it is; who says so.
     pub user: String,
-    /// In which project.
+    /// In which project; empty if in none.
     pub project: String,
     /// For people: one line.
     pub text: String,
@@ -81,6 +85,14 @@ pub fn of(state: &State, events: &[Event], now: Timestamp) -> Vec<Notice> {
                     notices.push(notice(state, index, Kind::Failure, &text));
                 }
             }
+            Event::SlotHeld { agent, slot, hold } if hold.kind == HoldKind::Quarantine => {
+                let Some(agent) = state.agents.get(agent) else { continue };
+                let slot = slot.map(|slot| format!(":{slot}")).unwrap_or_default();
+                let name = format!("{}{slot}", agent.facts.host);
+                let text = format!("{name} is {}", Block::Held(hold));
+                let (kind, user) = (Kind::Quarantine, hold.user.clone());
+                notices.push(Notice { kind, sweep: None, name, user, project: String::new(), text });
+            }
             Event::TrialCancelled { trial, .. } => touched.extend(state.find(*trial).map(|at| at.sweep)),
             Event::SweepCancelled { sweep, .. } | Event::SearchEnded { sweep } => {
                 touched.extend(state.sweeps.iter().position(|known| known.id == *sweep).map(|index| index as u32));
@@ -109,7 +121,7 @@ fn notice(state: &State, index: u32, kind: Kind, text: &str) -> Notice {
     let text = format!("sweep {} ({}): {text}", sweep.name, sweep.user);
     Notice {
         kind,
-        sweep: sweep.id,
+        sweep: Some(sweep.id),
         name: sweep.name.clone(),
         user: sweep.user.clone(),
         project: sweep.project.clone(),

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::device::gigabytes;
 use crate::id::AgentId;
+use crate::maintenance;
 use crate::schedule::{Closed, Kinds, Tree};
 use crate::shares::DEVICE;
 use crate::state::State;
@@ -61,6 +63,15 @@ pub enum Why {
     },
     /// Its trials failed one after the other; what was seen.
     Suspended(String),
+    /// A quota of checkpoints in the store is reached.
+    Storage {
+        /// `project vision`.
+        of: String,
+        /// Bytes in the store.
+        used: u64,
+        /// Megabytes there may be.
+        most: u32,
+    },
     /// Its trials have failed and wait for the next try.
     Backoff,
     /// So many of its trials wait at a rung, until it is known which are worth going on with.
@@ -87,6 +98,7 @@ impl Why {
             Self::Slots { .. } => "quota_slots",
             Self::Hours { .. } => "quota_hours",
             Self::Suspended(_) => "suspended",
+            Self::Storage { .. } => "quota_storage",
             Self::Backoff => "backoff",
             Self::AtRung(_) => "at_rung",
             Self::NoHost => "no_host",
@@ -117,6 +129,10 @@ impl fmt::Display for Why {
             Self::Closed(closed) => write!(out, "every slot that could run it is closed: {}", some(closed)),
             Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
             Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
+            Self::Storage { of, used, most } => {
+                let (used, most) = (gigabytes(*used), gigabytes(u64::from(*most) * Closed::MEGABYTE));
+                write!(out, "quota of {of} reached: {used} of {most} of checkpoints")
+            }
             Self::Hours { of, most } => write!(out, "quota of {of} used up: {most} device-hours in 7 days"),
             Self::Suspended(what) => write!(out, "suspended: {what}; mend it, then `sweepctl retry`"),
             Self::Backoff => write!(out, "waits for another try after a failure"),
@@ -145,11 +161,17 @@ fn some(closed: &[String]) -> String {
 /// Every sweep that waits, those that could start first, in the order in which they will.
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
     let mut view = View { state, now, releases: releases(state, now, &is_reachable) };
-    let closed = closed(state, now, &is_reachable);
+    let ready: Vec<u32> = Tree::new(state, now).all().collect();
+    let next = |sweep: &Sweep| sweep.waiting.iter().filter_map(|waiting| waiting.first()).map(|turn| turn.1).min();
+    let horizon = |number: &u32| {
+        let sweep = &state.sweeps[*number as usize];
+        next(sweep).map_or(Span::default(), |index| maintenance::horizon(sweep, index))
+    };
+    let longest = ready.iter().map(horizon).max().unwrap_or_default();
+    let closed = closed(state, now, longest, &is_reachable);
     let kinds = Kinds::new(state, &is_reachable);
     let mut found = Vec::new();
     let mut before = 0;
-    let ready: Vec<u32> = Tree::new(state, now).all().collect();
     for number in ready.iter().copied() {
         let (why, starts) = match nowhere(state, &state.sweeps[number as usize], &is_reachable) {
             Some(why) => (why, None),
@@ -223,13 +245,20 @@ struct ClosedSlot {
     text: String,
 }
 
-/// Slots of reachable agents that nothing runs on and that are closed.
-fn closed(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<ClosedSlot> {
+/// Slots of reachable agents that nothing runs on and that are closed, or will be too soon for the `longest` epoch.
+fn closed(state: &State, now: Timestamp, longest: Span, is_reachable: impl Fn(AgentId) -> bool) -> Vec<ClosedSlot> {
     let agents = state.agents.iter().filter(|(id, agent)| !agent.devices.is_open() && is_reachable(**id));
     let slots = agents.flat_map(|(id, agent)| {
         let free = (0u32..).zip(&agent.slots).filter(|(_, lease)| lease.is_none());
         free.filter_map(move |(slot, _)| {
-            let text = format!("{}:{slot} is {}", agent.facts.host, agent.block(slot, now)?);
+            let what = match agent.block(slot, now) {
+                Some(block) => format!("is {block}"),
+                None => {
+                    let (left, hold) = agent.planned(slot, now).filter(|(left, _)| *left < longest)?;
+                    format!("has maintenance {}", maintenance::when(left, &hold.user, &hold.reason))
+                }
+            };
+            let text = format!("{}:{slot} {what}", agent.facts.host);
             Some(ClosedSlot { agent: *id, text })
         })
     });
@@ -329,7 +358,7 @@ impl View<'_> {
         let of_project = |other: u32| self.state.sweeps[other as usize].project == project.name;
         let of_user = |other: u32| self.state.sweeps[other as usize].user == user.name;
         let text = |kind: &str, name: &str| format!("{kind} {name}");
-        let (closed, week, of) = match Closed::of(&project.entitlement, &project.week, self.now) {
+        let (closed, week, of) = match Closed::of_project(project, self.now) {
             Some(closed) => (Some(closed), &project.week, text("project", &project.name)),
             None => (Closed::of(&user.entitlement, &user.week, self.now), &user.week, text("user", &user.name)),
         };
@@ -341,6 +370,7 @@ impl View<'_> {
                 };
                 (Why::Slots { of, used: week.running / DEVICE, most }, soonest)
             }
+            Some(Closed::Storage(most)) => (Why::Storage { of, used: project.stored, most }, None),
             Some(Closed::Hours(most)) => {
                 let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
                 (Why::Hours { of, most }, week.below(self.now, limit))

@@ -4,6 +4,20 @@
 use std::collections::BTreeSet;
 
 use crate::state::State;
+use crate::state::sweep::Sweep;
+use crate::state::trial::Trial;
+
+/// The sweeps with a trial that refers to a blob.
+pub fn owners<'a>(state: &'a State, sha256: &'a str) -> impl Iterator<Item = &'a Sweep> + 'a {
+    let refers = move |trial: &Trial| {
+        let Some(progress) = trial.progress.as_deref() else { return false };
+        let kept = progress.last_checkpoint.as_deref();
+        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
+        let mut all = last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref());
+        all.any(|checkpoint| checkpoint.sha256 == sha256)
+    };
+    state.sweeps.iter().filter(move |sweep| sweep.trials.iter().any(refers))
+}
 
 /// The hashes of all blobs that some trial refers to: its newest and its best checkpoint,
 /// and the best that a next attempt would start with.

@@ -45,11 +45,14 @@ pub struct Entitlement {
     /// Most device-hours in any seven days; when they are used up, nothing more is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_hours: Option<u32>,
+    /// Most checkpoints in the store, megabytes; while there are as many, nothing is started. Only of projects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<u32>,
 }
 
 impl Default for Entitlement {
     fn default() -> Self {
-        Self { share: SHARE, slots: None, device_hours: None }
+        Self { share: SHARE, slots: None, device_hours: None, storage: None }
     }
 }
 
@@ -149,6 +152,8 @@ pub struct Patch {
     pub slots: Option<Option<u32>>,
     /// Most device-hours in any seven days.
     pub device_hours: Option<Option<u32>>,
+    /// Most checkpoints in the store, megabytes.
+    pub storage: Option<Option<u32>>,
 }
 
 impl Shares {
@@ -165,6 +170,10 @@ impl Shares {
             }
             Change::User(name, patch) => {
                 check_user(&name)?;
+                if patch.storage.is_some() {
+                    let fix = "set it of a project: --project NAME".to_owned();
+                    return Err(outside("storage", "of a user".to_owned(), fix));
+                }
                 let entitlement = patched(self.users.get(&name), patch)?;
                 Ok(Setting::User { name, entitlement })
             }
@@ -274,6 +283,9 @@ fn patched(known: Option<&Entitlement>, patch: Patch) -> Result<Entitlement, Rej
         hours.map_or(Ok(()), |hours| within("device_hours", hours, 0, MAX_QUOTA))?;
         entitlement.device_hours = hours;
     }
+    if let Some(storage) = patch.storage {
+        entitlement.storage = storage;
+    }
     Ok(entitlement)
 }
 
@@ -303,12 +315,12 @@ mod tests {
     #[test]
     fn what_is_not_said_stays_and_bounds_are_told() {
         let mut shares = Shares::default();
-        let patch = Patch { share: Some(2500), slots: Some(Some(8)), device_hours: None };
+        let patch = Patch { share: Some(2500), slots: Some(Some(8)), device_hours: None, storage: None };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
         shares.set(&setting);
         let patch = Patch { device_hours: Some(Some(100)), ..Patch::default() };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
-        let entitlement = Entitlement { share: 2500, slots: Some(8), device_hours: Some(100) };
+        let entitlement = Entitlement { share: 2500, slots: Some(8), device_hours: Some(100), storage: None };
         assert_eq!(setting, Setting::Project { name: "vision".into(), entitlement });
         let patch = Patch { share: Some(SHARE), slots: Some(None), ..Patch::default() };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
@@ -319,6 +331,11 @@ mod tests {
         };
         let patch = Patch { share: Some(2_000_500), ..Patch::default() };
         check(Change::User("ann".into(), patch), "share = 2000.5 is not allowed: use 0 to 1000");
+        let patch = Patch { storage: Some(Some(9)), ..Patch::default() };
+        check(
+            Change::User("ann".into(), patch),
+            "storage = of a user is not allowed: set it of a project: --project NAME",
+        );
         let lab = Change::Lab { half_life: Some(Span::seconds(60)), preempt_after: None };
         check(lab, "half_life = 60 s is not allowed: use 1 hour to 365 days");
         check(Change::Host("g1".into(), 5000), "protected = 5000 is not allowed: use 0 to 1024");

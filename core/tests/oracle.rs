@@ -85,12 +85,12 @@ fn evicted(lease: Lease) -> Event {
 }
 
 fn held(slot: Option<u32>) -> Event {
-    let hold = Hold { kind: HoldKind::Drain, user: "root".into(), reason: String::new(), until: None };
+    let hold = Hold { kind: HoldKind::Drain, user: "root".into(), reason: String::new(), from: None, until: None };
     Event::SlotHeld { agent: nobody(), slot, hold }
 }
 
 fn lifted() -> Event {
-    Event::HoldsLifted { agent: nobody(), slot: None, user: "root".into() }
+    Event::HoldsLifted { agent: nobody(), slot: None, user: "root".into(), kind: None }
 }
 
 fn hours(closed: bool) -> Event {

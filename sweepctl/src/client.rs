@@ -3,7 +3,7 @@
 
 mod access;
 mod convert;
-mod machines;
+pub(crate) mod machines;
 pub(crate) mod sharing;
 
 use std::time::Duration;

@@ -13,7 +13,7 @@ use sweep_core::num::Num;
 
 use crate::output;
 
-use machines::{DeviceView, OfferView};
+use machines::{DeviceView, HoldView, OfferView};
 
 /// The coordinator itself.
 #[derive(Debug, Serialize)]
@@ -233,6 +233,8 @@ pub(crate) struct AgentView {
     pub(crate) notes: Vec<String>,
     pub(crate) offer: OfferView,
     pub(crate) devices: Vec<DeviceView>,
+    /// What keeps trials from it, now or later.
+    pub(crate) holds: Vec<HoldView>,
 }
 
 /// A slot of an agent.

@@ -11,6 +11,8 @@ use serde_json::Value;
 use sweep_tests::chaos::{Plan, find, run};
 use sweep_tests::process::{Lab, Setup, built};
 
+mod preempted;
+
 const SPEC: &str = r#"
 name = "tiny"
 dataset = "demo"

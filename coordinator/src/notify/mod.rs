@@ -144,7 +144,7 @@ fn may_receive(url: &str) -> bool {
 /// What a receiver gets: `text` is all that Slack and its like look at, the rest is for programs.
 pub fn body(notice: &Notice, now: Timestamp) -> String {
     let payload = json!({
-        "sweep": notice.sweep.to_string(), "name": notice.name, "user": notice.user, "project": notice.project,
+        "sweep": notice.sweep.map(|sweep| sweep.to_string()), "name": notice.name, "user": notice.user, "project": notice.project,
         "at": now.0 / 1_000_000,
     });
     let kind = notice.kind.word().replace('-', "_");

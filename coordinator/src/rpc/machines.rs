@@ -34,6 +34,7 @@ impl Machines {
                 format!("{} {}: {reason}", kind.reason(), target(&host, slot))
             }
             HoldChange::Lift => target(&host, slot),
+            HoldChange::CallOff => format!("no maintenance of {}", target(&host, slot)),
         });
         match self.0.handle.command(Command::Hold { user, host, slot, change }).await.map_err(refused)? {
             Reply::Changed(count) => Ok(count.into()),
@@ -55,8 +56,9 @@ impl Service for Machines {
 
     async fn lift(&self, request: Request<v1::LiftRequest>) -> Result<Response<v1::LiftReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::LiftRequest { host, slot, user } = request.into_inner();
-        let lifted = self.change(&identity, user, host, slot, HoldChange::Lift).await?;
+        let v1::LiftRequest { host, slot, user, maintenance } = request.into_inner();
+        let change = if maintenance { HoldChange::CallOff } else { HoldChange::Lift };
+        let lifted = self.change(&identity, user, host, slot, change).await?;
         Ok(Response::new(v1::LiftReply { lifted }))
     }
 }

@@ -98,7 +98,11 @@ fn shares(view: View<'_>) -> v1::ShowSharesReply {
     v1::ShowSharesReply {
         projects: projects
             .into_iter()
-            .map(|name| share(name, set.projects.get(name), accounts.project(name).map(|of| &of.week), view.now))
+            .map(|name| {
+                let known = accounts.project(name);
+                let of = share(name, set.projects.get(name), known.map(|of| &of.week), view.now);
+                v1::Share { stored: known.map_or(0, |of| of.stored), ..of }
+            })
             .collect(),
         users: users
             .into_iter()
@@ -117,5 +121,6 @@ fn share(name: &str, set: Option<&Entitlement>, week: Option<&Week>, now: Timest
         is_set: set.is_some(),
         running: week.map_or(0, |week| week.running / DEVICE),
         device_hours: week.map_or(0.0, |week| week.used(now) as f64 / DEVICE_HOUR),
+        stored: 0,
     }
 }

@@ -13,7 +13,7 @@ use sweep_core::state::trial::Trial;
 use sweep_core::stopping::summary;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::v1::{
-    AgentSummary, BoundDataset, Checkpoint, Dataset, DeviceState, EpochMetrics, Offer, Score, SlotSummary,
+    AgentSummary, BoundDataset, Checkpoint, Dataset, DeviceState, EpochMetrics, HoldSummary, Offer, Score, SlotSummary,
     SweepSummary, TrialSummary,
 };
 
@@ -181,6 +181,10 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
         data: agent.facts.datasets.iter().map(Dataset::from).collect(),
         offer: Some(Offer::from(&agent.facts.offer)),
         devices: seen_on.iter().map(DeviceState::from).collect(),
+        holds: {
+            let holds = agent.devices.holds.iter().filter(|(_, hold)| !hold.is_over(view.now));
+            holds.map(|((slot, _), hold)| HoldSummary::new(*slot, hold)).collect()
+        },
         notes: copies::of_agent(state, id).map(|other| other.to_string()).collect(),
     }
 }

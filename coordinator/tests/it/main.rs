@@ -11,4 +11,5 @@ mod secure;
 mod service;
 mod sharing;
 mod walls;
+mod wire;
 mod world;

@@ -51,7 +51,7 @@ async fn shares_are_set_and_survive_a_restart() {
     let mut world = World::start(disk.config()).await;
     let change = |share| {
         let (name, slots) = ("ann".to_owned(), Some(v1::Quota { most: Some(1) }));
-        Change::OfUser(v1::EntitlementChange { name, share: Some(share), slots, device_hours: None })
+        Change::OfUser(v1::EntitlementChange { name, share: Some(share), slots, device_hours: None, storage: None })
     };
     let reply = set(&world, change(2000)).await.unwrap();
     assert_eq!(reply.name, "ann");
@@ -73,7 +73,10 @@ async fn shares_are_set_and_survive_a_restart() {
     let names = |shares: &[v1::Share]| shares.iter().map(|of| (of.name.clone(), of.running)).collect::<Vec<_>>();
     assert_eq!(names(&shares.users), [("ann".to_owned(), 1), ("local".to_owned(), 1)]);
     assert_eq!(names(&shares.projects), [("default".to_owned(), 1), ("vision".to_owned(), 1)]);
-    assert_eq!(shares.users[0].entitlement, Some(v1::Entitlement { share: 2000, slots: Some(1), device_hours: None }));
+    assert_eq!(
+        shares.users[0].entitlement,
+        Some(v1::Entitlement { share: 2000, slots: Some(1), device_hours: None, storage: None })
+    );
     world.stop().await;
 }
 

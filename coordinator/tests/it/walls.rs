@@ -1,5 +1,6 @@
 //! Projects are walls: what is on the other side is not refused, it is not there.
 
+use sha2::Digest as _;
 use sweep_proto::v1;
 use tonic::Code;
 
@@ -49,6 +50,16 @@ async fn what_is_in_another_project_is_not_there() {
     refused(other.show_trial(v1::ShowTrialRequest { trial: trial.clone() }).await, Code::NotFound, "trial_unknown");
     let logs = v1::LogsRequest { trial, ..v1::LogsRequest::default() };
     refused(other.logs(logs).await.map(drop), Code::NotFound, "trial_unknown");
+    // Nor as bytes, whoever knows their hash; agents go on with everybody's trials.
+    let agent = lab.agent(1).await;
+    let sha256 = format!("{:x}", sha2::Sha256::digest(b"state"));
+    let piece = v1::UploadChunk { sha256: sha256.clone(), bytes: 5, data: b"state".to_vec().into() };
+    let blobs = |link| v1::blobs_client::BlobsClient::new(link);
+    blobs(agent.link.clone()).upload(tokio_stream::iter([piece])).await.unwrap();
+    let wanted = v1::DownloadRequest { sha256 };
+    blobs(agent.link.clone()).download(wanted.clone()).await.unwrap();
+    let taken = blobs(lab.link(Some(&eve))).download(wanted).await.map(drop);
+    refused(taken, Code::NotFound, "blob_missing");
     // Nor in a hint.
     let near = v1::ShowRequest { sweep: "smal".to_owned(), ..v1::ShowRequest::default() };
     assert!(!other.show(near.clone()).await.unwrap_err().message().contains("small"));

@@ -24,12 +24,15 @@ impl Devices {
     pub(super) fn read(&mut self, event: &Event) -> Option<Excess> {
         match event {
             Event::AgentJoined(facts) => drop(self.facts.insert(facts.agent, facts.clone())),
-            Event::SlotHeld { agent, slot, hold } if hold.until.is_none() => {
+            Event::SlotHeld { agent, slot, hold } if hold.until.is_none() && hold.from.is_none() => {
                 self.held.insert((*agent, *slot, hold.kind), hold.reason.clone());
             }
             // It takes the place of one without an end.
             Event::SlotHeld { agent, slot, hold } => drop(self.held.remove(&(*agent, *slot, hold.kind))),
-            Event::HoldsLifted { agent, slot, .. } => {
+            Event::HoldsLifted { agent, slot, kind: Some(only), .. } => {
+                self.held.retain(|(of, held, kind), _| of != agent || kind != only || (slot.is_some() && held != slot));
+            }
+            Event::HoldsLifted { agent, slot, kind: None, .. } => {
                 let slots = slot.map(|slot| self.beside(*agent, slot));
                 let is_lifted = |held: &Option<u32>| match (&slots, held) {
                     (None, _) => true,

@@ -8,11 +8,14 @@ use crate::device::{Block, DeviceSeen, FAULTS, FREE_AFTER, Hold, HoldChange, Hol
 use crate::device::{Occupant, SYSTEM, Sighting};
 use crate::event::{Event, Failure};
 use crate::id::{AgentId, Lease};
+use crate::maintenance;
 use crate::nearest::nearest;
 use crate::state::State;
 use crate::state::agent::Agent;
 use crate::time::Span;
 
+/// Maintenance is planned at most so far ahead.
+const MAX_AHEAD: Span = Span::hours(365 * 24);
 /// Most processes that are written down of one device.
 const OCCUPANTS: usize = 8;
 
@@ -75,7 +78,7 @@ fn is_still(now: &[Occupant], before: &[Occupant]) -> bool {
 
 fn quarantine(known: &Agent, agent: AgentId, slot: u32, reason: String) -> Option<Event> {
     let held = known.devices.holds.contains_key(&(Some(slot), HoldKind::Quarantine));
-    let hold = Hold { kind: HoldKind::Quarantine, user: SYSTEM.to_owned(), reason, until: None };
+    let hold = Hold { kind: HoldKind::Quarantine, user: SYSTEM.to_owned(), reason, from: None, until: None };
     (!held).then_some(Event::SlotHeld { agent, slot: Some(slot), hold })
 }
 
@@ -123,38 +126,66 @@ pub(super) fn evict(step: &mut Step<'_>) {
             }
         }
     }
+    let early = maintenance::early(state, now);
+    events.extend(early.into_iter().map(|(lease, why)| Event::TrialEvicted { lease, why }));
     events.into_iter().for_each(|event| step.emit(event));
 }
 
 /// What an administrator says about a slot or a host. Answers with the number of trials that have to leave, or of
 /// holds that were lifted.
 pub(super) fn hold(step: &mut Step<'_>, user: String, host: &str, slot: Option<u32>, change: HoldChange) -> Reply {
-    match held(step, user, host, slot, change) {
-        Ok((event, count)) => {
-            event.into_iter().for_each(|event| step.emit(event));
-            Reply::Changed(count)
+    let planned = matches!(change, HoldChange::CallOff | HoldChange::Set { kind: HoldKind::Maintenance, .. });
+    let agents = match maintenance::everybody(&step.core.state, host).filter(|_| planned) {
+        Some(agents) => agents,
+        None => match find(&step.core.state, host) {
+            Ok((agent, _)) => vec![agent],
+            Err(reject) => return Reply::Rejected(reject),
+        },
+    };
+    let mut sum = 0;
+    for agent in agents {
+        match held(step, user.clone(), agent, slot, change.clone()) {
+            Ok((event, count)) => {
+                event.into_iter().for_each(|event| step.emit(event));
+                sum += count;
+            }
+            Err(reject) => return Reply::Rejected(reject),
         }
-        Err(reject) => Reply::Rejected(reject),
     }
+    Reply::Changed(sum)
 }
 
 fn held(
     step: &Step<'_>,
     user: String,
-    host: &str,
+    agent: AgentId,
     slot: Option<u32>,
     change: HoldChange,
 ) -> Result<(Option<Event>, u32), Reject> {
-    let (agent, known) = find(&step.core.state, host)?;
+    let Some(known) = step.core.state.agents.get(&agent) else { return Err(Reject::AgentUnknown(agent)) };
+    let host = known.facts.host.as_str();
     let slots = known.slots.len() as u32;
     if let Some(slot) = slot.filter(|slot| *slot >= slots) {
         return Err(Reject::SlotUnknown { host: host.to_owned(), slot, last: slots.saturating_sub(1) });
     }
     match change {
         HoldChange::Lift => lift(known, agent, user, host, slot),
-        HoldChange::Set { kind, reason, span } => {
+        HoldChange::CallOff => {
+            let only = Some(HoldKind::Maintenance);
+            let mut after = known.devices.clone();
+            after.lift(&known.facts, slot, only);
+            let count = (known.devices.holds.len() - after.holds.len()) as u32;
+            Ok(((count > 0).then_some(Event::HoldsLifted { agent, slot, user, kind: only }), count))
+        }
+        HoldChange::Set { kind, reason, span, from } => {
             check(&reason, span)?;
-            let hold = Hold { kind, user, reason, until: span.map(|span| step.now + span) };
+            let from = from.filter(|from| *from > step.now);
+            if from.is_some_and(|from| from - step.now > MAX_AHEAD) {
+                let (value, fix) = ("more than a year ahead".to_owned(), "at most 365 days ahead".to_owned());
+                return Err(Reject::SettingInvalid { what: "from", value, fix });
+            }
+            let until = span.map(|span| from.unwrap_or(step.now) + span);
+            let hold = Hold { kind, user, reason, from, until };
             if known.devices.holds.get(&(slot, kind)) == Some(&hold) {
                 return Ok((None, 0));
             }
@@ -177,7 +208,7 @@ fn lift(
     slot: Option<u32>,
 ) -> Result<(Option<Event>, u32), Reject> {
     let mut after = known.devices.clone();
-    after.lift(&known.facts, slot);
+    after.lift(&known.facts, slot, None);
     let count = (known.devices.holds.len() - after.holds.len()) as u32;
     let whole = after.holds.iter().find(|((held, _), _)| held.is_none());
     if let (0, Some((_, hold)), Some(slot)) = (count, whole, slot) {
@@ -185,7 +216,7 @@ fn lift(
         return Err(Reject::HeldWhole { host: host.to_owned(), slot, what });
     }
     let any = count > 0 || after != known.devices;
-    Ok((any.then_some(Event::HoldsLifted { agent, slot, user }), count))
+    Ok((any.then_some(Event::HoldsLifted { agent, slot, user, kind: None }), count))
 }
 
 fn check(reason: &str, span: Option<Span>) -> Result<(), Reject> {

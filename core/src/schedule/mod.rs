@@ -25,7 +25,7 @@ use crate::state::State;
 use crate::state::agent::Agent;
 use crate::state::packing::Room;
 use crate::state::racing::Turn;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 pub use preempt::preemptions;
 pub(crate) use tree::{Closed, Tree};
@@ -87,7 +87,8 @@ impl<'a> Kinds<'a> {
         let heads = groups.filter_map(|((waiting, set), bound)| Some((*waiting.first()?, set, bound.as_deref())));
         let (turn, dataset, bound) = heads.min_by_key(|(turn, ..)| *turn)?;
         let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[turn.1 as usize]));
-        let need = Need { dataset, bound, placement, alone, shape: sweep.shape(turn.1) };
+        let horizon = Span::default();
+        let need = Need { dataset, bound, placement, alone, shape: sweep.shape(turn.1), horizon };
         let parts = self.0.values().filter_map(|rooms| {
             let fits = |(agent, room): &&(&Agent, &Room)| {
                 let slots = &agent.facts.offer.devices[room.device].slots;
@@ -139,7 +140,8 @@ impl<'a> Picked<'a> {
             let choosing = undecided.map(|key| (self.choosing(number, &key), key));
             let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
             let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[index as usize]));
-            let need = Need { dataset, bound, placement, alone, shape: sweep.shape(index) };
+            let (shape, horizon) = (sweep.shape(index), places.horizon(sweep, index));
+            let need = Need { dataset, bound, placement, alone, shape, horizon };
             let place::Taken { agent, slot, share, fingerprint } = places.take(need, only)?;
             if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
                 debug_assert!(agents.is_empty());

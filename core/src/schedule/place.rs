@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attempt::FailureClass;
 use crate::id::AgentId;
+use crate::maintenance;
 use crate::placement::{Placement, Taken as Sum};
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::{Agent, Known};
+use crate::state::sweep::Sweep;
 use crate::state::trial::Trial;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::room::{Part, Shared};
 
@@ -28,6 +30,8 @@ pub(super) struct Need<'a> {
     pub(super) alone: bool,
     /// What decides how much of a device it needs.
     pub(super) shape: Option<u32>,
+    /// How long its slot has to stay open; nothing where no maintenance is planned.
+    pub(super) horizon: Span,
 }
 
 /// A place for a trial.
@@ -41,7 +45,7 @@ pub(super) struct Taken<'a> {
 }
 
 /// What needs have in common that are met by the same slots.
-type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>);
+type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>, Span);
 
 /// Free slots of reachable agents; those that are taken here are no longer free.
 pub(super) struct Places<'a> {
@@ -58,6 +62,8 @@ pub(super) struct Places<'a> {
     unseen: BTreeSet<Kind<'a>>,
     /// Some device is shared by several trials, or would be.
     crowded: bool,
+    /// Maintenance is planned somewhere.
+    planned: bool,
 }
 
 struct Place<'a> {
@@ -80,7 +86,9 @@ impl<'a> Places<'a> {
     pub(super) fn new(state: &'a State, now: Timestamp, is_reachable: &'a dyn Fn(AgentId) -> bool) -> Self {
         let (agents, order) = (BTreeMap::new(), BTreeSet::new());
         let (nowhere, unseen, crowded) = (BTreeSet::new(), BTreeSet::new(), false);
-        let mut places = Self { state, now, is_reachable, agents, order, nowhere, unseen, crowded };
+        let ahead = |agent: &Agent| agent.devices.holds.values().any(|hold| hold.from > Some(now));
+        let planned = state.agents.values().any(ahead);
+        let mut places = Self { state, now, is_reachable, agents, order, nowhere, unseen, crowded, planned };
         let may = |agent: &Agent| agent.free > 0 || !agent.rooms.is_empty();
         for (id, agent) in state.agents.iter().filter(|(id, agent)| may(agent) && is_reachable(**id)) {
             let devices = &agent.facts.offer.devices;
@@ -98,6 +106,11 @@ impl<'a> Places<'a> {
         places
     }
 
+    /// How long a slot has to stay open for a trial.
+    pub(super) fn horizon(&self, sweep: &Sweep, index: u32) -> Span {
+        if self.planned { maintenance::horizon(sweep, index) } else { Span::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -105,7 +118,7 @@ impl<'a> Places<'a> {
     /// Takes the lowest slot that meets a need of the first agent that has one. Only one of `only` will do, unless
     /// that is empty.
     pub(super) fn take(&mut self, need: Need<'a>, only: &[AgentId]) -> Option<Taken<'a>> {
-        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape);
+        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape, need.horizon);
         if self.nowhere.contains(&kind) {
             return None;
         }
@@ -251,15 +264,16 @@ impl<'a> Place<'a> {
             self.from += 1;
         }
         let mut free = (self.from as u32..slots as u32).filter(|slot| self.is_free(*slot, now));
+        let lasts = |slot: u32| agent.planned(slot, now).is_none_or(|(left, _)| left >= need.horizon);
         if need.placement.is_default() && !need.alone && agent.facts.offer.devices.is_empty() {
-            return free.next().map(|slot| (slot, None));
+            return free.find(|slot| lasts(*slot)).map(|slot| (slot, None));
         }
         free.find_map(|slot| {
             let part = match self.room(slot) {
                 Some(room) => Some(room.admits(&need, joins)?),
                 None => None,
             };
-            let fits = need.placement.fits(agent, slot) && self.has_room(state, slot, need);
+            let fits = lasts(slot) && need.placement.fits(agent, slot) && self.has_room(state, slot, need);
             fits.then_some((slot, part))
         })
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::event::Event;
 use crate::id::{AgentId, Lease};
+use crate::maintenance;
 use crate::shares::DEVICE;
 use crate::state::agent::Agent;
 use crate::state::{State, TrialRef};
@@ -110,7 +111,7 @@ impl<'a> Plan<'a> {
 
     /// The sweep that would get the slot of a victim, if the victim has to give way to it.
     fn taker(&mut self, member: u32, victim: &Victim<'a>) -> Option<u32> {
-        let state = self.state;
+        let (state, now) = (self.state, self.now);
         let sweep = self.tree.find(|number| {
             let sweep = &state.sweeps[number as usize];
             if !sweep.plan.limits.placement.fits(victim.agent, victim.slot) {
@@ -119,7 +120,10 @@ impl<'a> Plan<'a> {
             let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
             let mut open = groups.filter_map(|((waiting, dataset), bound)| Some((*waiting.first()?, dataset, bound)));
             open.any(|(index, dataset, bound)| {
-                victim.agent.can_use(dataset, bound.as_deref()) && sweep.may_start_on(index.1, victim.id)
+                let lasts = |(left, _): (Span, _)| left >= maintenance::horizon(sweep, index.1);
+                victim.agent.can_use(dataset, bound.as_deref())
+                    && sweep.may_start_on(index.1, victim.id)
+                    && victim.agent.planned(victim.slot, now).is_none_or(lasts)
             })
         })?;
         let taker = state.sweeps[sweep as usize].member;

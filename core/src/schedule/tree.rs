@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::shares::{DEVICE, Entitlement};
 use crate::state::State;
-use crate::state::accounts::Rank;
+use crate::state::accounts::{Project, Rank};
 use crate::state::usage::Week;
 use crate::time::Timestamp;
 
@@ -45,11 +45,22 @@ pub(crate) enum Closed {
     Slots(u32),
     /// So many device-hours in seven days.
     Hours(u32),
+    /// So many megabytes of checkpoints.
+    Storage(u32),
 }
 
 impl Closed {
     /// A device-hour, in the unit of use.
     pub(crate) const DEVICE_HOUR: u64 = 3_600_000_000 * DEVICE;
+    /// A megabyte.
+    pub(crate) const MEGABYTE: u64 = 1_000_000;
+
+    /// The quota that keeps a project from another slot.
+    pub(crate) fn of_project(project: &Project, now: Timestamp) -> Option<Self> {
+        let full = |most: &u32| project.stored >= u64::from(*most) * Self::MEGABYTE;
+        let storage = project.entitlement.storage.filter(full).map(Self::Storage);
+        Self::of(&project.entitlement, &project.week, now).or(storage)
+    }
 
     /// The quota that keeps an account from another slot.
     pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp) -> Option<Self> {
@@ -80,8 +91,8 @@ impl<'a> Tree<'a> {
         let member = &accounts.members[number as usize];
         let project = &accounts.projects[member.project as usize];
         let user = &accounts.users[member.user as usize];
-        let closed = Closed::of(&project.entitlement, &project.week, self.now)
-            .or_else(|| Closed::of(&user.entitlement, &user.week, self.now));
+        let closed =
+            Closed::of_project(project, self.now).or_else(|| Closed::of(&user.entitlement, &user.week, self.now));
         if closed.is_some() {
             return;
         }

@@ -40,6 +40,8 @@ pub struct Project {
     pub meter: Meter,
     /// What it used in seven days; for the quota.
     pub week: Week,
+    /// Bytes of checkpoints that its trials refer to.
+    pub stored: u64,
 }
 
 /// A user, over all projects.
@@ -91,7 +93,7 @@ impl Accounts {
         let project = *project_names.entry(project.to_owned()).or_insert_with(|| {
             let entitlement = shares.projects.get(project).copied().unwrap_or_default();
             let (name, meter, week) = (project.to_owned(), Meter::default(), Week::default());
-            projects.push(Project { name, entitlement, meter, week });
+            projects.push(Project { name, entitlement, meter, week, stored: 0 });
             projects.len() as u32 - 1
         });
         let user = *user_names.entry(user.to_owned()).or_insert_with(|| {
@@ -114,6 +116,12 @@ impl Accounts {
         project.meter.change(now, half_life, by);
         project.week.change(now, by);
         self.users[member.user as usize].week.change(now, by);
+    }
+
+    /// A trial of a member has other checkpoints than before.
+    pub(super) fn store(&mut self, member: u32, before: u64, now: u64) {
+        let project = &mut self.projects[self.members[member as usize].project as usize];
+        project.stored = project.stored.saturating_sub(before).saturating_add(now);
     }
 
     /// A sweep may start a trial, or may no longer.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::device::Block;
+use crate::device::{Block, Hold};
 use crate::event::{AgentFacts, DatasetFacts};
 use crate::id::Lease;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::devices::Devices;
 use super::packing::Room;
@@ -93,6 +93,12 @@ impl Agent {
     /// Why a slot gets no trials, whether something runs there or not.
     pub fn block(&self, slot: u32, now: Timestamp) -> Option<Block<'_>> {
         self.devices.block(&self.facts, slot, now)
+    }
+
+    /// How long until the next maintenance of a slot that has not begun, and which it is.
+    pub fn planned(&self, slot: u32, now: Timestamp) -> Option<(Span, &Hold)> {
+        let planned = if self.devices.holds.is_empty() { None } else { self.devices.planned(&self.facts, slot, now) };
+        planned.map(|(from, hold)| (from - now, hold))
     }
 
     /// Slots that could get a trial now.

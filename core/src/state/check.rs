@@ -64,6 +64,9 @@ impl State {
         if self.agents.values().map(used).sum::<u32>() != leases {
             return Err("leases");
         }
+        if !self.check_storage() {
+            return Err("storage");
+        }
         if !self.check_rooms() {
             return Err("rooms");
         }

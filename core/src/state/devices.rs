@@ -53,8 +53,7 @@ impl Devices {
         now: Timestamp,
         of: impl Fn(HoldKind) -> bool,
     ) -> Option<Block<'a>> {
-        let lasts = |hold: &Hold| hold.until.is_none_or(|until| until > now);
-        let mut holds = self.holds.iter().filter(|((_, kind), hold)| of(*kind) && lasts(hold));
+        let mut holds = self.holds.iter().filter(|((_, kind), hold)| of(*kind) && hold.is_on(now));
         let held = holds.find(|((held, _), _)| held.is_none_or(|held| is_together(facts, held, slot)));
         held.map(|(_, hold)| Block::Held(hold)).or_else(|| self.closed.map(Block::Closed))
     }
@@ -63,8 +62,21 @@ impl Devices {
         self.holds.insert((slot, hold.kind), hold.clone());
     }
 
-    /// Lifts what is held on a slot, or on the host and all of its slots. Whoever lifts it trusts the device again.
-    pub(crate) fn lift(&mut self, facts: &AgentFacts, slot: Option<u32>) {
+    /// The next maintenance of a slot that has not begun.
+    pub fn planned(&self, facts: &AgentFacts, slot: u32, now: Timestamp) -> Option<(Timestamp, &Hold)> {
+        let covers = |held: &Option<u32>| held.is_none_or(|held| is_together(facts, held, slot));
+        let later = |hold: &'_ Hold| hold.from.filter(|from| *from > now);
+        let holds = self.holds.iter().filter(|((held, _), _)| covers(held));
+        holds.filter_map(|(_, hold)| Some((later(hold)?, hold))).min_by_key(|(from, _)| *from)
+    }
+
+    /// Lifts what is held on a slot, or on the host and all of its slots; only of one kind if that is said. Whoever lifts
+    /// all of it trusts the device again.
+    pub(crate) fn lift(&mut self, facts: &AgentFacts, slot: Option<u32>, only: Option<HoldKind>) {
+        if let Some(only) = only {
+            self.holds.retain(|(held, kind), _| *kind != only || (slot.is_some() && *held != slot));
+            return;
+        }
         let stays = |held: u32| slot.is_some_and(|slot| !is_together(facts, held, slot));
         self.holds.retain(|(held, _), _| match held {
             None => slot.is_some(),

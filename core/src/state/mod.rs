@@ -10,6 +10,7 @@ pub mod devices;
 mod growing;
 pub mod packing;
 pub mod racing;
+mod storage;
 pub mod sweep;
 pub mod trial;
 pub mod usage;
@@ -64,6 +65,14 @@ pub struct State {
 impl State {
     /// Folds one event in.
     pub fn apply(&mut self, event: &Event, now: Timestamp) {
+        let stored = self.stored(event);
+        self.fold(event, now);
+        if let Some((at, before)) = stored {
+            self.store(at, before);
+        }
+    }
+
+    fn fold(&mut self, event: &Event, now: Timestamp) {
         match event {
             Event::SweepSubmitted { sweep, name, user, project, plan } => {
                 self.submitted(*sweep, name, (project, user), plan, now);
@@ -162,8 +171,8 @@ impl State {
             Event::TrialHalted { lease, .. } => self.live(*lease, |_, leased| leased.halted = true),
             Event::TrialEvicted { lease, .. } => self.live(*lease, |_, leased| leased.evicted = true),
             Event::SlotHeld { agent, slot, hold } => self.devices(*agent, |agent| agent.devices.hold(*slot, hold)),
-            Event::HoldsLifted { agent, slot, .. } => {
-                self.devices(*agent, |agent| agent.devices.lift(&agent.facts, *slot));
+            Event::HoldsLifted { agent, slot, kind, .. } => {
+                self.devices(*agent, |agent| agent.devices.lift(&agent.facts, *slot, *kind));
             }
             Event::DeviceBusy { agent, device, by } => {
                 self.devices(*agent, |agent| agent.devices.used_by(device, by));

@@ -314,6 +314,11 @@ impl Sweep {
         (self.counts.completed > 0).then(|| Span(self.spent / i64::from(self.counts.completed)))
     }
 
+    /// How long one of its trials takes for an epoch, on average, once one is completed.
+    pub fn epoch_length(&self, index: u32) -> Option<Span> {
+        Some(Span(self.trial_length()?.0 / i64::from(self.plan.epochs(index).max(1))))
+    }
+
     /// How often a trial may fail by itself in a row.
     pub fn max_retries(&self) -> u32 {
         self.plan.limits.max_retries.unwrap_or(3)

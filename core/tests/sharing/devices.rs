@@ -35,7 +35,7 @@ impl Lab {
     }
 
     fn hold(&mut self, host: &str, slot: Option<u32>, kind: HoldKind, span: Option<Span>) -> Reply {
-        let change = HoldChange::Set { kind, reason: "repair".into(), span };
+        let change = HoldChange::Set { kind, reason: "repair".into(), span, from: None };
         self.ask(Command::Hold { user: "root".into(), host: host.into(), slot, change })
     }
 
@@ -186,6 +186,10 @@ fn three_device_faults_in_a_row_quarantine_a_slot_until_somebody_trusts_it() {
     let held = lab.core.state().agents[&agent_id(1)].devices.holds.values().next().unwrap().clone();
     assert_eq!((held.kind, held.user.as_str()), (HoldKind::Quarantine, "system"));
     assert_eq!(held.reason, "3 device faults in a row");
+    let events: Vec<Event> = lab.journal.iter().map(|(_, event)| event.clone()).collect();
+    let told = sweep_core::notice::of(lab.core.state(), &events, lab.now);
+    let told: Vec<_> = told.iter().map(|notice| (notice.kind.word(), notice.text.as_str())).collect();
+    assert_eq!(told, [("quarantine", "host1:0 is quarantined by system: 3 device faults in a row")]);
     assert_eq!(lab.lift("host1", Some(0)), Reply::Changed(1));
     assert_eq!(lab.taken(1), [0]);
     fail(&mut lab);
@@ -204,7 +208,7 @@ fn a_wrong_name_is_answered_with_the_right_one() {
     assert_eq!(no_host, "no host is called `hst1`; there are: host1; did you mean `host1`?");
     let no_slot = text(lab.hold("host1", Some(2), HoldKind::Drain, None));
     assert_eq!(no_slot, "`host1` has no slot 2: its slots are 0 to 1");
-    let long = HoldChange::Set { kind: HoldKind::Drain, reason: "two\nlines".into(), span: None };
+    let long = HoldChange::Set { kind: HoldKind::Drain, reason: "two\nlines".into(), span: None, from: None };
     let wrong = text(lab.ask(Command::Hold { user: "root".into(), host: "host1".into(), slot: None, change: long }));
     assert_eq!(wrong, "reason = twolines is not allowed: one line of at most 512 bytes");
     assert_eq!(lab.journal.len(), 1, "only the hello");

@@ -64,7 +64,7 @@ proptest! {
         let mut lab = Lab::new(&[]);
         for (number, (share, demand, quota)) in users.iter().enumerate() {
             let name = format!("u{number}");
-            let patch = Patch { share: Some(share * SHARE), slots: Some(*quota), device_hours: None };
+            let patch = Patch { share: Some(share * SHARE), slots: Some(*quota), ..Patch::default() };
             lab.set(Change::User(name.clone(), patch));
             if *demand > 0 {
                 lab.submit(("p", &name), *demand, Limits::default());

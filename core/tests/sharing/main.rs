@@ -3,10 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod blobs;
 mod devices;
 mod fairness;
 mod giving_way;
 mod lab;
+mod maintenance;
 mod packing;
 mod placing;
 mod quotas;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use sweep_core::command::{Command, Reply};
 use sweep_core::plan::Limits;
+use sweep_core::queue::waiting;
 use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
 use sweep_core::time::Span;
@@ -124,4 +125,34 @@ proptest! {
         }
         lab.check();
     }
+}
+
+#[test]
+fn a_project_whose_store_is_full_starts_nothing_and_stops_nothing() {
+    let mut lab = Lab::new(&[2]);
+    let storage = |most| Patch { storage: Some(most), ..Patch::default() };
+    lab.submit(("p", "ann"), 4, Limits::default());
+    lab.held().into_iter().for_each(|(_, lease)| lab.checkpoint(1, lease));
+    assert_eq!(lab.core.state().accounts.project("p").unwrap().stored, 2, "a byte each");
+    lab.set(Change::Project("p".into(), storage(Some(0))));
+    let (_, lease) = lab.held()[0];
+    lab.checkpoint(1, lease);
+    assert_eq!(
+        lab.core.state().accounts.project("p").unwrap().stored,
+        2,
+        "the newest takes the place of the one before"
+    );
+    assert_eq!(lab.held().len(), 2, "what runs goes on");
+    lab.done(1, lease);
+    assert_eq!(lab.held().len(), 1);
+    let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
+    let text = "quota of project p reached: 0.0 GB of 0.0 GB of checkpoints";
+    assert_eq!((told[0].why.reason(), told[0].why.to_string().as_str()), ("quota_storage", text));
+    lab.submit(("q", "bob"), 1, Limits::default());
+    assert_eq!(lab.held().len(), 2, "others do");
+    lab.set(Change::Project("p".into(), storage(None)));
+    let (_, lease) = lab.held()[0];
+    lab.done(1, lease);
+    assert_eq!(lab.held().len(), 2);
+    lab.check();
 }

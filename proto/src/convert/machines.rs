@@ -1,6 +1,8 @@
 //! Hosts and their devices: what they offer, what is seen on them, and who keeps trials from them.
 
-use sweep_core::device::{Closed, DeviceFacts, DeviceSeen, HoldChange, HoldKind, Occupant, Offer, Process, Sighting};
+use sweep_core::device::{
+    Closed, DeviceFacts, DeviceSeen, Hold, HoldChange, HoldKind, Occupant, Offer, Process, Sighting,
+};
 use sweep_core::time::{Span, Timestamp};
 
 use super::{ConvertError, ConvertReason};
@@ -38,6 +40,20 @@ impl From<v1::Offer> for Offer {
             cores: offer.cores,
             memory: offer.memory,
             devices: offer.devices.into_iter().map(device).collect(),
+        }
+    }
+}
+
+impl v1::HoldSummary {
+    /// What is held, on a slot or all of them.
+    pub fn new(slot: Option<u32>, hold: &Hold) -> Self {
+        Self {
+            slot,
+            kind: hold.kind.reason().to_owned(),
+            user: hold.user.clone(),
+            reason: hold.reason.clone(),
+            from: hold.from.map(|from| from.0),
+            until: hold.until.map(|until| until.0),
         }
     }
 }
@@ -125,9 +141,17 @@ pub fn hold_change(request: v1::HoldRequest) -> Result<(String, Option<u32>, Hol
         "drain" => HoldKind::Drain,
         "quarantine" => HoldKind::Quarantine,
         "yield" => HoldKind::Yield,
+        "maintenance" => HoldKind::Maintenance,
         _ => return Err(ConvertError::new("kind", ConvertReason::UnknownValue)),
     };
-    let change = HoldChange::Set { kind, reason: request.reason, span: request.span.map(Span) };
+    let from = request.from.map(Timestamp);
+    if kind == HoldKind::Maintenance && request.span.is_none() {
+        return Err(ConvertError::new("span", ConvertReason::Missing));
+    }
+    if kind != HoldKind::Maintenance && from.is_some() {
+        return Err(ConvertError::new("from", ConvertReason::OutOfRange));
+    }
+    let change = HoldChange::Set { kind, reason: request.reason, span: request.span.map(Span), from };
     Ok((request.host, request.slot, change))
 }
 

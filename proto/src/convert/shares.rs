@@ -9,8 +9,8 @@ use crate::v1;
 
 impl From<Entitlement> for v1::Entitlement {
     fn from(entitlement: Entitlement) -> Self {
-        let Entitlement { share, slots, device_hours } = entitlement;
-        Self { share, slots, device_hours }
+        let Entitlement { share, slots, device_hours, storage } = entitlement;
+        Self { share, slots, device_hours, storage }
     }
 }
 
@@ -74,5 +74,10 @@ pub fn change(request: v1::SetSharesRequest) -> Result<Change, ConvertError> {
 
 fn patch(change: v1::EntitlementChange) -> Patch {
     let most = |quota: v1::Quota| quota.most;
-    Patch { share: change.share, slots: change.slots.map(most), device_hours: change.device_hours.map(most) }
+    Patch {
+        share: change.share,
+        slots: change.slots.map(most),
+        device_hours: change.device_hours.map(most),
+        storage: change.storage.map(most),
+    }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
+use super::sharing::{When, time, when};
 use super::{Shape, duration};
 
 /// What can be done with slots and hosts.
@@ -78,6 +79,29 @@ pub(crate) struct Undrain {
     /// A host, or one of its slots
     #[arg(value_name = "HOST[:SLOT]")]
     pub(crate) target: Place,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `admin maintenance`.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").args(["length", "cancel"])))]
+pub(crate) struct Maintenance {
+    /// A host, one of its slots, or `all`; without it, what is planned is listed
+    #[arg(value_name = "HOST[:SLOT]|all", requires = "what")]
+    pub(crate) target: Option<Place>,
+    /// When it begins: a time such as `2026-12-01T18:00:00Z`, or in how long, e.g. `2h` [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = when, requires = "length")]
+    pub(crate) from: Option<When>,
+    /// For how long, e.g. `90m` or `2d`, at most 30 days
+    #[arg(long = "for", value_name = "TIME", value_parser = time, requires = "target")]
+    pub(crate) length: Option<i64>,
+    /// Why, for everybody who waits
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Call it off, or end it before its time
+    #[arg(long, requires = "target")]
+    pub(crate) cancel: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

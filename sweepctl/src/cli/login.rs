@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Shape, Shares};
+use super::{Maintenance, Shape, Shares};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]
@@ -82,6 +82,14 @@ pub(crate) enum Admin {
         after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares set --user ann --share 2"
     )]
     Shares(Shares),
+    /// Maintenance planned ahead: plan it, call it off, list it
+    #[command(
+        after_help = "Nothing is started that would not come to a checkpoint before it begins; what still runs then leaves and goes on\n\
+            elsewhere. `all` are the hosts known now. Without a host, what is planned is listed.\n\n\
+            Examples:\n  sweepctl admin maintenance gpu-7 --from 2026-12-01T18:00:00Z --for 4h --reason 'new driver'\n  \
+            sweepctl admin maintenance all --from 2h --for 90m\n  sweepctl admin maintenance gpu-7 --cancel"
+    )]
+    Maintenance(Maintenance),
 }
 
 /// Arguments of `admin init`.
@@ -212,6 +220,7 @@ impl Admin {
             Self::User(User::List { shape })
             | Self::Token(Token::List { shape, .. })
             | Self::Agent(Agent::List { shape }) => Some(shape),
+            Self::Maintenance(args) => Some(&args.shape),
             Self::Shares(Shares::Show(args)) => Some(&args.shape),
             Self::Shares(Shares::Set(args)) => Some(&args.shape),
             Self::Shares(Shares::Reserve(args)) => Some(&args.shape),

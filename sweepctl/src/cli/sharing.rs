@@ -93,7 +93,7 @@ impl When {
     }
 }
 
-fn when(text: &str) -> Result<When, String> {
+pub(super) fn when(text: &str) -> Result<When, String> {
     let at = text.parse::<jiff::Timestamp>().map(|time| When::At(time.as_microsecond()));
     at.or_else(|_| time(text).map(When::In)).map_err(|_| {
         "a time such as `2026-12-01T18:00:00Z` (or with +01:00 at the end), or in how long, e.g. `2h`".to_owned()
@@ -110,7 +110,7 @@ pub(crate) struct SharesShow {
 /// Arguments of `admin shares set`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("values").multiple(true).required(true)
-    .args(["share", "slots", "device_hours", "protected", "half_life", "preempt_after"]))]
+    .args(["share", "slots", "device_hours", "storage", "protected", "half_life", "preempt_after"]))]
 pub(crate) struct SharesSet {
     /// Of this project
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "host"])]
@@ -130,6 +130,9 @@ pub(crate) struct SharesSet {
     /// Most device-hours in any seven days, or `none` [default: none]
     #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host")]
     pub(crate) device_hours: Option<Quota>,
+    /// Most checkpoints of a project in the store, e.g. `500GB`, or `none` [default: none]; when there are as many, nothing new starts
+    #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with_all = ["host", "user"])]
+    pub(crate) storage: Option<Quota>,
     /// Trials on so many of the host's first slots never have to give way [default: 0]
     #[arg(long, value_name = "N", requires = "host")]
     pub(crate) protected: Option<u32>,
@@ -169,8 +172,18 @@ fn quota(text: &str) -> Result<Quota, String> {
     }
 }
 
+/// Megabytes.
+fn storage(text: &str) -> Result<Quota, String> {
+    let bytes = sweep_core::device::memory(text).and_then(|bytes| u32::try_from(bytes / 1_000_000).ok());
+    match (text, bytes) {
+        ("none", _) => Ok(Quota(None)),
+        (_, Some(megabytes)) => Ok(Quota(Some(megabytes))),
+        (_, None) => Err("an amount such as `500GB` or `2TB`, or `none`".to_owned()),
+    }
+}
+
 /// Days count 24 hours.
-fn time(text: &str) -> Result<i64, String> {
+pub(super) fn time(text: &str) -> Result<i64, String> {
     let wrong = |_| "a length of time such as `90s`, `30m`, `24h` or `7d`".to_owned();
     let days = text.strip_suffix('d').and_then(|days| days.trim_end().parse::<i64>().ok());
     if let Some(days) = days.filter(|days| (0..100_000).contains(days)) {
@@ -197,6 +210,8 @@ mod tests {
         for text in ["", ".5", "-1", "1.2345", "12345", "x"] {
             assert!(share(text).is_err(), "{text}");
         }
+        assert_eq!((storage("none"), storage("2TB")), (Ok(Quota(None)), Ok(Quota(Some(2_000_000)))));
+        assert!(storage("2").is_err() && storage("much").is_err());
         assert_eq!((quota("none"), quota("8")), (Ok(Quota(None)), Ok(Quota(Some(8)))));
         assert_eq!((time("7d"), time("24h")), (Ok(604_800_000_000), Ok(86_400_000_000)));
         assert_eq!((after("never"), after("90s")), (Ok(After(None)), Ok(After(Some(90_000_000)))));

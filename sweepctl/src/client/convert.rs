@@ -6,7 +6,7 @@ use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
 use sweep_proto::v1;
 
-use crate::view::machines::{DeviceView, OfferView};
+use crate::view::machines::{DeviceView, HoldView, OfferView};
 use crate::view::{
     AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, PageView,
     SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
@@ -175,6 +175,7 @@ impl From<v1::AgentSummary> for AgentView {
             notes: agent.notes,
             offer: agent.offer.as_ref().map(OfferView::from).unwrap_or_default(),
             devices,
+            holds: agent.holds.into_iter().map(HoldView::from).collect(),
         }
     }
 }

@@ -1,38 +1,43 @@
 //! Wishes about slots and hosts, and what is known of their devices.
 
-use std::time::Duration;
-
 use sweep_proto::v1;
 
 use super::{Client, user};
 use crate::cli::Place;
 use crate::fault::Fault;
-use crate::view::machines::{DeviceView, OfferView, ProcessView};
+use crate::view::machines::{DeviceView, HoldView, OfferView, ProcessView};
+
+/// How trials are kept from a slot or a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holding<'a> {
+    pub(crate) kind: &'a str,
+    /// For people.
+    pub(crate) reason: &'a str,
+    /// For so long, microseconds.
+    pub(crate) span: Option<i64>,
+    /// From then on, microseconds since 1970.
+    pub(crate) from: Option<i64>,
+}
 
 impl Client {
     /// Keeps trials from a slot or a host; answers how many have to leave.
-    pub(crate) async fn hold(
-        &self,
-        target: &Place,
-        kind: &str,
-        reason: &str,
-        time: Option<Duration>,
-    ) -> Result<u64, Fault> {
+    pub(crate) async fn hold(&self, target: &Place, holding: Holding<'_>) -> Result<u64, Fault> {
         let request = v1::HoldRequest {
             host: target.host.clone(),
             slot: target.slot,
-            kind: kind.to_owned(),
-            reason: reason.to_owned(),
-            span: time.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX)),
+            kind: holding.kind.to_owned(),
+            reason: holding.reason.to_owned(),
+            span: holding.span,
             user: user(),
+            from: holding.from,
         };
         let reply = self.machines.clone().hold(request).await.map_err(|status| self.fault(status))?;
         Ok(reply.into_inner().leaving)
     }
 
-    /// Opens a slot or a host; answers how many holds were lifted.
-    pub(crate) async fn lift(&self, target: &Place) -> Result<u64, Fault> {
-        let request = v1::LiftRequest { host: target.host.clone(), slot: target.slot, user: user() };
+    /// Opens a slot or a host, or only calls its maintenance off; answers how many holds were lifted.
+    pub(crate) async fn lift(&self, target: &Place, maintenance: bool) -> Result<u64, Fault> {
+        let request = v1::LiftRequest { host: target.host.clone(), slot: target.slot, user: user(), maintenance };
         let reply = self.machines.clone().lift(request).await.map_err(|status| self.fault(status))?;
         Ok(reply.into_inner().lifted)
     }
@@ -45,6 +50,13 @@ impl From<&v1::Offer> for OfferView {
             cores: (offer.cores > 0).then_some(offer.cores),
             memory: (offer.memory > 0).then_some(offer.memory),
         }
+    }
+}
+
+impl From<v1::HoldSummary> for HoldView {
+    fn from(hold: v1::HoldSummary) -> Self {
+        let v1::HoldSummary { slot, kind, user, reason, from, until } = hold;
+        Self { slot, kind, user, reason, from, until }
     }
 }
 

@@ -75,6 +75,7 @@ fn change(args: &SharesSet) -> Change {
         share: args.share,
         slots: quota(args.slots),
         device_hours: quota(args.device_hours),
+        storage: quota(args.storage),
     };
     match (&args.project, &args.user, &args.host) {
         (Some(project), _, _) => Change::OfProject(of(project)),
@@ -141,15 +142,16 @@ impl From<v1::ShowSharesReply> for SharesView {
 
 impl From<v1::Share> for ShareView {
     fn from(share: v1::Share) -> Self {
-        let v1::Share { name, entitlement, is_set: _, running, device_hours } = share;
-        Self { name, entitlement: entitlement.unwrap_or_default().into(), running, device_hours_used: device_hours }
+        let v1::Share { name, entitlement, is_set: _, running, device_hours, stored } = share;
+        let entitlement = entitlement.unwrap_or_default().into();
+        Self { name, entitlement, running, device_hours_used: device_hours, stored }
     }
 }
 
 impl From<v1::Entitlement> for EntitlementView {
     fn from(entitlement: v1::Entitlement) -> Self {
-        let v1::Entitlement { share, slots, device_hours } = entitlement;
-        Self { share, slots, device_hours }
+        let v1::Entitlement { share, slots, device_hours, storage } = entitlement;
+        Self { share, slots, device_hours, storage: storage.map(|megabytes| u64::from(megabytes) * 1_000_000) }
     }
 }
 

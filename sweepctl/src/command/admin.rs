@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use sweep_identity::chain::Follower;
 
+use super::maintenance;
 use super::program;
 use super::shares;
 use crate::cli::{self, Admin, AuditLog, Format, Shares};
@@ -52,6 +53,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         Admin::Shares(Shares::Set(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Release(args)) => shares::set(out, client, args).await,
+        Admin::Maintenance(args) => maintenance::run(out, client, args).await,
         Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
         Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
     }

@@ -19,7 +19,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Holding) -> Result
             hold(out, client, &args.target, ("yield", "given back"), &args.reason, Some(args.span)).await
         }
         Holding::Undrain(args) => {
-            let lifted = client.lift(&args.target).await?;
+            let lifted = client.lift(&args.target, false).await?;
             if out.format == Format::Json {
                 return out.json(&json!({ "target": args.target.to_string(), "lifted": lifted }));
             }
@@ -40,7 +40,9 @@ async fn hold(
     reason: &str,
     time: Option<std::time::Duration>,
 ) -> Result<(), Fault> {
-    let leaving = client.hold(target, kind, reason, time).await?;
+    let micros = time.map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+    let leaving =
+        client.hold(target, crate::client::machines::Holding { kind, reason, span: micros, from: None }).await?;
     let target = target.to_string();
     if out.format == Format::Json {
         return out.json(&json!({ "target": target, "kind": kind, "leaving": leaving }));

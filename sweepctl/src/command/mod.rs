@@ -17,6 +17,7 @@ pub(crate) mod hold;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod queue;

@@ -1,5 +1,6 @@
 //! `admin shares`: who gets how much of the machines.
 
+use sweep_core::device::gigabytes;
 use sweep_core::shares::share_text;
 
 use crate::cli::Format;
@@ -48,7 +49,8 @@ fn reservation(of: &ReservationView) -> String {
 
 fn entitlement(of: &EntitlementView) -> String {
     let (slots, hours) = (quota(of.slots), quota(of.device_hours));
-    format!("share {}, slots {slots}, device-hours a week {hours}", share_text(of.share))
+    let storage = of.storage.map(|bytes| format!(", checkpoints {}", gigabytes(bytes))).unwrap_or_default();
+    format!("share {}, slots {slots}, device-hours a week {hours}{storage}", share_text(of.share))
 }
 
 fn quota(most: Option<u32>) -> String {
@@ -66,7 +68,8 @@ fn kinds(shares: &SharesView) -> impl Iterator<Item = (&'static str, &ShareView)
 }
 
 fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
-    let mut table = Table::new(["kind", "name", "share", "running", "of slots", "device-hours", "of a week"]);
+    let mut table =
+        Table::new(["kind", "name", "share", "running", "of slots", "device-hours", "of a week", "stored", "of store"]);
     for (kind, of) in kinds(shares) {
         table.row([
             Cell::new(kind),
@@ -76,6 +79,8 @@ fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
             Cell::number(quota(of.entitlement.slots)),
             Cell::number(format!("{:.1}", of.device_hours_used)),
             Cell::number(quota(of.entitlement.device_hours)),
+            Cell::number(if kind == "project" { gigabytes(of.stored) } else { "-".to_owned() }),
+            Cell::number(of.entitlement.storage.map_or_else(|| "none".to_owned(), gigabytes)),
         ]);
     }
     out.table(&table)?;
@@ -90,7 +95,10 @@ fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
 
 fn csv(out: &Out, shares: &SharesView) -> Result<(), Fault> {
     out.write(|to| {
-        csv_row(to, ["kind", "name", "share", "running", "slots", "device_hours_used", "device_hours"])?;
+        csv_row(
+            to,
+            ["kind", "name", "share", "running", "slots", "device_hours_used", "device_hours", "stored", "storage"],
+        )?;
         let number = |most: Option<u32>| most.map(|most| most.to_string()).unwrap_or_default();
         for (kind, of) in kinds(shares) {
             csv_row(
@@ -103,6 +111,8 @@ fn csv(out: &Out, shares: &SharesView) -> Result<(), Fault> {
                     number(of.entitlement.slots),
                     of.device_hours_used.to_string(),
                     number(of.entitlement.device_hours),
+                    of.stored.to_string(),
+                    of.entitlement.storage.map(|bytes| bytes.to_string()).unwrap_or_default(),
                 ],
             )?;
         }

@@ -37,6 +37,20 @@ pub(crate) struct DeviceView {
     pub(crate) processes: Vec<ProcessView>,
 }
 
+/// What keeps trials from a host or a slot, now or later.
+#[derive(Debug, Serialize)]
+pub(crate) struct HoldView {
+    /// Absent: all slots.
+    pub(crate) slot: Option<u32>,
+    pub(crate) kind: String,
+    pub(crate) user: String,
+    pub(crate) reason: String,
+    #[serde(serialize_with = "super::moment")]
+    pub(crate) from: Option<i64>,
+    #[serde(serialize_with = "super::moment")]
+    pub(crate) until: Option<i64>,
+}
+
 /// A process on an accelerator.
 #[derive(Debug, Serialize)]
 pub(crate) struct ProcessView {

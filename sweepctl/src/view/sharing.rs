@@ -61,6 +61,8 @@ pub(crate) struct ShareView {
     pub(crate) entitlement: EntitlementView,
     pub(crate) running: u64,
     pub(crate) device_hours_used: f64,
+    /// Bytes of checkpoints; of projects.
+    pub(crate) stored: u64,
 }
 
 /// What somebody may have.
@@ -71,6 +73,8 @@ pub(crate) struct EntitlementView {
     pub(crate) share: u32,
     pub(crate) slots: Option<u32>,
     pub(crate) device_hours: Option<u32>,
+    /// Bytes.
+    pub(crate) storage: Option<u64>,
 }
 
 /// A host with slots that nobody has to give up.

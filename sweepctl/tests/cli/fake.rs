@@ -286,6 +286,7 @@ impl Sweeps for Service {
             offer: Some(crate::machines::offer()),
             devices: vec![crate::machines::seen()],
             notes: vec!["gpu-7 gets no trials of x: f1-aa is not f1-cc".to_owned()],
+            holds: vec![crate::machines::planned()],
         };
         let other = v1::AgentSummary {
             agent_id: sweeps::trial_id(3).0.as_bytes().to_vec().into(),

@@ -41,6 +41,19 @@ pub(crate) fn seen() -> v1::DeviceState {
     }
 }
 
+/// From 2030 on, for an hour.
+pub(crate) fn planned() -> v1::HoldSummary {
+    let (from, hour) = (1_893_456_000_000_000, 3_600_000_000);
+    v1::HoldSummary {
+        slot: None,
+        kind: "maintenance".to_owned(),
+        user: "root".to_owned(),
+        reason: "new driver".to_owned(),
+        from: Some(from),
+        until: Some(from + hour),
+    }
+}
+
 #[tonic::async_trait]
 impl Machines for Service {
     async fn hold(&self, request: Request<v1::HoldRequest>) -> Answer<v1::HoldReply> {
@@ -49,14 +62,16 @@ impl Machines for Service {
             let text = "no host is called `gpu-9`; there are: gpu-7; did you mean `gpu-7`?";
             return Err(sweep_proto::status::status(tonic::Code::NotFound, "host_unknown", text));
         }
-        let v1::HoldRequest { host, slot, kind, reason, span, .. } = request;
-        self.asked.lock().unwrap().push(format!("{kind} {host} {slot:?} {reason:?} {span:?}"));
+        let v1::HoldRequest { host, slot, kind, reason, span, from, .. } = request;
+        let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+        self.asked.lock().unwrap().push(format!("{kind} {host} {slot:?} {reason:?} {span:?}{from}"));
         Ok(Response::new(v1::HoldReply { leaving: u64::from(kind != "cordon") }))
     }
 
     async fn lift(&self, request: Request<v1::LiftRequest>) -> Answer<v1::LiftReply> {
-        let v1::LiftRequest { host, slot, .. } = request.into_inner();
-        self.asked.lock().unwrap().push(format!("lift {host} {slot:?}"));
+        let v1::LiftRequest { host, slot, maintenance, .. } = request.into_inner();
+        let what = if maintenance { "call off" } else { "lift" };
+        self.asked.lock().unwrap().push(format!("{what} {host} {slot:?}"));
         Ok(Response::new(v1::LiftReply { lifted: u64::from(slot.is_none()) }))
     }
 }
@@ -86,6 +101,26 @@ fn slots_are_closed_and_opened() {
     assert_eq!((&json["target"], &json["leaving"]), (&"gpu-7:1".into(), &1.into()));
     bench.run(&["quarantine", "gpu-9"]).expect(3).tells("did you mean `gpu-7`?");
     bench.run(&["drain", "gpu-7:x"]).expect(2).tells("write HOST or HOST:SLOT");
+}
+
+#[test]
+fn maintenance_is_planned_called_off_and_listed() {
+    let bench = Bench::new();
+    let plan = ["admin", "maintenance", "gpu-7", "--from", "2030-01-01T00:00:00Z", "--for", "1h", "--reason", "driver"];
+    bench
+        .run(&plan)
+        .expect(0)
+        .says("maintenance of gpu-7 from 2030-01-01T00:00:00Z until 2030-01-01T01:00:00Z")
+        .tells("call it off: sweepctl admin maintenance gpu-7 --cancel");
+    bench.run(&["admin", "maintenance", "all", "--cancel"]).expect(0).says("of all called off");
+    let asked = bench.asked();
+    let span = "Some(3600000000) from 1893456000000000";
+    assert_eq!(asked, [format!("maintenance gpu-7 None \"driver\" {span}"), "call off all None".to_owned()]);
+    bench.run(&["admin", "maintenance"]).expect(0).says("new driver").says("2030-01-01T00:00:00Z");
+    let json = bench.run(&["admin", "maintenance", "--json"]).expect(0).json();
+    assert_eq!(json["maintenance"][0]["hold"]["until"], "2030-01-01T01:00:00Z");
+    bench.run(&["admin", "maintenance", "gpu-7"]).expect(2);
+    bench.run(&["admin", "maintenance", "gpu-7", "--for", "1h", "--cancel"]).expect(2);
 }
 
 #[test]

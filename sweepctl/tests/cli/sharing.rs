@@ -34,13 +34,14 @@ impl Sharing for Service {
     }
 
     async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Answer<v1::ShowSharesReply> {
-        let entitlement = v1::Entitlement { share: 2500, slots: Some(8), device_hours: None };
+        let entitlement = v1::Entitlement { share: 2500, slots: Some(8), device_hours: None, storage: Some(2_000_000) };
         let project = v1::Share {
             name: "vision".to_owned(),
             entitlement: Some(entitlement),
             is_set: true,
             running: 3,
             device_hours: 12.25,
+            stored: 1_500_000_000,
         };
         let lab = v1::LabSetting { half_life: 86_400_000_000, preempt_after: None };
         let hosts = vec![v1::ProtectedSlots { host: "gpu-7".to_owned(), slots: 2 }];
@@ -66,7 +67,7 @@ impl Sharing for Service {
                 }
                 let (share, device_hours) = (of.share.unwrap_or(1000), of.device_hours.and_then(|hours| hours.most));
                 let slots = of.slots.and_then(|slots| slots.most);
-                (of.name, Setting::OfUser(v1::Entitlement { share, slots, device_hours }))
+                (of.name, Setting::OfUser(v1::Entitlement { share, slots, device_hours, storage: None }))
             }
             Change::OfHost(of) => (of.host.clone(), Setting::OfHost(of)),
             Change::OfLab(of) => {

@@ -1,0 +1,51 @@
+//! How many bytes of checkpoints each project has in the store: what its trials refer to, counted as it changes.
+
+use std::collections::BTreeMap;
+
+use crate::event::Event;
+
+use super::trial::Trial;
+use super::{State, TrialRef};
+
+impl Trial {
+    /// Bytes of the checkpoints that it refers to, each once.
+    fn stored(&self) -> u64 {
+        let Some(progress) = self.progress.as_deref() else { return 0 };
+        let kept = progress.last_checkpoint.as_deref();
+        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
+        let all = last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref());
+        let each: BTreeMap<&str, u64> = all.map(|checkpoint| (checkpoint.sha256.as_str(), checkpoint.bytes)).collect();
+        each.values().sum()
+    }
+}
+
+impl State {
+    /// What a trial has in the store, if an event may change that.
+    pub(super) fn stored(&self, event: &Event) -> Option<(TrialRef, u64)> {
+        let (Event::LeaseGranted { lease, .. }
+        | Event::CheckpointKept { lease, .. }
+        | Event::TrialCompleted { lease, .. }) = event
+        else {
+            return None;
+        };
+        let at = self.find(lease.trial)?;
+        Some((at, self.trial(at).stored()))
+    }
+
+    /// It has changed.
+    pub(super) fn store(&mut self, at: TrialRef, before: u64) {
+        let now = self.trial(at).stored();
+        let member = self.sweeps[at.sweep as usize].member;
+        self.accounts.store(member, before, now);
+    }
+
+    /// Whether what the projects have is what their trials refer to. For tests.
+    pub(super) fn check_storage(&self) -> bool {
+        let mut sums = vec![0; self.accounts.projects.len()];
+        for sweep in &self.sweeps {
+            let project = self.accounts.members[sweep.member as usize].project;
+            sums[project as usize] += sweep.trials.iter().map(Trial::stored).sum::<u64>();
+        }
+        self.accounts.projects.iter().zip(&sums).all(|(project, sum)| project.stored == *sum)
+    }
+}

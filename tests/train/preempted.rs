@@ -1,0 +1,72 @@
+//! Two projects want the same slots, with real training: trials of the one that has more give way by checkpoint, and end with
+//! the bits of trials that nobody disturbed.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sweep_tests::chaos::{Plan, comparable, run};
+use sweep_tests::process::{Lab, wait_for};
+
+use crate::{differing, is_clean, lab};
+
+/// Long enough to be in the middle when the others come.
+const LOW: &str = r#"
+name = "low"
+dataset = "demo"
+model = "cifar-cnn"
+image_size = 32
+epochs = 12
+batch_size = 16
+precision = "fp32"
+layout = "contiguous"
+seeds = 2
+
+[grid]
+lr = [1e-3, 1e-2]
+"#;
+
+const HIGH: &str = r#"
+name = "high"
+dataset = "demo"
+model = "cifar-cnn"
+image_size = 32
+epochs = 1
+precision = "fp32"
+layout = "contiguous"
+seeds = 4
+"#;
+
+fn count(lab: &Lab, sweep: &str, what: &str) -> u64 {
+    let audit = lab.json(&["audit", sweep]).unwrap();
+    let audit = audit.get("audit").unwrap_or(&audit);
+    audit[what].as_u64().unwrap()
+}
+
+#[test]
+fn trials_that_gave_way_end_with_the_bits_of_undisturbed_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (low, high) = (file("low.toml", LOW), file("high.toml", HIGH));
+    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let quiet = run(&mut lab(dir.path(), "quiet"), low.as_ref(), plan).unwrap();
+    let lab = lab(dir.path(), "busy");
+    lab.wait_for_agent().unwrap();
+    lab.text(&["admin", "shares", "set", "--preempt-after", "0s"]).unwrap();
+    lab.text(&["admin", "shares", "set", "--project", "deadline", "--share", "2"]).unwrap();
+    lab.text(&["submit", &low, "--project", "hobby"]).unwrap();
+    let running = || lab.json(&["show", "low"]).unwrap()["summary"]["running"] == 2;
+    wait_for("both slots to be taken", || running().then_some(())).unwrap();
+    lab.text(&["submit", &high, "--project", "deadline"]).unwrap();
+    lab.text(&["watch", "high", "--quiet"]).unwrap();
+    lab.text(&["watch", "low", "--quiet"]).unwrap();
+    let audit: Value = lab.json(&["audit", "low"]).unwrap();
+    assert!(is_clean(&audit) && is_clean(&quiet.audit), "{audit}");
+    assert!(count(&lab, "low", "attempts") > 4, "somebody gave way: {audit}");
+    assert_eq!(count(&lab, "low", "completed"), 4);
+    let result = comparable(lab.json(&["report", "low"]).unwrap());
+    assert_eq!(differing(&result, &quiet.result, String::new()), [] as [String; 0]);
+}
