@@ -1,7 +1,7 @@
 //! What one attempt has to say and the coordinator has not accepted yet: epochs, checkpoints, the
 //! end. Pure. It decides what may be sent now and what an answer means; sending is the session's job.
 //!
-//! Order: what was chosen first; epochs as they come; a checkpoint once its blob is stored, never before its epochs; the
+//! Order: what was chosen and what trains first; epochs as they come; a checkpoint once its blob is stored, never before its epochs; the
 //! newest state never before the best state that came before it (else a next attempt could start
 //! from an epoch whose best is lost); the end after everything. A checkpoint that a newer one of its
 //! kind has replaced may be left out.
@@ -9,6 +9,7 @@
 use sweep_core::attempt::{Body, CheckpointKind, CheckpointLine, EpochMetrics, FailureClass, Line, StepMetrics};
 use sweep_core::command::{EffectKind, EffectResult, Ending};
 use sweep_core::event::{Checkpoint, Failure};
+use sweep_core::origin::Origin;
 use sweep_core::recipe::Numerics;
 
 /// Most epochs in one report: well below the limit of a message.
@@ -23,6 +24,8 @@ pub struct Outbox {
     acked: u64,
     /// What the trainer chose, until the coordinator knows.
     chosen: Option<Numerics>,
+    /// What it said when it started, until the coordinator knows. It goes along with the next report, and asks for none.
+    started: Option<Origin>,
     checkpoints: Vec<Pending>,
     end: Option<Ending>,
     /// The process is gone and its slot is free.
@@ -61,6 +64,8 @@ pub enum Uploaded {
 pub enum Sent {
     /// What the trainer computes with.
     Chosen,
+    /// What trains.
+    Started,
     /// Epochs.
     Metrics,
     /// This checkpoint.
@@ -92,7 +97,7 @@ impl Outbox {
             return Err(corrupt("a line for other work, or after the final one".into()));
         }
         match line.body {
-            Body::Started(_) => {}
+            Body::Started(started) => self.started = Some(started.into()),
             Body::Chosen(numerics) => self.chosen = Some(numerics),
             Body::Step(step) => return Ok(Some(step)),
             Body::Epoch(epoch) if epoch.seq == self.epochs.len() as u64 + 1 => {
@@ -236,6 +241,7 @@ impl Outbox {
         let mut out = Vec::new();
         // Before the first epoch: whoever reports one without a choice has none.
         out.extend(self.chosen.map(|numerics| (EffectKind::Chosen(numerics), Sent::Chosen)));
+        out.extend(self.started.clone().map(|origin| (EffectKind::Started(Box::new(origin)), Sent::Started)));
         let from = (self.acked as usize).min(self.epochs.len());
         let until = self.epochs.len().min(from + EPOCHS_AT_ONCE);
         if from < until {
@@ -309,6 +315,10 @@ impl Outbox {
                 match sent {
                     Sent::Chosen => {
                         self.chosen = None;
+                        Step::On
+                    }
+                    Sent::Started => {
+                        self.started = None;
                         Step::On
                     }
                     Sent::Metrics => Step::On,

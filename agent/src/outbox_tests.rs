@@ -1,7 +1,7 @@
 //! What may be sent when, and what answers do.
 
 use super::*;
-use sweep_core::attempt::{Done, Failed, StopCause, Stopped};
+use sweep_core::attempt::{Done, Failed, Started, StopCause, Stopped};
 use sweep_core::num::Num;
 
 fn line(body: Body) -> Line {
@@ -56,6 +56,7 @@ impl Case {
     fn words(&mut self) -> String {
         let words = self.0.take().into_iter().map(|(what, _)| match what {
             EffectKind::Chosen(numerics) => numerics.precision.name().to_owned(),
+            EffectKind::Started(origin) => origin.build,
             EffectKind::Metrics(epochs) => format!("{}..{}", epochs[0].seq, epochs[epochs.len() - 1].seq),
             EffectKind::Checkpoint(checkpoint) => format!("{:?}{}", checkpoint.kind, checkpoint.epoch),
             EffectKind::Ended { final_seq, how } => match how {
@@ -275,4 +276,28 @@ fn what_was_chosen_goes_first_and_until_it_is_known() {
     assert_eq!(bench.words(), "bf16");
     assert_eq!(bench.accept(), Step::On);
     assert!(!bench.0.is_ready());
+}
+
+#[test]
+fn what_trains_goes_along_with_the_first_report_and_asks_for_none() {
+    let started = Started {
+        protocol: 1,
+        build: "trainer".into(),
+        engine: None,
+        hardware: None,
+        train_images: 1,
+        val_images: 1,
+        classes: 2,
+        parameters: 3,
+        data: "d".into(),
+    };
+    let mut case = Case::with([line(Body::Started(started))]);
+    assert!(!case.0.is_ready());
+    case.push([epoch(1)]);
+    assert!(case.0.is_ready());
+    assert_eq!(case.words(), "trainer 1..1");
+    assert_eq!(case.accept(), Step::On);
+    assert!(!case.0.is_ready());
+    case.push([epoch(2)]);
+    assert_eq!(case.words(), "2..2");
 }

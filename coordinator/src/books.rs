@@ -94,7 +94,8 @@ impl Books {
                 Event::EpochReported { .. }
                 | Event::CheckpointKept { .. }
                 | Event::RetryDue { .. }
-                | Event::NumericsChosen { .. } => {}
+                | Event::NumericsChosen { .. }
+                | Event::TrainerStarted { .. } => {}
                 Event::TrialCompleted { lease, .. } => {
                     if let Some(at) = self.ended(state, *lease) {
                         self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);

@@ -54,6 +54,7 @@ fn main() {
             limits: Limits::default(),
             stop: None,
             search: None,
+            source: None,
         };
         let (user, project) = ("ann".to_owned(), "default".to_owned());
         let sweep = SweepId::derive("x", "");

@@ -42,6 +42,7 @@ fn plan(number: u32) -> Arc<Plan> {
         limits: Limits { priority: Some(number % 3), ..Limits::default() },
         stop: None,
         search: None,
+        source: None,
     })
 }
 

@@ -159,6 +159,12 @@ pub struct Started {
     pub protocol: u32,
     /// Name and version of the trainer, for provenance.
     pub build: String,
+    /// What computes in it, e.g. `libtorch 2.11.0+cpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// The processor or accelerator it computes on, and its driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
     /// Images to train on.
     pub train_images: u64,
     /// Images to validate on.

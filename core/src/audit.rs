@@ -118,9 +118,8 @@ impl Auditor {
             | Event::GuestHours { .. } => {}
             Event::TrialPreempted { lease, .. }
             | Event::TrialEvicted { lease, .. }
-            | Event::TrialHalted { lease, .. } => {
-                self.live(*lease, "order to leave", |_, _| None);
-            }
+            | Event::TrialHalted { lease, .. } => self.asked(*lease, "order to leave"),
+            Event::TrainerStarted { lease, .. } => self.asked(*lease, "start"),
             Event::PointJudged { sweep, point, judgement } => {
                 if judgement.fate == Fate::Stop {
                     self.stopped(*sweep, *point);

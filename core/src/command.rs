@@ -7,6 +7,7 @@ use crate::device::{HoldChange, Sighting};
 use crate::evaluation::Score;
 use crate::event::{AgentFacts, Checkpoint, Failure};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::origin::Origin;
 use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::shares::{Change, Setting};
@@ -130,6 +131,8 @@ pub struct Effect {
 pub enum EffectKind {
     /// The trainer has chosen what to compute with, where its recipe left that open.
     Chosen(Numerics),
+    /// The trainer got under way.
+    Started(Box<Origin>),
     /// Epochs ended, in order of `seq`.
     Metrics(Vec<EpochMetrics>),
     /// A checkpoint was uploaded; the caller has verified that the blob is in the store.

@@ -9,6 +9,7 @@ use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::device::{Closed, Hold, HoldKind, Occupant, Offer};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::origin::Origin;
 use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::search;
@@ -81,6 +82,13 @@ pub enum Event {
         lease: Lease,
         /// What it found to be the fastest.
         numerics: Numerics,
+    },
+    /// A trainer got under way, and said something of itself, the images or the network that its sweep did not know.
+    TrainerStarted {
+        /// Which attempt.
+        lease: Lease,
+        /// What it said.
+        origin: Box<Origin>,
     },
     /// A checkpoint is in the blob store and belongs to the trial.
     CheckpointKept {

@@ -8,7 +8,7 @@
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
 //! trials from them), [`placement`] (what a sweep asks of them), [`packing`] (several trials on one),
-//! [`orders`] (what an agent should run), [`report`] (what came out), [`audit`] (was it legal?), [`access`] (who may), and
+//! [`orders`] (what an agent should run), [`report`] (what came out), [`origin`] (where it came from), [`audit`] (was it legal?), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
 //! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
@@ -40,6 +40,7 @@ pub mod nearest;
 pub mod notice;
 pub mod num;
 pub mod orders;
+pub mod origin;
 pub mod packing;
 pub mod placement;
 pub mod plan;

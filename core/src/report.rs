@@ -88,6 +88,14 @@ pub struct Provenance {
     pub seeds: Vec<u64>,
     /// Release of the coordinator that wrote this.
     pub build: String,
+    /// Programs that trained, with what computes in them.
+    pub programs: Vec<String>,
+    /// What they computed on: processors, drivers of accelerators.
+    pub hardware: Vec<String>,
+    /// Images and classes, with the digest of the decoded images.
+    pub images: Vec<(String, String)>,
+    /// The sweep file, word for word; absent for a sweep of an earlier release.
+    pub source: Option<String>,
 }
 
 /// The epochs of one trial.
@@ -136,6 +144,9 @@ pub struct PointRow {
     /// Accuracy on the test images (0 to 1), by the final weights, where there are any. Never ranked by.
     #[serde(default)]
     pub test: Spread,
+    /// Trainable parameters of its network; absent until a trainer has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
     /// What all its trials took so far.
     #[serde(default)]
     pub cost: PointCost,

@@ -193,7 +193,7 @@ fn the_test_accuracy_is_kept_back_until_its_point_is_named() {
     let points: Vec<Point<'_>> = vec![(vec![("lr", "1")], vec![Some(0.5)]), (vec![("lr", "2")], vec![Some(0.9)])];
     let all = study(&points, None);
     assert_eq!(all.analysis.test_kept_back, 2);
-    assert!(!serde_json::to_string(&all.report).unwrap().contains("images"), "not in any form");
+    assert!(!serde_json::to_string(&all.report).unwrap().contains("\"images\":10"), "not in any form");
     let options = Options { test: vec![1], ..Options::default() };
     let one = analyse(report(&points, None), &options).unwrap();
     let shown: Vec<u32> = one.report.points.iter().filter(|row| row.test.n > 0).map(|row| row.point).collect();
@@ -260,4 +260,38 @@ fn a_report_survives_json() {
     let study = study(&grid(&expected.rows), Some(0));
     let text = serde_json::to_string(&study).unwrap();
     assert_eq!(serde_json::from_str::<Study>(&text).unwrap(), study);
+}
+
+#[test]
+fn where_nothing_can_be_compared_it_says_why() {
+    let points: Vec<Point<'_>> =
+        vec![(vec![("lr", "1")], vec![Some(0.5), Some(0.6)]), (vec![("lr", "2")], vec![None, None])];
+    let mut report = report(&points, Some(0));
+    (report.trials, report.completed) = (5, 2);
+    report.points[1].trials[1].phase = "stopped".into();
+    report.points[0].parameters = Some(68_851_023);
+    let text = markdown(&document(&analyse(report, &Options::default()).unwrap(), &[]));
+    let why = "No point can be compared with the baseline: of 5 trials 2 were completed, 1 stopped early, 1 failed, 1 not over yet.";
+    assert!(text.contains(why), "{text}");
+    assert!(text.contains("Nothing can be said of lr: no two completed points differ in it alone."), "{text}");
+    assert!(text.contains("68,851,023") && !text.contains("Pareto front of accuracy and parameters"), "{text}");
+}
+
+#[test]
+fn the_network_is_a_price_where_it_varies_and_the_file_stands_word_for_word() {
+    let points: Vec<Point<'_>> =
+        vec![(vec![("model", "m1")], vec![Some(0.5), Some(0.6)]), (vec![("model", "m4")], vec![Some(0.7), Some(0.8)])];
+    let mut report = report(&points, None);
+    for (row, count) in report.points.iter_mut().zip([2_000_000, 500_000]) {
+        row.parameters = Some(count);
+    }
+    report.provenance.source = Some("name = \"x\" # ```` 'a'  --b\n\n\tmodel = \"<m1>\"\n".into());
+    let document = document(&analyse(report, &Options::default()).unwrap(), &[]);
+    let text = markdown(&document);
+    assert!(text.contains("Pareto front of accuracy and parameters") && text.contains("| 500,000 |"), "{text}");
+    assert!(text.contains("`````toml\nname = \"x\" # ```` 'a'  --b\n\n\tmodel"), "{text}");
+    assert!(html(&document).contains("<pre>name = &quot;x&quot; # ```` &#39;a&#39;  --b\n\n"), "lines stay lines");
+    let tex = latex(&document);
+    assert!(tex.contains("\\ \\ -{}-{}b\\\\\n\\mbox{}\\\\\n"), "{tex}");
+    assert_eq!(tex.matches('{').count(), tex.matches('}').count(), "{tex}");
 }

@@ -61,6 +61,7 @@ fn plan(datasets: &[&str]) -> Arc<Plan> {
         limits: Limits::default(),
         stop: None,
         search: None,
+        source: None,
     })
 }
 

@@ -50,6 +50,7 @@ fn plan(number: u8) -> Arc<Plan> {
         limits: Limits { max_parallel: (number == 2).then_some(1), max_retries: Some(2), ..Limits::default() },
         stop: stop(number),
         search: None,
+        source: None,
     })
 }
 

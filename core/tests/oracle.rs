@@ -25,6 +25,7 @@ fn plan() -> Plan {
         limits: Limits::default(),
         stop: None,
         search: None,
+        source: None,
     }
 }
 

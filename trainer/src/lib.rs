@@ -13,6 +13,7 @@ pub mod cost;
 pub mod data;
 pub mod device;
 pub mod error;
+mod hardware;
 pub mod init;
 pub mod inspect;
 pub mod link;

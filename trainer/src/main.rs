@@ -13,7 +13,7 @@ use sweep_trainer::inspect::inspect;
 use sweep_trainer::link::{Link, Stop};
 use sweep_trainer::log::say;
 use sweep_trainer::logits::logits;
-use sweep_trainer::run::{build_name, last_line, run};
+use sweep_trainer::run::{build_name, last_line, libtorch_version, run};
 use sweep_trainer::{TrainError, device};
 
 const HELP: &str = "\
@@ -83,11 +83,6 @@ fn program() -> anyhow::Result<ExitCode> {
         _ => bail!("expected one attempt folder; see sweep-trainer --help"),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The version this build was linked against; torch-sys refuses any other.
-fn libtorch_version() -> &'static str {
-    option_env!("SWEEP_LIBTORCH_VERSION").unwrap_or("unknown")
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

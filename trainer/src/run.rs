@@ -16,6 +16,7 @@ use crate::cost::Pace;
 use crate::data;
 use crate::device;
 use crate::error::{OrderError, TrainError};
+use crate::hardware;
 use crate::init::{self, Files};
 use crate::link::Stop;
 use crate::log::say;
@@ -66,6 +67,11 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
 /// Name and version, for provenance.
 pub fn build_name() -> String {
     format!("sweep-trainer {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The version this build was linked against; torch-sys refuses any other.
+pub fn libtorch_version() -> &'static str {
+    option_env!("SWEEP_LIBTORCH_VERSION").unwrap_or("unknown")
 }
 
 fn check(order: &OrderFile) -> Result<&Work, TrainError> {
@@ -130,6 +136,8 @@ fn train(
     emit(Body::Started(Started {
         protocol: PROTOCOL,
         build: build_name(),
+        engine: Some(format!("libtorch {}", libtorch_version())),
+        hardware: hardware::describe(device),
         train_images: dataset.train.len() as u64,
         val_images: dataset.val.len() as u64,
         classes: dataset.classes.len() as u32,

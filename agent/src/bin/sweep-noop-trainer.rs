@@ -153,6 +153,8 @@ fn started() -> Started {
     Started {
         protocol: PROTOCOL,
         build: concat!("sweep-noop-trainer ", env!("CARGO_PKG_VERSION")).into(),
+        engine: None,
+        hardware: None,
         train_images: 0,
         val_images: 0,
         classes: 0,

@@ -60,10 +60,11 @@ impl Service for Sweeps {
         let identity = Identity::of(&request);
         let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel } = request.into_inner();
         let user = identity.name(user);
-        let planned = self.0.compute(move || plan_text(&spec)).await?;
-        let (mut plan, spec) = planned.map_err(|errors| invalid(&errors))?;
+        let planned = self.0.compute(move || plan_text(&spec).map(|(plan, parsed)| (plan, parsed, spec))).await?;
+        let (mut plan, spec, text) = planned.map_err(|errors| invalid(&errors))?;
         plan.limits.priority = priority.or(plan.limits.priority);
         plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
+        plan.source = String::from_utf8(text.into()).ok();
         let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
         let (trials, sweep) = (plan.all_trials().into(), SweepId::derive(&spec.canonical(), &run));
         let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };

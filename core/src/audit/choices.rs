@@ -20,6 +20,11 @@ impl Auditor {
         }
     }
 
+    /// What is said of, or asked of, a live attempt and changes nothing else.
+    pub(super) fn asked(&mut self, lease: Lease, what: &str) {
+        self.live(lease, what, |_, _| None);
+    }
+
     pub(super) fn chosen(&mut self, lease: Lease, numerics: Numerics) {
         if !self.live(lease, "choice", |_, _| None) {
             return;

@@ -7,6 +7,7 @@ use crate::attempt::EpochMetrics;
 use crate::command::{Effect, EffectKind, EffectResult, Ending, Reject, Reply};
 use crate::event::{Checkpoint, Event, Failure, LossCause};
 use crate::id::{AgentId, Lease};
+use crate::origin::Origin;
 use crate::recipe::Numerics;
 use crate::retry;
 use crate::state::trial::Leased;
@@ -27,6 +28,10 @@ fn one(step: &mut Step<'_>, agent: AgentId, effect: Effect) -> EffectResult {
     match effect.what {
         EffectKind::Chosen(numerics) => {
             choose(step, lease, numerics);
+            EffectResult::Accepted { acked_seq }
+        }
+        EffectKind::Started(origin) => {
+            started(step, lease, origin);
             EffectResult::Accepted { acked_seq }
         }
         EffectKind::Metrics(records) => metrics(step, lease, records, acked_seq),
@@ -60,6 +65,15 @@ fn choose(step: &mut Step<'_>, lease: Lease, numerics: Numerics) {
     let open = alike::key(&sweep.plan, at.index).filter(|key| sweep.choices.is_open(key));
     if open.is_some_and(|key| alike::permits(&key, numerics)) {
         step.emit(Event::NumericsChosen { lease, numerics });
+    }
+}
+
+/// Said by every attempt; written down where it is news.
+fn started(step: &mut Step<'_>, lease: Lease, origin: Box<Origin>) {
+    let Some((at, _)) = step.core.state.leased(lease) else { return };
+    let sweep = step.core.state.sweep_of(at);
+    if sweep.origins.is_news(sweep.plan.trial(at.index).point, &origin) {
+        step.emit(Event::TrainerStarted { lease, origin });
     }
 }
 

@@ -288,6 +288,7 @@ fn assemble(spec: &Spec, rows: Rows, sections: &Sections, ids: &[Vec<u32>], kept
         stop: spec.stop.clone().map(Box::new),
         search: search::search(spec, (rows.count - rows.designed) as u32),
         columns: rows.columns.into_iter().map(|draft| draft.column).collect(),
+        source: None,
     }
 }
 

@@ -80,6 +80,9 @@ pub struct Plan {
     /// Points that are chosen while the sweep runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Box<Search>>,
+    /// The file it was made from, word for word, for who wants to read or run it again. Nothing is decided from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// One path that varies.

@@ -8,7 +8,7 @@ use crate::num::Num;
 /// Accuracy against one kind of cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pareto {
-    /// `device_hours`, `kwh` or `peak_memory`; of one run of the point, except for the memory.
+    /// `device_hours`, `kwh`, `peak_memory` or `parameters`; of one run of the point, except for the last two.
     pub cost: String,
     /// Every point whose accuracy and cost are known.
     pub points: Vec<Trade>,
@@ -31,10 +31,11 @@ pub struct Trade {
 type CostOf = fn(&PointRow) -> Option<f64>;
 
 pub(super) fn pareto(report: &Report) -> Vec<Pareto> {
-    let kinds: [(&str, CostOf); 3] = [
+    let kinds: [(&str, CostOf); 4] = [
         ("device_hours", |row| (row.cost.slot_seconds > 0.0).then(|| row.cost.slot_seconds / 3600.0 / row.runs())),
         ("kwh", |row| row.cost.energy.map(|energy| energy.joules() / 3.6e6 / row.runs())),
         ("peak_memory", |row| row.cost.peak_memory.map(|bytes| bytes as f64)),
+        ("parameters", |row| row.parameters.map(|count| count as f64)),
     ];
     let of = |(name, cost): (&str, CostOf)| {
         let trade = |row: &PointRow| {
@@ -45,7 +46,10 @@ pub(super) fn pareto(report: &Report) -> Vec<Pareto> {
         front(&mut points);
         Pareto { cost: name.to_owned(), points }
     };
-    kinds.into_iter().map(of).filter(|found| !found.points.is_empty()).collect()
+    // Where nothing changes the network there is nothing to trade.
+    let trades =
+        |found: &Pareto| found.cost != "parameters" || found.points.windows(2).any(|two| two[0].cost != two[1].cost);
+    kinds.into_iter().map(of).filter(|found| !found.points.is_empty() && trades(found)).collect()
 }
 
 /// Cheapest first; a point is on the front when it is better than everything cheaper.

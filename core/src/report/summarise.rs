@@ -67,6 +67,7 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         accuracy: spread(|metrics| metrics.val_accuracy),
         loss: spread(|metrics| metrics.val_loss),
         test: Spread::of(&tests.collect::<Vec<_>>()),
+        parameters: sweep.origins.parameters.get(&point).copied(),
         cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
         trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
     }
@@ -142,6 +143,10 @@ fn provenance(sweep: &Sweep) -> Provenance {
         recipe: sweep.plan.base.clone(),
         seeds: sweep.plan.seeds.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
+        programs: sweep.origins.programs.iter().cloned().collect(),
+        hardware: sweep.origins.hardware.iter().cloned().collect(),
+        images: sweep.origins.images.iter().cloned().collect(),
+        source: sweep.plan.source.clone(),
     }
 }
 

@@ -91,6 +91,19 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A whole number: `68,851,023`.
+pub fn count(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// Bytes: `812 MB`, `1.25 GB`.
 pub fn bytes(bytes: u64) -> String {
     let mega = bytes as f64 / 1e6;
@@ -137,6 +150,7 @@ mod tests {
         assert_eq!((percent(0.91254), points(-0.004), points(0.2)), ("91.25".into(), "-0.40".into(), "+20.00".into()));
         assert_eq!((p_value(Some(Num(0.012_34))), p_value(Some(Num(1e-9)))), ("0.0123".into(), "<0.0001".into()));
         assert_eq!((p_value(None), span(245.2), span(-1.0)), ("-".into(), "4 min 05 s".into(), "-".into()));
+        assert_eq!([0.0, 456.0, 9_966_691.0].map(count), ["0", "456", "9,966,691"]);
         assert_eq!(stamp(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(stamp(1_795_297_117_000_000), "2026-11-21 21:38:37 UTC");
         assert_eq!(stamp(951_782_400_000_000), "2000-02-29 00:00:00 UTC");

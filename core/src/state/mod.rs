@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::attempt::{CheckpointKind, FailureClass};
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::recipe::Numerics;
 use crate::time::Timestamp;
@@ -83,6 +84,7 @@ impl State {
                 self.granted(*lease, (*agent, *slot, *share), fingerprint.as_deref(), now);
             }
             Event::NumericsChosen { lease, numerics } => self.chosen(*lease, Some(*numerics)),
+            Event::TrainerStarted { lease, origin } => self.started(*lease, origin),
             Event::EpochReported { lease, metrics } => {
                 if metrics.seq == 1 {
                     self.chosen(*lease, None);
@@ -330,6 +332,12 @@ impl State {
     fn chosen(&mut self, lease: Lease, numerics: Option<Numerics>) {
         if let Some((at, _)) = self.leased(lease) {
             self.sweeps[at.sweep as usize].choose(at.index, numerics);
+        }
+    }
+
+    fn started(&mut self, lease: Lease, origin: &Origin) {
+        if let Some((at, _)) = self.leased(lease) {
+            self.sweeps[at.sweep as usize].trained_by(at.index, origin);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::alike::{self, Choices};
 use crate::id::{AgentId, SweepId, TrialId};
+use crate::origin::{Origin, Origins};
 use crate::packing::NONE;
 use crate::plan::{BASE, PRIORITY, Plan, at};
 use crate::recipe::Numerics;
@@ -61,6 +62,8 @@ pub struct Sweep {
     pub shapes: Vec<u32>,
     /// Hosts and devices, with the attempts that were granted there.
     pub devices: Vec<(String, String, u64)>,
+    /// What its trainers said of themselves, the images and the networks.
+    pub origins: Origins,
 }
 
 /// Number of trials per phase.
@@ -130,6 +133,7 @@ impl Sweep {
             breaker: Breaker::default(),
             shapes: Vec::new(),
             devices: Vec::new(),
+            origins: Origins::default(),
             plan,
         };
         sweep.fingerprints = vec![None; sweep.datasets.len()];
@@ -243,6 +247,11 @@ impl Sweep {
         if let Some(key) = self.undecided(index) {
             self.choices.say(key, numerics);
         }
+    }
+
+    /// A trainer of a trial said this of itself.
+    pub(super) fn trained_by(&mut self, index: u32, origin: &Origin) {
+        self.origins.note(self.plan.trial(index).point, origin);
     }
 
     /// An attempt was granted there.

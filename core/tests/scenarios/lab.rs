@@ -36,6 +36,7 @@ pub(crate) fn plan(name: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         limits,
         stop: None,
         search: None,
+        source: None,
     })
 }
 

@@ -47,6 +47,7 @@ fn plan(name: &str, dataset: &str, trials: u32, limits: Limits) -> Arc<Plan> {
         limits,
         stop: None,
         search: None,
+        source: None,
     })
 }
 

@@ -66,6 +66,7 @@ pub(crate) fn plan(stop: &Stop, curves: &[Vec<f64>], seeds: usize, baseline: Opt
         limits: Limits { max_retries: Some(1), ..Limits::default() },
         stop: Some(Box::new(stop.clone())),
         search: None,
+        source: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use sweep_core::attempt::{EpochMetrics, FailureClass};
 use sweep_core::command::{Effect, EffectKind, EffectResult, Ending};
 use sweep_core::event::Failure;
+use sweep_core::origin::Origin;
 
 use super::{ConvertError, ConvertReason, lease};
 use crate::v1;
@@ -17,6 +18,7 @@ impl From<&Effect> for v1::Effect {
                 What::Metrics(v1::Metrics { epochs: epochs.iter().map(v1::EpochMetrics::from).collect() })
             }
             EffectKind::Chosen(numerics) => What::Chosen((*numerics).into()),
+            EffectKind::Started(origin) => What::Started(origin.as_ref().clone().into()),
             EffectKind::Checkpoint(checkpoint) => What::Checkpoint(checkpoint.into()),
             EffectKind::Ended { final_seq, how } => {
                 What::Ended(v1::Ended { final_seq: *final_seq, how: Some(how.into()) })
@@ -32,6 +34,7 @@ impl TryFrom<&v1::Effect> for Effect {
         let what = match effect.what.as_ref().ok_or(ConvertError::missing("effect.what"))? {
             What::Metrics(metrics) => EffectKind::Metrics(metrics.epochs.iter().map(EpochMetrics::from).collect()),
             What::Chosen(numerics) => EffectKind::Chosen(numerics.try_into()?),
+            What::Started(origin) => EffectKind::Started(Box::new(origin.clone().into())),
             What::Checkpoint(checkpoint) => EffectKind::Checkpoint(checkpoint.try_into()?),
             What::Ended(ended) => {
                 let how = ended.how.as_ref().ok_or(ConvertError::missing("ended.how"))?;
@@ -39,6 +42,20 @@ impl TryFrom<&v1::Effect> for Effect {
             }
         };
         Ok(Self { lease: lease(effect.lease.as_ref())?, what })
+    }
+}
+
+impl From<Origin> for v1::Origin {
+    fn from(origin: Origin) -> Self {
+        let Origin { build, engine, hardware, parameters, train_images, val_images, classes, data } = origin;
+        Self { build, engine, hardware, parameters, train_images, val_images, classes, data }
+    }
+}
+
+impl From<v1::Origin> for Origin {
+    fn from(origin: v1::Origin) -> Self {
+        let v1::Origin { build, engine, hardware, parameters, train_images, val_images, classes, data } = origin;
+        Self { build, engine, hardware, parameters, train_images, val_images, classes, data }
     }
 }
 
@@ -158,7 +175,18 @@ mod tests {
         let checkpoint = Checkpoint { kind: CheckpointKind::Best, epoch: 1, seq: 1, sha256: "0f".repeat(32), bytes: 7 };
         let failure =
             Failure { class: FailureClass::OutOfMemory, reason: "oom".to_owned(), message: "too much".to_owned() };
+        let origin = Origin {
+            build: "sweep-trainer 1".to_owned(),
+            engine: Some("libtorch 2".to_owned()),
+            hardware: None,
+            parameters: 1 << 40,
+            train_images: 5,
+            val_images: 4,
+            classes: 3,
+            data: "ab".to_owned(),
+        };
         let kinds = [
+            EffectKind::Started(Box::new(origin)),
             EffectKind::Metrics(epochs),
             EffectKind::Chosen(Numerics { precision: Precision::Bf16, layout: Layout::ChannelsLast }),
             EffectKind::Checkpoint(checkpoint),

@@ -172,6 +172,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
         cost: PointCost { slot_seconds: 377.1, energy, peak_memory: (point == 1).then_some(612 << 20) },
+        parameters: None,
         test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
         trials: (0..2).map(|at| trial_row(2 * point + at, accuracy.get(at as usize).copied())).collect(),
     };

@@ -18,6 +18,7 @@ pub(super) fn trade_offs(study: &Study) -> Vec<Block> {
         let (name, write): (&str, fn(f64) -> String) = match pareto.cost.as_str() {
             "device_hours" => ("device-hours a run", words::number),
             "kwh" => ("kWh a run", words::number),
+            "parameters" => ("parameters", words::count),
             _ => ("peak memory", |bytes| words::bytes(bytes as u64)),
         };
         let mut table = Table::new(
@@ -72,7 +73,7 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
     let mut table = Table::new(
         "Cost of all runs of each point, repeated attempts included",
         ["point", "settings"],
-        ["device time", "device-hours", "kWh", "peak memory"],
+        ["parameters", "device time", "device-hours", "kWh", "peak memory"],
     );
     let energy = |energy: Option<crate::cost::Energy>| {
         energy.map_or_else(|| NOTHING.to_owned(), |energy| words::number(energy.joules() / 3.6e6))
@@ -80,16 +81,23 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
     for row in study.report.points.iter().take(MOST_ROWS) {
         let cost = &row.cost;
         let memory = cost.peak_memory.map_or_else(|| NOTHING.to_owned(), words::bytes);
-        let numbers =
-            [words::span(cost.slot_seconds), words::number(cost.slot_seconds / 3600.0), energy(cost.energy), memory];
+        let numbers = [
+            row.parameters.map_or_else(|| NOTHING.to_owned(), |count| words::count(count as f64)),
+            words::span(cost.slot_seconds),
+            words::number(cost.slot_seconds / 3600.0),
+            energy(cost.energy),
+            memory,
+        ];
         table.row(false, [row.point.to_string(), row.label()].into_iter().chain(numbers));
     }
     let cost = &study.report.cost;
+    let peak = study.report.points.iter().filter_map(|row| row.cost.peak_memory).max();
     let numbers = [
+        NOTHING.to_owned(),
         words::span(cost.slot_seconds),
         words::number(cost.slot_seconds / 3600.0),
         energy(cost.energy),
-        NOTHING.to_owned(),
+        peak.map_or_else(|| NOTHING.to_owned(), words::bytes),
     ];
     table.row(true, ["all".to_owned(), format!("{} attempts", cost.attempts)].into_iter().chain(numbers));
     [heading("Cost"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
@@ -123,6 +131,15 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
     for (name, fingerprint) in &from.data {
         row("data set", format!("{name}, fingerprint {}", fingerprint.as_deref().unwrap_or("not known")));
     }
+    for (images, digest) in &from.images {
+        row("images", format!("{images}; digest of the decoded images {digest}"));
+    }
+    for program in &from.programs {
+        row("trainer", program.clone());
+    }
+    for hardware in &from.hardware {
+        row("computed on", hardware.clone());
+    }
     for (host, device, attempts) in &from.devices {
         row("device", format!("{device} on {host}: {attempts} attempts"));
     }
@@ -134,7 +151,13 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
             row(&format!("recipe: {key}"), value.to_string());
         }
     }
-    vec![heading("Provenance"), Block::Table(table)]
+    let mut blocks = vec![heading("Provenance"), Block::Table(table)];
+    if let Some(source) = &from.source {
+        let text =
+            "The sweep file, word for word. What it leaves out has the value that stands above under \"recipe\".";
+        blocks.extend([heading("Sweep file"), Block::Text(text.to_owned()), Block::Code(source.clone())]);
+    }
+    blocks
 }
 
 pub(super) fn methods(study: &Study) -> Vec<Block> {

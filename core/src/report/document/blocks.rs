@@ -18,6 +18,8 @@ pub enum Block {
     Text(String),
     /// A table.
     Table(Table),
+    /// A text to be kept as it is, line by line.
+    Code(String),
     /// A drawing.
     Figure {
         /// What it shows; also its text for who cannot see it.

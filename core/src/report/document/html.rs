@@ -15,6 +15,7 @@ p{max-width:78ch}nav{font-size:.9rem;color:var(--soft)}nav a{color:inherit;margi
 th,td{padding:.26em .55em;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top;white-space:nowrap}
 td.long{white-space:normal;min-width:22em;overflow-wrap:anywhere}
 th{background:var(--head);font-weight:600}.n{text-align:right}tr.strong td{background:var(--strong);font-weight:600}
+pre{background:var(--head);padding:.8em 1em;overflow-x:auto;font-size:.84rem}
 figure{margin:.6em 0 1.6em}figcaption{color:var(--soft);font-size:.9rem;max-width:78ch}svg.fig{max-width:100%;height:auto}
 footer{margin-top:3em;color:var(--soft);font-size:.85rem}
 @media print{body{max-width:none}h2{break-after:avoid}figure,tr{break-inside:avoid}nav{display:none}}
@@ -40,6 +41,10 @@ pub fn html(document: &Document) -> String {
             }
             Block::Text(words) => text += &format!("<p>{}</p>\n", escape(words)),
             Block::Table(table) => text += &rows(table),
+            Block::Code(code) => {
+                let lines: Vec<String> = code.lines().map(escape).collect();
+                text += &format!("<pre>{}</pre>\n", lines.join("\n"));
+            }
             Block::Figure { caption, svg } => {
                 text += &format!("<figure>\n{svg}<figcaption>{}</figcaption>\n</figure>\n", escape(caption));
             }

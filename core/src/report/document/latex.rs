@@ -31,6 +31,7 @@ pub fn latex(document: &Document) -> String {
             Block::Heading(heading) => text += &format!("\n\\section*{{{}}}\n", escape(heading)),
             Block::Text(words) => text += &format!("\n{}\n", escape(words)),
             Block::Table(table) => text += &rows(table),
+            Block::Code(code) => text += &listing(code),
             Block::Figure { caption, .. } => {
                 text += &format!("\n\\emph{{Figure (in the HTML form): {}}}\n", escape(caption))
             }
@@ -72,6 +73,26 @@ fn rows(table: &Table) -> String {
         text += &line(row.cells.iter().map(strong).collect());
     }
     text + "\\end{longtable}}\n"
+}
+
+/// Line by line in type of one width, spaces and signs as they are.
+fn listing(code: &str) -> String {
+    let line = |line: &str| match line.trim_end() {
+        "" => "\\mbox{}\\\\\n".to_owned(),
+        line => {
+            let plain = |c: char| match c {
+                ' ' => "\\ ".to_owned(),
+                // Two in a row would be joined.
+                '-' | ',' => format!("{c}{{}}"),
+                '\'' => "\\textquotesingle{}".to_owned(),
+                '`' => "\\textasciigrave{}".to_owned(),
+                c => escape(c.encode_utf8(&mut [0; 4])),
+            };
+            format!("\\mbox{{}}{}\\\\\n", line.chars().map(plain).collect::<String>())
+        }
+    };
+    let lines: String = code.trim_end().lines().map(line).collect();
+    format!("\n{{\\footnotesize\\ttfamily\n{lines}\\par}}\n")
 }
 
 /// What has a meaning in TeX as itself, the signs that the report uses as theirs; other characters that T1 fonts may not have

@@ -13,10 +13,18 @@ pub fn markdown(document: &Document) -> String {
             Block::Heading(heading) => text += &format!("## {}\n", escape(heading)),
             Block::Text(words) => text += &format!("{}\n", escape(words)),
             Block::Table(table) => text += &rows(table),
+            Block::Code(code) => text += &fenced(code),
             Block::Figure { caption, .. } => text += &format!("*Figure: {}*\n", escape(caption)),
         }
     }
     text
+}
+
+/// Between fences that are longer than any row of grave accents in it.
+fn fenced(code: &str) -> String {
+    let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat((longest + 1).max(3));
+    format!("{fence}toml\n{}\n{fence}\n", code.trim_end())
 }
 
 fn rows(table: &Table) -> String {

@@ -174,6 +174,10 @@ pub fn against_baseline(study: &Study) -> Vec<Block> {
         return Vec::new();
     }
     let baseline = rows.remove(baseline);
+    if rows.iter().all(|(_, stats)| stats.against_baseline.is_none()) {
+        let text = format!("No point can be compared with the baseline: {}.", missing(study, baseline.0));
+        return vec![heading("Against the baseline"), Block::Text(text)];
+    }
     rows.sort_by_key(|(row, _)| row.point);
     let name = format!("{} interval", level(study));
     let text = paths(study).into_iter().chain(["accuracy %"]);
@@ -190,13 +194,40 @@ pub fn against_baseline(study: &Study) -> Vec<Block> {
     [heading("Against the baseline"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
 }
 
-/// One table for each factor.
+/// Why nothing can be compared with a point: what became of it, or of the others.
+fn missing(study: &Study, with: &PointRow) -> String {
+    if with.accuracy.n == 0 {
+        return "it has no result".to_owned();
+    }
+    let of = |phase: &str| {
+        study.report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.phase == phase).count()
+    };
+    let counts = [("stopped", "stopped early"), ("failed", "failed"), ("cancelled", "cancelled")]
+        .map(|(phase, word)| (of(phase), word));
+    let over: usize = counts.iter().map(|(count, _)| count).sum();
+    let open = study.report.trials as usize - study.report.completed as usize - over;
+    let counts = counts.into_iter().chain([(open, "not over yet")]).filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    match parts.is_empty() {
+        true => "no other has a result with the same seed".to_owned(),
+        false => {
+            format!("of {} trials {} were completed, {}", study.report.trials, study.report.completed, parts.join(", "))
+        }
+    }
+}
+
+/// One table for each factor of which something can be said.
 pub fn main_effects(study: &Study) -> Vec<Block> {
-    let tables = study.analysis.factors.iter().map(|factor| Block::Table(effects(study, factor)));
-    let tables: Vec<Block> = tables.collect();
+    let seen = |factor: &&FactorEffects| factor.levels.iter().any(|level| level.difference.is_some());
+    let (shown, silent): (Vec<_>, Vec<_>) = study.analysis.factors.iter().partition(seen);
+    let tables = shown.into_iter().map(|factor| Block::Table(effects(study, factor)));
     let figure = figures::effects(study).map(Block::from);
-    let head = (!tables.is_empty()).then(|| heading("Main effects"));
-    head.into_iter().chain(figure).chain(tables).collect()
+    let head = (!study.analysis.factors.is_empty()).then(|| heading("Main effects"));
+    let names: Vec<&str> = silent.iter().map(|factor| factor.factor.as_str()).collect();
+    let silent = (!names.is_empty()).then(|| {
+        Block::Text(format!("Nothing can be said of {}: no two completed points differ in it alone.", names.join(", ")))
+    });
+    head.into_iter().chain(figure).chain(tables).chain(silent).collect()
 }
 
 fn effects(study: &Study, factor: &FactorEffects) -> Table {

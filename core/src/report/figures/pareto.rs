@@ -10,6 +10,7 @@ pub fn pareto(pareto: &Pareto) -> Option<Figure> {
     let (name, factor) = match pareto.cost.as_str() {
         "device_hours" => ("device-minutes a run", 60.0),
         "kwh" => ("Wh a run", 1000.0),
+        "parameters" => ("million parameters", 1e-6),
         _ => ("peak memory, GB", 1e-9),
     };
     if pareto.points.len() < 2 {
