@@ -12,6 +12,7 @@ pub mod importance;
 pub mod pareto;
 pub mod stops;
 mod summarise;
+pub mod trials;
 pub mod words;
 
 use std::collections::BTreeMap;

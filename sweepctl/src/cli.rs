@@ -117,7 +117,7 @@ pub(crate) enum Command {
     /// Draw one figure of the report as SVG
     #[command(after_help = "Examples:\n  sweepctl plot imagenette-first --figure curves --factor lr -o curves.svg")]
     Plot(Plot),
-    /// Compare two sweeps point by point, paired by seed
+    /// Compare two sweeps point by point, paired by seed, or two trials
     #[command(after_help = "Examples:\n  sweepctl compare imagenette-first imagenette-second")]
     Compare(Compare),
     /// Write the curves of a sweep for TensorBoard

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use sweep_identity::dial::DialError;
 
 use crate::command::dataset::DatasetFault;
+use crate::command::export::MlflowFault;
 use crate::command::report::ReportFault;
 use crate::command::show::confusion::Nothing;
 use crate::command::verify_resume::Verdict;
@@ -187,6 +188,9 @@ pub(crate) enum Fault {
     Report(#[from] ReportFault),
     /// See there.
     #[error(transparent)]
+    Mlflow(#[from] MlflowFault),
+    /// See there.
+    #[error(transparent)]
     Confusion(#[from] Nothing),
     /// A program could not be started or waited for.
     #[error("cannot run {}", path.display())]
@@ -286,6 +290,7 @@ impl Fault {
             | Self::ProgramMissing { .. }
             | Self::Verify(_)
             | Self::Dataset(_)
+            | Self::Mlflow(_)
             | Self::Confusion(_)
             | Self::Program { .. }
             | Self::NotReady { .. }

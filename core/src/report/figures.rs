@@ -1,4 +1,4 @@
-//! The figures of a report as SVG: colours of Okabe & Ito (2008), which people with colour blindness tell apart, for light and dark
+//! The figures of a report, as SVG and for LaTeX: colours of Okabe & Ito (2008), which people with colour blindness tell apart, for light and dark
 //! pages, with text that says the same as the drawing.
 
 mod canvas;
@@ -7,13 +7,16 @@ mod curves;
 mod effects;
 mod interaction;
 mod pareto;
+mod svg;
+mod tex;
 
-pub use canvas::{STYLE, escape, standalone};
 pub use confusion::confusion;
 pub use curves::curves;
 pub use effects::effects;
 pub use interaction::interaction;
 pub use pareto::pareto;
+pub use svg::{STYLE, escape, standalone};
+pub use tex::PREAMBLE;
 
 /// A drawing with what it shows in words.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,4 +25,6 @@ pub struct Figure {
     pub caption: String,
     /// The drawing, without [`STYLE`].
     pub svg: String,
+    /// The drawing for LaTeX.
+    pub tex: String,
 }

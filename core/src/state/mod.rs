@@ -10,6 +10,7 @@ pub mod devices;
 mod growing;
 pub mod packing;
 pub mod racing;
+mod said;
 mod storage;
 pub mod sweep;
 pub mod trial;
@@ -22,9 +23,7 @@ use std::sync::Arc;
 use crate::attempt::{CheckpointKind, FailureClass};
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
-use crate::origin::Origin;
 use crate::plan::Plan;
-use crate::recipe::Numerics;
 use crate::time::Timestamp;
 
 use accounts::Accounts;
@@ -326,19 +325,6 @@ impl State {
         let fingerprint = fingerprint.map(str::to_owned);
         let leased = Leased::new(agent, slot, share, now, fingerprint);
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
-    }
-
-    /// What a trial computes with; `None` if it got on without a word.
-    fn chosen(&mut self, lease: Lease, numerics: Option<Numerics>) {
-        if let Some((at, _)) = self.leased(lease) {
-            self.sweeps[at.sweep as usize].choose(at.index, numerics);
-        }
-    }
-
-    fn started(&mut self, lease: Lease, origin: &Origin) {
-        if let Some((at, _)) = self.leased(lease) {
-            self.sweeps[at.sweep as usize].trained_by(at.index, origin);
-        }
     }
 
     /// Gives the slot back and books the time. The caller sets the next phase at once.

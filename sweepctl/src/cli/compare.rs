@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::{Interval, Shape};
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// A sweep by its name, id or prefix
+    /// A sweep by its name, id or prefix; or a trial by its id or prefix, then the other is a trial, too
     pub(crate) a: String,
     /// Another one; differences are its results minus those of the first
     pub(crate) b: String,
@@ -54,16 +54,22 @@ pub(crate) enum Drawing {
     Energy,
     /// Accuracy against memory
     Memory,
+    /// Accuracy against the size of the network
+    Parameters,
 }
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("into").args(["tensorboard", "mlflow"]).required(true).multiple(true)))]
 pub(crate) struct Export {
     /// Name, id or prefix
     pub(crate) sweep: String,
     /// Write event files for TensorBoard into this folder, one folder below for each trial
-    #[arg(long, value_name = "DIR", required = true)]
-    pub(crate) tensorboard: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: Option<PathBuf>,
+    /// Write a run for each trial into this MLflow server; what it has already stays as it is
+    #[arg(long, value_name = "URL")]
+    pub(crate) mlflow: Option<String>,
     /// Replace files that exist
     #[arg(long)]
     pub(crate) force: bool,

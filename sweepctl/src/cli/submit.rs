@@ -2,18 +2,25 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::Shape;
 
 /// Arguments of `submit`.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("follows").args(["watch", "report"]).multiple(true)))]
 pub(crate) struct Submit {
     /// The sweep file; `-` is standard input
     pub(crate) file: PathBuf,
     /// Follow it until it is over
     #[arg(long, short, conflicts_with = "dry_run")]
     pub(crate) watch: bool,
+    /// Follow it until it is over, then write its report into this folder: report.html, report.tex, report.json, trials.parquet
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    pub(crate) report: Option<PathBuf>,
+    /// With --report: replace files that exist
+    #[arg(long, requires = "report")]
+    pub(crate) force: bool,
     /// Repeat a sweep on purpose: the same file under another label is another sweep
     #[arg(long, value_name = "LABEL", default_value = "", hide_default_value = true)]
     pub(crate) run: String,
@@ -32,8 +39,8 @@ pub(crate) struct Submit {
     /// Say what would be submitted and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// With --watch: give up watching after so long, e.g. `90s`, `2h 30m`
-    #[arg(long, value_name = "TIME", value_parser = super::duration, requires = "watch")]
+    /// With --watch or --report: give up watching after so long, e.g. `90s`, `2h 30m`
+    #[arg(long, value_name = "TIME", value_parser = super::duration, requires = "follows")]
     pub(crate) timeout: Option<std::time::Duration>,
     #[command(flatten)]
     pub(crate) shape: Shape,

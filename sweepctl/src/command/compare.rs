@@ -1,4 +1,7 @@
-//! `compare`: two sweeps point by point, paired by seed. The numbers are worked out in `sweep_core::report::compare`.
+//! `compare`: two sweeps point by point, paired by seed, or two trials epoch by epoch. The numbers are worked out in
+//! `sweep_core::report::compare`.
+
+mod trials;
 
 use sweep_core::num::Num;
 use sweep_core::report::compare::{Comparison, compare};
@@ -12,7 +15,18 @@ use crate::output::{Cell, Out, Table, csv_row};
 
 /// Prints what the second sweep did better or worse.
 pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Result<(), Fault> {
-    let (a, b) = (client.report(&args.a, false).await?, client.report(&args.b, false).await?);
+    let a = match client.report(&args.a, false).await {
+        Ok(report) => report,
+        Err(not_a_sweep) if not_a_sweep.is_not_found() => {
+            let a = match client.show_trial(&args.a).await {
+                Err(fault) if fault.is_not_found() => return Err(not_a_sweep),
+                found => found?,
+            };
+            return trials::show(out, &a, &client.show_trial(&args.b).await?);
+        }
+        Err(fault) => return Err(fault),
+    };
+    let b = client.report(&args.b, false).await?;
     let found = compare(&a, &b, args.interval.into());
     match out.format {
         Format::Json => out.json(&found),

@@ -1,20 +1,46 @@
 //! `export`: the curves of a sweep for other programs.
 
+mod mlflow;
 mod tensorboard;
 
 use std::fs;
+use std::path::Path;
 
+use sweep_core::report::Report;
 use tensorboard::Events;
 
 use super::report::file;
 use crate::cli;
 use crate::client::Client;
+use crate::config::variable;
 use crate::fault::{Fault, count};
-use crate::output::Out;
+use crate::output::{Out, safe};
 
-/// Writes an event file for each trial that has trained.
+pub(crate) use mlflow::MlflowFault;
+
+/// Writes every trial that has trained into what was named.
 pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Result<(), Fault> {
     let report = client.report(&args.sweep, true).await?;
+    if let Some(folder) = &args.tensorboard {
+        tensorboard(out, &report, folder, args.force)?;
+    }
+    if let Some(url) = &args.mlflow {
+        let (to, token, name) = (url.clone(), variable("MLFLOW_TRACKING_TOKEN"), report.name.clone());
+        let written = tokio::task::spawn_blocking(move || mlflow::export(&to, token, &report));
+        let written = written.await.expect("the export does not panic")?;
+        let runs = count(written.runs, "run");
+        out.note(format!(
+            "wrote {runs} into the experiment {} of {}; {} were there",
+            safe(&name),
+            safe(url),
+            written.there
+        ));
+    }
+    Ok(())
+}
+
+/// An event file for each trial that has trained.
+fn tensorboard(out: &Out, report: &Report, folder: &Path, force: bool) -> Result<(), Fault> {
     let started = report.provenance.submitted as f64 / 1e6;
     let mut files = Vec::new();
     for curve in &report.curves {
@@ -22,7 +48,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Resul
         let trial = row.and_then(|row| row.trials.iter().find(|trial| trial.seed == curve.seed));
         let Some(trial) = trial.filter(|_| !curve.epochs.is_empty()) else { continue };
         let label: String = row.map(|row| row.label()).unwrap_or_default();
-        let folder = args.tensorboard.join(folder(curve.point, &label, curve.seed));
+        let within = folder.join(name(curve.point, &label, curve.seed));
         let mut events = Events::new(started);
         for epoch in &curve.epochs {
             events.scalars(
@@ -35,16 +61,16 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Resul
                 ],
             );
         }
-        let path = folder.join(format!("events.out.tfevents.{}.{}", started as u64, trial.trial.short()));
-        file::check(&path, args.force)?;
-        files.push((folder, path, events.end()));
+        let path = within.join(format!("events.out.tfevents.{}.{}", started as u64, trial.trial.short()));
+        file::check(&path, force)?;
+        files.push((within, path, events.end()));
     }
     let written = files.len();
-    for (folder, path, bytes) in files {
-        fs::create_dir_all(&folder).map_err(|source| Fault::Disk { what: "make the folder", path: folder, source })?;
-        file::write(&path, &bytes, args.force)?;
+    for (within, path, bytes) in files {
+        fs::create_dir_all(&within).map_err(|source| Fault::Disk { what: "make the folder", path: within, source })?;
+        file::write(&path, &bytes, force)?;
     }
-    let name = args.tensorboard.display();
+    let name = folder.display();
     out.note(format!(
         "wrote {} below {name}; look at them with: tensorboard --logdir {name}",
         count(written, "event file")
@@ -53,7 +79,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Resul
 }
 
 /// A name that any file system takes: `003-lr=0.1-seed=2`.
-fn folder(point: u32, label: &str, seed: u64) -> String {
+fn name(point: u32, label: &str, seed: u64) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '=' | '-' | '_') { c } else { '_' };
     let label: String = label.replace(", ", "-").chars().map(safe).take(120).collect();
     format!("{point:03}-{label}-seed={seed}")

@@ -33,6 +33,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<
         Drawing::Time => pareto("device_hours"),
         Drawing::Energy => pareto("kwh"),
         Drawing::Memory => pareto("peak_memory"),
+        Drawing::Parameters => pareto("parameters"),
     };
     let figure = figure.ok_or(ReportFault::NothingToDraw)?;
     file::write(&args.output, figures::standalone(&figure.svg).as_bytes(), args.force)?;

@@ -4,6 +4,7 @@
 mod classes;
 mod fault;
 pub(super) mod file;
+pub(super) mod folder;
 mod parquet;
 mod people;
 mod rows;

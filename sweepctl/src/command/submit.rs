@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{plan, watch};
+use super::{plan, report, watch};
 use crate::cli::{Format, Submit};
 use crate::client::{Client, Submission};
 use crate::config::{Config, variable};
@@ -15,6 +15,9 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
     let file = sweep_file::load(out, &args.file)?;
     if args.dry_run {
         return dry_run(out, &file, &args.run);
+    }
+    if let Some(folder) = &args.report {
+        report::folder::check(folder, args.force)?;
     }
     let client = Client::connect(&config.way()?).await?;
     let id = file.id(&args.run);
@@ -48,8 +51,13 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
             safe(&submitted.name)
         ));
     }
-    if args.watch {
-        return watch::follow(out, &client, &submitted.sweep, args.timeout).await;
+    if args.watch || args.report.is_some() {
+        let followed = watch::follow(out, &client, &submitted.sweep, args.timeout).await;
+        // What failed stands in the report, too.
+        if let (Ok(()) | Err(Fault::Incomplete { .. }), Some(folder)) = (&followed, &args.report) {
+            report::folder::write(out, &client, &submitted.sweep, folder, args.force).await?;
+        }
+        return followed;
     }
     out.note(format!("next: sweepctl watch {}", safe(&submitted.name)));
     Ok(())

@@ -79,6 +79,20 @@ fn two_sweeps_are_compared_point_by_point() {
 }
 
 #[test]
+fn two_trials_are_compared_epoch_by_epoch() {
+    let bench = Bench::new();
+    let (a, b) = (sweeps::trial_id(1).to_string(), sweeps::trial_id(2).to_string());
+    let ran = bench.run(&["compare", &a, &b]).expect(0).says("differs in").says("seed").says("+0.00");
+    ran.tells("over 3 shared epochs").tells("compare points over seeds");
+    let json = bench.run(&["compare", &a, &b, "--json"]).expect(0).json();
+    assert_eq!((json["comparison"]["shared"].as_u64(), json["comparison"]["mean"].as_f64()), (Some(3), Some(0.0)));
+    assert_eq!(bench.run(&["compare", &a, &b, "--csv"]).expect(0).out.lines().count(), 4);
+    bench.run(&["compare", &a, &a]).expect(0).tells("the same recipe and seed");
+    bench.run(&["compare", "missing", &b]).expect(3).tells("no sweep `missing`");
+    bench.run(&["compare", &a, "missing"]).expect(3).tells("no trial `missing`");
+}
+
+#[test]
 fn tensorboard_reads_what_is_exported() {
     let bench = Bench::new();
     let folder = bench.home.path().join("runs");
@@ -108,6 +122,72 @@ for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     assert_eq!(text, "4 [(1, 0.9), (2, 0.9), (3, 0.9)]\n".repeat(3), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
+/// A program that ends with the test.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn mlflow_has_every_run_once() {
+    let bench = Bench::new();
+    let nobody = ["export", sweeps::NAME, "--mlflow", "http://127.0.0.1:1"];
+    bench.run(&nobody).expect(1).tells("does not answer");
+    bench.run(&["export", sweeps::NAME, "--mlflow", "http://me:secret@x"]).expect(1).tells("MLFLOW_TRACKING_TOKEN");
+    bench.run(&["export", sweeps::NAME]).expect(2).tells("--mlflow");
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has = std::process::Command::new(&python).args(["-c", "import mlflow"]).output();
+    if !has.is_ok_and(|ran| ran.status.success()) {
+        return eprintln!("skipped: python3 has no mlflow");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let store = format!("sqlite:///{}", bench.home.path().join("mlflow.db").display());
+    let mut server = std::process::Command::new(&python);
+    server.args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", &port, "--workers", "1"]);
+    server.args(["--backend-store-uri", &store]).current_dir(bench.home.path());
+    let log = std::fs::File::create(bench.home.path().join("mlflow.log")).unwrap();
+    let _server = Ends(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+    let url = format!("http://127.0.0.1:{port}");
+    const WAIT: &str = r#"
+import sys, time, urllib.request
+for _ in range(600):
+    try:
+        urllib.request.urlopen(sys.argv[1] + "/health", timeout=1).read()
+        break
+    except OSError:
+        time.sleep(0.2)
+else:
+    sys.exit(1)
+"#;
+    let python_says = |program: &str| {
+        let ran = std::process::Command::new(&python).args(["-c", program, &url]).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    python_says(WAIT);
+    let args = ["export", sweeps::NAME, "--mlflow", &url];
+    bench.run(&args).expect(0).tells("wrote 3 runs").tells("0 were there");
+    bench.run(&args).expect(0).tells("wrote 0 runs").tells("3 were there");
+    const READ: &str = r#"
+import sys
+from mlflow.tracking import MlflowClient
+client = MlflowClient(sys.argv[1])
+experiment = client.get_experiment_by_name("imagenette-first")
+for run in sorted(client.search_runs([experiment.experiment_id]), key=lambda run: run.info.run_name):
+    curve = [(metric.step, round(metric.value, 6)) for metric in client.get_metric_history(run.info.run_id, "val_accuracy")]
+    print(run.info.run_name, run.info.status, sorted(run.data.params.items()), len(run.data.metrics), sorted(curve))
+"#;
+    let text = python_says(READ);
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let first =
+        "FINISHED [('augmentation', 'flip-crop'), ('lr', '1e-3'), ('seed', '0')] 4 [(1, 0.9), (2, 0.9), (3, 0.9)]";
+    assert!(text.contains(&format!("point 1 seed 0 {first}")), "{text}");
+}
+
 #[test]
 fn a_report_goes_into_a_file_but_not_over_another() {
     let bench = Bench::new();
@@ -124,4 +204,47 @@ fn a_report_goes_into_a_file_but_not_over_another() {
     bench.run(&["report", sweeps::NAME, "-o", "out.pdf"]).expect(2).tells("nor a file whose ending is one");
     let nowhere = bench.home.path().join("no/out.md");
     bench.run(&["report", sweeps::NAME, "-o", nowhere.to_str().unwrap()]).expect(1).tells("cannot write into");
+}
+
+#[test]
+fn one_command_goes_from_the_file_to_the_report() {
+    let bench = Bench::new();
+    let out = bench.home.path().join("out/here");
+    let args = ["submit", "grid.toml", "--report", out.to_str().unwrap()];
+    bench.run(&args).expect(0).says("completed").tells("wrote report.html, report.tex, report.json, trials.parquet");
+    let read = |name: &str| std::fs::read(out.join(name)).unwrap();
+    assert!(read("report.html").starts_with(b"<!DOCTYPE html>") && read("trials.parquet").starts_with(b"PAR1"));
+    let json: serde_json::Value = serde_json::from_slice(&read("report.json")).unwrap();
+    assert_eq!(json["analysis"]["points"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.asked().len(), 1);
+    // What is in the way is found before anything is submitted.
+    bench.run(&args).expect(7).tells("--force");
+    assert_eq!(bench.asked().len(), 1);
+    bench.run(&[&args[..], &["--force"]].concat()).expect(0);
+    bench.run(&["submit", "grid.toml", "--force"]).expect(2).tells("--report");
+    bench.run(&["submit", "grid.toml", "--report", "x", "--dry-run"]).expect(2);
+}
+
+#[test]
+fn the_latex_form_compiles() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("report.tex");
+    let args = ["report", sweeps::NAME, "-o", file.to_str().unwrap(), "--classes", "best", "--test", "best"];
+    bench.run(&args).expect(0);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.matches("\\begin{picture}").count() >= 3, "effects, curves, costs");
+    let mut tried = 0;
+    for engine in ["pdflatex", "lualatex", "xelatex"] {
+        let mut command = std::process::Command::new(engine);
+        command.args(["-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"]);
+        let Ok(ran) = command.current_dir(bench.home.path()).output() else { continue };
+        tried += 1;
+        let log = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success(), "{engine}: {log}");
+        let pdf = std::fs::read(file.with_extension("pdf")).unwrap();
+        assert!(pdf.starts_with(b"%PDF") && pdf.len() > 20_000, "{engine}");
+    }
+    if tried == 0 {
+        eprintln!("skipped: no pdflatex, lualatex or xelatex");
+    }
 }

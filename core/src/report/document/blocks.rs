@@ -26,6 +26,8 @@ pub enum Block {
         caption: String,
         /// The drawing.
         svg: String,
+        /// The same for LaTeX.
+        tex: String,
     },
 }
 

@@ -45,7 +45,7 @@ pub fn html(document: &Document) -> String {
                 let lines: Vec<String> = code.lines().map(escape).collect();
                 text += &format!("<pre>{}</pre>\n", lines.join("\n"));
             }
-            Block::Figure { caption, svg } => {
+            Block::Figure { caption, svg, .. } => {
                 text += &format!("<figure>\n{svg}<figcaption>{}</figcaption>\n</figure>\n", escape(caption));
             }
         }

@@ -1,7 +1,8 @@
-//! A document as LaTeX that pdflatex reads with nothing but `booktabs`, `longtable`, `geometry` and `textcomp`. Drawings are left out;
-//! they are in the HTML form, their captions stay.
+//! A document as LaTeX that pdflatex, lualatex and xelatex read with nothing but `booktabs`, `longtable`, `geometry`, `graphicx` and
+//! `textcomp`: one file, drawings included.
 
 use super::blocks::{Block, Document, Table};
+use crate::report::figures::PREAMBLE;
 
 const HEAD: &str = r"\documentclass[10pt]{article}
 \usepackage[utf8]{inputenc}
@@ -24,16 +25,22 @@ const LONG: usize = 48;
 
 /// The document.
 pub fn latex(document: &Document) -> String {
-    let mut text =
-        format!("{HEAD}\\title{{{}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n", escape(&document.title));
+    let mut text = format!(
+        "{HEAD}{PREAMBLE}\\title{{{}}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n",
+        escape(&document.title)
+    );
     for block in &document.blocks {
         match block {
             Block::Heading(heading) => text += &format!("\n\\section*{{{}}}\n", escape(heading)),
             Block::Text(words) => text += &format!("\n{}\n", escape(words)),
             Block::Table(table) => text += &rows(table),
             Block::Code(code) => text += &listing(code),
-            Block::Figure { caption, .. } => {
-                text += &format!("\n\\emph{{Figure (in the HTML form): {}}}\n", escape(caption))
+            Block::Figure { caption, tex, .. } => {
+                // A picture and its caption stay on one page.
+                text += &format!(
+                    "\n\\begin{{minipage}}{{\\linewidth}}\\vspace{{6pt}}\n\\noindent {tex}\n\\emph{{{}}}\n\\end{{minipage}}\n",
+                    escape(caption)
+                );
             }
         }
     }
@@ -97,7 +104,7 @@ fn listing(code: &str) -> String {
 
 /// What has a meaning in TeX as itself, the signs that the report uses as theirs; other characters that T1 fonts may not have
 /// as their code points, so that every text compiles.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

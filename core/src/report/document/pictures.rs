@@ -24,8 +24,8 @@ pub struct Classes {
 }
 
 impl From<Figure> for Block {
-    fn from(Figure { caption, svg }: Figure) -> Self {
-        Self::Figure { caption, svg }
+    fn from(Figure { caption, svg, tex }: Figure) -> Self {
+        Self::Figure { caption, svg, tex }
     }
 }
 

@@ -41,5 +41,5 @@ pub fn confusion(name: &str, classes: &[String], confusion: &Confusion) -> Optio
     }
     let caption =
         format!("Confusion of {name}: a row for each class, a column for each class that its images are taken for");
-    Some(Figure { svg: canvas.finish(&caption), caption })
+    Some(canvas.finish(caption))
 }

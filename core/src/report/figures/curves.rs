@@ -57,5 +57,5 @@ pub fn curves(study: &Study) -> Option<Figure> {
         "Learning curves: validation accuracy by epoch for {what}; mean over seeds, band: {:.0} % interval, drawn as far as all runs went",
         study.analysis.level * 100.0
     );
-    Some(Figure { svg: canvas.finish(&caption), caption })
+    Some(canvas.finish(caption))
 }

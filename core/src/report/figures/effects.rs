@@ -85,5 +85,5 @@ pub fn effects(study: &Study) -> Option<Figure> {
         }
     }
     let caption = "Main effects: difference of each level from its reference, paired by seed, with interval; green better, orange worse, grey a tie or unknown";
-    Some(Figure { caption: caption.to_owned(), svg: canvas.finish(caption) })
+    Some(canvas.finish(caption.to_owned()))
 }

@@ -40,5 +40,5 @@ pub fn interaction(pair: &Interaction) -> Option<Figure> {
         canvas.label("small", (BOX.2 + 52.0, key + 4.0), name, 22);
     }
     let caption = format!("Interaction of {first} and {second}: mean accuracy; lines that are not parallel interact");
-    Some(Figure { svg: canvas.finish(&caption), caption })
+    Some(canvas.finish(caption))
 }

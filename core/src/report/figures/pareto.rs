@@ -52,5 +52,5 @@ pub fn pareto(pareto: &Pareto) -> Option<Figure> {
     }
     let caption =
         format!("Accuracy against {name}: each dot a point (mean over seeds), the numbered ones on the Pareto front");
-    Some(Figure { svg: canvas.finish(&caption), caption })
+    Some(canvas.finish(caption))
 }
