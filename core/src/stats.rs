@@ -1,5 +1,5 @@
 //! The statistics of a report: estimates, paired differences, corrections, power. Plain functions of plain
-//! numbers; `docs/report.md` explains each, `tests/reference/statistics.py` records what SciPy and
+//! numbers; `docs/report.md` explains each, `tests/reference/effects.py` records what SciPy and
 //! statsmodels say of the same numbers. What is compared with what is left to `report`.
 
 pub mod bootstrap;

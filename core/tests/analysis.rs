@@ -1,5 +1,5 @@
 //! The analysis of a whole report: against pandas, SciPy and statsmodels on the same table
-//! (`tests/reference/statistics.py`), with holes, with single runs, with the test accuracy kept back.
+//! (`tests/reference/effects.py`), with holes, with single runs, with the test accuracy kept back.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The statistics against the numbers that SciPy and statsmodels gave; `tests/reference/statistics.py` records them.
+//! The statistics against the numbers that SciPy and statsmodels gave; `tests/reference/effects.py` records them.
 
 use serde::Deserialize;
 use sweep_core::num::Num;

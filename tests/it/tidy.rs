@@ -97,3 +97,19 @@ fn systemd_units_name_the_binaries_and_flags_that_exist() {
         }
     }
 }
+
+/// Python looks beside a script first: one called like a module of the standard library is imported in its place, by
+/// torch, too, and a script that says "skipped" when an import fails then never runs.
+#[test]
+fn no_script_hides_a_module_of_python() {
+    let names = "import sys; print('\\n'.join(sys.stdlib_module_names))";
+    let output = std::process::Command::new("python3").args(["-c", names]).output().expect("python3 is there");
+    let names = String::from_utf8(output.stdout).expect("names are text");
+    assert!(names.lines().any(|name| name == "statistics"), "{names}");
+    let hidden: Vec<String> = sources("py")
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| names.lines().any(|name| Path::new(path).file_stem().is_some_and(|stem| stem == name)))
+        .collect();
+    assert!(hidden.is_empty(), "rename them: {hidden:?}");
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what SciPy and statsmodels say: core/tests/statistics.json.
 
-    python3 tests/reference/statistics.py > core/tests/statistics.json
+    python3 tests/reference/effects.py > core/tests/statistics.json
 
 Needs numpy, pandas, scipy and statsmodels. `core/tests/statistics.rs` compares the report's statistics with these numbers.
 """
