@@ -5,7 +5,7 @@
 CARGO := cargo
 export SWEEP_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: demo test build release package libtorch lint unit bench chaos clean-demo
+.PHONY: demo test build release package libtorch lint unit bench chaos proof clean-demo
 
 demo: release
 	deploy/demo.sh target/release
@@ -43,6 +43,12 @@ bench: release
 chaos: release
 	rm -rf target/chaos
 	target/release/sweep-chaos sweeps/imagenette-small.toml --data $(SWEEP_TEST_DATA) --out target/chaos
+
+# Everything of docs/reliability.md that takes longer than the tests: more seeds of both simulations, every planted bug. Hours.
+proof: release
+	target/release/sweep-model 10000 100000
+	for seed in $$(seq 1001 3000); do target/release/sweep-sim $$seed > /dev/null || exit 1; done
+	python3 tests/mutants/plant.py
 
 clean-demo:
 	rm -rf .demo

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use prost_reflect::{DescriptorPool, Value};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "sweep/v1/common.proto",
     "sweep/v1/access.proto",
     "sweep/v1/agents.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 7] = [
     "sweep/v1/sweeps.proto",
     "sweep/v1/sharing.proto",
     "sweep/v1/machines.proto",
+    "sweep/v1/upkeep.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

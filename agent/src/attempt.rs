@@ -153,6 +153,20 @@ fn crash(exit: &Exit) -> Failure {
         ExitKind::Rebooted => {
             (FailureClass::Host, "host_restarted", "the host was started again under the trainer".to_owned())
         }
+        ExitKind::Stalled { quiet, state } => {
+            // Somebody has stopped it, or it waits for a disk, a share or a driver: not the trial's doing.
+            let (class, what) = match state {
+                Some('T' | 't') => (FailureClass::Host, ": its process was stopped (SIGSTOP or a debugger)"),
+                Some('D') => (FailureClass::Host, ": its process waited for a disk, a network share or a driver"),
+                _ => (FailureClass::Crash, ""),
+            };
+            let seconds = quiet.as_secs();
+            (
+                class,
+                "stalled",
+                format!("the trainer got no further for {seconds} s and was killed (--stall-limit){what}"),
+            )
+        }
         ExitKind::Corrupt(problem) => return crate::outbox::corrupt(problem.clone()),
     };
     if !exit.words.is_empty() {

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile};
+use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile, PROGRESS_FILE};
 use sweep_core::id::Lease;
 
 use crate::launcher::Disposal;
@@ -95,7 +95,7 @@ impl Folders {
         let from = self.path(lease);
         for entry in fs::read_dir(&from)? {
             let name = entry?.file_name();
-            if ![ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE].iter().any(|known| name == *known) {
+            if ![ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE, PROGRESS_FILE].iter().any(|known| name == *known) {
                 return Ok(false);
             }
         }
@@ -111,7 +111,11 @@ impl Folders {
                 fs::File::options().write(true).open(path)?.set_len(0)?;
             }
         }
-        spare.push(to);
+        // A trainer that shows nothing must not be taken for one that shows nothing new.
+        match fs::remove_file(to.join(PROGRESS_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => spare.push(to),
+        }
         Ok(true)
     }
 
@@ -233,7 +237,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let folders = Folders::new(state.path()).unwrap();
         let first = folders.create(lease(1)).unwrap();
-        for name in [ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE] {
+        for name in [ORDER_FILE, EVENTS_FILE, LOG_FILE, ALIVE_FILE, PROGRESS_FILE] {
             fs::write(first.join(name), "old").unwrap();
         }
         folders.dispose(lease(1), Disposal::Remove).unwrap();
@@ -242,9 +246,18 @@ mod tests {
         for name in [EVENTS_FILE, LOG_FILE] {
             assert_eq!(fs::read(second.join(name)).unwrap(), b"");
         }
+        assert!(!second.join(PROGRESS_FILE).exists(), "nobody may be taken to hang for what another has shown");
         fs::create_dir(second.join("ckpt")).unwrap();
         folders.dispose(lease(2), Disposal::Remove).unwrap();
         assert_eq!(fs::read_dir(folders.create(lease(3)).unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_lies_where_an_attempt_begins_is_not_taken_for_its_own() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        fs::write(folders.create(lease(1)).unwrap().join(EVENTS_FILE), "of an earlier start").unwrap();
+        assert_eq!(fs::read_dir(folders.create(lease(1)).unwrap()).unwrap().count(), 0);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Cli {
     /// Seconds that trainers go on without an agent before they save and leave
     #[arg(long, env = "SWEEP_AGENT_ORPHANS", value_name = "SECONDS", default_value_t = 900)]
     pub orphan_limit: u64,
+    /// Seconds that a trainer may show no progress before it is taken to hang and is killed; 0: for ever
+    #[arg(long, env = "SWEEP_AGENT_STALLS", value_name = "SECONDS", default_value_t = 1800)]
+    pub stall_limit: u64,
     /// Let sweeps run TorchScript modules that lie in the data folders: programs that can read and write what this user can
     #[arg(long, env = "SWEEP_AGENT_ALLOW_TORCHSCRIPT")]
     pub allow_torchscript: bool,

@@ -21,12 +21,13 @@ use sweep_agent::launcher::noop::NoopLauncher;
 use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
 use sweep_agent::lock::{LOCK_FILE, StateError, StateFolder};
 use sweep_agent::membership::Member;
+use sweep_agent::memory::Memory;
 use sweep_agent::metrics::Metrics;
 use sweep_agent::rpc::blobs::BlobClient;
 use sweep_agent::rpc::links_with;
 use sweep_agent::sandbox::{Sandbox, no_core_dumps};
 use sweep_agent::session::{self, Settings};
-use sweep_agent::{datasets, doctor, rpc::Links};
+use sweep_agent::{datasets, doctor, rpc::Links, version};
 use sweep_core::device::Offer;
 use sweep_core::event::AgentFacts;
 use sweep_core::id::AgentId;
@@ -105,6 +106,7 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     } else {
         (links_with(&address, None, &bearer)?, None)
     };
+    let links = Links { memory: Memory::open(&state.path), ..links };
     let (hardware, roots, trainer) = (hardware(cli)?, cli.data_roots(), absolute(&cli.trainer()));
     let walls = sandbox(cli, &state.path, &roots, &trainer).await?;
     let (devices, watching) = devices(cli, &state, &hardware).unzip();
@@ -112,6 +114,7 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     let measured = Measured { powercap: Some(cli.powercap.clone()), devices };
     let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, measured, walls.clone())?;
     let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
+    settings.facts.offer.trainer = version::program(&trainer).await;
     let root_names = roots.iter().filter_map(|root| root.to_str());
     settings.facts.data_roots = root_names.map(str::to_owned).collect();
     tracing::info!(
@@ -169,13 +172,14 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
     let (stop, stopped) = watch::channel(false);
     let mut agents = JoinSet::new();
     for number in 0..count {
-        let links = links_with(&cli.coordinator.parse()?, None, &bearer(cli)?)?;
+        let mut links = links_with(&cli.coordinator.parse()?, None, &bearer(cli)?)?;
         let (found, look) = watch::channel(Some(Vec::new()));
         let host = format!("pretend-{number}");
         let (agent, launcher, state): (AgentId, Arc<dyn Launcher>, Option<StateFolder>) = if cli.in_process {
             (Uuid::now_v7().into(), Arc::new(NoopLauncher), None)
         } else {
             let state = StateFolder::open(&cli.state()?.join(&host))?;
+            links.memory = Memory::open(&state.path);
             let trainer = absolute(&cli.trainer());
             let (devices, watching) = devices(cli, &state, &hardware).unzip();
             // It ends with the process.
@@ -262,6 +266,7 @@ fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Set
                 cores: hardware.cores,
                 memory: hardware.memory,
                 devices: hardware.devices.clone(),
+                trainer: None,
             },
         },
         grace: Duration::from_secs(cli.grace),
@@ -303,6 +308,7 @@ fn processes(
         cache_dir: absolute(&cache_dir),
         agent_lock: state.path.join(LOCK_FILE),
         orphan_limit_s: cli.orphan_limit,
+        stall_limit: (cli.stall_limit > 0).then(|| Duration::from_secs(cli.stall_limit)),
         rebooted: state.rebooted,
         sandbox,
         allow_torchscript: cli.allow_torchscript,

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use sweep_core::cost::EpochCost;
 use sweep_core::id::{SweepId, TrialId};
 
 use super::*;
@@ -27,16 +26,7 @@ fn lease(number: u32) -> Lease {
 }
 
 fn epoch(measured: bool) -> EpochMetrics {
-    let zero = Num(0.0);
-    let cost = EpochCost {
-        step_ms: zero,
-        data_wait: zero,
-        peak_memory: None,
-        device_memory: None,
-        numerics: None,
-        energy: None,
-    };
-    EpochMetrics { cost: measured.then(|| Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
+    EpochMetrics { cost: measured.then(Box::default), ..EpochMetrics::uniform(1, 1, Num(0.0)) }
 }
 
 fn stamped(meters: &mut Meters, number: u32) -> Option<Energy> {

@@ -320,8 +320,7 @@ impl Session {
                 let mut facts = self.settings.facts.clone();
                 facts.datasets = (self.datasets.borrow_and_update().clone()).unwrap_or_default();
                 let held = self.supervisor.held();
-                let channel = self.links.control.clone();
-                self.hello.start(calls::hello(channel, facts, held));
+                self.hello.start(calls::hello(self.links.clone(), facts, held));
             }
             return;
         }
@@ -329,14 +328,14 @@ impl Session {
             && let Some(report) = self.supervisor.report()
         {
             self.sent = report.sent;
-            let (channel, agent) = (self.links.control.clone(), self.settings.facts.agent);
-            self.report.start(calls::report(channel, agent, report.effects, report.known));
+            let (links, agent) = (self.links.clone(), self.settings.facts.agent);
+            self.report.start(calls::report(links, agent, report.effects, report.known));
         }
         if self.poll.is_open(now) {
-            let (channel, agent) = (self.links.control.clone(), self.settings.facts.agent);
+            let (links, agent) = (self.links.clone(), self.settings.facts.agent);
             let known = self.supervisor.held();
             self.poll_began = now;
-            self.poll.start(calls::poll(channel, agent, known, self.supervisor.revision(), POLL));
+            self.poll.start(calls::poll(links, agent, known, self.supervisor.revision(), POLL));
         }
         if self.observe.is_open(now)
             && let Some(sighting) = self.sights.news()

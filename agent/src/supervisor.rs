@@ -118,6 +118,9 @@ impl Supervisor {
     /// A coordinator was greeted: its orders count from anew, and these are its verdicts.
     pub fn greeted(&mut self, verdicts: &[(Lease, Verdict)]) {
         self.revision = None;
+        // Whatever was settled, this coordinator does not order again, unless the end of its journal was lost.
+        self.settled.clear();
+        self.settled_order.clear();
         for (lease, verdict) in verdicts {
             let Some(attempt) = self.attempts.get_mut(lease) else {
                 continue;
@@ -126,6 +129,7 @@ impl Supervisor {
                 Verdict::Continue { acked_seq } => attempt.outbox.resume_from(*acked_seq),
                 Verdict::Fenced => self.give_up(*lease, Fate::Fenced),
                 Verdict::Unknown => self.give_up(*lease, Fate::Unknown),
+                Verdict::Hold => {}
             }
         }
     }
@@ -265,7 +269,8 @@ impl Supervisor {
         self.launcher.dispose(lease, how);
         self.attempts.remove(&lease);
         self.wanted.remove(&lease);
-        if self.settled.insert(lease) {
+        // The same numbers may come again, for another attempt, where this one is unknown.
+        if how != Disposal::Unknown && self.settled.insert(lease) {
             self.settled_order.push_back(lease);
         }
         while self.settled_order.len() > REMEMBERED

@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use sweep_core::attempt::{Body, EpochMetrics, Line};
-use sweep_core::cost::EpochCost;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
 use sweep_core::orders::Order;
@@ -32,6 +31,7 @@ fn orders(revision: u64, numbers: &[u32]) -> Orders {
             fingerprint: None,
             numerics: None,
             alike: None,
+            probe_steps: None,
         },
     };
     Orders {
@@ -162,16 +162,7 @@ async fn epochs_are_reported_with_what_they_drew() {
     supervisor.greeted(&[]);
     supervisor.orders(orders(1, &[0, 1]));
     *drawn.lock().unwrap() += 30.0;
-    let zero = Num(0.0);
-    let cost = EpochCost {
-        step_ms: zero,
-        data_wait: zero,
-        peak_memory: None,
-        device_memory: None,
-        numerics: None,
-        energy: None,
-    };
-    let epoch = EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) };
+    let epoch = EpochMetrics { cost: Some(Box::default()), ..EpochMetrics::uniform(1, 1, Num(0.0)) };
     supervisor.told(lease(0), Told::Lines(vec![Line { work: 0, body: Body::Epoch(epoch) }]));
     let report = supervisor.report().unwrap();
     let sweep_core::command::EffectKind::Metrics(epochs) = &report.effects[0].what else {

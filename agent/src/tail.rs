@@ -33,23 +33,63 @@ pub enum TailError {
     },
 }
 
+/// The lines among bytes that come bit by bit. Pure: where the bytes come from is left to the caller.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines {
+    /// Everything before it was handed out.
+    offset: u64,
+}
+
+impl Lines {
+    /// Where the bytes that [`Lines::take`] wants begin.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The complete lines of `text`, which is what there is from [`Lines::offset`] on, at most so many bytes as are read at
+    /// once. A last line that is not complete, or is not a line, waits for what follows. Says whether there may be more.
+    ///
+    /// # Errors
+    /// When a line is followed by others and is not one, or does not end.
+    pub fn take(&mut self, text: &[u8]) -> Result<(Vec<Line>, bool), TailError> {
+        let mut lines = Vec::new();
+        let mut from = 0;
+        while let Some(length) = text[from..].iter().position(|byte| *byte == b'\n') {
+            let next = from + length + 1;
+            match serde_json::from_slice(&text[from..from + length]) {
+                Ok(line) => lines.push(line),
+                Err(_) if next == text.len() => break,
+                Err(source) => {
+                    let at = self.offset + from as u64;
+                    return Err(TailError::Line { at, source });
+                }
+            }
+            from = next;
+        }
+        let full = text.len() >= MOST;
+        if from == 0 && full {
+            return Err(TailError::Endless { at: self.offset });
+        }
+        self.offset += from as u64;
+        Ok((lines, full))
+    }
+}
+
 /// A place in an events file.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
     file: Option<File>,
-    /// Everything before it was handed out.
-    offset: u64,
+    lines: Lines,
 }
 
 impl Tail {
     /// The beginning of a file, which need not exist yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, file: None, offset: 0 }
+        Self { path, file: None, lines: Lines::default() }
     }
 
-    /// The complete lines since the last call. A last line that is not complete, or is not a line,
-    /// waits for what follows.
+    /// The complete lines since the last call, as [`Lines::take`] finds them.
     ///
     /// # Errors
     /// When the file cannot be read or a line is followed by others and is not one.
@@ -74,26 +114,7 @@ impl Tail {
     /// Lines of at most [`MOST`] bytes, and whether there may be more.
     fn chunk(&mut self) -> Result<(Vec<Line>, bool), TailError> {
         let text = self.rest()?;
-        let mut lines = Vec::new();
-        let mut from = 0;
-        while let Some(length) = text[from..].iter().position(|byte| *byte == b'\n') {
-            let next = from + length + 1;
-            match serde_json::from_slice(&text[from..from + length]) {
-                Ok(line) => lines.push(line),
-                Err(_) if next == text.len() => break,
-                Err(source) => {
-                    let at = self.offset + from as u64;
-                    return Err(TailError::Line { at, source });
-                }
-            }
-            from = next;
-        }
-        let full = text.len() >= MOST;
-        if from == 0 && full {
-            return Err(TailError::Endless { at: self.offset });
-        }
-        self.offset += from as u64;
-        Ok((lines, full))
+        self.lines.take(&text)
     }
 
     fn rest(&mut self) -> Result<Vec<u8>, TailError> {
@@ -106,7 +127,7 @@ impl Tail {
             },
         };
         let mut text = Vec::new();
-        file.seek(SeekFrom::Start(self.offset))
+        file.seek(SeekFrom::Start(self.lines.offset()))
             .and_then(|_| file.take(MOST as u64).read_to_end(&mut text))
             .map_err(TailError::Read)?;
         Ok(text)

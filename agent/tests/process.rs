@@ -275,6 +275,11 @@ async fn every_way_to_fail_has_its_name() {
     let said =
         "{\"event\":{\"failed\":{\"final_seq\":0,\"class\":\"data\",\"reason\":\"bad_image\",\"message\":\"x.jpg\"}}}";
     fails(&format!("echo '{said}' > \"$1/events.jsonl\"; exit 1"), FailureClass::Data, "bad_image", "x.jpg").await;
+    // It shows that it gets on, and then it does not any more.
+    let hangs = "for step in 1 2 3; do echo $step > \"$1/progress\"; sleep 0.3; done; sleep 600";
+    fails(hangs, FailureClass::Crash, "stalled", "no further for 2 s").await;
+    let stopped = "echo 1 > \"$1/progress\"; kill -STOP $$";
+    fails(stopped, FailureClass::Host, "stalled", "its process was stopped").await;
     let host = fails(
         "printf 'garbage\\nmore\\n' > \"$1/events.jsonl\"; sleep 600",
         FailureClass::Host,

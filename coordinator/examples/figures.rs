@@ -73,16 +73,7 @@ fn spec(name: &str, points: u32) -> String {
 }
 
 fn facts(number: u128, slots: usize) -> AgentFacts {
-    AgentFacts {
-        agent: AgentId::from(Uuid::from_u128(number + 1)),
-        host: format!("host{number}"),
-        incarnation: 1,
-        slots: vec!["cpu".to_owned(); slots],
-        datasets: Vec::new(),
-        data_roots: Vec::new(),
-        any_dataset: true,
-        offer: Default::default(),
-    }
+    AgentFacts::pretend(AgentId::from(Uuid::from_u128(number + 1)), format!("host{number}"), slots)
 }
 
 fn metrics(epoch: u32, salt: u32) -> EpochMetrics {
@@ -269,7 +260,13 @@ async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) 
             if idle.is_some_and(|most| quiet >= most) {
                 return Ok(ran);
             }
-            let poll = v1::PollRequest { agent_id: agent_id.clone(), known: Vec::new(), wait_ms: 200, revision: 0 };
+            let poll = v1::PollRequest {
+                agent_id: agent_id.clone(),
+                known: Vec::new(),
+                wait_ms: 200,
+                revision: 0,
+                seen: None,
+            };
             let orders = client.poll(poll).await?.into_inner().orders.context("orders")?;
             held = leases(&orders.leases)?;
             if !held.is_empty() {
@@ -286,7 +283,8 @@ async fn agent(channel: Channel, number: u128, slots: usize, idle: Option<u32>) 
             [EffectKind::Metrics(vec![metrics(1, lease.attempt)]), end]
                 .map(|what| v1::Effect::from(&Effect { lease: *lease, what }))
         });
-        let report = v1::ReportRequest { agent_id: agent_id.clone(), effects: effects.collect(), known: Vec::new() };
+        let report =
+            v1::ReportRequest { agent_id: agent_id.clone(), effects: effects.collect(), known: Vec::new(), seen: None };
         ran.done += held.len() as u64;
         let start = Instant::now();
         let reply = client.report(report).await?.into_inner();

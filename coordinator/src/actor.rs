@@ -174,6 +174,10 @@ impl Actor {
                 Ask::Query(query) => answers.queries.push(query),
                 Ask::Series(agent, series, reply) => {
                     let state = self.core.state();
+                    if state.lineage.suspicion.is_some() {
+                        drop(reply.send(Err(Refusal::SafeMode)));
+                        continue;
+                    }
                     let is_own = |lease: Lease| {
                         state.find(lease.trial).and_then(|at| state.trial(at).ran_on(lease.attempt)) == Some(agent)
                     };
@@ -285,13 +289,18 @@ impl Actor {
                 };
                 let orders = self.orders(agent, *changes.borrow(), &known);
                 orders.bodies.iter().for_each(|body| self.undelivered.delivered(body.lease, &self.metrics));
-                drop(reply.send(Ok(Synced { reply: answer, orders, changes })));
+                let position = self.core.state().lineage.position();
+                drop(reply.send(Ok(Synced { reply: answer, orders, position, changes })));
             }
         }
     }
 
     fn orders(&self, agent: AgentId, revision: u64, known: &[Lease]) -> Orders {
         let state = self.core.state();
+        if let Some(words) = state.lineage.words() {
+            // Whatever it has goes on, and nothing else begins.
+            return Orders { revision, bodies: Vec::new(), leases: known.to_vec(), notes: vec![words] };
+        }
         let wanted = orders(state, agent);
         let unknown = wanted.iter().filter(|wanted| !known.contains(&wanted.lease));
         let body = unknown.filter_map(|wanted| match order(state, wanted.at) {

@@ -15,6 +15,7 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// What is collected before it is written.
 const PART: usize = 4 << 20;
@@ -75,6 +76,7 @@ pub enum BlobError {
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     folder: Option<PathBuf>,
+    gate: Arc<RwLock<()>>,
 }
 
 /// A stored blob.
@@ -101,12 +103,27 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| BlobError::Store { action: "opening the store of", source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()) })
+        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()), gate: Arc::default() })
     }
 
     /// In memory.
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), folder: None }
+        Self { store: Arc::new(InMemory::new()), folder: None, gate: Arc::default() }
+    }
+
+    /// The folder, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// While this is held, nothing is cleaned away.
+    pub async fn hold(&self) -> OwnedRwLockReadGuard<()> {
+        self.gate.clone().read_owned().await
+    }
+
+    /// The right to clean up; nothing while somebody wants everything to stay.
+    pub(crate) fn sweep(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        self.gate.clone().try_write_owned().ok()
     }
 
     /// The length of a blob.

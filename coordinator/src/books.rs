@@ -101,6 +101,11 @@ impl Books {
                         self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);
                     }
                 }
+                Event::TrialReused { trial, .. } => {
+                    if let Some(at) = state.find(*trial) {
+                        self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);
+                    }
+                }
                 Event::AttemptFailed { lease, failure, retry_at } => {
                     if let Some(at) = self.ended(state, *lease) {
                         let next = if retry_at.is_some() { "will be tried again" } else { "gives up" };
@@ -166,7 +171,9 @@ impl Books {
                 | Event::SlotHeld { .. }
                 | Event::HoldsLifted { .. }
                 | Event::DeviceBusy { .. }
-                | Event::GuestHours { .. } => {}
+                | Event::GuestHours { .. }
+                | Event::RollbackSuspected(_) => {}
+                Event::RollbackAccepted(_) => self.touched.extend(state.agents.keys()),
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());
                     self.note_sweep(state, *sweep, now, &format!("cancelled by {user}"));

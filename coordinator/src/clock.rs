@@ -11,12 +11,14 @@ use tokio::time::Instant;
 pub struct Clock {
     wall: Timestamp,
     start: Instant,
+    /// By how much it runs fast, millionths.
+    rate: i64,
 }
 
 impl Clock {
     /// Starts at `wall`.
     pub fn at(wall: Timestamp) -> Self {
-        Self { wall, start: Instant::now() }
+        Self { wall, start: Instant::now(), rate: 0 }
     }
 
     /// Starts at the system's time.
@@ -27,11 +29,17 @@ impl Clock {
 
     /// Never tells a time before `least`: the journal's newest entry may be ahead of the system's clock.
     pub fn not_before(self, least: Timestamp) -> Self {
-        Self { wall: self.wall.max(least), start: self.start }
+        Self { wall: self.wall.max(least), ..self }
+    }
+
+    /// Runs fast by so many millionths, or slow if they are negative: what a simulation wants to know about.
+    pub fn with_rate(self, rate: i64) -> Self {
+        Self { rate, ..self }
     }
 
     /// Now.
     pub fn now(&self) -> Timestamp {
-        self.wall + Span(self.start.elapsed().as_micros() as i64)
+        let micros = self.start.elapsed().as_micros() as i64;
+        self.wall + Span(micros + (i128::from(micros) * i128::from(self.rate) / 1_000_000) as i64)
     }
 }

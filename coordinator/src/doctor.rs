@@ -10,10 +10,6 @@ use crate::access::init::{authority_folder, is_lab, local_token};
 use crate::config::{Listen, loopback_only};
 use crate::folder::{self, FolderError};
 
-/// File systems on which SQLite's locks and syncs cannot be relied on, by their number in `statfs`.
-const REMOTE: [(i64, &str); 5] =
-    [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB"), (0x6573_5546, "FUSE"), (0x0bd0_0bd0, "Lustre")];
-
 /// Looks at a data folder and an address to listen on.
 pub fn look(data: &Path, listen: &Listen, metrics: Option<SocketAddr>) -> Findings {
     let mut found = Findings::default();
@@ -54,15 +50,12 @@ fn files(data: &Path, found: &mut Findings) {
         let token = local_token(data).exists();
         found.ok("logins", if token { "one token, this host alone" } else { "none: this host alone" });
     }
-    match rustix::fs::statfs(data) {
-        Err(error) => found.warn("file system", error.to_string(), "look at the mount"),
-        Ok(disk) => match REMOTE.iter().find(|(number, _)| *number == disk.f_type & 0xffff_ffff) {
-            Some((_, name)) => {
-                let text = format!("{} lies on {name}, where locks and syncs may not hold", data.display());
-                found.problem("file system", text, "keep --data on a disk of this host");
-            }
-            None => found.ok("file system", "local"),
-        },
+    match folder::on_this_host(data) {
+        Ok(()) => found.ok("file system", "local"),
+        Err(error @ FolderError::Remote { .. }) => {
+            found.problem("file system", error.to_string(), "keep --data on a disk of this host");
+        }
+        Err(error) => found.warn("file system", chain(&error), "look at the mount"),
     }
 }
 
@@ -88,7 +81,7 @@ fn bind(check: &'static str, address: SocketAddr, found: &mut Findings) {
 }
 
 /// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

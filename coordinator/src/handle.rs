@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sweep_core::command::{Command, Reply};
 use sweep_core::decide::Core;
 use sweep_core::id::{AgentId, Lease};
+use sweep_core::lineage::Position;
 use sweep_core::time::Timestamp;
 use sweep_proto::convert::Orders;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -25,6 +26,9 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
     },
+    /// The end of the journal was lost.
+    #[error("nothing is taken while the end of the journal is taken for lost")]
+    SafeMode,
     /// The coordinator is going down.
     #[error("the coordinator is stopping")]
     Stopping,
@@ -48,6 +52,8 @@ pub struct Synced {
     pub reply: Reply,
     /// What the agent should be running.
     pub orders: Orders,
+    /// Where the journal is.
+    pub position: Option<Position>,
     /// Raised with every change of the agent's orders after these.
     pub changes: watch::Receiver<u64>,
 }

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use sweep_core::retain::keep;
+use sweep_core::state::State;
 use tokio::time::sleep;
 
 use crate::blobs::{BlobError, Blobs};
@@ -33,12 +34,15 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs) {
 /// # Errors
 /// The outer one when the state cannot be asked, the inner one when the store fails.
 pub async fn clean(handle: &Handle, blobs: &Blobs, now: SystemTime) -> Result<Result<u64, BlobError>, Refusal> {
+    let Some(_right) = blobs.sweep() else { return Ok(Ok(0)) };
     // The list first: what is stored after it is not looked at.
     let stored = match blobs.list().await {
         Ok(stored) => stored,
         Err(error) => return Ok(Err(error)),
     };
-    let keep = handle.query(|view| keep(view.core.state())).await?;
+    // While the end of the journal is taken for lost, what only it refers to may be needed again.
+    let wanted = |state: &State| state.lineage.suspicion.is_none().then(|| keep(state));
+    let Some(keep) = handle.query(move |view| wanted(view.core.state())).await? else { return Ok(Ok(0)) };
     let mut deleted = 0;
     for blob in stored {
         let old = now.duration_since(blob.modified).is_ok_and(|age| age > GRACE);

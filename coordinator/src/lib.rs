@@ -3,10 +3,11 @@
 //!
 //! Reading order: [`serve`], `actor` (the one owner of the state), [`journal`] (events become
 //! durable), `books` (what is expensive to recompute), [`rpc`] (decode, ask, encode), [`blobs`] and
-//! [`janitor`] (checkpoints), [`access`] (who is let in), [`metrics`] (numbers for Prometheus).
+//! [`janitor`] (checkpoints), [`archive`] (copies), [`access`] (who is let in), [`metrics`] (numbers for Prometheus).
 
 pub mod access;
 mod actor;
+pub mod archive;
 pub mod blobs;
 pub mod books;
 pub mod clock;
@@ -25,9 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use sweep_identity::wire::Services;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 
 use access::guard::Guard;
@@ -76,7 +78,8 @@ pub struct Coordinator {
     /// Numbers about it.
     pub metrics: Arc<Metrics>,
     edge: Edge,
-    actor: JoinHandle<Result<(), JournalError>>,
+    /// Ends where it stands when it is dropped: as if the process had.
+    actor: AbortOnDropHandle<Result<(), JournalError>>,
     closing: CancellationToken,
 }
 
@@ -110,15 +113,11 @@ impl Coordinator {
         let metrics = Arc::new(Metrics::default());
         let (actor, handle) =
             Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone(), telling.is_some());
-        let actor = tokio::spawn(actor.run());
+        let actor = AbortOnDropHandle::new(tokio::spawn(actor.run()));
         if let Some(sender) = telling {
             tracing::info!(?sender, "news goes to webhooks");
             let changed = handle.changed();
-            tokio::spawn(async move {
-                if let Err(error) = sender.run(config.clock, changed).await {
-                    tracing::error!(%error, "the outbox cannot be read; nobody is told until the next start");
-                }
-            });
+            tokio::spawn(sender.run(config.clock, changed));
         }
         let stopping = CancellationToken::new();
         let metrics_of_edge = metrics.clone();
@@ -133,6 +132,12 @@ impl Coordinator {
     pub fn guarded(mut self, guard: Guard) -> Self {
         self.edge.guard = guard;
         self
+    }
+
+    /// Its services, for callers in the same process: a simulation puts its own network in between. They end with
+    /// the coordinator.
+    pub fn services(&self) -> Services {
+        rpc::services(&self.edge)
     }
 
     /// Answers calls until `shutdown`, then lets those in flight end.

@@ -11,12 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
+use sweep_coordinator::archive::{fsck, restore};
 use sweep_coordinator::clock::Clock;
 use sweep_coordinator::config::{Config, Listen, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, doctor, folder};
 use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
 use sweep_identity::{listen, socket};
+use sweep_ops::doctor::Findings;
 use sweep_ops::metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +49,9 @@ struct Serve {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host.
     #[arg(long, env = "SWEEPD_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Serve although DIR lies on a file system of the network (NFS, CIFS, FUSE, ...), where locks and syncs may not hold.
+    #[arg(long, env = "SWEEPD_NETWORK_DISK")]
+    network_disk: bool,
     /// Let in only who has the token in DIR/local-token, which is made if it is not there.
     #[arg(long)]
     local_token: bool,
@@ -72,6 +77,30 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         host: Vec<String>,
     },
+    /// Put a backup in place of the journal, while no coordinator runs; the journal that was there stays beside it.
+    ///
+    /// Prints what was done. Checkpoints are only added, never removed.
+    Restore {
+        /// The coordinator's data folder [default: $XDG_STATE_HOME/sweep/coordinator].
+        #[arg(long, env = "SWEEPD_DATA", value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// The folder that `sweepctl admin backup` made, or a copy of sweep.db.
+        backup: PathBuf,
+    },
+    /// Check everything that is stored, and say what is wrong with it; works beside a coordinator that runs, and on backups.
+    ///
+    /// Exit codes: 0 nothing is broken, 1 something is.
+    Fsck {
+        /// The coordinator's data folder, or a backup [default: $XDG_STATE_HOME/sweep/coordinator].
+        #[arg(long, env = "SWEEPD_DATA", value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Look for checkpoints, but do not read them.
+        #[arg(long)]
+        quick: bool,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value = "table", value_name = "FORM")]
+        output: Output,
+    },
     /// Look at this host before something fails, and say how to put right what is wrong; takes the flags of a start before it.
     ///
     /// Exit codes: 0 nothing is broken, 1 something is.
@@ -90,15 +119,38 @@ async fn main() -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match flags.command {
         Some(Command::Init { data, host }) => make_lab(&folder_of(data)?, host).await?,
-        Some(Command::Doctor { output }) => return doctor(&flags.serve, output),
+        Some(Command::Doctor { output }) => {
+            let serve = &flags.serve;
+            return tell(&doctor::look(&folder_of(serve.data.clone())?, &serve.listen, serve.metrics), output);
+        }
+        Some(Command::Restore { data, backup }) => put_back(&folder_of(data)?, &backup).await?,
+        Some(Command::Fsck { data, quick, output }) => {
+            return tell(&fsck::look(&folder_of(data)?, quick).await, output);
+        }
         None => serve(&flags.serve).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn doctor(flags: &Serve, output: Output) -> anyhow::Result<ExitCode> {
+async fn put_back(data: &Path, backup: &Path) -> anyhow::Result<()> {
     use std::io::Write as _;
-    let found = doctor::look(&folder_of(flags.data.clone())?, &flags.listen, flags.metrics);
+    let _lock = folder::lock(data)?;
+    let done = restore::restore(data, backup).await.context("nothing was changed in the journal's place")?;
+    let mut text = format!("{} events are in place in {}\n", done.events, data.display());
+    if let Some(before) = &done.before {
+        text += &format!("the journal before it is {}\n", before.display());
+    }
+    text += &format!("{} checkpoints were put back", done.blobs);
+    text += &match done.missing.len() {
+        0 => "\n".to_owned(),
+        missing => format!(", {missing} are missing: trials that would go on from them begin again\n"),
+    };
+    text += "the coordinator will start in safe mode: nothing is decided before `sweepctl admin accept-rollback`\n";
+    std::io::stdout().write_all(text.as_bytes()).context("telling what was done")
+}
+
+fn tell(found: &Findings, output: Output) -> anyhow::Result<ExitCode> {
+    use std::io::Write as _;
     let text = if output == Output::Json { found.json() + "\n" } else { found.text() };
     std::io::stdout().write_all(text.as_bytes()).context("telling what was found")?;
     Ok(if found.has_problem() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -129,6 +181,9 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
         Listen::Socket(path) => Err(path),
     };
     let _lock = folder::lock(&data)?;
+    if !flags.network_disk {
+        folder::on_this_host(&data)?;
+    }
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let config = Config::folder(&data);

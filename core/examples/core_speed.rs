@@ -29,16 +29,8 @@ fn main() {
         let mut core = Core::new(State::default(), now);
         let mut events = Vec::new();
         for number in 1..=AGENTS {
-            let facts = AgentFacts {
-                agent: AgentId::from(uuid::Uuid::from_u128(number)),
-                host: format!("host-{number}"),
-                incarnation: 1,
-                slots: vec!["cpu".into(); SLOTS],
-                datasets: vec![],
-                data_roots: vec![],
-                any_dataset: true,
-                offer: Default::default(),
-            };
+            let facts =
+                AgentFacts::pretend(AgentId::from(uuid::Uuid::from_u128(number)), format!("host-{number}"), SLOTS);
             core.handle(Command::Hello { facts, held: vec![] }, now, &mut events);
         }
         let values: Vec<_> = (0..TRIALS).map(|value| json!(f64::from(value + 1))).collect();
@@ -58,7 +50,7 @@ fn main() {
         };
         let (user, project) = ("ann".to_owned(), "default".to_owned());
         let sweep = SweepId::derive("x", "");
-        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true };
+        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true, reuse: Vec::new() };
         core.handle(Command::Submit(submit), now, &mut events);
         let start = Instant::now();
         core.settle(now, &mut events);

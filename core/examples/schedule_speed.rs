@@ -66,14 +66,13 @@ fn lab(hosts: u32, devices: u32, each: u32, now: Timestamp) -> State {
     let mut state = State::default();
     for number in 0..hosts {
         let facts = AgentFacts {
-            agent: AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
-            host: format!("host-{number}"),
-            incarnation: 1,
-            slots: vec!["gpu".into(); (devices * each) as usize],
-            datasets: vec![],
-            data_roots: vec![],
-            any_dataset: true,
             offer: offer(devices, each),
+            slots: vec!["gpu".into(); (devices * each) as usize],
+            ..AgentFacts::pretend(
+                AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
+                format!("host-{number}"),
+                (devices * each) as usize,
+            )
         };
         state.apply(&Event::AgentJoined(facts), now);
     }

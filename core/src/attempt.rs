@@ -31,6 +31,8 @@ pub const ORDER_FILE: &str = "order.json";
 pub const EVENTS_FILE: &str = "events.jsonl";
 /// The file whose lock says that the trainer lives.
 pub const ALIVE_FILE: &str = "alive";
+/// How often the trainer has got on so far, if it shows that: who shows nothing new for too long hangs.
+pub const PROGRESS_FILE: &str = "progress";
 /// stdout and stderr of the trainer.
 pub const LOG_FILE: &str = "log.txt";
 /// Folder of checkpoints inside the attempt folder.
@@ -83,12 +85,15 @@ pub struct Work {
     /// them on a host found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alike: Option<String>,
+    /// A probe: of each epoch about so many steps are done, to see what they take, and nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_steps: Option<u32>,
 }
 
 impl Work {
     /// A trial from its beginning, with nothing decided beforehand.
     pub fn new(lease: Lease, recipe: Recipe) -> Self {
-        Self { lease, recipe, resume: None, fingerprint: None, numerics: None, alike: None }
+        Self { lease, recipe, resume: None, fingerprint: None, numerics: None, alike: None, probe_steps: None }
     }
 }
 

@@ -8,6 +8,8 @@ mod devices;
 mod growth;
 mod packing;
 mod quotas;
+mod reuse;
+mod rollback;
 mod stops;
 mod verdict;
 
@@ -25,6 +27,8 @@ use breaker::Breakers;
 use devices::Devices;
 use packing::Packing;
 use quotas::Quotas;
+use reuse::Reuses;
+use rollback::Rollbacks;
 use stops::Stops;
 
 pub use verdict::{Audit, Violation};
@@ -41,6 +45,8 @@ pub struct Auditor {
     devices: Devices,
     breakers: Breakers,
     packing: Packing,
+    reuses: Reuses,
+    rollbacks: Rollbacks,
     violations: Vec<(Option<SweepId>, Violation)>,
 }
 
@@ -77,6 +83,8 @@ struct Live {
     seq: u64,
     epoch: u32,
     cancelled: bool,
+    /// By kind, epoch and hash of what was kept last.
+    kept: BTreeMap<CheckpointKind, (u32, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +93,7 @@ enum End {
     Failed,
     Cancelled,
     Stopped,
+    Reused,
 }
 
 impl Auditor {
@@ -102,24 +111,31 @@ impl Auditor {
             self.devices.read(event),
             self.breakers.read(event),
             self.packing.read(event),
+            self.rollbacks.read(event),
         ];
         for what in found.into_iter().flatten() {
             self.violation(what.sweep, what.rule, what.text);
         }
         match event {
             Event::SweepSubmitted { sweep, plan, .. } => self.submitted(*sweep, plan),
-            Event::AgentJoined(_)
-            | Event::RetryDue { .. }
+            Event::AgentJoined(facts) => self.reuses.joined(facts.agent, facts.offer.trainer.as_ref()),
+            Event::RetryDue { .. }
             | Event::SweepSuspended { .. }
             | Event::SharesSet { .. }
             | Event::SlotHeld { .. }
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }
-            | Event::GuestHours { .. } => {}
+            | Event::GuestHours { .. }
+            | Event::RollbackSuspected(_)
+            | Event::RollbackAccepted(_) => {}
             Event::TrialPreempted { lease, .. }
             | Event::TrialEvicted { lease, .. }
             | Event::TrialHalted { lease, .. } => self.asked(*lease, "order to leave"),
-            Event::TrainerStarted { lease, .. } => self.asked(*lease, "start"),
+            Event::TrainerStarted { lease, origin } => {
+                self.asked(*lease, "start");
+                self.said(*lease, origin);
+            }
+            Event::TrialReused { .. } => self.reused(event),
             Event::PointJudged { sweep, point, judgement } => {
                 if judgement.fate == Fate::Stop {
                     self.stopped(*sweep, *point);
@@ -149,6 +165,12 @@ impl Auditor {
                     if checkpoint.kind == CheckpointKind::Last {
                         book.last_checkpoint = checkpoint.epoch;
                     }
+                    let now = (checkpoint.epoch, checkpoint.sha256.clone());
+                    let before = live.kept.insert(checkpoint.kind, now.clone());
+                    if let Some(before) = before.filter(|before| now.0 < before.0 || now == *before) {
+                        let text = format!("{lease}: epoch {} kept after epoch {}", now.0, before.0);
+                        return Some(("checkpoint_back", text));
+                    }
                     let early = checkpoint.seq > live.seq || checkpoint.epoch > live.epoch;
                     let text = || format!("{lease}: epoch {} kept before its report", checkpoint.epoch);
                     early.then(|| ("checkpoint_early", text()))
@@ -164,8 +186,13 @@ impl Auditor {
                     self.end(*lease, |_| Some(End::Completed));
                 }
             }
-            Event::AttemptFailed { lease, retry_at, .. } => {
-                if self.live(*lease, "failure", |_, _| None) {
+            Event::AttemptFailed { lease, retry_at, failure } => {
+                let lost = failure.reason == "checkpoint_missing";
+                let forget = |book: &mut Book, _: &mut Live| {
+                    book.last_checkpoint = if lost { 0 } else { book.last_checkpoint };
+                    None
+                };
+                if self.live(*lease, "failure", forget) {
                     let stopped = self.stops.is_stopped(lease.trial).then_some(End::Stopped);
                     self.end(*lease, |cancelled| match retry_at {
                         _ if cancelled => Some(End::Cancelled),
@@ -215,6 +242,7 @@ impl Auditor {
             audit.checkpoints += book.checkpoints;
             match book.end {
                 Some(End::Completed) => audit.completed += 1,
+                Some(End::Reused) => audit.reused += 1,
                 Some(End::Failed) => audit.failed += 1,
                 Some(End::Cancelled) => audit.cancelled += 1,
                 Some(End::Stopped) => {
@@ -289,7 +317,7 @@ impl Auditor {
             wrong.push(("slot_shared", format!("{lease} and {other} on slot {} of {}", slot.1, slot.0)));
         }
         book.attempts = lease.attempt;
-        book.live = Some(Live { slot, seq: 0, epoch: resume_epoch, cancelled: false });
+        book.live = Some(Live { slot, seq: 0, epoch: resume_epoch, cancelled: false, kept: BTreeMap::new() });
         let sweep = book.sweep;
         self.slots.insert(slot, lease);
         for (rule, what) in wrong {

@@ -12,6 +12,12 @@ pub struct EpochCost {
     pub step_ms: Num,
     /// Share of the training time in which there was no batch to train on, 0 to 1.
     pub data_wait: Num,
+    /// Steps of the optimizer since the trial began, those of earlier attempts included; absent from an older trainer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// What of the epoch was done, if not all of it: in a probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// The most memory the trainer's process has had up to here, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
@@ -26,6 +32,38 @@ pub struct EpochCost {
     /// where the host does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy: Option<Energy>,
+}
+
+/// The beginning of an epoch: so many of its steps, then so many of the validation images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Steps of the optimizer that were done.
+    pub steps: u64,
+    /// Steps of the whole epoch.
+    pub of_steps: u64,
+    /// What they took, seconds.
+    pub seconds: Num,
+    /// Validation images that were looked at.
+    pub val_images: u64,
+    /// All of them.
+    pub of_val_images: u64,
+    /// What they took, seconds.
+    pub val_seconds: Num,
+}
+
+impl Part {
+    /// What the whole epoch would take at this pace, seconds; nothing if no step was done.
+    pub fn epoch_seconds(&self) -> Option<f64> {
+        let whole = |seconds: Num, done: u64, of: u64| match (done, of) {
+            (_, 0) => Some(0.0),
+            (0, _) => None,
+            _ => Some(seconds.0 / done as f64 * of as f64),
+        };
+        let training = whole(self.seconds, self.steps, self.of_steps)?;
+        let all = training + whole(self.val_seconds, self.val_images, self.of_val_images)?;
+        (all.is_finite() && all > 0.0).then_some(all)
+    }
 }
 
 /// Energy, joules: the trial's share of what the devices drew, which trials on the same device divide evenly.

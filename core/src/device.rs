@@ -35,6 +35,9 @@ pub struct Offer {
     /// Its accelerators. A slot on none of them is on the processors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceFacts>,
+    /// The release of the trainer that it starts, with what computes in it; absent if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trainer: Option<String>,
 }
 
 impl Offer {

@@ -2,6 +2,9 @@
 //! decides the cost of an epoch: data set, network, image size, batch size, precision, layout. Medians over trials; a shape that was never
 //! trained is said to be unknown, not guessed.
 
+mod fit;
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +13,13 @@ use serde_json::Value;
 use crate::num::Num;
 use crate::plan::{Plan, RecipeError};
 use crate::state::State;
+use crate::state::agent::Agent;
 use crate::state::sweep::Sweep;
-use crate::state::trial::Trial;
+use crate::stopping::Rule;
+
+pub use fit::Fit;
+use seen::Samples;
+pub use seen::Seen;
 
 /// Fields of a recipe that make its shape.
 const SHAPE: [&str; 9] =
@@ -27,11 +35,14 @@ pub struct Estimate {
     /// Trials of points that are not known yet; they are taken to be like those that are.
     #[serde(default)]
     pub to_come: u32,
+    /// Trials that were trained already, by the sweep that has their results; what they would take is counted all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reusable: Vec<(String, u64)>,
     /// Slots that could run it now.
     pub slots: u32,
     /// Of all epochs; absent while a shape is unknown.
     pub full: Option<Cost>,
-    /// Of the epochs to be expected with early stopping; absent without it, or where that depends on the numbers.
+    /// Of the fewest epochs that early stopping leaves, `full` being the most; absent without it, or where that depends on more than epochs.
     pub stopped: Option<Cost>,
 }
 
@@ -49,6 +60,9 @@ pub struct Cost {
 /// Trials of one shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShapeEstimate {
+    /// The first point of the plan that has it.
+    #[serde(default)]
+    pub point: u32,
     /// What it is, for people: the values that are not the same for all shapes of the plan.
     pub shape: BTreeMap<String, String>,
     /// Trials of the plan.
@@ -57,60 +71,15 @@ pub struct ShapeEstimate {
     pub epochs: u64,
     /// What was seen; absent for a shape that was never trained.
     pub seen: Option<Seen>,
-}
-
-/// What an epoch of a shape took.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Trials looked at.
-    pub trials: u32,
-    /// Time under lease for an epoch, seconds: median, least and most.
-    pub seconds: Num,
-    /// The quickest.
-    pub least: Num,
-    /// The slowest.
-    pub most: Num,
-    /// Median energy of an epoch, joules.
-    pub joules: Option<Num>,
-    /// The most memory a trainer had, bytes.
-    pub peak_memory: Option<u64>,
-}
-
-#[derive(Default)]
-struct Samples {
-    seconds: Vec<f64>,
-    joules: Vec<f64>,
-    peak_memory: Option<u64>,
-}
-
-impl Samples {
-    fn add(&mut self, trial: &Trial) {
-        let Some(progress) = trial.progress.as_deref() else { return };
-        let epochs = progress.last.as_ref().map_or(0, |last| last.epoch);
-        // A live attempt's time is not booked yet.
-        if epochs == 0 || progress.spent == 0 || trial.leased().is_some() {
-            return;
-        }
-        self.seconds.push(progress.spent as f64 / 1e6 / f64::from(epochs));
-        self.joules.extend(progress.energy.map(|energy| energy.joules() / f64::from(epochs)));
-        self.peak_memory = self.peak_memory.max(progress.peak_memory);
-    }
-
-    fn seen(&self) -> Option<Seen> {
-        let (seconds, joules) = (median(&self.seconds)?, median(&self.joules));
-        let least = self.seconds.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = self.seconds.iter().copied().fold(0.0, f64::max);
-        let (least, most, joules) = (Num(least), Num(most), joules.map(Num));
-        let (trials, peak_memory) = (self.seconds.len() as u32, self.peak_memory);
-        Some(Seen { trials, seconds: Num(seconds), least, most, joules, peak_memory })
-    }
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted.get((sorted.len().max(1) - 1) / 2)?, sorted.get(sorted.len() / 2)?);
-    Some((low + high) / 2.0)
+    /// Of all of its epochs, were nothing else to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// How many of its trials fit into memory at a time; absent where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+    /// How its newest trial failed, if none came to an epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// Estimates a plan by the sweeps that `sees` holds for.
@@ -119,12 +88,14 @@ fn median(values: &[f64]) -> Option<f64> {
 /// When the plan is damaged; `expand` makes none that are.
 pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Result<Estimate, RecipeError> {
     let mut wanted: Vec<(Value, u32, u64)> = Vec::new();
+    let mut first: Vec<u32> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut shapes = Shapes::new(plan);
     for index in 0..plan.len() {
         let shape = shapes.of(index)?;
         let place = *places.entry(shape.to_string()).or_insert_with(|| {
             wanted.push((shape.clone(), 0, 0));
+            first.push(plan.trial(index).point);
             wanted.len() - 1
         });
         wanted[place].1 += 1;
@@ -134,10 +105,10 @@ pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Re
     let mut left = MOST;
     for sweep in state.sweeps.iter().rev().filter(|sweep| sees(sweep)) {
         let mut shapes = Shapes::new(&sweep.plan);
-        for (index, trial) in (0u32..).zip(&sweep.trials).filter(|(_, trial)| trial.progress.is_some()).take(left) {
+        for (index, trial) in (0u32..).zip(&sweep.trials).filter(|(_, trial)| trial.attempt > 0).take(left) {
             left -= 1;
             if let Some(place) = places.get(&shapes.of(index)?.to_string()) {
-                samples[*place].add(trial);
+                samples[*place].add(trial, sweep.plan.limits.probe_steps.is_some());
             }
         }
     }
@@ -147,39 +118,74 @@ pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Re
         let shown = |field: &&str| ((*field).to_owned(), crate::plan::label_of(&shape[*field]));
         SHAPE.iter().filter(|field| varies.contains(**field) || **field == "model").map(shown).collect()
     };
-    let shapes: Vec<ShapeEstimate> = wanted
-        .iter()
-        .zip(&samples)
-        .map(|((shape, trials, epochs), samples)| ShapeEstimate {
-            shape: words(shape),
-            trials: *trials,
-            epochs: *epochs,
-            seen: samples.seen(),
-        })
-        .collect();
-    let slots = slots(state, plan);
-    // What is not known yet is taken to be like what is.
-    let full = cost(&shapes, slots, f64::from(plan.all_trials()) / f64::from(plan.len().max(1)));
-    let all = u64::from(plan.epochs(0)) * u64::from(plan.points);
-    let expected = plan.stop.as_deref().and_then(|stop| stop.expected_epochs(plan.all_points(), plan.epochs(0)));
-    let stopped = expected.and_then(|expected| cost(&shapes, slots, expected as f64 / all.max(1) as f64));
-    Ok(Estimate { shapes, to_come: plan.all_trials() - plan.len(), slots, full, stopped })
-}
-
-/// Of this share of the epochs of every shape.
-fn cost(shapes: &[ShapeEstimate], slots: u32, share: f64) -> Option<Cost> {
-    let sum = |of: fn(&Seen) -> Option<f64>| {
-        let each = shapes.iter().map(|shape| Some(shape.epochs as f64 * of(shape.seen.as_ref()?)?));
-        each.sum::<Option<f64>>().map(|sum| sum * share)
+    let hosts = hosts(state, plan);
+    let slots = slots(&hosts, plan);
+    let of = |(number, (shape, trials, epochs)): (usize, &(Value, u32, u64))| {
+        let seen = samples[number].seen();
+        let fit = seen.as_ref().and_then(|seen| Fit::of(seen, &hosts));
+        let failed = samples[number].failed.clone().filter(|_| seen.is_none());
+        let (point, shape, trials, epochs) = (first[number], words(shape), *trials, *epochs);
+        let mut shape = ShapeEstimate { point, shape, trials, epochs, seen, cost: None, fit, failed };
+        shape.cost = cost(std::slice::from_ref(&shape), slots.min(shape.trials), 1.0, 1.0);
+        shape
     };
-    let hours = sum(|seen| Some(seen.seconds.0))? / 3600.0;
-    let kwh = sum(|seen| seen.joules.map(|joules| joules.0)).map(|joules| Num(joules / 3.6e6));
-    let eta_hours = (slots > 0).then(|| Num(hours / f64::from(slots)));
-    Some(Cost { slot_hours: Num(hours), eta_hours, kwh })
+    let shapes: Vec<ShapeEstimate> = wanted.iter().enumerate().map(of).collect();
+    // What is not known yet is taken to be like what is.
+    let more = f64::from(plan.all_trials()) / f64::from(plan.len().max(1));
+    let full = cost(&shapes, slots, more, more);
+    let stopped = fewest(plan).and_then(|share| cost(&shapes, slots, more, more * share));
+    let (to_come, reusable) = (plan.all_trials() - plan.len(), Vec::new());
+    Ok(Estimate { shapes, to_come, reusable, slots, full, stopped })
 }
 
-/// Slots of agents that have a data set of the plan, as far as the sweep may use them.
-fn slots(state: &State, plan: &Plan) -> u32 {
+/// The share of all epochs that early stopping leaves at least.
+fn fewest(plan: &Plan) -> Option<f64> {
+    let stop = plan.stop.as_deref()?;
+    if stop.rule != Rule::Budget {
+        let all = u64::from(plan.epochs(0)) * u64::from(plan.all_points());
+        return Some(stop.fewest_epochs(plan.all_points(), plan.epochs(0)) as f64 / all.max(1) as f64);
+    }
+    let most = stop.max_epochs?;
+    let of = |most: u32| (0..plan.len()).map(|index| u64::from(plan.epochs(index).min(most))).sum::<u64>();
+    Some(of(most) as f64 / of(u32::MAX).max(1) as f64)
+}
+
+/// Of this share of the trials and of the epochs of every shape; who is stopped early starts all the same.
+fn cost(shapes: &[ShapeEstimate], slots: u32, trials: f64, epochs: f64) -> Option<Cost> {
+    let hours = |shape: &ShapeEstimate| {
+        let seen = shape.seen.as_ref()?;
+        let startup = seen.startup.map_or(0.0, |startup| startup.0);
+        let seconds = shape.epochs as f64 * seen.seconds.0 * epochs + f64::from(shape.trials) * startup * trials;
+        Some(seconds / 3600.0)
+    };
+    let slot_hours = shapes.iter().map(hours).sum::<Option<f64>>()?;
+    // One shape after the other, each on as many slots as it fits on.
+    let lasts = |shape: &ShapeEstimate| {
+        let slots = slots.min(shape.fit.map_or(u32::MAX, |fit| fit.trials));
+        (slots > 0).then(|| hours(shape).map(|hours| hours / f64::from(slots)))?
+    };
+    let eta_hours = shapes.iter().map(lasts).sum::<Option<f64>>().map(Num);
+    let joules = |shape: &ShapeEstimate| Some(shape.epochs as f64 * shape.seen.as_ref()?.joules?.0 * epochs);
+    let kwh = shapes.iter().map(joules).sum::<Option<f64>>().map(|joules| Num(joules / 3.6e6));
+    Some(Cost { slot_hours: Num(slot_hours), eta_hours, kwh })
+}
+
+/// Trials that wait for a slot: a probe would take one before them. In words; sweeps that `sees` does not hold for are not named.
+pub fn in_the_way(state: &State, sees: impl Fn(&Sweep) -> bool) -> Option<String> {
+    let (mut named, mut hidden) = (Vec::new(), 0);
+    for sweep in state.ready().map(|number| &state.sweeps[number as usize]) {
+        match sees(sweep) {
+            true => named.push(format!("{} of {} ({})", sweep.counts.waiting, sweep.name, sweep.user)),
+            false => hidden += sweep.counts.waiting,
+        }
+    }
+    let others = (hidden > 0).then(|| format!("{hidden} of others"));
+    let all: Vec<String> = named.into_iter().chain(others).collect();
+    (!all.is_empty()).then(|| format!("trials wait for slots: {}", all.join(", ")))
+}
+
+/// Hosts that have a data set of the plan.
+fn hosts<'a>(state: &'a State, plan: &Plan) -> Vec<&'a Agent> {
     let column = plan.columns.iter().find(|column| column.path == "dataset");
     let base = crate::plan::at(&plan.base, "dataset");
     let datasets: Vec<&str> = column
@@ -188,8 +194,13 @@ fn slots(state: &State, plan: &Plan) -> u32 {
         .chain(base)
         .filter_map(Value::as_str)
         .collect();
-    let usable = state.agents.values().filter(|agent| datasets.iter().any(|dataset| agent.can_use(dataset, None)));
-    let slots: u32 = usable.map(|agent| agent.slots.len() as u32).sum();
+    let usable = |agent: &&Agent| datasets.iter().any(|dataset| agent.can_use(dataset, None));
+    state.agents.values().filter(usable).collect()
+}
+
+/// Their slots, as far as the sweep may use them.
+fn slots(hosts: &[&Agent], plan: &Plan) -> u32 {
+    let slots: u32 = hosts.iter().map(|agent| agent.slots.len() as u32).sum();
     slots.min(plan.limits.max_parallel.unwrap_or(u32::MAX)).min(plan.all_trials())
 }
 

@@ -1,14 +1,17 @@
 //! Everything that ever happened. The journal is a list of these and the state is nothing but their
 //! fold. Written as JSON; a field may be added with a default, never renamed or removed.
 
+mod facts;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
-use crate::device::{Closed, Hold, HoldKind, Occupant, Offer};
+use crate::device::{Closed, Hold, HoldKind, Occupant};
 use crate::evaluation::Score;
 use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::lineage::{Acceptance, Suspicion};
 use crate::origin::Origin;
 use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
@@ -16,6 +19,8 @@ use crate::search;
 use crate::shares::{DEFAULT_PROJECT, DEVICE, Setting};
 use crate::stopping::Judgement;
 use crate::time::Timestamp;
+
+pub use facts::{AgentFacts, DatasetFacts};
 
 /// Version of the event format, kept in the journal's header.
 pub const EVENT_VERSION: u32 = 1;
@@ -110,6 +115,22 @@ pub enum Event {
         /// The test images, if there are any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<Box<Score>>,
+    },
+    /// A trial was not trained: an earlier sweep has the result of an identical one, and a user wanted that.
+    TrialReused {
+        /// Which.
+        trial: TrialId,
+        /// The one that was trained.
+        origin: TrialId,
+        /// Its sweep.
+        of: SweepId,
+        /// What trained it.
+        program: String,
+        /// The copy of the data set that it was trained on.
+        fingerprint: String,
+        /// What it computed with, where its recipe leaves that open.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        numerics: Option<Numerics>,
     },
     /// An attempt ended in a failure.
     AttemptFailed {
@@ -251,6 +272,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         closed: Option<Closed>,
     },
+    /// The end of the journal is taken for lost: nothing is decided from now on.
+    RollbackSuspected(Suspicion),
+    /// An admin goes on without it.
+    RollbackAccepted(Acceptance),
     /// An administrator set shares or quotas.
     SharesSet {
         /// Who.
@@ -270,58 +295,6 @@ fn is_whole(share: &u32) -> bool {
 
 fn default_project() -> String {
     DEFAULT_PROJECT.to_owned()
-}
-
-/// What an agent says about itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentFacts {
-    /// Its lasting id.
-    pub agent: AgentId,
-    /// Host name.
-    pub host: String,
-    /// Changes with every start of the agent process.
-    pub incarnation: u64,
-    /// One entry per slot: what it is, e.g. `cpu (1 thread)` or `NVIDIA H200`.
-    pub slots: Vec<String>,
-    /// Data sets found under its roots.
-    #[serde(default)]
-    pub datasets: Vec<DatasetFacts>,
-    /// Its data roots; a data set given as a path must lie in one of them.
-    #[serde(default)]
-    pub data_roots: Vec<String>,
-    /// Runs any recipe without data: a pretend agent of a benchmark or a simulation.
-    #[serde(default)]
-    pub any_dataset: bool,
-    /// What the host offers beside its slots.
-    #[serde(default, skip_serializing_if = "Offer::is_empty")]
-    pub offer: Offer,
-}
-
-/// One data set of an agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetFacts {
-    /// The folder's name: what a sweep file calls it.
-    pub name: String,
-    /// Number of classes.
-    pub classes: u32,
-    /// Images to train on (before a validation split, if there is no validation folder).
-    pub train_images: u64,
-    /// Images to validate on; 0 when they are split off.
-    pub val_images: u64,
-    /// Why it cannot be used, e.g. `dataset_empty: train/cat has no images`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-    /// How it lies on disk, e.g. `folder`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layout: Option<String>,
-    /// Its folder on the agent's host.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// Tells this copy from others: equal for equal files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
 }
 
 /// A checkpoint in the blob store.

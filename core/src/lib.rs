@@ -8,7 +8,7 @@
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
 //! trials from them), [`placement`] (what a sweep asks of them), [`packing`] (several trials on one),
-//! [`orders`] (what an agent should run), [`report`] (what came out), [`origin`] (where it came from), [`audit`] (was it legal?), [`access`] (who may), and
+//! [`reuse`] (results that there are already), [`orders`] (what an agent should run), [`report`] (what came out), [`origin`] (where it came from), [`lineage`] (was the end of the journal lost?), [`audit`] (was it legal?), [`story`] (why it went as it did), [`access`] (who may), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
 //! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
@@ -35,6 +35,7 @@ pub mod estimate;
 pub mod evaluation;
 pub mod event;
 pub mod id;
+pub mod lineage;
 pub mod maintenance;
 pub mod nearest;
 pub mod notice;
@@ -50,6 +51,7 @@ pub mod report;
 pub mod reservation;
 pub mod retain;
 pub mod retry;
+pub mod reuse;
 pub mod schedule;
 pub mod search;
 pub mod shares;
@@ -57,4 +59,5 @@ pub mod spec;
 pub mod state;
 pub mod stats;
 pub mod stopping;
+pub mod story;
 pub mod time;

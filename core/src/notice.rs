@@ -19,11 +19,13 @@ pub enum Kind {
     Failure,
     /// A slot or a host is in quarantine.
     Quarantine,
+    /// The end of the journal was lost: nothing is decided before an admin says how to go on.
+    Rollback,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::SweepEnd, Self::Failure, Self::Quarantine];
+    pub const ALL: [Self; 4] = [Self::SweepEnd, Self::Failure, Self::Quarantine, Self::Rollback];
 
     /// The word in configuration and messages.
     pub fn word(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Kind {
             Self::SweepEnd => "sweep-end",
             Self::Failure => "failure",
             Self::Quarantine => "quarantine",
+            Self::Rollback => "rollback",
         }
     }
 }
@@ -93,7 +96,14 @@ pub fn of(state: &State, events: &[Event], now: Timestamp) -> Vec<Notice> {
                 let (kind, user) = (Kind::Quarantine, hold.user.clone());
                 notices.push(Notice { kind, sweep: None, name, user, project: String::new(), text });
             }
-            Event::TrialCancelled { trial, .. } => touched.extend(state.find(*trial).map(|at| at.sweep)),
+            Event::RollbackSuspected(suspicion) => {
+                let (name, user) = (suspicion.host.clone(), "system".to_owned());
+                let text = state.lineage.words().unwrap_or_default();
+                notices.push(Notice { kind: Kind::Rollback, sweep: None, name, user, project: String::new(), text });
+            }
+            Event::TrialCancelled { trial, .. } | Event::TrialReused { trial, .. } => {
+                touched.extend(state.find(*trial).map(|at| at.sweep))
+            }
             Event::SweepCancelled { sweep, .. } | Event::SearchEnded { sweep } => {
                 touched.extend(state.sweeps.iter().position(|known| known.id == *sweep).map(|index| index as u32));
             }

@@ -46,6 +46,8 @@ pub struct Order {
     pub numerics: Option<Numerics>,
     /// The name of those trials that share what a host finds out while it is not.
     pub alike: Option<String>,
+    /// Only about so many steps of each epoch: a probe.
+    pub probe_steps: Option<u32>,
 }
 
 /// The order behind a wanted lease.
@@ -63,5 +65,6 @@ pub fn order(state: &State, at: TrialRef) -> Result<Order, RecipeError> {
     let key = alike::key(&sweep.plan, at.index);
     let numerics = key.as_ref().and_then(|key| sweep.choices.made(key));
     let alike = key.map(|key| alike::name(sweep.id, &key));
-    Ok(Order { recipe, resume, best, fingerprint, numerics, alike })
+    let probe_steps = sweep.plan.limits.probe_steps;
+    Ok(Order { recipe, resume, best, fingerprint, numerics, alike, probe_steps })
 }

@@ -77,6 +77,16 @@ impl Origins {
             && said.parameters.keys().all(|point| self.parameters.contains_key(point)))
     }
 
+    /// A point has a result that others trained, with so many parameters.
+    pub(crate) fn take_over(&mut self, others: &Self, point: u32, parameters: Option<u64>) {
+        self.programs.extend(others.programs.iter().cloned());
+        self.hardware.extend(others.hardware.iter().cloned());
+        self.images.extend(others.images.iter().cloned());
+        if let Some(parameters) = parameters {
+            self.parameters.entry(point).or_insert(parameters);
+        }
+    }
+
     /// A trainer of `point` said this.
     pub fn note(&mut self, point: u32, origin: &Origin) {
         self.programs.insert(origin.program());

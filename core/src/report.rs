@@ -10,6 +10,7 @@ mod factors;
 pub mod figures;
 pub mod importance;
 pub mod pareto;
+pub mod ranges;
 pub mod stops;
 mod summarise;
 pub mod trials;
@@ -54,17 +55,39 @@ pub struct Report {
     /// The precisions and layouts that trials computed with, and how many did; more than one is worth a look.
     #[serde(default)]
     pub numerics: BTreeMap<String, u32>,
+    /// Sweeps whose results were taken over, and how many of each: their trials were not trained here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reused: BTreeMap<String, u32>,
     /// What early stopping did; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StopSummary>,
     /// Time that slots spent on this sweep.
     pub cost: Cost,
+    /// Paths whose values were drawn from a range, so that every point has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<String>,
     /// Where the numbers come from.
     #[serde(default)]
     pub provenance: Provenance,
     /// Epoch by epoch, where it was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curves: Vec<Curve>,
+}
+
+impl Report {
+    /// Which results were not trained here; nothing if all were.
+    pub fn taken(&self) -> Option<String> {
+        let from: Vec<String> =
+            self.reused.iter().map(|(sweep, trials)| format!("{trials} of sweep {sweep}")).collect();
+        let all: u32 = self.reused.values().sum();
+        (all > 0).then(|| {
+            format!(
+                "{all} of {} completed trials have the results of identical trials (same recipe, code and data) of earlier sweeps: {}.",
+                self.completed,
+                from.join(", ")
+            )
+        })
+    }
 }
 
 /// Where the numbers of a sweep come from.
@@ -95,6 +118,8 @@ pub struct Provenance {
     pub hardware: Vec<String>,
     /// Images and classes, with the digest of the decoded images.
     pub images: Vec<(String, String)>,
+    /// What the sweep was extended by since then, in words.
+    pub extensions: Vec<String>,
     /// The sweep file, word for word; absent for a sweep of an earlier release.
     pub source: Option<String>,
 }
@@ -196,6 +221,19 @@ pub struct TrialRow {
     /// What they make of the test images, if there are any.
     #[serde(default)]
     pub test: Option<Score>,
+    /// The trial of an earlier sweep whose result this is; absent for one that was trained here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Taken>,
+}
+
+/// A result that was not trained here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The trial that was trained.
+    #[serde(with = "simple")]
+    pub trial: TrialId,
+    /// The name of its sweep.
+    pub sweep: String,
 }
 
 /// The part of an epoch that does not depend on the machine's speed.

@@ -30,3 +30,10 @@ pub fn keep(state: &State) -> BTreeSet<String> {
     });
     checkpoints.map(|checkpoint| checkpoint.sha256.clone()).collect()
 }
+
+/// The hashes of the checkpoints that trials which are not over would go on from.
+pub fn resumes(state: &State) -> BTreeSet<String> {
+    let open = state.sweeps.iter().flat_map(|sweep| &sweep.trials).filter(|trial| !trial.phase.is_terminal());
+    let kept = open.filter_map(|trial| trial.progress.as_deref()?.last_checkpoint.as_deref());
+    kept.map(|kept| kept.checkpoint.sha256.clone()).collect()
+}

@@ -2,12 +2,21 @@
 //! never count against a trial; a trial that keeps failing without progress is given up.
 
 use crate::attempt::FailureClass;
+use crate::event::Failure;
 use crate::time::Span;
 
 /// First pause after a failure; doubled for each further one in a row.
 const FIRST_PAUSE: Span = Span::seconds(1);
 /// Longest pause.
 const LONGEST_PAUSE: Span = Span::seconds(300);
+
+/// What a host says of an attempt that could not begin because the checkpoint to go on from is no longer in the store.
+pub const CHECKPOINT_MISSING: &str = "checkpoint_missing";
+
+/// Whether the trial can go on from nothing it has: it begins again, which gives the same numbers.
+pub fn begins_again(failure: &Failure) -> bool {
+    failure.class == FailureClass::Host && failure.reason == CHECKPOINT_MISSING
+}
 
 /// Whether a failure is charged to the trial.
 pub fn is_own(class: FailureClass) -> bool {
@@ -59,5 +68,15 @@ mod tests {
         check(FailureClass::Crash, 3, 3, None);
         check(FailureClass::OutOfMemory, 1, 1, None);
         check(FailureClass::Host, 3, 60, Some(300));
+        check(FailureClass::Device, 3, 60, Some(300));
+    }
+
+    /// A trial that met ten broken devices and then crashes has all of its retries.
+    #[test]
+    fn only_the_machines_faults_are_not_charged() {
+        let free = [FailureClass::Device, FailureClass::Host];
+        let charged = [FailureClass::Recipe, FailureClass::Data, FailureClass::Diverged];
+        assert!(free.into_iter().all(|class| !is_own(class)));
+        assert!(charged.into_iter().chain([FailureClass::OutOfMemory, FailureClass::Crash]).all(is_own));
     }
 }

@@ -40,21 +40,19 @@ impl Lab {
         let (plan, _) = plan_text(format!("name = \"a\"\ndataset = \"d\"\nepochs = 2\n{file}").as_bytes()).unwrap();
         let (user, project) = ("ann".to_owned(), "default".to_owned());
         let sweep = SweepId::derive("a", "");
-        lab.ask(Command::Submit(Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true }));
+        lab.ask(Command::Submit(Submit {
+            sweep,
+            user,
+            project,
+            plan: Arc::new(plan),
+            queue_anyway: true,
+            reuse: Vec::new(),
+        }));
         lab
     }
 
     fn hello(&mut self, number: u128) {
-        let facts = AgentFacts {
-            agent: id(number),
-            host: format!("host{number}"),
-            incarnation: 1,
-            slots: vec!["cpu".into(); 2],
-            datasets: vec![],
-            data_roots: vec![],
-            any_dataset: true,
-            offer: Default::default(),
-        };
+        let facts = AgentFacts::pretend(id(number), format!("host{number}"), 2);
         let held = self.leases(number);
         self.ask(Command::Hello { facts, held });
     }

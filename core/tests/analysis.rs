@@ -278,6 +278,36 @@ fn where_nothing_can_be_compared_it_says_why() {
 }
 
 #[test]
+fn drawn_values_have_thirds_and_no_main_effects() {
+    let labels: Vec<String> = (1..=12).map(|at| format!("{at}e-3")).collect();
+    let point = |(at, label): (usize, &'static str)| {
+        let kind = if at % 2 == 0 { "sgd" } else { "adam" };
+        let accuracy = 0.9 - 0.01 * (at as f64 - 5.5).abs() - if at >= 8 { 0.2 } else { 0.0 };
+        let settings = vec![("lr", label), ("decay", label), ("optimizer", kind)];
+        (settings, vec![Some(accuracy), Some(accuracy + 0.001)])
+    };
+    let labels: Vec<&'static str> = labels.into_iter().map(|label| &*label.leak()).collect();
+    let points: Vec<Point<'_>> = labels.into_iter().enumerate().map(point).collect();
+    let mut report = report(&points, None);
+    report.drawn = vec!["lr".into(), "decay".into()];
+    let study = analyse(report.clone(), &Options::default()).unwrap();
+    let found = &study.analysis;
+    assert_eq!(found.drawn.iter().map(|factor| &factor.factor).collect::<Vec<_>>(), ["lr", "decay"], "not one factor");
+    let lr = &found.drawn[0];
+    let medians: Vec<f64> = lr.thirds.iter().map(|third| (third.median.0 * 1e4).round() / 1e4).collect();
+    assert_eq!((medians, lr.thirds[1].range()), (vec![0.8605, 0.8905, 0.6605], "0.005 to 0.008".to_owned()));
+    assert!(lr.share.unwrap().0 > 0.9, "{lr:?}");
+    assert!(found.factors.iter().all(|factor| factor.factor == "optimizer"), "{:?}", found.factors);
+    let text = markdown(&document(&study, &[]));
+    assert!(text.contains("Values of lr, decay were drawn from a range") && text.contains("0.005 to 0.008"), "{text}");
+    assert!(!text.contains("Main effect of lr") && !text.contains("lr + decay"), "{text}");
+    // One drawn factor is no full grid that explains everything.
+    report.points.iter_mut().for_each(|row| row.settings.truncate(1));
+    let alone = analyse(report, &Options::default()).unwrap().analysis;
+    assert_eq!((alone.importance.method.as_str(), alone.factors.len()), ("none", 0));
+}
+
+#[test]
 fn the_network_is_a_price_where_it_varies_and_the_file_stands_word_for_word() {
     let points: Vec<Point<'_>> =
         vec![(vec![("model", "m1")], vec![Some(0.5), Some(0.6)]), (vec![("model", "m4")], vec![Some(0.7), Some(0.8)])];

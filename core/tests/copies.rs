@@ -76,7 +76,7 @@ impl Lab {
         let mut lab = Self { core: Core::new(State::default(), Timestamp(0)), now: Timestamp(0), journal: vec![] };
         let (sweep, plan) = (SweepId::derive("a", ""), plan(datasets));
         let (user, project) = ("ann".to_owned(), "default".to_owned());
-        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true }));
+        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }));
         lab
     }
 

@@ -260,3 +260,24 @@ fn a_sobol_design_leaves_no_gap() {
     let few = file(0, "dropout = [0.0, 0.1, 0.2, 0.3]\nbatch_size = [8, 16, 32, 64]\n");
     assert_eq!(plan_text(few.as_bytes()).expect("a good file").0.points, 16);
 }
+
+#[test]
+fn a_plan_knows_which_values_were_drawn() {
+    let file = |design: &str| {
+        format!(
+            "name = \"x\"\ndataset = \"d\"\n{design}\n[grid]\nlr = {{ log_uniform = [0.001, 0.1] }}\nbatch_size = {{ int = [8, 64] }}\nmodel = [\"resnet18\", \"cifar-cnn\"]\n"
+        )
+    };
+    for design in
+        ["design = \"random\"\nsamples = 12", "design = \"sobol\"\nsamples = 12", "search = \"tpe\"\nsamples = 40"]
+    {
+        let text = file(design);
+        let (mut plan, _) = sweep_core::plan::plan_text(text.as_bytes()).expect(design);
+        plan.source = Some(text);
+        assert_eq!(plan.drawn(), ["lr", "batch_size"], "{design}");
+    }
+    let written = "name = \"x\"\ndataset = \"d\"\n[grid]\nlr = [0.1, 0.01]\n";
+    let (mut plan, _) = sweep_core::plan::plan_text(written.as_bytes()).expect("a plan");
+    plan.source = Some(written.to_owned());
+    assert!(plan.drawn().is_empty());
+}

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod tube;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
 use sweep_core::stopping::{Rule, Stop};
 use sweep_core::time::{Span, Timestamp};
+use tube::transact;
 
 const EPOCHS: u32 = 3;
 
@@ -129,25 +132,16 @@ impl World {
     }
 
     fn ask(&mut self, command: Command) -> Reply {
-        let mut events = Vec::new();
-        let reply = self.core.handle(command, self.now, &mut events);
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-        reply
+        let now = self.now;
+        transact(&mut self.core, now, &mut self.journal, |core, events| core.handle(command, now, events))
     }
 
     fn hello(&mut self, number: u8, slots: u8) {
         let agent = agent_id(number);
         let held: Vec<Lease> = self.agents.entry(agent).or_default().keys().copied().collect();
         let facts = AgentFacts {
-            agent,
-            host: format!("host-{number}"),
             incarnation: self.incarnation,
-            slots: vec!["cpu".into(); usize::from(slots)],
-            datasets: vec![],
-            data_roots: vec![],
-            any_dataset: true,
-            offer: Default::default(),
+            ..AgentFacts::pretend(agent, format!("host-{number}"), usize::from(slots))
         };
         let Reply::Welcome(verdicts) = self.ask(Command::Hello { facts, held: held.clone() }) else { panic!() };
         for (lease, verdict) in held.into_iter().zip(verdicts) {
@@ -203,14 +197,13 @@ impl World {
         if at > EPOCHS {
             return;
         }
-        let seq = running.written + 1;
+        let (seq, kind) = (running.written + 1, CheckpointKind::Last);
         self.agents.get_mut(&agent).unwrap().get_mut(&lease).unwrap().written = seq;
         // Everything so far is sent again, as after a lost answer.
         let first = if twice { 1 } else { seq };
         let records: Vec<_> = (first..=seq).map(|seq| epoch(seq, running.resume + seq as u32)).collect();
         self.effect(agent, lease, EffectKind::Metrics(records));
         if checkpoint {
-            let kind = CheckpointKind::Last;
             let checkpoint = Checkpoint { kind, epoch: at, seq, sha256: format!("{lease}-{at}"), bytes: 1 };
             for _ in 0..=u8::from(twice) {
                 self.effect(agent, lease, EffectKind::Checkpoint(checkpoint.clone()));
@@ -223,7 +216,8 @@ impl World {
             Op::Submit(number) => {
                 let user = ["ann", "bob", "ann"][usize::from(number)].to_owned();
                 let (sweep, project, plan) = (sweep_id(number), format!("p{}", number / 2), plan(number));
-                self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }));
+                let (queue_anyway, reuse) = (false, Vec::new());
+                self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway, reuse }));
             }
             Op::CancelSweep(number) => {
                 self.ask(Command::CancelSweep { sweep: sweep_id(number), user: "ann".into() });

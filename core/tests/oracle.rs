@@ -101,14 +101,9 @@ fn hours(closed: bool) -> Event {
 fn joined() -> Event {
     let device = DeviceFacts { id: "GPU-0".into(), model: "A100".into(), memory: 0, slots: vec![0], packed: false };
     Event::AgentJoined(AgentFacts {
-        agent: nobody(),
-        host: "h".into(),
-        incarnation: 1,
-        slots: vec!["A100".into(); 2],
-        datasets: vec![],
-        data_roots: vec![],
-        any_dataset: true,
         offer: Offer { devices: vec![device], ..Offer::default() },
+        slots: vec!["A100".into(); 2],
+        ..AgentFacts::pretend(nobody(), "h", 2)
     })
 }
 
@@ -176,6 +171,9 @@ fn every_broken_rule_is_named() {
     check(&[granted(a, 0, 0), epoch(a, 2, 2)], &["epoch_gap"]);
     check(&[granted(a, 0, 0), epoch(a, 1, 1), epoch(a, 1, 1)], &["epoch_gap"]);
     check(&[granted(a, 0, 0), kept(a, 1, 1)], &["checkpoint_early"]);
+    let back = [granted(a, 0, 0), epoch(a, 1, 1), kept(a, 1, 1), epoch(a, 2, 2), kept(a, 2, 2), kept(a, 1, 1)];
+    check(&back, &["checkpoint_back"]);
+    check(&back[..4].iter().chain(&back[2..3]).cloned().collect::<Vec<_>>(), &["checkpoint_back"]);
     check(&[granted(a, 0, 0), epoch(a, 1, 1), completed(a, 2)], &["reports_missing"]);
     check(&[granted(a, 0, 0), lost(a), epoch(a, 1, 1)], &["late_effect"]);
     check(&[granted(a, 0, 0), completed(a, 0), completed(a, 0)], &["late_effect"]);

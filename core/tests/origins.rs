@@ -36,20 +36,11 @@ fn what_trains_is_written_down_where_it_is_news() {
     let sweep = SweepId::derive(&spec.canonical(), "");
     let (mut core, mut journal) = (Core::new(State::default(), NOW), Vec::new());
     let dataset = DatasetFacts { name: "d".into(), train_images: 9, ..DatasetFacts::default() };
-    let facts = AgentFacts {
-        agent: agent(),
-        host: "h".into(),
-        incarnation: 1,
-        slots: vec!["cpu".into(); 4],
-        datasets: vec![dataset],
-        data_roots: Vec::new(),
-        any_dataset: true,
-        offer: Default::default(),
-    };
+    let facts = AgentFacts { datasets: vec![dataset], ..AgentFacts::pretend(agent(), "h", 4) };
     core.handle(Command::Hello { facts, held: Vec::new() }, NOW, &mut journal);
     let (user, project) = ("ann".to_owned(), "p".to_owned());
     core.handle(
-        Command::Submit(Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: false }),
+        Command::Submit(Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: false, reuse: Vec::new() }),
         NOW,
         &mut journal,
     );

@@ -25,10 +25,11 @@ use crate::address::{Address, AddressError};
 use crate::certificate::{CertificateError, Fingerprint};
 use crate::private::{self, PrivateError};
 use crate::token::{Handed, Token, TokenError};
+use crate::wire::Wire;
 use crate::{ALPN, VERSIONS, provider};
 
 /// A connection that says who calls.
-pub type Link = InterceptedService<Channel, Bearer>;
+pub type Link = InterceptedService<Wire, Bearer>;
 
 /// Why no connection can be made.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,11 @@ mod shape;
 mod sharing;
 mod submit;
 mod top;
+mod upkeep;
 mod verify;
 mod watch;
 mod which;
+mod why;
 
 use std::path::PathBuf;
 
@@ -33,10 +35,12 @@ pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use sharing::{After, Queue, Quota, Release, Reserve, Shares, SharesSet};
 pub(crate) use submit::Submit;
 pub(crate) use top::Top;
+pub(crate) use upkeep::{Backup, Fsck, Restore};
 pub(crate) use verify::VerifyResume;
 pub(crate) use watch::Watch;
 use watch::duration;
 pub(crate) use which::Which;
+pub(crate) use why::Why;
 
 const AFTER: &str = "\
 Examples:
@@ -139,6 +143,11 @@ pub(crate) enum Command {
     /// Prove from the journal that every trial ran exactly once
     #[command(after_help = "Examples:\n  sweepctl audit imagenette-first\n  sweepctl audit imagenette-first --json")]
     Audit(OneSweep),
+    /// Tell what happened to a trial, a slot, a host or a sweep, and why, in plain words
+    #[command(
+        after_help = "Examples:\n  sweepctl why 3f9a01c2\n  sweepctl why gpu-7:0\n  sweepctl why imagenette-first --json"
+    )]
+    Why(Why),
     /// Log in to a coordinator; the token is asked for, or read from a pipe or a file
     #[command(after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token")]
     Login(Login),
@@ -240,6 +249,9 @@ pub(crate) struct Plan {
     /// What it will take, by what trials of the same shape took on this coordinator
     #[arg(long)]
     pub(crate) estimate: bool,
+    /// Train a few steps of each shape that was never trained first; refused while trials wait for slots
+    #[arg(long, requires = "estimate")]
+    pub(crate) probe: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -5,6 +5,7 @@ mod access;
 mod convert;
 pub(crate) mod machines;
 pub(crate) mod sharing;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use sweep_proto::v1::blobs_client::BlobsClient;
 use sweep_proto::v1::machines_client::MachinesClient;
 use sweep_proto::v1::sharing_client::SharingClient;
 use sweep_proto::v1::sweeps_client::SweepsClient;
-use tonic::service::interceptor::InterceptedService;
+use sweep_proto::v1::upkeep_client::UpkeepClient;
 use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
@@ -29,7 +30,9 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::fault::{Fault, is_transient};
 use crate::login::{LoginFault, Way};
 use crate::view::report::AuditView;
-use crate::view::{AgentView, ChangedView, ExtendedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
+use crate::view::{
+    AgentView, ChangedView, ExtendedView, InfoView, PageView, ReusableView, SubmittedView, SweepView, TrialPageView,
+};
 
 /// How long a first connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -50,6 +53,7 @@ pub(crate) struct Client {
     sweeps: SweepsClient<Link>,
     sharing: SharingClient<Link>,
     machines: MachinesClient<Link>,
+    upkeep: UpkeepClient<Link>,
     blobs: BlobsClient<Link>,
     health: HealthClient<Link>,
 }
@@ -69,6 +73,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) priority: Option<u32>,
     /// In place of the file's.
     pub(crate) max_parallel: Option<u32>,
+    /// Take results of earlier sweeps.
+    pub(crate) reuse: bool,
 }
 
 impl Client {
@@ -88,13 +94,14 @@ impl Client {
             true => beside(&channel, &address).await.unwrap_or_default(),
             false => way.bearer.clone(),
         };
-        let link = InterceptedService::new(channel, bearer);
+        let link = Link::new(channel.into(), bearer);
         Ok(Self {
             server: way.server.clone(),
             access: AccessClient::new(link.clone()),
             sweeps: SweepsClient::new(link.clone()).max_decoding_message_size(LARGEST),
             sharing: SharingClient::new(link.clone()).max_decoding_message_size(LARGEST),
             machines: MachinesClient::new(link.clone()),
+            upkeep: UpkeepClient::new(link.clone()),
             health: HealthClient::new(link.clone()),
             blobs: BlobsClient::new(link).max_decoding_message_size(LARGEST),
         })
@@ -158,6 +165,7 @@ impl Client {
             project: submission.project,
             priority: submission.priority,
             max_parallel: submission.max_parallel,
+            reuse: submission.reuse,
         };
         let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();
@@ -230,13 +238,22 @@ impl Client {
         spec: Vec<u8>,
         seeds: Vec<u64>,
         epochs: Option<u32>,
-        dry_run: bool,
+        (dry_run, reuse, queue_anyway): (bool, bool, bool),
     ) -> Result<ExtendedView, Fault> {
         let (sweep, spec, epochs) = (reference(sweep), spec.into(), epochs.unwrap_or(0));
-        let request = v1::ExtendRequest { sweep, spec, seeds, epochs, user: user(), dry_run };
+        let request = v1::ExtendRequest { sweep, spec, seeds, epochs, user: user(), dry_run, reuse, queue_anyway };
         let reply = self.sweeps.clone().extend(request).await.map_err(|status| self.fault(status))?;
-        let v1::ExtendReply { name, trials, points, seeds } = reply.into_inner();
-        Ok(ExtendedView { name, trials, points, seeds, dry_run })
+        let v1::ExtendReply { name, trials, points, seeds, reused, reusable } = reply.into_inner();
+        let reusable = reusable.into_iter().map(ReusableView::from).collect();
+        Ok(ExtendedView { name, trials, points, seeds, dry_run, reused, reusable })
+    }
+
+    /// Trains a few steps of what was never trained: how many shapes, and the sweep that does it.
+    pub(crate) async fn probe(&self, spec: &[u8], project: String) -> Result<(u32, String, String), Fault> {
+        let request = v1::ProbeRequest { spec: spec.to_vec().into(), user: user(), project };
+        let reply = self.sweeps.clone().probe(request).await.map_err(|status| self.fault(status))?;
+        let v1::ProbeReply { shapes, sweep_id, name } = reply.into_inner();
+        Ok((shapes, convert::id(&sweep_id), name))
     }
 
     /// What came out, with `curves` epoch by epoch.

@@ -56,6 +56,7 @@ fn shape(command: &Command) -> Option<&Shape> {
         Command::Watch(args) => Some(&args.shape),
         Command::Changing(command) => Some(command.shape()),
         Command::Audit(args) => Some(&args.shape),
+        Command::Why(args) => Some(&args.shape),
         Command::Compare(args) => Some(&args.shape),
         Command::Agents(args) => Some(&args.shape),
         Command::Holding(command) => Some(command.shape()),
@@ -92,6 +93,7 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
             }
         }
         Command::Admin(cli::Admin::Init(args)) => return command::admin::init(out, args),
+        Command::Admin(cli::Admin::Restore(args)) => return command::upkeep::restore(args),
         Command::Bench { arguments } => return command::bench::run(arguments),
         Command::ExitCodes => return out.print(format!("{EXIT_CODES}\n")),
         _ => {}
@@ -137,6 +139,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Top(args) => command::top::run(out, &client, args).await,
         Command::Dataset(_) => command::dataset::list::run(out, &client).await,
         Command::Audit(args) => command::audit::run(out, &client, args).await,
+        Command::Why(args) => command::why::run(out, &client, args).await,
         Command::Plan(args) => command::estimate::run(out, &client, args).await,
         Command::Whoami { .. } => command::login::whoami(out, &client).await,
         Command::Admin(command) => command::admin::run(out, &client, command).await,

@@ -31,6 +31,9 @@ pub(crate) struct InfoView {
     /// Its clock, microseconds since 1970; 0 where it does not know us.
     #[serde(skip)]
     pub(crate) now: i64,
+    /// Why nothing is decided; empty if it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) safe_mode: String,
 }
 
 /// A sweep in one line.
@@ -55,6 +58,8 @@ pub(crate) struct SweepView {
     pub(crate) cancelled: u64,
     pub(crate) paused: u64,
     pub(crate) stopped: u64,
+    /// Completed trials whose results are those of earlier sweeps.
+    pub(crate) reused: u64,
     pub(crate) best_accuracy: Option<Num>,
     pub(crate) best_trial: Option<String>,
     pub(crate) eta_seconds: Option<f64>,
@@ -143,6 +148,8 @@ pub(crate) struct TrialView {
     /// What early stopping says about it.
     pub(crate) why: Option<String>,
     pub(crate) test: Option<Score>,
+    /// The trial of an earlier sweep whose result it has.
+    pub(crate) origin: Option<OriginView>,
 }
 
 /// A sweep with a page of its trials.
@@ -191,6 +198,21 @@ pub(crate) struct TrialPageView {
     pub(crate) curve: Vec<EpochView>,
 }
 
+/// A trial that was trained in place of another one.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct OriginView {
+    pub(crate) trial: String,
+    /// The name of its sweep.
+    pub(crate) sweep: String,
+}
+
+/// Identical trials of an earlier sweep.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ReusableView {
+    pub(crate) sweep: String,
+    pub(crate) trials: u64,
+}
+
 /// What became of a submission.
 #[derive(Debug, Serialize)]
 pub(crate) struct SubmittedView {
@@ -198,6 +220,9 @@ pub(crate) struct SubmittedView {
     pub(crate) name: String,
     pub(crate) existing: bool,
     pub(crate) trials: u64,
+    /// Results that were taken, and those that could have been.
+    pub(crate) reused: u64,
+    pub(crate) reusable: Vec<ReusableView>,
 }
 
 /// What became of a cancellation or a retry.
@@ -215,6 +240,9 @@ pub(crate) struct ExtendedView {
     pub(crate) points: u32,
     pub(crate) seeds: u32,
     pub(crate) dry_run: bool,
+    /// Results that were taken, and those that could have been.
+    pub(crate) reused: u64,
+    pub(crate) reusable: Vec<ReusableView>,
 }
 
 /// An agent.

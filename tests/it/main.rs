@@ -4,13 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod boundaries;
+mod breaks;
 mod deploy;
 mod devices;
 mod disk;
 mod members;
+mod model;
 mod netns;
 mod packing;
 mod recovery;
+mod reliability;
+mod rollback;
 mod simulation;
 mod stopping;
+mod syncs;
 mod tidy;

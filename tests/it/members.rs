@@ -30,17 +30,8 @@ fn private(path: &Path, text: &str) {
 }
 
 async fn hello(links: &Links, agent: AgentId) -> Result<(), sweep_agent::rpc::CallError> {
-    let facts = AgentFacts {
-        agent,
-        host: "host".to_owned(),
-        incarnation: 1,
-        slots: vec!["cpu".to_owned()],
-        datasets: Vec::new(),
-        data_roots: Vec::new(),
-        any_dataset: true,
-        offer: Default::default(),
-    };
-    calls::hello(links.control.clone(), facts, Vec::new()).await.map(drop)
+    let facts = AgentFacts::pretend(agent, "host", 1);
+    calls::hello(links.clone(), facts, Vec::new()).await.map(drop)
 }
 
 #[tokio::test]

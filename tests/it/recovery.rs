@@ -1,6 +1,10 @@
 //! Real processes under `kill -9`, with trainers that do nothing but follow the folder protocol: many
 //! cheap trials, many kills, and the oracle's verdict.
 
+mod probe;
+mod reuse;
+mod search;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,6 +48,7 @@ fn every_point_runs_exactly_once_under_kills_of_everything() {
     let seed = u64::from(std::process::id());
     let noisy = sweep(dir.path(), "noisy", Plan { every: Some(Duration::from_millis(300)), seed, limit });
     assert!(noisy.kills.iter().all(|kills| *kills > 0), "seed {seed}: kills {:?}", noisy.kills);
+    assert!(noisy.stops > 0, "seed {seed}: nothing was stopped");
     assert_eq!(noisy.result, quiet.result, "seed {seed}, kills {:?}", noisy.kills);
     for audit in [&quiet.audit, &noisy.audit] {
         let text = audit.to_string();

@@ -1,10 +1,14 @@
-//! Clusters in simulated time, one process per seed: crashes, restarts and partitions over real tonic,
+//! Clusters in simulated time, one process per seed: crashes, restarts and partitions, of both ways and of one, over real tonic,
 //! judged by the oracle (inside `sweep-sim`) and compared with a quiet run.
 
 use std::process::Command;
+use std::thread::{available_parallelism, scope};
 
 use serde_json::Value;
 use sweep_tests::process::built;
+
+/// Seeds of every run of the tests.
+const SEEDS: u64 = 1000;
 
 fn simulate(seed: u64, quiet: bool) -> Value {
     let mut command = Command::new(built().unwrap().join("sweep-sim"));
@@ -23,13 +27,23 @@ fn every_seed_ends_exactly_once_with_the_weights_of_a_quiet_run() {
     let quiet = simulate(0, true);
     assert_eq!(quiet["trials"], 12);
     assert_eq!(quiet["attempts"], 12, "nothing is repeated when nothing goes wrong");
-    let mut faults = 0;
-    for seed in 1..=40 {
-        let noisy = simulate(seed, false);
-        assert_eq!(noisy["weights"], quiet["weights"], "seed {seed}");
-        faults += noisy["faults"].as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
-    }
-    assert!(faults > 200, "only {faults} faults in 40 seeds");
+    let threads = available_parallelism().map_or(1, usize::from);
+    let play = |first: usize| {
+        let mut faults = [0; 4];
+        for seed in (first..=SEEDS as usize).step_by(threads) {
+            let noisy = simulate(seed as u64, false);
+            assert_eq!(noisy["weights"], quiet["weights"], "seed {seed}");
+            let counts = noisy["faults"].as_object().unwrap().values().filter_map(Value::as_u64);
+            faults.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
+        }
+        faults
+    };
+    let faults = scope(|scope| {
+        let parts: Vec<_> = (1..=threads).map(|first| scope.spawn(move || play(first))).collect();
+        parts.into_iter().map(|part| part.join().unwrap()).collect::<Vec<_>>()
+    });
+    let of = |kind: usize| faults.iter().map(|part| part[kind]).sum::<u64>();
+    assert!((0..4).all(|kind| of(kind) > SEEDS), "some fault is rare: {faults:?}");
 }
 
 #[test]

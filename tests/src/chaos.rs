@@ -1,4 +1,4 @@
-//! Runs a sweep while killing a random process every so often, and compares what comes out with a
+//! Runs a sweep while killing a random process every so often, or stopping one for a while, and compares what comes out with a
 //! quiet run: the same weights bit for bit, the same report.
 
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::process::Lab;
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub audit: Value,
     /// Kills of coordinator, agent and trainers.
     pub kills: [u32; 3],
+    /// How often one of them was stopped (SIGSTOP) and went on a while later.
+    pub stops: u32,
     /// How long it took.
     pub seconds: f64,
 }
@@ -51,7 +54,7 @@ pub fn run(lab: &mut Lab, spec: &Path, plan: Plan) -> Result<Outcome> {
     std::thread::spawn(move || sender.send(watch.wait()));
 
     let mut random = Random(plan.seed);
-    let mut kills = [0; 3];
+    let mut hurts = [0; 4];
     loop {
         let pause = match plan.every {
             Some(every) => every.mul_f64(0.5 + random.below(1000) as f64 / 1000.0),
@@ -66,46 +69,67 @@ pub fn run(lab: &mut Lab, spec: &Path, plan: Plan) -> Result<Outcome> {
             Err(RecvTimeoutError::Disconnected) => bail!("the watcher is gone"),
             Err(RecvTimeoutError::Timeout) if start.elapsed() > plan.limit => {
                 let state = lab.text(&["show", &sweep]).unwrap_or_default();
-                bail!("not over after {:?} (seed {}, kills {kills:?})\n{state}{}", plan.limit, plan.seed, lab.logs());
+                bail!(
+                    "not over after {:?} (seed {}, kills and stops {hurts:?})\n{state}{}",
+                    plan.limit,
+                    plan.seed,
+                    lab.logs()
+                );
             }
-            Err(RecvTimeoutError::Timeout) => kill(lab, &mut random, &mut kills)?,
+            Err(RecvTimeoutError::Timeout) => hurt(lab, &mut random, &mut hurts)?,
         }
     }
+    let [coordinator, agent, trainer, stops] = hurts;
+    let kills = [coordinator, agent, trainer];
     let report = lab.json(&["report", &sweep])?;
     let audit = lab.json(&["audit", &sweep])?;
-    Ok(Outcome { result: comparable(report), audit, kills, seconds: start.elapsed().as_secs_f64() })
+    Ok(Outcome { result: comparable(report), audit, kills, stops, seconds: start.elapsed().as_secs_f64() })
 }
 
-fn kill(lab: &mut Lab, random: &mut Random, kills: &mut [u32; 3]) -> Result<()> {
-    let trainers = lab.trainers();
-    // A run with a few kills has some of each: what was not killed yet comes first.
-    let mut kinds: Vec<usize> = (0..3).filter(|kind| kills[*kind] == 0).collect();
+/// Kills coordinator, agent or a trainer, or stops one of them for a while.
+fn hurt(lab: &mut Lab, random: &mut Random, hurts: &mut [u32; 4]) -> Result<()> {
+    // A short run has some of each: what was not done yet comes first.
+    let mut kinds: Vec<usize> = (0..4).filter(|kind| hurts[*kind] == 0).collect();
     if kinds.is_empty() {
-        kinds = vec![0, 1, 2];
+        kinds = vec![0, 1, 2, 3];
     }
-    match kinds[random.below(kinds.len() as u64) as usize] {
+    let kind = kinds[random.below(kinds.len() as u64) as usize];
+    let is_done = match kind {
         0 => {
             lab.kill_coordinator();
             lab.start_coordinator()?;
-            kills[0] += 1;
+            true
         }
         1 => {
             lab.kill_agent();
             lab.start_agent()?;
-            kills[1] += 1;
+            true
         }
-        _ => {
-            if let Some(pid) = trainers.get(random.below(trainers.len().max(1) as u64) as usize) {
-                lab.kill_process(*pid);
-                kills[2] += 1;
-            }
+        2 => {
+            let trainers = lab.trainers();
+            let found = trainers.get(random.below(trainers.len().max(1) as u64) as usize);
+            found.inspect(|pid| lab.kill_process(**pid)).is_some()
         }
-    }
+        _ => stop(lab, random),
+    };
+    hurts[kind] += u32::from(is_done);
     Ok(())
 }
 
-/// The report without cost, where it ran, and what counts inside an attempt: that is what a kill changes.
-/// A report without what depends on time and on ids of its run.
+/// Stops one of the processes for up to a second.
+fn stop(lab: &Lab, random: &mut Random) -> bool {
+    let all: Vec<u32> = lab.coordinator_pid().into_iter().chain(lab.agent_pid()).chain(lab.trainers()).collect();
+    let Some(pid) = all.get(random.below(all.len().max(1) as u64) as usize) else { return false };
+    let Some(pid) = Pid::from_raw(pid.cast_signed()) else { return false };
+    let stopped = kill_process(pid, Signal::STOP).is_ok();
+    // This is for how long it stands still; nothing is waited for.
+    std::thread::sleep(Duration::from_millis(50 + random.below(950)));
+    // A trainer may have been killed meanwhile by its agent.
+    kill_process(pid, Signal::CONT).ok();
+    stopped
+}
+
+/// A report without what a kill changes: cost, where it ran, and what counts inside an attempt.
 pub fn comparable(mut report: Value) -> Value {
     strip(&mut report);
     report

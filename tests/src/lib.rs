@@ -1,6 +1,6 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
-//! and kills them; [`chaos`] does so at random until a sweep is done; [`sim`] runs a whole cluster in
-//! simulated time with the trainers of [`scripted`]; [`mod@bench`] measures dispatch; [`images`] finds real
+//! and kills them; [`chaos`] does so at random until a sweep is done; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
+//! connections, with the trainers of [`scripted`]; [`mod@bench`] measures dispatch; [`images`] finds real
 //! images, if there are any.
 
 use sha2::{Digest, Sha256};
@@ -8,10 +8,12 @@ use sha2::{Digest, Sha256};
 pub mod bench;
 pub mod chaos;
 pub mod images;
+pub mod model;
 pub mod process;
 pub mod random;
 pub mod scripted;
 pub mod sim;
+pub mod syncs;
 
 /// SHA-256 as lower-case hex.
 pub fn sha256(bytes: &[u8]) -> String {

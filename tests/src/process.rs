@@ -31,6 +31,8 @@ pub struct Setup {
     pub agent_args: Vec<String>,
     /// Environment of the agent (and so, as far as allowed, of trainers).
     pub env: Vec<(String, String)>,
+    /// Environment of the coordinator.
+    pub coordinator_env: Vec<(String, String)>,
 }
 
 /// Running processes; killed when dropped.
@@ -55,8 +57,8 @@ pub fn built() -> Result<PathBuf> {
 impl Setup {
     /// Two slots, the real trainer, nothing else.
     pub fn new(bin: PathBuf, dir: PathBuf) -> Self {
-        let (data, agent_args, env) = (Vec::new(), Vec::new(), Vec::new());
-        Self { bin, dir, data, trainer: "sweep-trainer".into(), slots: 2, agent_args, env }
+        let (data, agent_args, env, coordinator_env) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { bin, dir, data, trainer: "sweep-trainer".into(), slots: 2, agent_args, env, coordinator_env }
     }
 
     fn log(&self, name: &str) -> Result<Stdio> {
@@ -89,6 +91,7 @@ impl Lab {
         let child = Command::new(self.setup.bin.join("sweep-coordinator"))
             .args(["--listen", &self.address, "--data"])
             .arg(&data)
+            .envs(self.setup.coordinator_env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(self.setup.log("coordinator.log")?)
@@ -145,6 +148,11 @@ impl Lab {
     /// `kill -9` of the agent. Trainers live on.
     pub fn kill_agent(&mut self) {
         kill(&mut self.agent);
+    }
+
+    /// The coordinator's process id, while it runs.
+    pub fn coordinator_pid(&self) -> Option<u32> {
+        self.coordinator.as_ref().map(Child::id)
     }
 
     /// The agent's process id, while it runs.

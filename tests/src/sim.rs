@@ -1,5 +1,5 @@
 //! A whole cluster in simulated time: the real coordinator and agent code over real tonic on turmoil's
-//! network, with crashes, restarts and partitions drawn from a seed. Run every seed in a process of its
+//! network, with crashes, restarts and partitions, of both ways and of one, drawn from a seed. Run every seed in a process of its
 //! own (`sweep-sim`): tokio keeps process-wide counters that would make a second run differ.
 
 use std::collections::BTreeMap;
@@ -50,8 +50,8 @@ pub struct Outcome {
     pub journal: String,
     /// Weights by trial, to compare with a quiet run.
     pub weights: BTreeMap<String, String>,
-    /// Faults injected: crashes of the coordinator, crashes of agents, partitions.
-    pub faults: [u32; 3],
+    /// Faults injected: crashes of the coordinator, crashes of agents, partitions, partitions of one way.
+    pub faults: [u32; 4],
 }
 
 const SPEC: &str = "name = \"sim\"\ndataset = \"none\"\nepochs = 4\nseeds = 2\nmax_retries = 50\n\n\
@@ -87,7 +87,7 @@ pub fn run(seed: u64, quiet: bool) -> Result<Outcome> {
     }
     sim.client("ann", ann());
 
-    let mut faults = [0; 3];
+    let mut faults = [0; 4];
     let mut down: Vec<(Duration, Fault)> = Vec::new();
     let mut next = Duration::from_secs(2);
     while !sim.step().map_err(|error| anyhow!("seed {seed}: {error}"))? {
@@ -108,7 +108,7 @@ pub fn run(seed: u64, quiet: bool) -> Result<Outcome> {
     verdict(&store, faults)
 }
 
-fn verdict(store: &MemoryStore, faults: [u32; 3]) -> Result<Outcome> {
+fn verdict(store: &MemoryStore, faults: [u32; 4]) -> Result<Outcome> {
     let events = store.events().map_err(|error| anyhow!("{error}"))?;
     let mut auditor = Auditor::new();
     let (mut text, mut weights) = (String::new(), BTreeMap::new());
@@ -131,15 +131,18 @@ enum Fault {
     Coordinator,
     Agent(u32),
     Partition(u32),
+    /// Nothing comes through from the agent, or else to it; its own words do.
+    OneWay(u32, bool),
 }
 
 impl Fault {
     fn draw(random: &mut Random) -> Self {
         let agent = random.below(u64::from(AGENTS)) as u32;
-        match random.below(3) {
+        match random.below(4) {
             0 => Self::Coordinator,
             1 => Self::Agent(agent),
-            _ => Self::Partition(agent),
+            2 => Self::Partition(agent),
+            _ => Self::OneWay(agent, random.chance(50)),
         }
     }
 
@@ -148,6 +151,7 @@ impl Fault {
             Self::Coordinator => 0,
             Self::Agent(_) => 1,
             Self::Partition(_) => 2,
+            Self::OneWay(..) => 3,
         }
     }
 
@@ -156,6 +160,8 @@ impl Fault {
             Self::Coordinator => sim.crash("coordinator"),
             Self::Agent(number) => sim.crash(format!("agent-{number}")),
             Self::Partition(number) => sim.partition("coordinator", format!("agent-{number}")),
+            Self::OneWay(number, true) => sim.partition_oneway(format!("agent-{number}"), "coordinator"),
+            Self::OneWay(number, false) => sim.partition_oneway("coordinator", format!("agent-{number}")),
         }
     }
 
@@ -164,6 +170,8 @@ impl Fault {
             Self::Coordinator => sim.bounce("coordinator"),
             Self::Agent(number) => sim.bounce(format!("agent-{number}")),
             Self::Partition(number) => sim.repair("coordinator", format!("agent-{number}")),
+            Self::OneWay(number, true) => sim.repair_oneway(format!("agent-{number}"), "coordinator"),
+            Self::OneWay(number, false) => sim.repair_oneway("coordinator", format!("agent-{number}")),
         }
     }
 }

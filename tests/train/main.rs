@@ -8,26 +8,21 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use sweep_tests::chaos::{Plan, find, run};
+use sweep_tests::chaos::{Plan, decided, find, run};
 use sweep_tests::process::{Lab, Setup, built};
 
 mod preempted;
+mod probe;
+mod syncs;
 
-const SPEC: &str = r#"
-name = "tiny"
-dataset = "demo"
-model = "cifar-cnn"
-image_size = 32
-epochs = 4
-batch_size = 32
-precision = "fp32"
-layout = "contiguous"
-seeds = 2
+const TINY: &str =
+    "epochs = 4\nbatch_size = 32\nseeds = 2\n\n[grid]\nlr = [1e-3, 1e-2]\naugmentation = [\"none\", \"flip-crop\"]\n";
 
-[grid]
-lr = [1e-3, 1e-2]
-augmentation = ["none", "flip-crop"]
-"#;
+/// A sweep over small images with a small network, the same bits in every run.
+fn sweep(name: &str, rest: &str) -> String {
+    let network = "dataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32";
+    decided(&format!("name = \"{name}\"\n{network}\n{rest}")).unwrap()
+}
 
 fn demo_images(bin: &Path, root: &Path) {
     let images = Command::new(bin.join("sweep-demo-images")).arg(root.join("demo")).output().unwrap();
@@ -49,7 +44,7 @@ fn lab(dir: &Path, name: &str) -> Lab {
 fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
     let dir = tempfile::tempdir().unwrap();
     let spec = dir.path().join("tiny.toml");
-    std::fs::write(&spec, SPEC).unwrap();
+    std::fs::write(&spec, sweep("tiny", TINY)).unwrap();
     let limit = Duration::from_secs(600);
     let quiet = run(&mut lab(dir.path(), "quiet"), &spec, Plan { every: None, seed: 0, limit }).unwrap();
     assert_eq!(
@@ -148,7 +143,7 @@ fn a_class_folder_without_images_is_refused_before_anything_runs() {
     let lab = Lab::start(setup).unwrap();
     lab.wait_for_agent().unwrap();
     let spec = dir.path().join("tiny.toml");
-    std::fs::write(&spec, SPEC).unwrap();
+    std::fs::write(&spec, sweep("tiny", TINY)).unwrap();
     let output = lab.ctl(&["submit", spec.to_str().unwrap()]).unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "accepted: {words}");

@@ -7,34 +7,11 @@ use serde_json::Value;
 use sweep_tests::chaos::{Plan, comparable, run};
 use sweep_tests::process::{Lab, wait_for};
 
-use crate::{differing, is_clean, lab};
+use crate::{differing, is_clean, lab, sweep};
 
 /// Long enough to be in the middle when the others come.
-const LOW: &str = r#"
-name = "low"
-dataset = "demo"
-model = "cifar-cnn"
-image_size = 32
-epochs = 12
-batch_size = 16
-precision = "fp32"
-layout = "contiguous"
-seeds = 2
-
-[grid]
-lr = [1e-3, 1e-2]
-"#;
-
-const HIGH: &str = r#"
-name = "high"
-dataset = "demo"
-model = "cifar-cnn"
-image_size = 32
-epochs = 1
-precision = "fp32"
-layout = "contiguous"
-seeds = 4
-"#;
+const LOW: &str = "epochs = 12\nbatch_size = 16\nseeds = 2\n\n[grid]\nlr = [1e-3, 1e-2]\n";
+const HIGH: &str = "epochs = 1\nseeds = 4\n";
 
 fn count(lab: &Lab, sweep: &str, what: &str) -> u64 {
     let audit = lab.json(&["audit", sweep]).unwrap();
@@ -45,12 +22,12 @@ fn count(lab: &Lab, sweep: &str, what: &str) -> u64 {
 #[test]
 fn trials_that_gave_way_end_with_the_bits_of_undisturbed_ones() {
     let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text).unwrap();
+    let file = |name: &str, rest: &str| {
+        let path = dir.path().join(format!("{name}.toml"));
+        std::fs::write(&path, sweep(name, rest)).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (low, high) = (file("low.toml", LOW), file("high.toml", HIGH));
+    let (low, high) = (file("low", LOW), file("high", HIGH));
     let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
     let quiet = run(&mut lab(dir.path(), "quiet"), low.as_ref(), plan).unwrap();
     let lab = lab(dir.path(), "busy");

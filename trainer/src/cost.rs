@@ -46,6 +46,8 @@ impl Pace {
             step_ms: median(self.steps).into(),
             data_wait: (self.waited.as_secs_f64() / whole).into(),
             device_memory: None,
+            steps: None,
+            part: None,
             peak_memory: fs::read_to_string("/proc/self/status").ok().and_then(|status| high_water(&status)),
             numerics: Some(numerics.to_string()),
             // The agent's to say: it knows who else is on the device.

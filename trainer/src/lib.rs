@@ -14,6 +14,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 mod hardware;
+pub mod headway;
 pub mod init;
 pub mod inspect;
 pub mod link;

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sweep_core::attempt::{ALIVE_FILE, Body, EVENTS_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause};
@@ -22,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Stop {
     asked: Arc<AtomicBool>,
     orphaned: Arc<AtomicBool>,
+    looks: Arc<AtomicU64>,
 }
 
 impl Stop {
@@ -30,8 +31,14 @@ impl Stop {
         self.asked.store(true, Ordering::Relaxed);
     }
 
+    /// How often it was asked: whoever asks gets on.
+    pub fn asked_so_often(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
     /// Why the trial shall end, if it shall.
     pub fn cause(&self) -> Option<StopCause> {
+        self.looks.fetch_add(1, Ordering::Relaxed);
         if self.asked.load(Ordering::Relaxed) {
             Some(StopCause::Asked)
         } else if self.orphaned.load(Ordering::Relaxed) {

@@ -14,7 +14,7 @@ use sweep_trainer::link::{Link, Stop};
 use sweep_trainer::log::say;
 use sweep_trainer::logits::logits;
 use sweep_trainer::run::{build_name, last_line, libtorch_version, run};
-use sweep_trainer::{TrainError, device};
+use sweep_trainer::{TrainError, device, headway};
 
 const HELP: &str = "\
 Trains one trial on images.
@@ -111,6 +111,9 @@ fn attempt(folder: &Path) -> anyhow::Result<ExitCode> {
             let limit = Duration::from_secs(order.orphan_limit_s);
             stop.watch_agent(order.agent_lock.clone(), limit).context("cannot start the watchdog")?;
             let folder = link.folder().to_path_buf();
+            if let Err(error) = headway::show(&folder, &stop) {
+                say(format_args!("cannot show how the trial gets on: {error}"));
+            }
             run(&order, &folder, &mut |body| link.emit(body, &stop), &stop)
         }
     };

@@ -10,6 +10,7 @@ use sweep_core::attempt::{
     Body, CHECKPOINT_DIR, CheckpointKind, Done, EpochMetrics, Failed, OrderFile, PROTOCOL, Started, StepMetrics,
     StopCause, Stopped, Top5, Work,
 };
+use sweep_core::cost::{EpochCost, Part};
 use sweep_core::recipe::Numerics;
 
 use crate::cost::Pace;
@@ -23,10 +24,16 @@ use crate::log::say;
 use crate::metric::Mean;
 use crate::model::script::Script;
 use crate::probe::{self, Place};
-use crate::trial::{Look, Trial};
+use crate::trial::{Enough, Look, Trial};
 
 /// Step lines are at least so far apart.
 const STEP_LINES: Duration = Duration::from_millis(500);
+
+/// What a probe does before it looks at the clock: the first steps make ready what all others use.
+const WARM: Enough = Enough { steps: 2, least: Duration::ZERO, most: Duration::from_secs(60), val_batches: 1 };
+/// How long it looks; the steps are the order's.
+const PROBE: Enough =
+    Enough { steps: 0, least: Duration::from_secs(5), most: Duration::from_secs(60), val_batches: 16 };
 
 /// Takes lines as they come; returns an error when they cannot be kept.
 pub type Emit<'a> = dyn FnMut(Body) -> Result<(), TrainError> + 'a;
@@ -64,9 +71,11 @@ fn panic_text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Name and version, for provenance.
+/// Name and version, with the commit of a release that was built from a checkout: for provenance, and for whether results of
+/// earlier sweeps stand for what it would train.
 pub fn build_name() -> String {
-    format!("sweep-trainer {}", env!("CARGO_PKG_VERSION"))
+    let commit = option_env!("SWEEP_COMMIT").map(|commit| format!("+{commit}")).unwrap_or_default();
+    format!("sweep-trainer {}{commit}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The version this build was linked against; torch-sys refuses any other.
@@ -145,9 +154,13 @@ fn train(
         data: dataset.digest.clone(),
     }))?;
 
+    let step_images = u64::from(recipe.batch_size) * u64::from(recipe.accumulate);
     let mut told = None::<Instant>;
     while !trial.is_over() {
-        let began = Instant::now();
+        if let Some(steps) = work.probe_steps {
+            trial.end_epochs(if trial.epoch() == 0 { WARM } else { Enough { steps: steps.into(), ..PROBE } });
+        }
+        let (began, steps) = (Instant::now(), trial.optimizer_steps());
         let epoch = trial.epoch() + 1;
         let lr = trial.lr();
         let mut pace = Pace::begin();
@@ -169,6 +182,17 @@ fn train(
         })?;
         let training = began.elapsed().as_secs_f64();
         let val = if train.is_finite() { trial.evaluate(stop)? } else { Mean::NONE };
+        let steps = trial.optimizer_steps() - steps;
+        let (of_steps, val_images) = (trial.steps_per_epoch(), trial.val_images_looked_at() as u64);
+        let part = work.probe_steps.map(|_| Part {
+            steps,
+            of_steps,
+            seconds: training.into(),
+            val_images,
+            of_val_images: trial.val_images(),
+            val_seconds: (began.elapsed().as_secs_f64() - training).into(),
+        });
+        let images = part.map_or(images, |part| (images as u64).min(part.steps * step_images) as usize);
         *seq += 1;
         emit(Body::Epoch(EpochMetrics {
             seq: *seq,
@@ -181,7 +205,11 @@ fn train(
             images_per_s: (images as f64 / training).into(),
             seconds: began.elapsed().as_secs_f64().into(),
             top5: train.top5.zip(val.top5).map(|(train, val)| Top5 { train: train.into(), val: val.into() }),
-            cost: Some(Box::new(pace.cost(trial.numerics()))),
+            cost: Some(Box::new(EpochCost {
+                steps: Some(trial.optimizer_steps()),
+                part,
+                ..pace.cost(trial.numerics())
+            })),
         }))?;
         say(format_args!(
             "epoch {epoch}/{}: train loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %; lr {lr:e}, {:.1} s",
@@ -196,6 +224,10 @@ fn train(
             return Err(TrainError::Diverged { epoch });
         }
         let is_best = trial.note(&val);
+        // Of a probe nothing is kept but what it took.
+        if work.probe_steps.is_some() {
+            continue;
+        }
         // Best first: whoever resumes from this epoch's `last` may rely on an earlier `best`.
         if is_best {
             emit(Body::Checkpoint(trial.save(CheckpointKind::Best, *seq, stop)?))?;
@@ -207,7 +239,7 @@ fn train(
         emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
     }
     // Only an attempt that found every epoch done, and the test images not looked at, has this left.
-    if trial.test(stop)? {
+    if work.probe_steps.is_none() && trial.test(stop)? {
         emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
     }
     let test = trial.test_score().cloned().map(Box::new);

@@ -2,6 +2,7 @@
 //! and what is said about them is left to `run`.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
 use sweep_core::evaluation::{Evaluations, Score};
@@ -34,6 +35,8 @@ pub struct Trial<'a> {
     state: State,
     evaluations: Evaluations,
     store: Store,
+    /// In a probe: where each epoch may end.
+    enough: Option<Enough>,
 }
 
 /// What training does not change.
@@ -129,6 +132,7 @@ impl<'a> Trial<'a> {
             state: State::new(recipe, numerics, dataset.classes.len() as u32, device, files)?,
             evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
+            enough: None,
             source: Source { recipe, dataset, pipeline, mixer, resident, device, helper },
         })
     }
@@ -165,6 +169,26 @@ impl<'a> Trial<'a> {
     /// Epochs done.
     pub fn epoch(&self) -> u32 {
         self.state.position.epoch
+    }
+
+    /// Steps of the optimizer so far, those of earlier attempts included.
+    pub fn optimizer_steps(&self) -> u64 {
+        self.state.steps()
+    }
+
+    /// Steps of the optimizer in an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.source.steps().steps()
+    }
+
+    /// Images for validation.
+    pub fn val_images(&self) -> u64 {
+        self.source.dataset.val.len() as u64
+    }
+
+    /// From now on epochs may end before their last batch.
+    pub fn end_epochs(&mut self, enough: Enough) {
+        self.enough = Some(enough);
     }
 
     /// What it computes with.
@@ -216,7 +240,8 @@ impl<'a> Trial<'a> {
         pace: &mut cost::Pace,
         mut look: impl FnMut(Look<'_>) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
-        let Self { source, state, evaluations, store } = self;
+        let Self { source, state, evaluations, store, enough } = self;
+        let (began, before) = (Instant::now(), state.steps());
         let (recipe, steps) = (source.recipe, source.steps());
         let (epoch, done) = (state.position.epoch + 1, state.position.batch as usize);
         let every = u64::from(recipe.checkpoint_steps);
@@ -234,10 +259,13 @@ impl<'a> Trial<'a> {
                 look(Look::Kept(source.keep(state, store, CheckpointKind::Last, seq, evaluations, stop)?))?;
             }
             pace.step();
-            Ok(())
+            match enough {
+                Some(enough) if stepped && enough.is(step - before, began.elapsed()) => Err(Halt::Enough),
+                _ => Ok(()),
+            }
         };
         match source.batches().train_from(epoch, done, recipe.batch_size as usize, learn) {
-            Ok(()) => {}
+            Ok(()) | Err(Halt::Enough) => {}
             Err(Halt::Diverged) => return Ok(Mean::NONE),
             Err(Halt::Error(error)) => return Err(error),
         }
@@ -245,11 +273,19 @@ impl<'a> Trial<'a> {
         Ok(if mean.is_finite() { mean } else { Mean::NONE })
     }
 
-    /// One pass over the validation images.
+    /// One pass over the validation images; over the first of them in a probe.
     pub fn evaluate(&mut self, stop: &Stop) -> Result<Mean, TrainError> {
-        let meter = self.source.look(&self.source.dataset.val, &self.state, stop)?;
+        let items = &self.source.dataset.val[..self.val_images_looked_at()];
+        let meter = self.source.look(items, &self.state, stop)?;
         self.evaluations.last = Some(meter.evaluation(self.epoch()));
         Ok(meter.mean())
+    }
+
+    /// How many images validation takes.
+    pub fn val_images_looked_at(&self) -> usize {
+        let all = self.source.dataset.val.len();
+        let batch = self.source.recipe.batch_size.max(VAL_BATCH) as usize;
+        self.enough.map_or(all, |enough| all.min(batch * enough.val_batches))
     }
 
     /// One pass over the test images by the weights that [`Trial::finish`] gives out, the first time it is
@@ -292,6 +328,25 @@ impl<'a> Trial<'a> {
     }
 }
 
+/// When a probe has seen enough of an epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Enough {
+    /// After so many steps,
+    pub steps: u64,
+    /// if they took so long,
+    pub least: Duration,
+    /// and whatever they were once they took so long.
+    pub most: Duration,
+    /// Of the validation images, so many batches.
+    pub val_batches: usize,
+}
+
+impl Enough {
+    fn is(self, steps: u64, took: Duration) -> bool {
+        (steps >= self.steps && took >= self.least) || took >= self.most
+    }
+}
+
 /// What happens within an epoch.
 #[derive(Debug)]
 pub enum Look<'a> {
@@ -304,11 +359,25 @@ pub enum Look<'a> {
 /// Why an epoch ended before its last batch.
 enum Halt {
     Diverged,
+    Enough,
     Error(TrainError),
 }
 
 impl<E: Into<TrainError>> From<E> for Halt {
     fn from(error: E) -> Self {
         Self::Error(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_is_so_many_steps_and_so_long_but_no_longer() {
+        let seconds = Duration::from_secs;
+        let enough = Enough { steps: 20, least: seconds(5), most: seconds(60), val_batches: 1 };
+        assert!(!enough.is(19, seconds(6)) && !enough.is(500, seconds(4)));
+        assert!(enough.is(20, seconds(5)) && enough.is(1, seconds(60)));
     }
 }

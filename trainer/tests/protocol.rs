@@ -64,6 +64,34 @@ fn epochs(folder: &Path) -> usize {
     lines(folder).iter().filter(is_epoch).count()
 }
 
+/// 24 images make 3 steps of an epoch.
+#[test]
+fn a_probe_does_a_few_steps_and_keeps_nothing() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let mut order = bench.order(QUICK);
+    order.work[0].probe_steps = Some(20);
+    let folder = attempt(&bench, "a", &order);
+    assert_eq!(end(&mut start(&folder)).code(), Some(0));
+    let told = lines(&folder);
+    let parts: Vec<_> = told
+        .iter()
+        .filter_map(|line| match line {
+            Body::Epoch(epoch) => epoch.cost.as_ref().unwrap().part,
+            _ => None,
+        })
+        .collect();
+    let steps: Vec<_> =
+        parts.iter().map(|part| (part.steps, part.of_steps, part.val_images, part.of_val_images)).collect();
+    assert_eq!(steps, [(2, 3, 9, 9), (3, 3, 9, 9)]);
+    assert!(
+        parts.iter().all(|part| part.seconds.0 > 0.0 && part.val_seconds.0 > 0.0 && part.epoch_seconds().is_some())
+    );
+    assert!(!told.iter().any(|line| matches!(line, Body::Checkpoint(_))), "{told:?}");
+    let Some(Body::Done(done)) = told.last() else { panic!("{:?}", told.last()) };
+    assert_eq!((done.final_seq, done.test.is_none()), (2, true));
+}
+
 #[test]
 fn an_attempt_is_told_from_started_to_done() {
     let bench = Bench::new();

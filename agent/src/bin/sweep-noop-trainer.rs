@@ -22,11 +22,18 @@ use sweep_core::cost::EpochCost;
 use sweep_core::num::Num;
 use uuid::Uuid;
 
+/// What it says it is.
+const BUILD: &str = concat!("sweep-noop-trainer ", env!("CARGO_PKG_VERSION"));
+
 fn main() -> ExitCode {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let folder = match arguments.split_first() {
         None => return ExitCode::from(2),
         Some((word, paths)) if word.as_os_str() == "inspect" => return inspect(paths),
+        Some((word, [])) if word.as_os_str() == "--version" => {
+            let told = writeln!(io::stdout().lock(), "{BUILD} (protocol {})", sweep_core::attempt::PROTOCOL);
+            return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         Some((folder, _)) => folder.clone(),
     };
     match train(&folder) {
@@ -152,7 +159,7 @@ fn line(out: &mut Vec<u8>, body: Body) {
 fn started() -> Started {
     Started {
         protocol: PROTOCOL,
-        build: concat!("sweep-noop-trainer ", env!("CARGO_PKG_VERSION")).into(),
+        build: BUILD.into(),
         engine: None,
         hardware: None,
         train_images: 0,

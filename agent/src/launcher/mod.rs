@@ -5,9 +5,11 @@
 pub mod noop;
 pub mod process;
 pub mod scan;
+mod stall;
 mod trainer;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -126,6 +128,13 @@ pub enum ExitKind {
     Vanished,
     /// The host was started again under it.
     Rebooted,
+    /// It showed no progress for too long and was killed.
+    Stalled {
+        /// For how long.
+        quiet: Duration,
+        /// The kernel's letter for what its process did then.
+        state: Option<char>,
+    },
     /// Its events cannot be read: what is wrong with them.
     Corrupt(String),
 }

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,6 +14,7 @@ use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, FailureClass, LOG_FILE, O
 use sweep_core::environment;
 use sweep_core::event::{Checkpoint, Failure};
 use sweep_core::id::Lease;
+use sweep_core::retry::CHECKPOINT_MISSING;
 use sweep_proto::convert::PlacedOrder;
 use tokio::process::Command;
 
@@ -60,6 +62,8 @@ pub struct ProcessConfig {
     pub agent_lock: PathBuf,
     /// How long a trainer goes on without an agent, seconds.
     pub orphan_limit_s: u64,
+    /// How long a trainer may show no progress.
+    pub stall_limit: Option<Duration>,
     /// The host was started again since the agent last ran.
     pub rebooted: bool,
     /// What trainers are kept from; `None` where they are not confined.
@@ -190,6 +194,7 @@ impl Inner {
                 fingerprint: order.order.fingerprint,
                 numerics: order.order.numerics,
                 alike: order.order.alike,
+                probe_steps: order.order.probe_steps,
             }],
             device: slot.device().to_owned(),
             threads: config.threads,
@@ -253,7 +258,8 @@ impl Inner {
             };
             failure(reason, format!("cannot start {program}: {error}"))
         })?;
-        Ok(ProcessTrainer::new(Body::own(child), lease, folder, log, self.claim(Some(slot))))
+        let limit = self.config.stall_limit;
+        Ok(ProcessTrainer::new(Body::own(child), lease, folder, log, self.claim(Some(slot)), limit))
     }
 
     fn attach(&self, lease: Lease) -> Result<ProcessTrainer, Failure> {
@@ -261,7 +267,7 @@ impl Inner {
         let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
         let body = Body::found(self.folders.root(), lease, &folder, self.config.rebooted);
         // Where an attempt of an earlier life was is known only while it lives.
-        Ok(ProcessTrainer::new(body, lease, folder, log, None))
+        Ok(ProcessTrainer::new(body, lease, folder, log, None, self.config.stall_limit))
     }
 
     async fn download(&self, folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
@@ -269,7 +275,7 @@ impl Inner {
         match self.blobs.download(&checkpoint.sha256, &path).await {
             Ok(()) => Ok(path),
             Err(DownloadError::Missing) => {
-                Err(failure("checkpoint_missing", format!("the coordinator has no blob {}", checkpoint.sha256)))
+                Err(failure(CHECKPOINT_MISSING, format!("the coordinator has no blob {}", checkpoint.sha256)))
             }
             Err(DownloadError::Write(error)) => {
                 Err(host(&error, format!("cannot store the checkpoint to go on from: {error}")))

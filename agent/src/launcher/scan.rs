@@ -58,6 +58,12 @@ pub fn group_lives(group: Pid) -> bool {
     })
 }
 
+/// The kernel's letter for what a process does: running, sleeping, waiting for a disk, stopped, ...
+pub fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
 /// Signals processes; those that are gone already do not matter.
 pub fn signal(pids: &[Pid], signal: Signal) {
     for pid in pids {

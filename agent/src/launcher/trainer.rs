@@ -16,6 +16,7 @@ use sweep_core::id::Lease;
 use tokio::process::Child;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
+use super::stall::Stall;
 use super::{Exit, ExitKind, News, Signal, Trainer, scan};
 use crate::devices::{Devices, Release};
 use crate::tail::{Tail, TailError};
@@ -78,6 +79,10 @@ pub(super) struct ProcessTrainer {
     log_offset: u64,
     looks: u32,
     tick: Interval,
+    /// Whether it gets on.
+    stall: Stall,
+    /// It was killed because it did not.
+    stalled: Option<ExitKind>,
     /// Why its events cannot be read on.
     corrupt: Option<String>,
     /// The kernel's count of processes killed for lack of memory, when this one was first looked at.
@@ -89,7 +94,15 @@ pub(super) struct ProcessTrainer {
 }
 
 impl ProcessTrainer {
-    pub(super) fn new(body: Body, lease: Lease, folder: PathBuf, log: File, device: Option<(Devices, String)>) -> Self {
+    pub(super) fn new(
+        body: Body,
+        lease: Lease,
+        folder: PathBuf,
+        log: File,
+        device: Option<(Devices, String)>,
+        stall_limit: Option<Duration>,
+    ) -> Self {
+        let stall = Stall::new(&folder, stall_limit);
         let mut tick = interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
@@ -101,6 +114,8 @@ impl ProcessTrainer {
             log_offset: 0,
             looks: 0,
             tick,
+            stall,
+            stalled: None,
             corrupt: None,
             memory_kills: None,
             device,
@@ -148,8 +163,10 @@ impl ProcessTrainer {
             let lines = self.tail.read();
             let lines = self.checked(lines);
             if !lines.is_empty() {
+                self.stall.heard();
                 return News::Lines(lines);
             }
+            self.end_if_stalled();
             if self.looks.is_multiple_of(LOG_EVERY)
                 && let Some((offset, text)) = self.read_log()
             {
@@ -182,6 +199,7 @@ impl ProcessTrainer {
             Some(_) => Ok(Vec::new()),
         };
         let lines = self.checked(lines);
+        let how = self.stalled.take().unwrap_or(how);
         let how = self.corrupt.take().map_or(how, ExitKind::Corrupt);
         let exit = Exit { how, words: self.last_words() };
         News::Gone { lines, exit }
@@ -196,6 +214,21 @@ impl ProcessTrainer {
             }
             Vec::new()
         })
+    }
+
+    /// A trainer that hangs keeps its slot from others.
+    fn end_if_stalled(&mut self) {
+        if self.stalled.is_some() {
+            return;
+        }
+        let Some(quiet) = self.stall.look(std::time::Instant::now()) else { return };
+        let state = match &self.body {
+            Body::Own { child, .. } => child.id().and_then(scan::state),
+            Body::Found { pids, .. } => pids.first().and_then(|pid| scan::state(pid.as_raw_nonzero().get() as u32)),
+        };
+        tracing::warn!(lease = %self.lease, ?quiet, ?state, "the trainer gets no further and is killed");
+        self.stalled = Some(ExitKind::Stalled { quiet, state });
+        self.signal(Signal::Kill);
     }
 
     fn read_log(&mut self) -> Option<(u64, Bytes)> {

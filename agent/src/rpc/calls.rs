@@ -7,12 +7,12 @@ use sweep_core::device::Sighting;
 use sweep_core::event::AgentFacts;
 use sweep_core::id::{AgentId, Lease};
 use sweep_identity::dial::Link;
-use sweep_proto::convert::{Orders, hello_request, id_bytes, orders, to_leases};
+use sweep_proto::convert::{Orders, hello_request, id_bytes, orders, position, to_leases};
 use sweep_proto::v1::agents_client::AgentsClient;
 use sweep_proto::v1::{self, PollRequest, ReportRequest, ShipSeriesRequest};
 use tonic::Request;
 
-use super::CallError;
+use super::{CallError, Links};
 use crate::series::Shipment;
 
 /// Longest wait for an answer that the coordinator gives at once.
@@ -24,10 +24,13 @@ const SLACK: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When there is no answer, or a refusal.
-pub async fn hello(channel: Link, facts: AgentFacts, held: Vec<Lease>) -> Result<Vec<(Lease, Verdict)>, CallError> {
-    let mut request = Request::new(hello_request(&facts, &held, env!("CARGO_PKG_VERSION")));
+pub async fn hello(links: Links, facts: AgentFacts, held: Vec<Lease>) -> Result<Vec<(Lease, Verdict)>, CallError> {
+    let seen = links.memory.seen().map(v1::Seen::from);
+    let hello = hello_request(&facts, &held, env!("CARGO_PKG_VERSION"));
+    let mut request = Request::new(v1::HelloRequest { seen, ..hello });
     request.set_timeout(ANSWER);
-    let reply = AgentsClient::new(channel).hello(request).await?.into_inner();
+    let reply = AgentsClient::new(links.control).hello(request).await?.into_inner();
+    links.memory.note(position(reply.at.as_ref())?);
     let verdicts = reply.verdicts.into_iter().map(Verdict::try_from);
     let verdicts = verdicts.collect::<Result<Vec<_>, _>>()?;
     Ok(held.into_iter().zip(verdicts).collect())
@@ -38,7 +41,7 @@ pub async fn hello(channel: Link, facts: AgentFacts, held: Vec<Lease>) -> Result
 /// # Errors
 /// As [`hello`].
 pub async fn poll(
-    channel: Link,
+    links: Links,
     agent: AgentId,
     known: Vec<Lease>,
     revision: u64,
@@ -49,9 +52,11 @@ pub async fn poll(
         known: to_leases(&known),
         wait_ms: wait.as_millis() as u32,
         revision,
+        seen: links.memory.seen().map(v1::Seen::from),
     });
     request.set_timeout(wait + SLACK);
-    let reply = AgentsClient::new(channel).poll(request).await?.into_inner();
+    let reply = AgentsClient::new(links.control).poll(request).await?.into_inner();
+    links.memory.note(position(reply.at.as_ref())?);
     Ok(orders(reply.orders.as_ref())?)
 }
 
@@ -60,7 +65,7 @@ pub async fn poll(
 /// # Errors
 /// As [`hello`].
 pub async fn report(
-    channel: Link,
+    links: Links,
     agent: AgentId,
     effects: Vec<Effect>,
     known: Vec<Lease>,
@@ -69,9 +74,11 @@ pub async fn report(
         agent_id: id_bytes(agent),
         effects: effects.iter().map(v1::Effect::from).collect(),
         known: to_leases(&known),
+        seen: links.memory.seen().map(v1::Seen::from),
     });
     request.set_timeout(ANSWER);
-    let reply = AgentsClient::new(channel).report(request).await?.into_inner();
+    let reply = AgentsClient::new(links.control).report(request).await?.into_inner();
+    links.memory.note(position(reply.at.as_ref())?);
     let results = reply.results.into_iter().map(EffectResult::try_from);
     let results = results.collect::<Result<Vec<_>, _>>()?;
     Ok((results, orders(reply.orders.as_ref())?))
@@ -101,7 +108,7 @@ pub async fn ship(channel: Link, agent: AgentId, shipment: Shipment) -> Result<(
     let steps = shipment.steps.into_iter().map(|step| v1::Step {
         lease: Some(step.lease.into()),
         step: step.step,
-        loss: step.loss,
+        loss: Some(step.loss),
     });
     let mut request =
         Request::new(ShipSeriesRequest { agent_id: id_bytes(agent), logs: logs.collect(), steps: steps.collect() });

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use sweep_identity::address::Address;
 use sweep_identity::dial::{self, Bearer, DialError, Link, Tls};
+use sweep_identity::wire::Wire;
 use sweep_proto::status::reason_of;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
+
+use crate::memory::Memory;
 
 /// How long a connection may take to come up.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,13 +30,15 @@ pub struct Links {
     pub control: Link,
     /// Checkpoints and series.
     pub bulk: Link,
+    /// How far this agent has seen the journal.
+    pub memory: Memory,
 }
 
 impl Links {
-    /// Over channels of the caller's, that show nothing.
-    pub fn plain(control: Channel, bulk: Channel) -> Self {
-        let [control, bulk] = [control, bulk].map(|channel| Link::new(channel, Bearer::default()));
-        Self { control, bulk }
+    /// Over wires of the caller's, that show nothing.
+    pub fn plain(control: impl Into<Wire>, bulk: impl Into<Wire>) -> Self {
+        let [control, bulk] = [control.into(), bulk.into()].map(|wire| Link::new(wire, Bearer::default()));
+        Self { control, bulk, memory: Memory::default() }
     }
 }
 
@@ -49,7 +53,7 @@ pub fn link(address: &Address, tls: Option<&Tls>, bearer: Bearer) -> Result<Link
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    Ok(Link::new(dial::lazy(&endpoint, address, tls)?, bearer))
+    Ok(Link::new(dial::lazy(&endpoint, address, tls)?.into(), bearer))
 }
 
 /// Both connections.
@@ -57,7 +61,8 @@ pub fn link(address: &Address, tls: Option<&Tls>, bearer: Bearer) -> Result<Link
 /// # Errors
 /// As [`link`].
 pub fn links_with(address: &Address, tls: Option<&Tls>, bearer: &Bearer) -> Result<Links, DialError> {
-    Ok(Links { control: link(address, tls, bearer.clone())?, bulk: link(address, tls, bearer.clone())? })
+    let (control, bulk) = (link(address, tls, bearer.clone())?, link(address, tls, bearer.clone())?);
+    Ok(Links { control, bulk, memory: Memory::default() })
 }
 
 /// Both connections to a coordinator on this machine that asks for nothing.

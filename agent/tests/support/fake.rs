@@ -121,7 +121,7 @@ impl Fake {
         let (plan, _) = plan_text(text.as_bytes()).unwrap();
         let sweep = SweepId::derive(text, "");
         let (user, project) = ("test".to_owned(), "default".to_owned());
-        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true };
+        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true, reuse: Vec::new() };
         let reply = self.act(Some(Command::Submit(submit)));
         assert!(matches!(reply, Reply::Submitted { .. }), "{reply:?}");
         sweep
@@ -239,6 +239,7 @@ impl Agents for Fake {
                 build: "fake".into(),
                 verdicts: verdicts.into_iter().map(v1::Verdict::from).collect(),
                 lease_ms: 60_000,
+                at: None,
             })),
             other => panic!("{other:?}"),
         }
@@ -256,7 +257,7 @@ impl Agents for Fake {
             let orders = self.orders(agent, &known);
             let differ = orders.revision != request.revision || !orders.bodies.is_empty();
             if differ || tokio::time::timeout_at(until, changed.changed()).await.is_err() {
-                return Ok(Response::new(v1::PollReply { orders: Some(orders) }));
+                return Ok(Response::new(v1::PollReply { orders: Some(orders), at: None }));
             }
         }
     }
@@ -277,6 +278,7 @@ impl Agents for Fake {
         Ok(Response::new(v1::ReportReply {
             results: results.into_iter().map(v1::EffectResult::from).collect(),
             orders: Some(self.orders(agent, &known)),
+            at: None,
         }))
     }
 

@@ -59,7 +59,19 @@ impl Host {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sweep-agent"));
         command
-            .args(["--coordinator", &self.url, "--pretend", "1", "--slots", "1", "--grace", "2", "--state"])
+            .args([
+                "--coordinator",
+                &self.url,
+                "--pretend",
+                "1",
+                "--slots",
+                "1",
+                "--grace",
+                "2",
+                "--stall-limit",
+                "2",
+                "--state",
+            ])
             .arg(self.folder.path().join("state"))
             .arg("--cache")
             .arg(self.folder.path().join("cache"))

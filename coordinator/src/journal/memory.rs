@@ -9,6 +9,7 @@ use std::time::Duration;
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::event::Event;
 use sweep_core::id::Lease;
+use sweep_core::time::Timestamp;
 
 use super::rows::Row;
 use super::{Batch, Damage, JournalError, LogChunk, Replayed, Step, series};
@@ -30,6 +31,7 @@ struct Disk {
     log_ends: BTreeMap<Lease, u64>,
     steps: BTreeMap<(Lease, u64), u64>,
     full: bool,
+    broken: bool,
 }
 
 impl MemoryStore {
@@ -38,20 +40,42 @@ impl MemoryStore {
         self.disk().full = full;
     }
 
+    /// A broken disk fails every commit.
+    pub fn set_broken(&self) {
+        self.disk().broken = true;
+    }
+
     /// The synced events.
     ///
     /// # Errors
     /// When a row is damaged.
     pub fn events(&self) -> Result<Vec<Event>, JournalError> {
+        Ok(self.timed()?.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// The synced events with their times.
+    ///
+    /// # Errors
+    /// When a row is damaged.
+    pub fn timed(&self) -> Result<Vec<(Timestamp, Event)>, JournalError> {
+        let mut timed = Vec::new();
         let disk = self.disk();
-        let rows = disk.rows[..disk.synced].iter().map(Row::decode).collect::<Result<Vec<_>, _>>()?;
-        Ok(rows.into_iter().flatten().collect())
+        for row in &disk.rows[..disk.synced] {
+            timed.extend(row.decode()?.into_iter().map(|event| (row.at, event)));
+        }
+        Ok(timed)
     }
 
     /// The synced rows; for tests that damage or compare them.
     pub fn rows(&self) -> Vec<Row> {
         let disk = self.disk();
         disk.rows[..disk.synced].to_vec()
+    }
+
+    /// The synced rows after the first so many.
+    pub fn since(&self, first: usize) -> Vec<Row> {
+        let disk = self.disk();
+        disk.rows[first.min(disk.synced)..disk.synced].to_vec()
     }
 
     /// Puts other rows in place of those there are; for tests.
@@ -131,8 +155,16 @@ impl MemoryJournal {
     }
 
     pub(super) async fn commit(&mut self, batch: &Batch) -> Result<(), JournalError> {
-        if self.store.disk().full {
+        let (full, broken) = {
+            let disk = self.store.disk();
+            (disk.full, disk.broken)
+        };
+        if full {
             return Err(JournalError::Full { path: "memory".into() });
+        }
+        if broken {
+            let source = sqlx::Error::Io(std::io::Error::other("the simulated disk is broken"));
+            return Err(JournalError::Sql { action: "writing", path: "memory".into(), source });
         }
         if !batch.events.is_empty() {
             self.store.disk().rows.push(Row::encode(self.next, batch.at, &batch.events));

@@ -2,13 +2,15 @@
 //! A commit is the unit: all events of a batch with one time, and the series that came with it.
 //! Folding the events is left to the caller, deciding to the core.
 
+pub mod examine;
 pub mod memory;
 pub mod reader;
+mod replay;
 pub mod rows;
 mod series;
 pub mod sqlite;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sweep_core::event::Event;
 use sweep_core::id::Lease;
@@ -139,15 +141,27 @@ pub enum JournalError {
         wanted: &'static str,
     },
     /// A row is not what was written.
-    #[error(
-        "the journal is damaged at event {event}: {damage}. Nothing was changed. Restore sweep.db from a backup, or move \
-         it away to start empty"
-    )]
+    #[error("the journal is damaged at event {event}: {damage}. Nothing was changed. {RESTORE}")]
     Damaged {
         /// Number of the first event that cannot be read.
         event: u64,
         /// What is wrong.
         damage: Damage,
+    },
+    /// SQLite finds its own pages wrong.
+    #[error("{path} is damaged. Nothing was changed. {RESTORE}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A copy was being put in place when something stopped it.
+    #[error("putting a backup in place was cut off in {path}: run `sweep-coordinator restore BACKUP` again")]
+    HalfRestored {
+        /// The folder.
+        path: PathBuf,
     },
     /// The data folder cannot be prepared.
     #[error("creating {path} failed")]
@@ -158,6 +172,26 @@ pub enum JournalError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What to do about a journal that cannot be read.
+const RESTORE: &str = "`sweep-coordinator restore BACKUP`, with the same --data, puts a backup in its place and keeps this \
+                       one beside it; `sweep-coordinator fsck` says what else is wrong";
+
+/// SQLite's result codes for a file that is not what it wrote: SQLITE_CORRUPT, SQLITE_NOTADB.
+const CORRUPT: [u32; 2] = [11, 26];
+
+impl JournalError {
+    /// What SQLite said, told apart where something can be done about it.
+    pub(crate) fn sql(action: &'static str, path: &Path, source: sqlx::Error) -> Self {
+        let code = source.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+        let path = path.to_owned();
+        match code {
+            // The low byte is the code, the others say more about it.
+            Some(code) if CORRUPT.contains(&(code & 0xff)) => Self::Corrupt { path, source },
+            _ => Self::Sql { action, path, source },
+        }
+    }
 }
 
 /// How a row is wrong.

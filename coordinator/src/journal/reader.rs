@@ -1,14 +1,15 @@
 //! Reads beside the writer: curves, logs, the audit. Never sees what is not committed.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sqlx::sqlite::SqlitePool;
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::audit::Auditor;
 use sweep_core::id::Lease;
+use sweep_core::story::Teller;
 
 use super::memory::MemoryStore;
-use super::{Damage, JournalError, Step, sqlite};
+use super::{Damage, JournalError, Step, replay};
 
 /// Log text read at once, rows.
 const LOG_ROWS: i64 = 64;
@@ -115,6 +116,18 @@ impl Reader {
         Ok(rows.into_iter().map(step).collect())
     }
 
+    /// The whole journal, told to somebody who listens.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or is damaged.
+    pub async fn tell(&self, teller: &mut Teller) -> Result<(), JournalError> {
+        match self {
+            Self::Memory(store) => store.timed()?.iter().for_each(|(at, event)| teller.read(*at, event)),
+            Self::Sqlite(pool) => replay::read_all(pool, |at, event| teller.read(at, event)).await?,
+        }
+        Ok(())
+    }
+
     /// The oracle, after the whole journal.
     ///
     /// # Errors
@@ -123,14 +136,14 @@ impl Reader {
         let mut auditor = Auditor::new();
         match self {
             Self::Memory(store) => store.events()?.iter().for_each(|event| auditor.read(event)),
-            Self::Sqlite(pool) => sqlite::read_all(pool, |event| auditor.read(event)).await?,
+            Self::Sqlite(pool) => replay::read_all(pool, |_, event| auditor.read(event)).await?,
         }
         Ok(auditor)
     }
 }
 
 fn reading(source: sqlx::Error) -> JournalError {
-    JournalError::Sql { action: "reading", path: PathBuf::from("sweep.db"), source }
+    JournalError::sql("reading", Path::new("sweep.db"), source)
 }
 
 fn unreadable() -> JournalError {

@@ -7,7 +7,7 @@
 //! Small commits make many small rows; some thousand events are joined inside SQLite when read back, so
 //! that a row costs no hand-over between threads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,11 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _};
 use sweep_core::event::Event;
 use sweep_core::id::Lease;
-use sweep_core::time::Timestamp;
-use tokio::task::JoinHandle;
 
-use super::rows::{Row, decode};
-use super::{Batch, Damage, JournalError, Replayed, Step, series};
+use super::replay::replay;
+use super::rows::Row;
+use super::{Batch, JournalError, Replayed, Step, series};
+use crate::archive;
 use crate::notify::outbox;
 
 /// `swee` in ASCII: marks the file as ours.
@@ -30,12 +30,8 @@ const APPLICATION_ID: i64 = 0x7377_6565;
 const VERSION: i64 = 1;
 /// Older ones have a bug that can damage a WAL after a checkpoint.
 const OLDEST_SQLITE: &str = "3.51.3";
-/// Events that are read back at once.
-const CHUNK: u64 = 2048;
-/// Chunks that are parsed while others are folded.
-const AHEAD: usize = 4;
 /// SQLite's result codes for a file system without room: SQLITE_FULL, SQLITE_IOERR_SHMSIZE.
-const NO_ROOM: [&str; 2] = ["13", "4874"];
+pub(super) const NO_ROOM: [&str; 2] = ["13", "4874"];
 
 const TABLES: &str = r#"
 BEGIN;
@@ -82,12 +78,6 @@ INSERT OR REPLACE INTO steps (trial, attempt, step, loss_bits)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
 "#;
 
-/// All rows whose first event is in a range, as one text: a line `no count at check length` and the body for each.
-const READ_CHUNK: &str = r#"
-SELECT group_concat(no || ' ' || count || ' ' || at || ' ' || "check" || ' ' || octet_length(body) || x'0a' || body, '' ORDER BY no)
-FROM events WHERE no >= ? AND no < ?
-"#;
-
 /// The writer.
 #[derive(Debug)]
 pub struct SqliteJournal {
@@ -106,8 +96,11 @@ impl SqliteJournal {
     /// # Errors
     /// When the file cannot be read, is another program's or a newer release's, or is damaged. It is then left as it is.
     pub async fn open(folder: &Path) -> Result<(Self, Replayed), JournalError> {
-        let path = folder.join("sweep.db");
-        let sql = |action, source| JournalError::Sql { action, path: path.clone(), source };
+        let path = folder.join(archive::JOURNAL);
+        if folder.join(archive::UNFINISHED).exists() {
+            return Err(JournalError::HalfRestored { path: folder.to_owned() });
+        }
+        let sql = |action, source| JournalError::sql(action, &path, source);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -150,7 +143,7 @@ impl SqliteJournal {
                     Some(code) if NO_ROOM.contains(&code.as_ref()) => {
                         Err(JournalError::Full { path: self.path.clone() })
                     }
-                    _ => Err(JournalError::Sql { action: "writing", path: self.path.clone(), source }),
+                    _ => Err(JournalError::sql("writing", &self.path, source)),
                 }
             }
         }
@@ -250,7 +243,7 @@ async fn check_sqlite(writer: &mut SqliteConnection, path: &Path) -> Result<(), 
     let found: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(writer)
         .await
-        .map_err(|source| JournalError::Sql { action: "opening", path: path.to_owned(), source })?;
+        .map_err(|source| JournalError::sql("opening", path, source))?;
     let number = |text: &str| text.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>();
     match number(&found) >= number(OLDEST_SQLITE) {
         true => Ok(()),
@@ -260,114 +253,35 @@ async fn check_sqlite(writer: &mut SqliteConnection, path: &Path) -> Result<(), 
 
 /// Makes the tables of a new file, and refuses one that is not ours.
 async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
-    let sql = |action| move |source| JournalError::Sql { action, path: path.to_owned(), source };
+    if header(writer, path).await? == Header::Empty {
+        let mark =
+            format!("{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;");
+        let made = sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(writer).await;
+        made.map_err(|source| JournalError::sql("creating", path, source))?;
+    }
+    Ok(())
+}
+
+/// What a file says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// New.
+    Empty,
+    /// A journal that this release reads.
+    Journal,
+}
+
+/// Reads the header, and refuses a file that is not ours.
+pub(super) async fn header(connection: &mut SqliteConnection, path: &Path) -> Result<Header, JournalError> {
     let query = "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) \
                  FROM pragma_application_id AS a, pragma_user_version AS v";
+    let read = sqlx::query_as(query).fetch_one(&mut *connection).await;
     let (application, version, tables): (i64, i64, i64) =
-        sqlx::query_as(query).fetch_one(&mut *writer).await.map_err(sql("reading the header of"))?;
+        read.map_err(|source| JournalError::sql("reading the header of", path, source))?;
     match (application, version, tables) {
-        (0, 0, 0) => {
-            let mark =
-                format!("{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(writer).await.map_err(sql("creating"))?;
-            Ok(())
-        }
-        (APPLICATION_ID, VERSION, _) => Ok(()),
+        (0, 0, 0) => Ok(Header::Empty),
+        (APPLICATION_ID, VERSION, _) => Ok(Header::Journal),
         (APPLICATION_ID, found, _) => Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION }),
         (found, _, _) => Err(JournalError::Foreign { path: path.to_owned(), found }),
     }
-}
-
-/// Some rows, parsed.
-struct Parsed {
-    first: u64,
-    next: u64,
-    commits: Vec<(Timestamp, Vec<Event>)>,
-}
-
-/// Folds the journal: SQLite reads on its thread, chunks are parsed on others, and folded here in order.
-async fn replay(writer: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
-    let sql = |source| JournalError::Sql { action: "reading", path: path.to_owned(), source };
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *writer).await.map_err(sql)?;
-    let last = last.unwrap_or(0) as u64;
-    let mut replayed = Replayed::default();
-    let mut parsing: VecDeque<JoinHandle<Result<Parsed, JournalError>>> = VecDeque::new();
-    let mut from = 1;
-    while from <= last || !parsing.is_empty() {
-        while from <= last && parsing.len() < AHEAD {
-            let text = chunk(writer, from).await.map_err(sql)?;
-            parsing.push_back(tokio::task::spawn_blocking(move || parse(&text.unwrap_or_default())));
-            from += CHUNK;
-        }
-        let Some(task) = parsing.pop_front() else { break };
-        let parsed = task.await.expect("parsing does not panic and is not cancelled")?;
-        fold(&mut replayed, parsed)?;
-    }
-    Ok(replayed)
-}
-
-async fn chunk(connection: &mut SqliteConnection, from: u64) -> Result<Option<String>, sqlx::Error> {
-    let (from, to) = (from as i64, (from + CHUNK) as i64);
-    sqlx::query_scalar(READ_CHUNK).bind(from).bind(to).fetch_one(connection).await
-}
-
-fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
-    if parsed.commits.is_empty() {
-        return Ok(());
-    }
-    if parsed.first != replayed.events + 1 {
-        return Err(JournalError::Damaged { event: replayed.events + 1, damage: Damage::Gap });
-    }
-    for (at, events) in &parsed.commits {
-        events.iter().for_each(|event| replayed.state.apply(event, *at));
-        replayed.newest = replayed.newest.max(*at);
-    }
-    replayed.events = parsed.next - 1;
-    Ok(())
-}
-
-/// Reads what [`READ_CHUNK`] wrote.
-fn parse(text: &str) -> Result<Parsed, JournalError> {
-    let mut parsed = Parsed { first: 0, next: 0, commits: Vec::new() };
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once('\n') {
-        let unreadable = JournalError::Damaged { event: parsed.next.max(1), damage: Damage::Unreadable };
-        let numbers: Vec<i64> = head.split(' ').filter_map(|number| number.parse().ok()).collect();
-        let &[no, count, at, check, length] = numbers.as_slice() else { return Err(unreadable) };
-        let Some((body, tail)) = tail.split_at_checked(length as usize) else { return Err(unreadable) };
-        if parsed.commits.is_empty() {
-            parsed.first = no as u64;
-        } else if no as u64 != parsed.next {
-            return Err(JournalError::Damaged { event: parsed.next, damage: Damage::Gap });
-        }
-        let events = decode(no as u64, count as u64, check as u32, body)?;
-        parsed.commits.push((Timestamp(at), events));
-        parsed.next = (no + count) as u64;
-        rest = tail;
-    }
-    Ok(parsed)
-}
-
-/// Reads the whole journal beside the writer and hands each event to `each`.
-pub(super) async fn read_all(readers: &SqlitePool, mut each: impl FnMut(&Event)) -> Result<(), JournalError> {
-    let sql = |source| JournalError::Sql { action: "reading", path: PathBuf::from("sweep.db"), source };
-    let mut connection = readers.acquire().await.map_err(sql)?;
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
-    let mut from = 1;
-    let mut next = 1;
-    while from <= last.unwrap_or(0) as u64 {
-        let text = chunk(&mut connection, from).await.map_err(sql)?;
-        let parsed = parse(&text.unwrap_or_default())?;
-        if !parsed.commits.is_empty() {
-            if parsed.first != next {
-                return Err(JournalError::Damaged { event: next, damage: Damage::Gap });
-            }
-            next = parsed.next;
-        }
-        parsed.commits.iter().flat_map(|(_, events)| events).for_each(&mut each);
-        from += CHUNK;
-    }
-    Ok(())
 }

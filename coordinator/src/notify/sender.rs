@@ -61,29 +61,46 @@ impl Sender {
         Ok(Self { outbox, lines })
     }
 
-    /// Tells until `changed` is closed, which is when the coordinator stops. `changed` is raised after every commit.
-    ///
-    /// # Errors
-    /// When the outbox cannot be read; the coordinator goes on without telling anybody.
-    pub async fn run(mut self, clock: Clock, mut changed: watch::Receiver<u64>) -> Result<(), sqlx::Error> {
+    /// Tells until `changed` is closed, which is when the coordinator stops. `changed` is raised after every commit. An outbox that
+    /// cannot be used now, for want of room or because somebody else holds its lock, is tried again.
+    pub async fn run(mut self, clock: Clock, mut changed: watch::Receiver<u64>) {
         let labels: Vec<String> = self.lines.iter().map(|line| line.label.clone()).collect();
+        let mut said = false;
         loop {
-            let mut wake = Instant::now() + LOOK;
-            for line in &mut self.lines {
-                if line.not_before <= Instant::now() {
-                    line.tell(&mut self.outbox, clock.now()).await?;
+            let wake = match self.round(clock, &labels).await {
+                Ok(wake) => {
+                    if std::mem::take(&mut said) {
+                        tracing::info!("the outbox of webhooks can be used again");
+                    }
+                    wake
                 }
-                if line.failures > 0 {
-                    wake = wake.min(line.not_before);
+                Err(error) => {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::error!(%error, "the outbox of webhooks cannot be used; nobody is told until it can");
+                    }
+                    Instant::now() + FIRST_PAUSE
                 }
-            }
-            let now = clock.now();
-            self.outbox.tidy(&labels, Timestamp(now.0 - KEPT.0)).await?;
+            };
             tokio::select! {
-                change = changed.changed() => if change.is_err() { return Ok(()) },
+                change = changed.changed() => if change.is_err() { return },
                 () = sleep_until(wake) => {}
             }
         }
+    }
+
+    /// Tells everybody who may be told now. When to look again at the latest.
+    async fn round(&mut self, clock: Clock, labels: &[String]) -> Result<Instant, sqlx::Error> {
+        let mut wake = Instant::now() + LOOK;
+        for line in &mut self.lines {
+            if line.not_before <= Instant::now() {
+                line.tell(&mut self.outbox, clock.now()).await?;
+            }
+            if line.failures > 0 {
+                wake = wake.min(line.not_before);
+            }
+        }
+        self.outbox.tidy(labels, Timestamp(clock.now().0 - KEPT.0)).await?;
+        Ok(wake)
     }
 }
 
@@ -115,8 +132,9 @@ impl Line {
                     );
                     return Ok(());
                 }
-                outbox.told(&self.label, item.id).await?;
+                // It was told, whatever becomes of the note: only a restart before the next one repeats it.
                 (self.last, self.failures) = (item.id, 0);
+                outbox.told(&self.label, item.id).await?;
             }
         }
     }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use sweep_core::command::{Command, Effect, EffectKind, Reply};
+use sweep_core::command::{Command, Effect, EffectKind, Reply, Verdict as CoreVerdict};
 use sweep_core::decide::LEASE_TIME;
-use sweep_proto::convert::{self, id, lease, leases, sighting};
+use sweep_core::lineage::Position;
+use sweep_proto::convert::{self, id, lease, leases, position, sighting};
 use sweep_proto::status::{rejected, status};
 use sweep_proto::v1::agents_server::Agents as Service;
 use sweep_proto::v1::{
     EffectResult, HelloReply, HelloRequest, ObserveReply, ObserveRequest, Orders, PollReply, PollRequest, ReportReply,
-    ReportRequest, ShipSeriesReply, ShipSeriesRequest, Verdict,
+    ReportRequest, Seen, ShipSeriesReply, ShipSeriesRequest, Verdict,
 };
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Request, Response, Status};
@@ -44,14 +45,23 @@ impl Service for Agents {
             );
             return Err(status(Code::FailedPrecondition, "version_skew", text));
         }
+        let seen = position(request.seen.as_ref()).map_err(malformed)?;
         let (facts, held) = convert::hello(request).map_err(malformed)?;
         identity.check_agent(facts.agent)?;
         tracing::info!(agent = %facts.agent, host = facts.host, slots = facts.slots.len(), held = held.len(), "hello");
-        match self.0.handle.command(Command::Hello { facts, held }).await.map_err(refused)? {
+        let hello = after(seen, Command::Hello { facts, held });
+        match self.0.handle.command(hello).await.map_err(refused)? {
             Reply::Welcome(verdicts) => Ok(Response::new(HelloReply {
                 build: env!("CARGO_PKG_VERSION").to_owned(),
-                verdicts: verdicts.into_iter().map(Verdict::from).collect(),
+                verdicts: verdicts.into_iter().map(|verdict| told(verdict, seen)).collect(),
                 lease_ms: (LEASE_TIME.0 / 1000) as u64,
+                at: self
+                    .0
+                    .handle
+                    .query(|view| view.core.state().lineage.position())
+                    .await
+                    .map_err(refused)?
+                    .map(Seen::from),
             })),
             other => Err(unexpected(other)),
         }
@@ -64,12 +74,13 @@ impl Service for Agents {
         let agent = id(&request.agent_id, "agent_id").map_err(malformed)?;
         identity.check_agent(agent)?;
         let known = leases(&request.known).map_err(malformed)?;
+        let seen = position(request.seen.as_ref()).map_err(malformed)?;
         let start = Instant::now();
         let until = start + Duration::from_millis(request.wait_ms.into()).min(LONGEST_POLL);
         loop {
-            let heartbeat = Command::Heartbeat { agent, known: known.clone() };
+            let heartbeat = after(seen, Command::Heartbeat { agent, known: known.clone() });
             let synced = self.0.handle.sync(agent, heartbeat, known.clone()).await.map_err(refused)?;
-            let Synced { reply, orders, mut changes } = synced;
+            let Synced { reply, orders, position, mut changes } = synced;
             if reply != Reply::Noted {
                 return Err(unexpected(reply));
             }
@@ -81,7 +92,7 @@ impl Service for Agents {
                 seen if seen != orders.revision => start,
                 _ => until,
             };
-            let answer = Response::new(PollReply { orders: Some(Orders::from(&orders)) });
+            let answer = Response::new(PollReply { orders: Some(Orders::from(&orders)), at: position.map(Seen::from) });
             tokio::select! {
                 biased;
                 () = self.0.stopping.cancelled() => return Ok(answer),
@@ -102,13 +113,15 @@ impl Service for Agents {
         for effect in &effects {
             self.check_blob(effect).await?;
         }
-        let report = Command::Report { agent, effects };
-        let Synced { reply, orders, .. } = self.0.handle.sync(agent, report, known).await.map_err(refused)?;
+        let seen = position(request.seen.as_ref()).map_err(malformed)?;
+        let report = after(seen, Command::Report { agent, effects });
+        let Synced { reply, orders, position, .. } = self.0.handle.sync(agent, report, known).await.map_err(refused)?;
         self.0.metrics.reported(start.elapsed());
         match reply {
             Reply::Effects(results) => Ok(Response::new(ReportReply {
                 results: results.into_iter().map(EffectResult::from).collect(),
                 orders: Some(Orders::from(&orders)),
+                at: position.map(Seen::from),
             })),
             other => Err(unexpected(other)),
         }
@@ -144,7 +157,7 @@ impl Service for Agents {
         }
         for step in request.steps {
             let lease = lease(step.lease.as_ref()).map_err(malformed)?;
-            series.steps.push(Step { lease, step: step.step, loss: step.loss });
+            series.steps.push(Step { lease, step: step.step, loss: step.loss.unwrap_or_default() });
         }
         self.0.handle.series(agent, series).await.map_err(refused)?;
         Ok(Response::new(ShipSeriesReply {}))
@@ -164,6 +177,22 @@ impl Agents {
             }
             Err(error) => Err(super::blob_failed(error)),
         }
+    }
+}
+
+/// What an agent says, with how far it has seen the journal.
+fn after(seen: Option<Position>, command: Command) -> Command {
+    match seen {
+        Some(position) => Command::Seen { position, command: Box::new(command) },
+        None => command,
+    }
+}
+
+/// An agent of an earlier release does not know how to hold; what it reports is refused until somebody has decided.
+fn told(verdict: CoreVerdict, seen: Option<Position>) -> Verdict {
+    match (verdict, seen) {
+        (CoreVerdict::Hold, None) => CoreVerdict::Continue { acked_seq: 0 }.into(),
+        (verdict, _) => verdict.into(),
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
-use sweep_core::plan::{Wish, plan_text};
+use sweep_core::plan::{Plan, Wish, plan_text};
 use sweep_proto::status::status;
 use sweep_proto::v1;
 use tonic::{Code, Status};
 
 use super::agents::unexpected;
 use super::sweeps::invalid;
-use super::{Edge, refs, refused};
+use super::{Edge, refs, refused, reuse};
 use crate::access::identity::Identity;
 
 /// Answers with what is new.
@@ -20,7 +20,7 @@ pub(super) async fn extend(
     identity: Identity,
     request: v1::ExtendRequest,
 ) -> Result<v1::ExtendReply, Status> {
-    let v1::ExtendRequest { sweep: text, spec, seeds, epochs, user, dry_run } = request;
+    let v1::ExtendRequest { sweep: text, spec, seeds, epochs, user, dry_run, reuse, queue_anyway } = request;
     let (user, caller) = (identity.name(user), identity.clone());
     let found = edge.handle.query(move |view| {
         let state = view.core.state();
@@ -37,6 +37,7 @@ pub(super) async fn extend(
     identity.about(format!("sweep {sweep}"));
     identity.check(Permission::Change, &owner, Some(&project))?;
     let (points, seeds_before) = (plan.points, plan.seeds.len() as u32);
+    let before = plan.clone();
     let growth = edge.compute(move || {
         let file = if spec.is_empty() { None } else { Some(plan_text(&spec).map_err(|errors| invalid(&errors))?.0) };
         let wish = Wish { seeds, epochs: (epochs > 0).then_some(epochs), plan: file };
@@ -45,14 +46,33 @@ pub(super) async fn extend(
     });
     let growth = growth.await??;
     let (new_points, new_seeds) = (growth.points.len() as u32, growth.seeds.len() as u32);
-    let reply = |trials: u64| v1::ExtendReply { name: name.clone(), trials, points: new_points, seeds: new_seeds };
+    let mut grown = Plan::clone(&before);
+    grown.grow(&growth);
+    let grown = Arc::new(grown);
+    let found = reuse::offers(edge, &identity, &grown, before.len(), Some(sweep)).await?;
+    let reuse = reuse::wanted(&found, reuse, &grown)?;
+    let reused = edge.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
+    let reused = u64::from(reused.await.map_err(refused)?);
+    let reusable = reuse::by_sweep(&found);
+    let reply = |trials: u64, reused: u64| v1::ExtendReply {
+        name: name.clone(),
+        trials,
+        points: new_points,
+        seeds: new_seeds,
+        reused,
+        reusable: reusable.clone(),
+    };
     if dry_run {
         let (all, seeds) = (u64::from(points + new_points), u64::from(seeds_before + new_seeds));
-        return Ok(reply(all * seeds - u64::from(points) * u64::from(seeds_before)));
+        return Ok(reply(all * seeds - u64::from(points) * u64::from(seeds_before), 0));
     }
-    let command = Command::Extend { sweep, user, growth, points, seeds: seeds_before };
+    let command = Command::Extend { sweep, user, growth, points, seeds: seeds_before, queue_anyway, reuse };
     match edge.handle.command(command).await.map_err(refused)? {
-        Reply::Changed(trials) => Ok(reply(trials.into())),
+        Reply::Changed(trials) => {
+            let after = edge.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
+            let after = u64::from(after.await.map_err(refused)?);
+            Ok(reply(trials.into(), after.saturating_sub(reused)))
+        }
         other => Err(unexpected(other)),
     }
 }

@@ -8,16 +8,21 @@ mod auth;
 mod blobs;
 mod extend;
 mod machines;
+mod probe;
 mod refs;
+mod reuse;
 mod sharing;
 mod single;
 mod streams;
 mod sweeps;
+mod upkeep;
 mod views;
+mod why;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use sweep_identity::wire::Services;
 use sweep_proto::convert::ConvertError;
 use sweep_proto::status::status;
 use sweep_proto::v1::access_server::AccessServer;
@@ -26,12 +31,15 @@ use sweep_proto::v1::blobs_server::BlobsServer;
 use sweep_proto::v1::machines_server::MachinesServer;
 use sweep_proto::v1::sharing_server::SharingServer;
 use sweep_proto::v1::sweeps_server::SweepsServer;
+use sweep_proto::v1::upkeep_server::UpkeepServer;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic::{Code, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tower::Layer as _;
 use tower::layer::util::{Identity, Stack};
 
 use crate::access::guard::Guard;
@@ -87,7 +95,27 @@ impl Edge {
     }
 }
 
-/// All services, with the check of who may call what.
+/// All services, before anybody stands at their door.
+fn routes(edge: &Edge) -> Routes {
+    Routes::default()
+        .add_service(AccessServer::new(access::AccessService(edge.guard.clone())).max_decoding_message_size(SMALL))
+        .add_service(
+            AgentsServer::new(agents::Agents(edge.clone(), single::Single::default()))
+                .max_decoding_message_size(MESSAGE),
+        )
+        .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
+        .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))
+        .add_service(MachinesServer::new(machines::Machines(edge.clone())).max_decoding_message_size(SMALL))
+        .add_service(UpkeepServer::new(upkeep::Upkeep(edge.clone(), Arc::default())).max_decoding_message_size(SMALL))
+        .add_service(BlobsServer::new(blobs::BlobService(edge.clone())).max_decoding_message_size(PIECE))
+}
+
+/// All services with the check of who may call what, for callers in the same process.
+pub(crate) fn services(edge: &Edge) -> Services {
+    Services::new(auth::Door(edge.guard.clone()).layer(routes(edge).prepare()))
+}
+
+/// The server of all services, with the check of who may call what.
 pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::Door, Identity>>) {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SweepsServer<sweeps::Sweeps>>().await;
@@ -106,16 +134,7 @@ pub(crate) async fn router(edge: &Edge) -> (HealthReporter, Router<Stack<auth::D
         .initial_connection_window_size(8 << 20)
         .http2_max_header_list_size(HEADERS)
         .layer(auth::Door(edge.guard.clone()))
-        .add_service(health_service)
-        .add_service(AccessServer::new(access::AccessService(edge.guard.clone())).max_decoding_message_size(SMALL))
-        .add_service(
-            AgentsServer::new(agents::Agents(edge.clone(), single::Single::default()))
-                .max_decoding_message_size(MESSAGE),
-        )
-        .add_service(SweepsServer::new(sweeps::Sweeps(edge.clone())).max_decoding_message_size(MESSAGE))
-        .add_service(SharingServer::new(sharing::Sharing(edge.clone())).max_decoding_message_size(MESSAGE))
-        .add_service(MachinesServer::new(machines::Machines(edge.clone())).max_decoding_message_size(SMALL))
-        .add_service(BlobsServer::new(blobs::BlobService(edge.clone())).max_decoding_message_size(PIECE));
+        .add_routes(routes(edge).add_service(health_service));
     (health, router)
 }
 
@@ -129,6 +148,7 @@ pub(crate) async fn not_serving(health: &HealthReporter) {
 fn refused(refusal: Refusal) -> Status {
     match &refusal {
         Refusal::DiskFull { .. } => status(Code::ResourceExhausted, "disk_full", refusal.to_string()),
+        Refusal::SafeMode => status(Code::Unavailable, "safe_mode", refusal.to_string()),
         Refusal::Stopping => status(Code::Unavailable, "stopping", refusal.to_string()),
     }
 }

@@ -22,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
-use super::{Edge, extend, refs, refused, streams, unreadable, views};
+use super::{Edge, extend, probe, refs, refused, reuse, streams, unreadable, views, why};
 use crate::access::identity::{Identity, Who};
 use crate::handle::View;
 use crate::journal::key;
@@ -51,14 +51,16 @@ impl Service for Sweeps {
         self.ask(move |view| {
             let state = view.core.state();
             let (sweeps, agents) = (state.sweeps.len() as u64, state.agents.len() as u64);
-            v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: view.now.0 }
+            let safe_mode = state.lineage.words().unwrap_or_default();
+            v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: view.now.0, safe_mode }
         })
         .await
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel } = request.into_inner();
+        let request = request.into_inner();
+        let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel, reuse } = request;
         let user = identity.name(user);
         let planned = self.0.compute(move || plan_text(&spec).map(|(plan, parsed)| (plan, parsed, spec))).await?;
         let (mut plan, spec, text) = planned.map_err(|errors| invalid(&errors))?;
@@ -67,11 +69,18 @@ impl Service for Sweeps {
         plan.source = String::from_utf8(text.into()).ok();
         let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
         let (trials, sweep) = (plan.all_trials().into(), SweepId::derive(&spec.canonical(), &run));
-        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway };
+        let plan = Arc::new(plan);
+        let found = reuse::offers(&self.0, &identity, &plan, 0, Some(sweep)).await?;
+        let reuse = reuse::wanted(&found, reuse, &plan)?;
+        let submit = Submit { sweep, user, project, plan, queue_anyway, reuse };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
             Reply::Submitted { sweep, name, existing } => {
                 identity.about(format!("sweep {name} ({sweep})"));
-                Ok(Response::new(v1::SubmitReply { sweep_id: id_bytes(sweep), name, existing, trials }))
+                let reused = self.0.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
+                let reused = reused.await.map_err(refused)?.into();
+                let reusable = if existing { Vec::new() } else { reuse::by_sweep(&found) };
+                let sweep_id = id_bytes(sweep);
+                Ok(Response::new(v1::SubmitReply { sweep_id, name, existing, trials, reused, reusable }))
             }
             other => Err(unexpected(other)),
         }
@@ -118,6 +127,7 @@ impl Service for Sweeps {
             let sweep = state.sweep_of(at);
             let recipe = sweep.plan.recipe(at.index);
             let recipe = recipe.map_err(|error| status(Code::Internal, "plan_damaged", error.to_string()))?;
+            let trained = state.trial(at).progress.as_ref().and_then(|progress| progress.origin).unwrap_or(at);
             let reply = v1::ShowTrialReply {
                 trial: Some(views::trial(view, at)),
                 sweep_id: id_bytes(sweep.id),
@@ -130,7 +140,7 @@ impl Service for Sweeps {
                     fingerprint: sweep.fingerprint(at.index).unwrap_or_default().to_owned(),
                 }),
             };
-            Ok::<_, Status>((at, reply))
+            Ok::<_, Status>((trained, reply))
         });
         let (at, mut reply) = found.await.map_err(refused)??;
         let reports = self.0.reader.curve(key(at.sweep, at.index)).await.map_err(unreadable)?;
@@ -203,11 +213,17 @@ impl Service for Sweeps {
             let number = refs::sweep(state, &text, &identity)?;
             let sweep = &state.sweeps[number as usize];
             let trials = if curves { views::plan_places(sweep) } else { Vec::new() };
-            Ok::<_, Status>((number, trials, summarise(state, sweep.id)))
+            Ok::<_, Status>((number, trials, reuse::places(sweep), summarise(state, sweep.id)))
         });
-        let (number, trials, mut report) = found.await.map_err(refused)??;
+        let (number, trials, elsewhere, mut report) = found.await.map_err(refused)??;
         if let (true, Some(report)) = (curves, &mut report) {
-            let rows = self.0.reader.curves(number).await.map_err(unreadable)?;
+            let mut rows = self.0.reader.curves(number).await.map_err(unreadable)?;
+            for (sweep, places) in elsewhere {
+                for (there, metrics) in self.0.reader.curves(sweep).await.map_err(unreadable)? {
+                    let here = places.get(&there).into_iter().flatten();
+                    rows.extend(here.map(|index| (*index, metrics.clone())));
+                }
+            }
             report.curves = by_trial(rows, &trials);
         }
         let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
@@ -219,12 +235,20 @@ impl Service for Sweeps {
         let spec = request.into_inner().spec;
         let planned = self.0.compute(move || plan_text(&spec)).await?;
         let (plan, _) = planned.map_err(|errors| invalid(&errors))?;
+        let plan = Arc::new(plan);
+        let reusable = reuse::offers(&self.0, &identity, &plan, 0, None).await?;
         let found = self.0.handle.query(move |view| {
             estimate(view.core.state(), &plan, |sweep| identity.sees(sweep)).map_err(|error| error.to_string())
         });
         let damaged = |message: String| status(Code::Internal, "plan_damaged", message);
-        let found = found.await.map_err(refused)?.map_err(damaged)?;
+        let mut found = found.await.map_err(refused)?.map_err(damaged)?;
+        found.reusable = reuse::by_sweep(&reusable).into_iter().map(|from| (from.sweep, from.trials)).collect();
         Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&found).expect("estimates have string keys") }))
+    }
+
+    async fn probe(&self, request: Request<v1::ProbeRequest>) -> Result<Response<v1::ProbeReply>, Status> {
+        let identity = Identity::of(&request);
+        probe::probe(&self.0, identity, request.into_inner()).await.map(Response::new)
     }
 
     async fn audit(&self, request: Request<v1::SweepRef>) -> Result<Response<v1::JsonReply>, Status> {
@@ -234,6 +258,12 @@ impl Service for Sweeps {
         let missing = || status(Code::NotFound, "sweep_unknown", "the journal does not have this sweep");
         let audit = audit.ok_or_else(missing)?;
         Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&audit).expect("an audit has string keys only") }))
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::JsonReply>, Status> {
+        let identity = Identity::of(&request);
+        let story = why::tell(&self.0, request.into_inner().what, identity).await?;
+        Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&story).expect("a story is text") }))
     }
 
     async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsReply>, Status> {

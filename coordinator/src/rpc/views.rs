@@ -51,6 +51,7 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         cancelled: counts.cancelled.into(),
         paused: counts.paused.into(),
         stopped: counts.stopped.into(),
+        reused: sweep.reused.into(),
         best_accuracy: best.map(|(_, accuracy)| accuracy),
         best_trial_id: best.map(|(index, _)| id_bytes(sweep.ids[index as usize])).unwrap_or_default(),
         eta_seconds: view.books.eta_seconds(state, number, view.now),
@@ -117,7 +118,10 @@ pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
         (failure.class.as_str().to_owned(), failure.reason.clone(), failure.message.clone())
     });
     let host = leased.and_then(|leased| state.agents.get(&leased.agent)).map(|agent| agent.facts.host.clone());
+    let origin = progress.and_then(|progress| progress.origin);
     TrialSummary {
+        origin_trial: origin.map(|at| id_bytes(state.trial_id(at))).unwrap_or_default(),
+        origin_sweep: origin.map(|at| state.sweep_of(at).name.clone()).unwrap_or_default(),
         trial_id: id_bytes(state.trial_id(at)),
         index: at.index.into(),
         labels: sweep.plan.labels(planned.point).into_iter().map(|(_, label)| label).collect(),

@@ -159,5 +159,5 @@ async fn other_files_and_newer_formats_are_refused() {
     assert!(matches!(open(folder.path()).await, Err(JournalError::Foreign { found: 1, .. })));
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("sweep.db"), "not a database, but long enough to have a header").unwrap();
-    assert!(matches!(open(folder.path()).await, Err(JournalError::Sql { .. })));
+    assert!(matches!(open(folder.path()).await, Err(JournalError::Corrupt { .. })));
 }

@@ -72,7 +72,7 @@ impl Lab {
     pub(crate) fn link_with(&self, tls: &Tls, token: Option<&Token>) -> Link {
         let endpoint = dial::endpoint(&self.address).unwrap().connect_timeout(Duration::from_secs(20));
         let channel = dial::lazy(&endpoint, &self.address, Some(tls)).unwrap();
-        Link::new(channel, token.map(Bearer::token).unwrap_or_default())
+        Link::new(channel.into(), token.map(Bearer::token).unwrap_or_default())
     }
 
     pub(crate) fn access(&self, token: Option<&Token>) -> AccessClient<Link> {

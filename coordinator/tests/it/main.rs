@@ -1,6 +1,7 @@
 //! The coordinator from outside: journals, checkpoints, and every call over a real socket.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod archive;
 mod blobs;
 mod journal;
 mod lab;

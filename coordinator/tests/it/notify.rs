@@ -5,6 +5,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use sweep_coordinator::config::Config;
 use sweep_coordinator::{Coordinator, notify};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -101,6 +103,33 @@ async fn news_arrives_after_failures_and_a_restart() {
     let text = other.got.lock().unwrap()[0]["text"].clone();
     assert!(text.as_str().unwrap().starts_with("sweep next (ada): cancelled"), "{text}");
     assert_eq!((receiver.got.lock().unwrap().len(), *receiver.calls.borrow()), (1, 2));
+    world.stop().await;
+}
+
+/// A full disk, or somebody's shell on the journal, ended the sender for good: after it nobody was told anything until the next start.
+#[tokio::test]
+async fn an_outbox_that_could_not_be_used_for_a_while_is_told_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut receiver = Receiver::start(0).await;
+    tell(folder.path(), &receiver.url, "");
+    let mut world = World::start(Config::folder(folder.path())).await;
+    let mut shell = SqliteConnectOptions::new().filename(folder.path().join("sweep.db")).connect().await.unwrap();
+    sqlx::raw_sql("ALTER TABLE outbox_told RENAME TO away").execute(&mut shell).await.unwrap();
+    world.submit(SPEC).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    assert_eq!(agent.finish_all().await, 4);
+    assert_eq!(receiver.got.lock().unwrap().len() as u32, *receiver.calls.borrow());
+    sqlx::raw_sql("ALTER TABLE away RENAME TO outbox_told").execute(&mut shell).await.unwrap();
+    // A round that had begun before may have told it once; what counts is that there are rounds after the failure.
+    receiver.called(1).await;
+    world.submit(&SPEC.replace("\"small\"", "\"next\"")).await.unwrap();
+    assert_eq!(agent.finish_all().await, 4);
+    within(receiver.calls.wait_for(|calls| *calls >= 2)).await.unwrap();
+    let got = receiver.got.lock().unwrap().clone();
+    assert!(
+        got.iter().any(|news| news["text"].as_str().unwrap().starts_with("sweep next (ada): completed")),
+        "{got:?}"
+    );
     world.stop().await;
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sweep_coordinator::Coordinator;
 use sweep_coordinator::handle::Refusal;
 use sweep_core::command::{Command, Reply, Submit};
-use sweep_core::event::Event;
-use sweep_core::id::SweepId;
+use sweep_core::event::{AgentFacts, Event};
+use sweep_core::id::{AgentId, SweepId};
 use sweep_core::plan::plan_text;
 
 use crate::world::{Disk, SPEC, within};
@@ -15,7 +15,7 @@ fn submit(number: u32) -> Command {
     let (plan, spec) = plan_text(SPEC.as_bytes()).unwrap();
     let sweep = SweepId::derive(&spec.canonical(), &number.to_string());
     let (user, project) = ("ada".to_owned(), "default".to_owned());
-    Command::Submit(Submit { sweep, user, project, plan: plan.into(), queue_anyway: false })
+    Command::Submit(Submit { sweep, user, project, plan: plan.into(), queue_anyway: false, reuse: Vec::new() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,12 +62,65 @@ async fn a_full_disk_is_said_and_waited_for() {
     let again = loop {
         match within(handle.command(submit(1))).await {
             Ok(reply) => break reply,
-            // The clock is simulated and moves only while everybody waits.
-            Err(Refusal::DiskFull { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // The clock is simulated and moved by hand, to the next try of the writer.
+            Err(Refusal::DiskFull { .. }) => tokio::time::advance(Duration::from_millis(100)).await,
             Err(refusal) => panic!("{refusal}"),
         }
     };
     assert!(matches!(again, Reply::Submitted { existing: true, .. }), "the same answer as without the refusal");
     assert_eq!(handle.query(|view| view.core.state().sweeps.len()).await, Ok(2));
     assert_eq!(disk.store.events().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_disk_ends_the_coordinator_and_nothing_is_answered() {
+    let disk = Disk::new();
+    let coordinator = Coordinator::start(disk.config()).await.unwrap();
+    let handle = coordinator.handle.clone();
+    handle.command(submit(0)).await.unwrap();
+    disk.store.set_broken();
+    assert_eq!(within(handle.command(submit(1))).await, Err(Refusal::Stopping));
+    assert_eq!(within(handle.query(|view| view.core.state().sweeps.len())).await, Err(Refusal::Stopping));
+    assert_eq!(disk.store.events().unwrap().len(), 1);
+    assert!(
+        coordinator
+            .serve(tokio_stream::pending::<std::io::Result<tokio::io::DuplexStream>>(), std::future::pending())
+            .await
+            .is_err()
+    );
+}
+
+fn hello(number: u128) -> Command {
+    let facts = AgentFacts::pretend(agent(number), format!("host-{number}"), 1);
+    Command::Hello { facts, held: vec![] }
+}
+
+fn agent(number: u128) -> AgentId {
+    AgentId::from(uuid::Uuid::from_u128(number))
+}
+
+/// The second agent calls, and could take the trial of the first.
+async fn call(coordinator: &Coordinator, disk: &Disk) -> bool {
+    let heartbeat = Command::Heartbeat { agent: agent(2), known: vec![] };
+    assert_eq!(coordinator.handle.command(heartbeat).await, Ok(Reply::Noted));
+    disk.store.events().unwrap().iter().any(|event| matches!(event, Event::LeaseLost { .. }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_blamed_for_the_time_that_the_coordinator_stood_still() {
+    let disk = Disk::new();
+    let coordinator = Coordinator::start(disk.config()).await.unwrap();
+    coordinator.handle.command(hello(1)).await.unwrap();
+    coordinator.handle.command(submit(0)).await.unwrap();
+    coordinator.handle.command(hello(2)).await.unwrap();
+    // All at once: as after SIGSTOP, or a lid that was closed.
+    tokio::time::advance(Duration::from_secs(300)).await;
+    assert!(!call(&coordinator, &disk).await, "the first agent could not call");
+    // Second by second: now it is silent.
+    for second in 0..70 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let lost = call(&coordinator, &disk).await;
+        assert!(!lost || second >= 55, "taken back after {second} s");
+    }
+    assert!(call(&coordinator, &disk).await, "silent for longer than a lease");
 }

@@ -47,7 +47,7 @@ async fn a_sweep_from_submission_to_audit() {
     let trial = v1::ShowTrialRequest { trial: id[..8].to_owned() };
     let trial = world.sweeps.show_trial(trial).await.unwrap().into_inner();
     assert_eq!(trial.curve.len(), 2);
-    assert_eq!(trial.curve[0].train_loss.to_bits(), 0xfff8_0000_0000_0123);
+    assert_eq!(trial.curve[0].train_loss.map(f64::to_bits), Some(0xfff8_0000_0000_0123));
     assert!(trial.recipe_json.contains("resnet"));
 
     let sweep = v1::SweepRef { sweep: "small".to_owned() };

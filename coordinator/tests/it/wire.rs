@@ -88,7 +88,7 @@ async fn a_conversation_that_is_played_again_does_nothing() {
     let address: Address = format!("https://127.0.0.1:{port}").parse().unwrap();
     let tls = Tls::authority(lab.authority.certificate(), None).unwrap();
     let channel = dial::lazy(&dial::endpoint(&address).unwrap(), &address, Some(&tls)).unwrap();
-    let mut through = AccessClient::new(Link::new(channel, Bearer::token(&lab.admin.token)));
+    let mut through = AccessClient::new(Link::new(channel.into(), Bearer::token(&lab.admin.token)));
     let asked = v1::CreateTokenRequest { user: "ada".to_owned(), ..v1::CreateTokenRequest::default() };
     within(through.create_token(asked)).await.unwrap();
     drop(through);

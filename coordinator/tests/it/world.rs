@@ -114,16 +114,7 @@ impl Pretend {
     /// Says hello with so many slots and what it holds.
     pub(crate) async fn hello(world: &World, slots: usize, held: &[Lease]) -> (Self, v1::HelloReply) {
         let mut client = AgentsClient::new(world.channel.clone());
-        let facts = AgentFacts {
-            agent: AgentId::from(Uuid::from_u128(7)),
-            host: "pretend".to_owned(),
-            incarnation: 1,
-            slots: vec!["cpu".to_owned(); slots],
-            datasets: Vec::new(),
-            data_roots: Vec::new(),
-            any_dataset: true,
-            offer: Default::default(),
-        };
+        let facts = AgentFacts::pretend(AgentId::from(Uuid::from_u128(7)), "pretend", slots);
         let reply = client.hello(hello_request(&facts, held, "test")).await.unwrap().into_inner();
         (Self { client, facts }, reply)
     }
@@ -134,6 +125,7 @@ impl Pretend {
             known: to_leases(known),
             wait_ms: wait.as_millis() as u32,
             revision,
+            seen: None,
         };
         let reply = within(self.client.poll(request)).await.unwrap().into_inner();
         convert::orders(reply.orders.as_ref()).unwrap()
@@ -145,7 +137,8 @@ impl Pretend {
         known: &[Lease],
     ) -> Result<v1::ReportReply, tonic::Status> {
         let effects = effects.iter().map(v1::Effect::from).collect();
-        let request = v1::ReportRequest { agent_id: id_bytes(self.facts.agent), effects, known: to_leases(known) };
+        let request =
+            v1::ReportRequest { agent_id: id_bytes(self.facts.agent), effects, known: to_leases(known), seen: None };
         within(self.client.report(request)).await.map(tonic::Response::into_inner)
     }
 

@@ -10,6 +10,7 @@ impl Auditor {
     /// All trials of a sweep on one data set see the same copy of it.
     pub(super) fn copy_used(&mut self, lease: Lease, fingerprint: Option<&str>) {
         let Some(fingerprint) = fingerprint else { return };
+        self.reuses.granted(lease, fingerprint);
         let Some((sweep, index)) = self.trials.get(&lease.trial).map(|book| (book.sweep, book.index)) else { return };
         let Some(book) = self.sweeps.get_mut(&sweep) else { return };
         let dataset = book.plan.value(book.plan.trial(index).point, "dataset").and_then(|value| value.as_str());

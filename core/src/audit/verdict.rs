@@ -13,6 +13,8 @@ pub struct Audit {
     pub planned: u64,
     /// Trials that ran to a result exactly once.
     pub completed: u64,
+    /// Trials that were not trained because an earlier sweep had the result of an identical one.
+    pub reused: u64,
     /// Trials that failed for good.
     pub failed: u64,
     /// Trials ended by a user.
@@ -39,9 +41,10 @@ impl Audit {
         self.violations.is_empty()
     }
 
-    /// Legal, over, and every trial ran to a result exactly once or was stopped early by the rule of its sweep.
+    /// Legal, over, and every trial ran to a result exactly once, here or in the sweep that its result was taken from, or was stopped early by
+    /// the rule of its sweep.
     pub fn is_exactly_once(&self) -> bool {
-        self.is_legal() && self.completed + self.stopped == self.planned
+        self.is_legal() && self.completed + self.reused + self.stopped == self.planned
     }
 }
 

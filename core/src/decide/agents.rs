@@ -4,11 +4,12 @@ use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
 use crate::event::{AgentFacts, Event, LossCause};
 use crate::id::{AgentId, Lease};
+use crate::lineage::Position;
 use crate::state::trial::Leased;
 
 /// The agent says what it is and what it holds. A lease that this coordinator believes in and the
 /// agent does not is lost; an attempt that the agent holds gets exactly one verdict.
-pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease]) -> Reply {
+pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen: Option<Position>) -> Reply {
     let id = facts.agent;
     step.core.seen.insert(id, Seen { at: step.now, called: true });
     let known = step.core.state.agents.get(&id);
@@ -17,7 +18,9 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease]) -> R
         .unwrap_or_default();
     // The same process that only lost its connection knows all of its orders, but a grant may have
     // been decided while its hello was on the way: such a lease is offered again, not lost.
-    let restarted = known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
+    // Since the end of the journal was lost, what it does not hold is not on its way either.
+    let older = step.core.state.lineage.is_older(seen);
+    let restarted = older || known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
     for (slot, lease) in leases {
         if slot as usize >= facts.slots.len() {
             step.emit(Event::LeaseLost { lease, cause: LossCause::SlotGone });
@@ -28,15 +31,23 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease]) -> R
     if step.core.state.agents.get(&id).is_none_or(|agent| agent.facts != facts) {
         step.emit(Event::AgentJoined(facts));
     }
-    Reply::Welcome(held.iter().map(|lease| verdict(step.core, id, *lease)).collect())
+    Reply::Welcome(held.iter().map(|lease| verdict(step.core, id, *lease, seen)).collect())
 }
 
-fn verdict(core: &Core, agent: AgentId, lease: Lease) -> Verdict {
+/// Nothing that this history has not granted is thrown away: it may be of an end of the journal that was lost.
+fn verdict(core: &Core, agent: AgentId, lease: Lease, seen: Option<Position>) -> Verdict {
+    let older = core.state.lineage.is_older(seen);
+    let was_here = |leased: &Leased| !older || leased.generation <= seen.map_or(0, |seen| seen.generation);
     match core.state.leased(lease) {
-        Some((_, leased)) if leased.agent == agent => Verdict::Continue { acked_seq: leased.acked_seq },
+        Some((_, leased)) if leased.agent == agent && was_here(leased) => {
+            Verdict::Continue { acked_seq: leased.acked_seq }
+        }
+        _ if older => Verdict::Unknown,
         Some(_) => Verdict::Fenced,
-        None if core.state.find(lease.trial).is_some() => Verdict::Fenced,
-        None => Verdict::Unknown,
+        None => match core.state.find(lease.trial) {
+            Some(at) if core.state.trial(at).attempt >= lease.attempt => Verdict::Fenced,
+            _ => Verdict::Unknown,
+        },
     }
 }
 

@@ -5,6 +5,8 @@
 mod agents;
 mod devices;
 mod report;
+mod reuse;
+mod rollback;
 mod search;
 mod stops;
 mod sweeps;
@@ -98,18 +100,23 @@ impl Core {
     /// [`Core::settle`] after the last command of a batch.
     pub fn handle(&mut self, command: Command, now: Timestamp, out: &mut Vec<Event>) -> Reply {
         let mut step = Step { core: self, now, out };
+        if step.core.state.lineage.suspicion.is_some() {
+            return rollback::paused(&mut step, command);
+        }
         match command {
             Command::Submit(submit) => sweeps::submit(&mut step, submit),
             Command::CancelSweep { sweep, user } => sweeps::cancel_sweep(&mut step, sweep, user),
             Command::CancelTrial { trial, user } => sweeps::cancel_trial(&mut step, trial, user),
             Command::RetrySweep { sweep, user, cancelled } => sweeps::retry(&mut step, sweep, user, cancelled),
-            Command::Extend { sweep, user, growth, points, seeds } => {
-                sweeps::extend(&mut step, sweep, user, growth, (points, seeds))
+            Command::Extend { sweep, user, growth, points, seeds, queue_anyway, reuse } => {
+                sweeps::extend(&mut step, sweep, user, growth, (points, seeds), (queue_anyway, &reuse))
             }
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),
-            Command::Hello { facts, held } => agents::hello(&mut step, facts, &held),
+            Command::Seen { position, command } => rollback::seen(&mut step, position, *command),
+            Command::AcceptRollback { user } => rollback::accept(&mut step, user),
+            Command::Hello { facts, held } => agents::hello(&mut step, facts, &held, None),
             Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),
             Command::Report { agent, effects } => report::report(&mut step, agent, effects),
         }
@@ -119,6 +126,9 @@ impl Core {
     /// are taken back, trials leave slots that are closed, retries become due, free slots get trials, trials give way.
     pub fn settle(&mut self, now: Timestamp, out: &mut Vec<Event>) {
         let mut step = Step { core: self, now, out };
+        if step.core.state.lineage.suspicion.is_some() {
+            return;
+        }
         if std::mem::take(&mut step.core.recovered) {
             for number in 0..step.core.state.sweeps.len() as u32 {
                 let pending = stops::left_over(&step.core.state, number);

@@ -3,7 +3,7 @@
 
 use super::Step;
 use crate::alike;
-use crate::attempt::EpochMetrics;
+use crate::attempt::{CheckpointKind, EpochMetrics};
 use crate::command::{Effect, EffectKind, EffectResult, Ending, Reject, Reply};
 use crate::event::{Checkpoint, Event, Failure, LossCause};
 use crate::id::{AgentId, Lease};
@@ -84,8 +84,12 @@ fn keep(step: &mut Step<'_>, lease: Lease, checkpoint: Checkpoint, acked_seq: u6
     }
     let progress = step.core.state.leased(lease).and_then(|(at, _)| step.core.state.trial(at).progress.as_ref());
     let kept = progress.is_some_and(|progress| {
-        let last = progress.last_checkpoint.as_ref().map(|kept| &kept.checkpoint);
-        last == Some(&checkpoint) || progress.best_checkpoint.as_ref() == Some(&checkpoint)
+        let newest = match checkpoint.kind {
+            CheckpointKind::Last => progress.last_checkpoint.as_ref().map(|kept| &kept.checkpoint),
+            CheckpointKind::Best => progress.best_checkpoint.as_ref(),
+        };
+        // An older one comes when a report is heard a second time: it is known, and nothing goes back to it.
+        newest.is_some_and(|newest| *newest == checkpoint || checkpoint.epoch < newest.epoch)
     });
     if !kept {
         step.emit(Event::CheckpointKept { lease, checkpoint });

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::nearest::nearest;
 use crate::plan::{Growth, MAX_PRIORITY, MAX_TRIALS, Plan, at};
+use crate::search::Axis;
 use crate::shares::{Change, Setting, check_project, check_user, within};
 use crate::state::State;
 use crate::state::agent::{Agent, Known};
@@ -34,13 +35,21 @@ pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
     while state.sweep_named(&name).is_some() {
         name = numbered.next().expect("there are more numbers than sweeps");
     }
-    let Submit { sweep, user, project, plan, .. } = submit;
+    let Submit { sweep, user, project, plan, reuse, .. } = submit;
     step.emit(Event::SweepSubmitted { sweep, name: name.clone(), user, project, plan });
+    super::reuse::take(step, sweep, &reuse);
     Reply::Submitted { sweep, name, existing: false }
 }
 
 /// Answers with the number of trials that are new. What was worked out for another plan than there is would mean something else.
-pub(super) fn extend(step: &mut Step<'_>, id: SweepId, user: String, growth: Growth, of: (u32, u32)) -> Reply {
+pub(super) fn extend(
+    step: &mut Step<'_>,
+    id: SweepId,
+    user: String,
+    growth: Growth,
+    of: (u32, u32),
+    (queue_anyway, reuse): (bool, &[(u32, TrialId)]),
+) -> Reply {
     let Some(sweep) = step.core.state.sweep(id) else { return Reply::Rejected(Reject::SweepUnknown(id)) };
     let plan = &sweep.plan;
     if (plan.points, plan.seeds.len() as u32) != of || plan.stop.is_some() || plan.search.is_some() {
@@ -48,11 +57,12 @@ pub(super) fn extend(step: &mut Step<'_>, id: SweepId, user: String, growth: Gro
     }
     let mut grown = Plan::clone(plan);
     let added = grown.grow(&growth).len() as u32;
-    if let Err(reject) = fits_data(&step.core.state, &grown) {
+    if !queue_anyway && let Err(reject) = fits_data(&step.core.state, &grown) {
         return Reply::Rejected(reject);
     }
     if added > 0 {
         step.emit(Event::SweepExtended { sweep: id, user, growth });
+        super::reuse::take(step, id, reuse);
     }
     Reply::Changed(added)
 }
@@ -101,6 +111,12 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
             Known::Unseen => u64::MAX,
         };
         let images = seen.iter().filter(|known| usable(known)).map(images).max().unwrap_or(u64::MAX);
+        let most = most_steps(plan, images);
+        if let Some((max_steps, steps)) = plan.stop.as_ref().and_then(|stop| stop.max_steps).zip(most)
+            && max_steps >= steps
+        {
+            return Err(Reject::StepsUseless { max_steps, images, dataset: dataset.to_owned(), steps });
+        }
         for batch_size in values(plan, "batch_size").iter().filter_map(|value| value.as_u64()) {
             if batch_size > images {
                 return Err(Reject::BatchTooLarge { batch_size, images, dataset: dataset.to_owned() });
@@ -108,6 +124,24 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
         }
     }
     Ok(())
+}
+
+/// What decides how many steps a trial takes, beside its data.
+const DECIDING: [&str; 3] = ["batch_size", "accumulate", "epochs"];
+
+/// More steps than this no trial of a plan takes on so many images: with the smallest batch, the most epochs and copies. A part of the images
+/// may be split off, so it may be fewer.
+fn most_steps(plan: &Plan, images: u64) -> Option<u64> {
+    // Whole numbers between two ends: not all of them are in the plan yet.
+    let drawn = |axis: &Axis| matches!(axis, Axis::Int { path, .. } if DECIDING.contains(&path.as_str()));
+    if plan.search.as_ref().is_some_and(|search| search.space.iter().any(drawn)) {
+        return None;
+    }
+    let least = |field: &str| values(plan, field).iter().filter_map(|value| value.as_u64()).min().unwrap_or(1).max(1);
+    let copies = values(plan, "copies").iter().filter_map(|value| Some(value.as_array()?.len() as u64)).max();
+    let epochs = values(plan, "epochs").iter().filter_map(|value| value.as_u64()).max()?;
+    let batches = images.checked_mul(copies.unwrap_or(0) + 1)?.div_ceil(least("batch_size"));
+    batches.div_ceil(least("accumulate")).checked_mul(epochs)
 }
 
 /// The values that a top-level field takes in a plan: those of its column that are used, and the base's.

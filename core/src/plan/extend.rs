@@ -38,6 +38,25 @@ pub struct Growth {
     pub baseline: Option<u32>,
 }
 
+impl Growth {
+    /// `2 points (lr = 0.1; lr = 0.2), seeds 3, 4`; a point shows what it sets.
+    pub fn words(&self) -> String {
+        const SHOWN: usize = 12;
+        let setting = |one: &Setting| format!("{} = {}", one.path, one.label);
+        let named = |point: &Vec<Setting>| point.iter().map(setting).collect::<Vec<_>>().join(", ");
+        let mut points: Vec<String> = self.points.iter().take(SHOWN).map(named).collect();
+        points.extend((self.points.len() > SHOWN).then(|| "...".to_owned()));
+        let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
+        let count = match self.points.len() {
+            1 => "1 point".to_owned(),
+            many => format!("{many} points"),
+        };
+        let points = (!points.is_empty()).then(|| format!("{count} ({})", points.join("; ")));
+        let seeds = (!seeds.is_empty()).then(|| format!("seeds {}", seeds.join(", ")));
+        points.into_iter().chain(seeds).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Why a plan cannot grow like that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtendError {

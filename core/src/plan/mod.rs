@@ -11,6 +11,7 @@ mod expand;
 mod extend;
 mod order;
 mod point;
+mod probe;
 mod search;
 mod sobol;
 
@@ -113,6 +114,9 @@ pub struct Limits {
     /// Where its trials may run.
     #[serde(skip_serializing_if = "Placement::is_default")]
     pub placement: Placement,
+    /// A probe: of each epoch about so many steps are done, to see what they take. No file says this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_steps: Option<u32>,
 }
 
 /// One entry of a plan: which point with which seed.

@@ -81,6 +81,24 @@ impl Plan {
         self.len() + (self.all_points() - self.points) * self.seeds.len() as u32
     }
 
+    /// Paths whose values are drawn from a range, so that every point has a value of its own there. For reports: a plan of
+    /// an earlier release that holds neither a search nor its file does not say.
+    pub fn drawn(&self) -> Vec<String> {
+        let searched = |axis: &Axis| match axis {
+            Axis::Float { path, .. } | Axis::Int { path, .. } => Some(path.clone()),
+            Axis::Choices(_) => None,
+        };
+        let written = |axis: &spec::Axis| matches!(axis.values, Values::Drawn(_)).then(|| axis.path.clone());
+        match (self.search.as_deref(), &self.source) {
+            (Some(search), _) => search.space.iter().filter_map(searched).collect(),
+            (None, Some(file)) => spec::parse(file.as_bytes()).map_or_else(
+                |_| Vec::new(),
+                |spec| spec.groups.iter().flat_map(|group| &group.axes).filter_map(written).collect(),
+            ),
+            (None, None) => Vec::new(),
+        }
+    }
+
     /// What a point has at the path of a column or of the base.
     pub fn value(&self, point: u32, path: &str) -> Option<&Value> {
         let column = self.columns.iter().position(|column| column.path == path);

@@ -8,6 +8,7 @@ use super::effects::{FactorEffects, Interaction, interactions, main_effects};
 use super::factors::{Table, minus};
 use super::importance::{Importance, importance};
 use super::pareto::{Pareto, pareto};
+use super::ranges::{DrawnFactor, drawn};
 use super::{Report, Spread};
 use crate::num::Num;
 use crate::stats::paired::{Difference, POWER, Verdict, correct, paired};
@@ -49,8 +50,11 @@ pub struct Analysis {
     pub power: f64,
     /// Points in the order of the ranking.
     pub points: Vec<PointStats>,
-    /// What each factor does.
+    /// What each factor does; those whose values were drawn are in `drawn`.
     pub factors: Vec<FactorEffects>,
+    /// Factors whose values were drawn from a range.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drawn: Vec<DrawnFactor>,
     /// What two factors do together; full grids only.
     pub interactions: Vec<Interaction>,
     /// Which factors matter.
@@ -111,6 +115,7 @@ pub fn analyse(mut report: Report, options: &Options) -> Result<Study, UnknownFa
         power: POWER,
         points: points(&report, &table, method, &mut critical),
         factors: main_effects(&table, method, &mut critical),
+        drawn: drawn(&table),
         interactions: interactions(&table, method, &mut critical),
         importance,
         pareto: pareto(&report),

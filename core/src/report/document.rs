@@ -7,6 +7,7 @@ pub mod html;
 pub mod latex;
 pub mod markdown;
 mod pictures;
+mod ranges;
 pub mod sections;
 
 pub use blocks::{Block, Column, Document, Row, Table};

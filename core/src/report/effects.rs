@@ -73,7 +73,7 @@ pub struct Contrast {
 
 pub(super) fn main_effects(table: &Table, method: Method, critical: &mut Critical) -> Vec<FactorEffects> {
     let mut effects: Vec<FactorEffects> = Vec::new();
-    for (index, factor) in table.factors.iter().enumerate() {
+    for (index, factor) in table.factors.iter().enumerate().filter(|(_, factor)| !factor.drawn) {
         let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
         for point in 0..table.results.len() {
             groups.entry(table.key(point, &[index])).or_default().push(point);

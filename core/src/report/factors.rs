@@ -16,6 +16,8 @@ pub(super) struct Factor {
     pub(super) of_point: Vec<usize>,
     /// The level that the others are compared with.
     pub(super) reference: usize,
+    /// Its values were drawn from a range: levels that come once say nothing about the next one.
+    pub(super) drawn: bool,
 }
 
 /// A sweep as tables of numbers; points by their index in the plan.
@@ -60,12 +62,16 @@ impl Table {
                         })
                     })
                     .collect();
-                Factor { name: points[0].settings[column].0.clone(), levels, of_point, reference: 0 }
+                let name = points[0].settings[column].0.clone();
+                let drawn = report.drawn.contains(&name);
+                Factor { name, levels, of_point, reference: 0, drawn }
             })
             .collect();
         let mut factors: Vec<Factor> = Vec::new();
         for column in columns.into_iter().filter(|column| column.levels.len() > 1) {
-            match factors.iter_mut().find(|factor| together(factor, &column)) {
+            // Two columns in which every point has its own value look as if they moved together.
+            let alike = |factor: &&mut Factor| !column.drawn && !factor.drawn && together(factor, &column);
+            match factors.iter_mut().find(alike) {
                 Some(factor) => factor.join(&column),
                 None => factors.push(column),
             }
@@ -82,7 +88,8 @@ impl Table {
         let mut keys: Vec<Vec<usize>> = (0..self.results.len()).map(|point| self.key(point, &[])).collect();
         keys.sort_unstable();
         keys.dedup();
-        !self.factors.is_empty() && size == Some(self.results.len()) && keys.len() == self.results.len()
+        let drawn = self.factors.iter().any(|factor| factor.drawn);
+        !self.factors.is_empty() && !drawn && size == Some(self.results.len()) && keys.len() == self.results.len()
     }
 
     /// The levels of a point, without those of some factors.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, TrialRow};
+use super::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, Taken, TrialRow};
 use crate::attempt::EpochMetrics;
 use crate::cost::Energy;
 use crate::id::SweepId;
@@ -21,7 +21,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         at[*flat as usize] = index;
     }
     let mut points: Vec<PointRow> =
-        (0..sweep.plan.points).map(|point| row(sweep, point, &at[point as usize * seeds..][..seeds])).collect();
+        (0..sweep.plan.points).map(|point| row(state, sweep, point, &at[point as usize * seeds..][..seeds])).collect();
     points.sort_by(|a, b| compare(a.accuracy.mean, b.accuracy.mean).then(a.point.cmp(&b.point)));
     let with_result = points.iter_mut().filter(|row| row.accuracy.n > 0);
     (1u32..).zip(with_result).for_each(|(rank, row)| row.rank = Some(rank));
@@ -31,12 +31,14 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         status: sweep.status().to_owned(),
         metric: "val_accuracy".to_owned(),
         curves: Vec::new(),
+        drawn: sweep.plan.drawn(),
         provenance: provenance(sweep),
         best: best(sweep),
         trials: sweep.plan.len() + sweep.to_come(),
         completed: sweep.counts.completed,
         failures: failures(sweep),
         numerics: numerics(sweep),
+        reused: reused(state, sweep),
         stopping: stopping::summary::summarise(sweep),
         cost: cost(sweep),
         points,
@@ -49,7 +51,7 @@ fn compare(a: Option<Num>, b: Option<Num>) -> std::cmp::Ordering {
     key(b).total_cmp(&key(a))
 }
 
-fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
+fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
     let completed = |index: &&u32| matches!(sweep.trials[**index as usize].phase, Phase::Completed { .. });
     let best_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.best.as_ref();
     let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
@@ -69,11 +71,11 @@ fn row(sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         test: Spread::of(&tests.collect::<Vec<_>>()),
         parameters: sweep.origins.parameters.get(&point).copied(),
         cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
-        trials: indices.iter().map(|index| trial_row(sweep, *index)).collect(),
+        trials: indices.iter().map(|index| trial_row(state, sweep, *index)).collect(),
     }
 }
 
-fn trial_row(sweep: &Sweep, index: u32) -> TrialRow {
+fn trial_row(state: &State, sweep: &Sweep, index: u32) -> TrialRow {
     let trial = &sweep.trials[index as usize];
     let progress = trial.progress.as_deref();
     TrialRow {
@@ -84,7 +86,20 @@ fn trial_row(sweep: &Sweep, index: u32) -> TrialRow {
         epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
         weights: progress.and_then(|progress| progress.weights.clone()),
         test: progress.and_then(|progress| progress.test.as_deref().cloned()),
+        origin: progress.and_then(|progress| taken(state, progress)),
     }
+}
+
+fn taken(state: &State, progress: &Progress) -> Option<Taken> {
+    progress.origin.map(|at| Taken { trial: state.trial_id(at), sweep: state.sweep_of(at).name.clone() })
+}
+
+fn reused(state: &State, sweep: &Sweep) -> BTreeMap<String, u32> {
+    let mut from = BTreeMap::new();
+    for taken in sweep.trials.iter().filter_map(|trial| taken(state, trial.progress.as_deref()?)) {
+        *from.entry(taken.sweep).or_default() += 1;
+    }
+    from
 }
 
 fn seed(sweep: &Sweep, index: u32) -> u64 {
@@ -146,6 +161,7 @@ fn provenance(sweep: &Sweep) -> Provenance {
         programs: sweep.origins.programs.iter().cloned().collect(),
         hardware: sweep.origins.hardware.iter().cloned().collect(),
         images: sweep.origins.images.iter().cloned().collect(),
+        extensions: sweep.extensions.clone(),
         source: sweep.plan.source.clone(),
     }
 }
@@ -172,7 +188,9 @@ fn point_cost<'a>(trials: impl Iterator<Item = &'a Progress>) -> PointCost {
 }
 
 fn cost(sweep: &Sweep) -> Cost {
-    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref());
+    // What was taken over cost its own sweep.
+    let trained = |progress: &&Progress| progress.origin.is_none();
+    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref()).filter(trained);
     let PointCost { slot_seconds, energy, .. } = point_cost(trials());
     Cost {
         slot_seconds,

@@ -56,6 +56,9 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
     let mut keys: BTreeMap<String, Range<usize>> = BTreeMap::new();
     for entry in &entries {
         keys.insert(entry.key.clone(), entry.span.clone());
+        if let ("stop", Item::Table(inner)) = (entry.key.as_str(), &entry.node.item) {
+            keys.extend(inner.iter().map(|inner| (format!("stop.{}", inner.key), inner.span.clone())));
+        }
     }
     // What varies as a whole stands at the first table that says so.
     if let Some(first) = entries.iter().find(|entry| ["grid", "zip", "point"].contains(&entry.key.as_str())) {
@@ -78,6 +81,7 @@ pub(super) fn read(text: &str, entries: Vec<Entry>) -> Result<Spec, Vec<SpecErro
         max_retries: limit("max_retries", 0, MAX_RETRIES).or(Some(DEFAULT_RETRIES)),
         priority: limit("priority", 0, u64::from(MAX_PRIORITY)),
         placement: reader.placement(get("placement")),
+        probe_steps: None,
     };
     let stop = reader.stop(get("stop"));
     let search = search.map(|knobs| reader.compared(knobs, stop.as_ref(), get("search")));

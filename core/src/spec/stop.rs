@@ -24,6 +24,8 @@ pub const STOP_KEYS: &[(&str, &[Rule])] = &[
     ("min_configurations", CURVES),
     ("audit_fraction", COMPARING),
     ("max_seconds", &Rule::ALL),
+    ("max_epochs", &Rule::ALL),
+    ("max_steps", &Rule::ALL),
     ("max_kwh", &Rule::ALL),
 ];
 
@@ -89,8 +91,11 @@ impl Reader<'_> {
                 }
             }
         }
-        if rule == Rule::Budget && stop.max_seconds.is_none() && stop.max_kwh.is_none() {
-            let (what, hint) = ("a budget of what?", "add `max_seconds = 600` or `max_kwh = 0.1`");
+        if rule == Rule::Budget && !stop.has_budget() {
+            let (what, hint) = (
+                "a budget of what?",
+                "add `max_seconds = 600`, `max_steps = 10000`, `max_epochs = 5` or `max_kwh = 0.1`",
+            );
             (self.errors).push(Reason::MissingField, "stop.max_seconds", Some(&entry.span), what, hint);
         }
         Some(stop)
@@ -114,6 +119,15 @@ impl Reader<'_> {
             "audit_fraction" => {
                 let ok = |value: f64| (0.0..1.0).contains(&value);
                 stop.audit_fraction = self.number(key, &entry.node, ok, "at least 0 and below 1").unwrap_or(0.0);
+            }
+            "max_epochs" => stop.max_epochs = whole(self, 1, MAX_EPOCHS),
+            "max_steps" => {
+                let steps = self.int(key, &entry.node);
+                stop.max_steps = steps.filter(|steps| *steps > 0);
+                if steps == Some(0) {
+                    let what = "0 is not allowed: must be at least 1";
+                    (self.errors).push(Reason::ValueOutOfRange, key, Some(&entry.node.span), what, "");
+                }
             }
             "max_seconds" => stop.max_seconds = self.number(key, &entry.node, |value| value > 0.0, "above 0"),
             _ => stop.max_kwh = self.number(key, &entry.node, |value| value > 0.0, "above 0"),
@@ -161,6 +175,12 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
     let mut useless = |key: &str, what: String, hint: &str| {
         errors.push(Reason::StopUseless, key, None, what, hint);
     };
+    let searched = plan.search.is_some() && plan.columns.iter().any(|column| column.path == "epochs");
+    let longest = (0..plan.len()).map(|index| plan.epochs(index)).max().unwrap_or_default();
+    if let Some(most) = stop.max_epochs.filter(|most| *most >= longest && !searched) {
+        let what = format!("max_epochs = {most} is never used up: no trial has more than {longest} epochs");
+        return useless("stop.max_epochs", what, "lower `max_epochs`, or leave it out");
+    }
     if stop.rule == Rule::Budget {
         return;
     }
@@ -169,10 +189,16 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
         return useless("stop", "there is one configuration, and nothing to compare it with".into(), "vary something");
     }
     let epochs = plan.epochs(0);
-    let searched = plan.search.is_some() && plan.columns.iter().any(|column| column.path == "epochs");
     if searched || (1..plan.len()).any(|index| plan.epochs(index) != epochs) {
         let hint = "give all points the same epochs";
         return useless("stop", "`epochs` varies: an epoch means something else for each point".into(), hint);
+    }
+    // A budget of epochs comes first where both are due.
+    let last = epochs.min(stop.max_epochs.unwrap_or(epochs));
+    if stop.rule.has_rungs() && stop.min_epochs < epochs && stop.min_epochs >= last {
+        let what =
+            format!("max_epochs = {last} ends every trial before the first rung decides, epoch {}", stop.min_epochs);
+        return useless("stop.max_epochs", what, "raise `max_epochs`, or use `rule = \"budget\"`");
     }
     if stop.rule.has_rungs() {
         let rungs = Stop { max_rungs: None, ..stop.clone() }.rungs(epochs).len() as u32;
@@ -181,15 +207,15 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
             useless("stop", what, "lower `min_epochs`, or train longer");
         } else if let Some(most) = stop.max_rungs.filter(|most| *most > rungs) {
             let what = format!("max_rungs = {most}, but only {rungs} lie before epoch {epochs}");
-            useless("stop", what, "lower `max_rungs` or `reduction_factor`, or leave it out");
+            useless("stop.max_rungs", what, "lower `max_rungs` or `reduction_factor`, or leave it out");
         } else if let Some(brackets) = stop.brackets.filter(|brackets| *brackets > rungs + 1) {
             let what = format!("brackets = {brackets}, but with {rungs} rungs there are only {}", rungs + 1);
-            useless("stop", what, "lower `brackets`, or leave it out");
+            useless("stop.brackets", what, "lower `brackets`, or leave it out");
         }
         return;
     }
-    if stop.warmup_epochs.max(1) >= epochs {
-        let what = format!("warmup_epochs = {} leaves no epoch of {epochs} to stop before", stop.warmup_epochs);
+    if stop.warmup_epochs.max(1) >= last {
+        let what = format!("warmup_epochs = {} leaves no epoch of {last} to stop before", stop.warmup_epochs);
         useless("stop", what, "lower `warmup_epochs`, or train longer");
     }
     if stop.min_configurations >= others.max(1) {

@@ -3,13 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::device::{Block, Hold};
+use crate::device::{Block, Hold, Offer};
 use crate::event::{AgentFacts, DatasetFacts};
-use crate::id::Lease;
+use crate::id::{AgentId, Lease};
 use crate::time::{Span, Timestamp};
 
 use super::devices::Devices;
 use super::packing::Room;
+
+impl AgentFacts {
+    /// An agent with so many slots that runs anything and needs no data, for those that only pretend.
+    pub fn pretend(agent: AgentId, host: impl Into<String>, slots: usize) -> Self {
+        Self {
+            agent,
+            host: host.into(),
+            incarnation: 1,
+            slots: vec!["pretend".to_owned(); slots],
+            datasets: Vec::new(),
+            data_roots: Vec::new(),
+            any_dataset: true,
+            offer: Offer::default(),
+        }
+    }
+}
 
 /// An agent as last heard of.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::id::SweepId;
 use crate::plan::{Growth, Plan};
+use crate::report::words::stamp;
 use crate::search::Setting;
 use crate::time::Timestamp;
 
@@ -39,11 +40,13 @@ impl State {
         self.grow(number, |plan| plan.add_point(settings));
     }
 
-    pub(super) fn extended(&mut self, id: SweepId, growth: &Growth) {
+    pub(super) fn extended(&mut self, id: SweepId, user: &str, growth: &Growth, now: Timestamp) {
         let Some(number) = self.by_id.get(&id).copied() else { return };
         let plan = &self.sweeps[number as usize].plan;
         if plan.stop.is_none() && plan.search.is_none() {
             self.grow(number, |plan| plan.grow(growth));
+            let words = format!("{}, by {user}: {}", stamp(now.0), growth.words());
+            self.sweeps[number as usize].extensions.push(words);
         }
     }
 

@@ -10,6 +10,7 @@ pub mod devices;
 mod growing;
 pub mod packing;
 pub mod racing;
+mod reused;
 mod said;
 mod storage;
 pub mod sweep;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use crate::attempt::{CheckpointKind, FailureClass};
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
+use crate::lineage::Lineage;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
@@ -53,6 +55,8 @@ pub struct State {
     trials: BTreeMap<TrialId, TrialRef>,
     /// Projects and users: what they may have, what they use, which of their sweeps may start a trial.
     pub accounts: Accounts,
+    /// Which history this is.
+    pub lineage: Lineage,
     /// What trials need of a device.
     pub shapes: Shapes,
     backoff: BTreeSet<(Timestamp, TrialRef)>,
@@ -67,6 +71,7 @@ impl State {
     pub fn apply(&mut self, event: &Event, now: Timestamp) {
         let stored = self.stored(event);
         self.fold(event, now);
+        self.lineage.read(event, now);
         if let Some((at, before)) = stored {
             self.store(at, before);
         }
@@ -77,7 +82,7 @@ impl State {
             Event::SweepSubmitted { sweep, name, user, project, plan } => {
                 self.submitted(*sweep, name, (project, user), plan, now);
             }
-            Event::SweepExtended { sweep, growth, .. } => self.extended(*sweep, growth),
+            Event::SweepExtended { sweep, user, growth } => self.extended(*sweep, user, growth, now),
             Event::AgentJoined(facts) => self.joined(facts, now),
             Event::LeaseGranted { lease, agent, slot, fingerprint, share, .. } => {
                 self.granted(*lease, (*agent, *slot, *share), fingerprint.as_deref(), now);
@@ -118,6 +123,9 @@ impl State {
                     self.set_phase(at, Phase::Completed { early: *early }, now);
                 }
             }
+            Event::TrialReused { trial, origin, fingerprint, numerics, .. } => {
+                self.reused(*trial, *origin, (fingerprint, *numerics), now);
+            }
             Event::AttemptFailed { lease, failure, retry_at } => {
                 let cancelled = self.is_cancelled(*lease);
                 self.tested(*lease, (failure.class == FailureClass::Device).then_some(false));
@@ -126,11 +134,7 @@ impl State {
                 }
                 if let Some(at) = self.end_lease(*lease, now) {
                     let trial = self.trial_mut(at);
-                    trial.failures = trial.failures.saturating_add(1);
-                    if crate::retry::is_own(failure.class) {
-                        trial.own_failures = trial.own_failures.saturating_add(1);
-                    }
-                    trial.failure = Some(Box::new(failure.clone()));
+                    trial.fail(failure);
                     let phase = match retry_at {
                         _ if cancelled => Phase::Cancelled,
                         Some(_) if self.rest(at) == Phase::Stopped => Phase::Stopped,
@@ -180,6 +184,7 @@ impl State {
             }
             Event::GuestHours { agent, closed } => self.devices(*agent, |agent| agent.devices.closed = *closed),
             Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
+            Event::RollbackSuspected(_) | Event::RollbackAccepted(_) => {}
         }
     }
 
@@ -323,7 +328,7 @@ impl State {
             self.sweeps[at.sweep as usize].bind(at.index, fingerprint);
         }
         let fingerprint = fingerprint.map(str::to_owned);
-        let leased = Leased::new(agent, slot, share, now, fingerprint);
+        let leased = Leased::new((agent, slot, share), now, fingerprint, self.lineage.generation);
         self.set_phase(at, Phase::Leased(Box::new(leased)), now);
     }
 

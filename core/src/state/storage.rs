@@ -22,13 +22,14 @@ impl Trial {
 impl State {
     /// What a trial has in the store, if an event may change that.
     pub(super) fn stored(&self, event: &Event) -> Option<(TrialRef, u64)> {
-        let (Event::LeaseGranted { lease, .. }
-        | Event::CheckpointKept { lease, .. }
-        | Event::TrialCompleted { lease, .. }) = event
-        else {
-            return None;
+        let trial = match event {
+            Event::LeaseGranted { lease, .. }
+            | Event::CheckpointKept { lease, .. }
+            | Event::TrialCompleted { lease, .. } => lease.trial,
+            Event::TrialReused { trial, .. } => *trial,
+            _ => return None,
         };
-        let at = self.find(lease.trial)?;
+        let at = self.find(trial)?;
         Some((at, self.trial(at).stored()))
     }
 

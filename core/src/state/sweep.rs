@@ -44,6 +44,8 @@ pub struct Sweep {
     pub spent: i64,
     /// How many trials are in each phase.
     pub counts: Counts,
+    /// Completed trials whose results are those of earlier sweeps.
+    pub reused: u32,
     /// Waiting trials in the order of their turns, one set per data set, so that the next one is found without a scan.
     pub waiting: Vec<BTreeSet<Turn>>,
     /// The data set of each set in `waiting`.
@@ -62,6 +64,8 @@ pub struct Sweep {
     pub shapes: Vec<u32>,
     /// Hosts and devices, with the attempts that were granted there.
     pub devices: Vec<(String, String, u64)>,
+    /// What it was extended by, in words.
+    pub extensions: Vec<String>,
     /// What its trainers said of themselves, the images and the networks.
     pub origins: Origins,
 }
@@ -123,6 +127,7 @@ impl Sweep {
             ids,
             trials: vec![Trial::new(); count as usize],
             spent: 0,
+            reused: 0,
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
             datasets: datasets(&plan),
@@ -133,6 +138,7 @@ impl Sweep {
             breaker: Breaker::default(),
             shapes: Vec::new(),
             devices: Vec::new(),
+            extensions: Vec::new(),
             origins: Origins::default(),
             plan,
         };
@@ -320,7 +326,8 @@ impl Sweep {
 
     /// How long its trials took on average, once one is completed.
     pub fn trial_length(&self) -> Option<Span> {
-        (self.counts.completed > 0).then(|| Span(self.spent / i64::from(self.counts.completed)))
+        let trained = self.counts.completed - self.reused;
+        (trained > 0).then(|| Span(self.spent / i64::from(trained)))
     }
 
     /// How long one of its trials takes for an epoch, on average, once one is completed.

@@ -1,11 +1,15 @@
 //! One trial: its phase, its progress, its checkpoints.
 
 use crate::attempt::{CheckpointKind, EpochMetrics};
-use crate::cost::Energy;
+use crate::cost::{Energy, Part};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt, SweepId};
+use crate::num::Num;
+use crate::retry;
 use crate::time::Timestamp;
+
+use super::TrialRef;
 
 /// Where a trial stands. Terminal phases change only when a user asks for a retry.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,12 +84,21 @@ pub struct Leased {
     pub evicted: bool,
     /// Thousandths of the device that it was given.
     pub share: u32,
+    /// In which generation of the journal it was granted.
+    pub generation: u32,
     /// When the last epoch of this attempt was accepted, on a device that trials share.
     pub reported: Option<Timestamp>,
 }
 
 impl Leased {
-    pub(super) fn new(agent: AgentId, slot: u32, share: u32, since: Timestamp, fingerprint: Option<String>) -> Self {
+    /// `place` is the agent, the slot, and thousandths of the device.
+    pub(super) fn new(
+        place: (AgentId, u32, u32),
+        since: Timestamp,
+        fingerprint: Option<String>,
+        generation: u32,
+    ) -> Self {
+        let (agent, slot, share) = place;
         let (acked_seq, cancelled, kept, yields_to, halted, evicted) = (0, false, None, None, false, false);
         let reported = None;
         Self {
@@ -100,6 +113,7 @@ impl Leased {
             halted,
             evicted,
             share,
+            generation,
             reported,
         }
     }
@@ -153,12 +167,20 @@ pub struct Progress {
     pub numerics: Option<String>,
     /// The most memory that a trainer had, bytes.
     pub peak_memory: Option<u64>,
+    /// The most memory that it had on an accelerator, bytes.
+    pub device_memory: Option<u64>,
+    /// Median time from one batch to the next in the newest epoch, milliseconds.
+    pub step_ms: Option<Num>,
+    /// What of the newest epoch was done and what that took, if it is a probe.
+    pub probed: Option<Box<(Part, Option<Energy>)>>,
     /// Hash of the final weights.
     pub weights: Option<String>,
     /// The test images, if there are any, by the final weights.
     pub test: Option<Box<Score>>,
     /// The agent of each attempt, the first one first.
     pub ran_on: Vec<AgentId>,
+    /// Where the trial is that was trained, if this one was not.
+    pub origin: Option<TrialRef>,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
     /// When the trial ended.
@@ -198,6 +220,21 @@ impl Trial {
         self.progress.as_ref()?.ran_on.get(usize::try_from(attempt).ok()?.checked_sub(1)?).copied()
     }
 
+    /// An attempt failed.
+    pub(super) fn fail(&mut self, failure: &Failure) {
+        self.failures = self.failures.saturating_add(1);
+        if retry::is_own(failure.class) {
+            self.own_failures = self.own_failures.saturating_add(1);
+        }
+        self.failure = Some(Box::new(failure.clone()));
+        if retry::begins_again(failure)
+            && let Some(progress) = &mut self.progress
+        {
+            progress.last_checkpoint = None;
+            progress.rewind();
+        }
+    }
+
     /// The live lease, if there is one.
     pub fn leased(&self) -> Option<&Leased> {
         match &self.phase {
@@ -234,6 +271,9 @@ impl Progress {
                 self.numerics.clone_from(&cost.numerics);
             }
             self.peak_memory = self.peak_memory.max(cost.peak_memory);
+            self.device_memory = self.device_memory.max(cost.device_memory);
+            self.step_ms = Some(cost.step_ms);
+            self.probed = cost.part.map(|part| Box::new((part, cost.energy)));
         }
         let metrics = EpochMetrics { cost: None, ..metrics.clone() };
         if is_better(&metrics, self.best.as_ref()) {
@@ -275,7 +315,6 @@ fn is_better(metrics: &EpochMetrics, than: Option<&EpochMetrics>) -> bool {
 mod tests {
     use super::*;
     use crate::cost::EpochCost;
-    use crate::num::Num;
 
     #[test]
     fn what_is_repeated_after_a_fault_costs_again() {
@@ -283,14 +322,7 @@ mod tests {
         let epoch = |cpu: f64, idle: Option<f64>, peak: u64| {
             let energy = Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) };
             let (peak_memory, numerics) = (Some(peak), Some("precision fp32".into()));
-            let cost = EpochCost {
-                step_ms: zero,
-                data_wait: zero,
-                peak_memory,
-                device_memory: None,
-                numerics,
-                energy: Some(energy),
-            };
+            let cost = EpochCost { peak_memory, numerics, energy: Some(energy), ..EpochCost::default() };
             EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
         };
         let mut progress = Progress::default();

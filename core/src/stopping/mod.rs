@@ -57,6 +57,10 @@ pub enum Cause {
     Seconds,
     /// It took more energy than it may.
     Energy,
+    /// Its budget of epochs is used up.
+    Epochs,
+    /// Its budget of steps is used up.
+    Steps,
 }
 
 /// A decision with its reasons: what people are shown, and all that the state needs.
@@ -88,6 +92,8 @@ impl Judgement {
         match self.cause {
             Cause::Rule => format!("{}: place {} of {} at epoch {}", self.rule.name(), self.rank, self.of, self.epoch),
             Cause::Seconds => format!("max_seconds is used up at epoch {}", self.epoch),
+            Cause::Epochs => format!("max_epochs is used up at epoch {}", self.epoch),
+            Cause::Steps => format!("max_steps is used up at epoch {}", self.epoch),
             Cause::Energy => format!("max_kwh is used up at epoch {}", self.epoch),
         }
     }

@@ -249,7 +249,7 @@ impl Race {
         let (point, sample) = self.latest?;
         let entrant = &self.entrants[point as usize];
         let judged = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt;
-        let cause = budget::used_up(&self.stop, &sample).filter(|_| judged)?;
+        let cause = budget::used_up(&self.stop, entrant.epoch, &sample).filter(|_| judged)?;
         let (fate, epoch, value) = (Fate::Stop, entrant.epoch, Num(sample.value));
         Some((point, Judgement { fate, cause, rule: self.stop.rule, epoch, value, rank: 1, of: 1, until: None }))
     }
@@ -325,11 +325,14 @@ impl Race {
     pub fn limit(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let at = match entrant.stage {
-            _ if entrant.baseline || !self.stop.rule.pauses() => return None,
+            _ if entrant.baseline => return None,
             Stage::To(at) | Stage::At(at, _) => at,
             Stage::Spared | Stage::Stopped | Stage::Over => return None,
         };
-        self.ladders[entrant.bracket as usize].rungs.get(at as usize).map(|rung| rung.epoch)
+        let rungs = self.ladders[entrant.bracket as usize].rungs.get(at as usize).filter(|_| self.stop.rule.pauses());
+        // A seed that is there before the others waits for them, and is stopped with them.
+        let budget = self.stop.max_epochs.filter(|_| !entrant.exempt);
+        rungs.map(|rung| rung.epoch).into_iter().chain(budget).min()
     }
 
     /// How many rungs a configuration was promoted past: the higher, the sooner it gets a slot. Changes with decisions only.

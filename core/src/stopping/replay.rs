@@ -57,7 +57,7 @@ pub fn replay(stop: &Stop, curves: &[Vec<f64>], workers: usize, brackets: Option
             epochs[point as usize] += 1;
             let epoch = epochs[point as usize];
             let value = curves[point as usize][epoch as usize - 1];
-            race.reached(point, epoch, Sample { value, seconds: f64::from(epoch), joules: 0.0 });
+            race.reached(point, epoch, Sample { value, seconds: f64::from(epoch), joules: 0.0, steps: 0.0 });
             if epoch == last {
                 race.over(point, true);
             }

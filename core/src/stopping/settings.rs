@@ -87,6 +87,12 @@ pub struct Stop {
     /// Most time that a trial of a configuration may train, mean over its seeds, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_seconds: Option<f64>,
+    /// Most epochs that a trial of a configuration may train, whatever its recipe says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_epochs: Option<u32>,
+    /// Most steps of the optimizer that a trial of a configuration may take, mean over its seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
     /// Most energy that a trial of a configuration may take, mean over its seeds, kWh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_kwh: Option<f64>,
@@ -108,8 +114,16 @@ impl Stop {
             min_configurations: 5,
             audit_fraction: 0.0,
             max_seconds: None,
+            max_epochs: None,
+            max_steps: None,
             max_kwh: None,
         }
+    }
+
+    /// Whether some budget limits its trials.
+    pub fn has_budget(&self) -> bool {
+        let whole = self.max_epochs.is_some() || self.max_steps.is_some();
+        whole || self.max_seconds.is_some() || self.max_kwh.is_some()
     }
 
     /// The epochs at which configurations of the first bracket are compared.
@@ -132,18 +146,46 @@ impl Stop {
         if !self.rule.has_rungs() {
             return None;
         }
-        let brackets = rungs::assign(self, points, epochs);
+        let share = |left: u64| (left / u64::from(self.reduction_factor)).max(left.min(1));
+        Some(self.laddered(points, epochs, share))
+    }
+
+    /// Epochs that `points` configurations of so many epochs take at least, by the rule and `max_epochs`: every rung keeps its share,
+    /// or everybody who may be is stopped at the first look. At most it is all of them.
+    pub fn fewest_epochs(&self, points: u32, epochs: u32) -> u64 {
+        let last = self.last(epochs);
+        let each = |points: u32, epochs: u32| u64::from(points) * u64::from(epochs);
+        match (self.rule, self.expected_epochs(points, epochs)) {
+            // Whoever comes after the best may be stopped.
+            (Rule::AshaStop, _) => self.laddered(points, epochs, |left| left.min(1)),
+            (_, Some(expected)) => expected,
+            (Rule::Budget, _) => each(points, last),
+            _ => {
+                let first = if self.warmup_epochs > 0 { self.warmup_epochs } else { self.interval.max(1) };
+                let whole = points.min(self.min_configurations.max(1));
+                each(whole, last) + each(points - whole, last.min(first))
+            }
+        }
+    }
+
+    /// Epochs if `keeps` of those that come to a rung go on.
+    fn laddered(&self, points: u32, epochs: u32, keeps: impl Fn(u64) -> u64) -> u64 {
+        let (brackets, last) = (rungs::assign(self, points, epochs), self.last(epochs));
         let mut all = 0;
         for bracket in 0..self.bracket_count(epochs) {
             let mut left = brackets.iter().filter(|of| **of == bracket).count() as u64;
             let mut before = 0;
-            for rung in rungs::epochs(self, bracket, epochs) {
+            for rung in rungs::epochs(self, bracket, epochs).into_iter().take_while(|rung| *rung < last) {
                 all += left * u64::from(rung - before);
                 before = rung;
-                left = (left / u64::from(self.reduction_factor)).max(left.min(1));
+                left = keeps(left);
             }
-            all += left * u64::from(epochs - before);
+            all += left * u64::from(last - before);
         }
-        Some(all)
+        all
+    }
+
+    fn last(&self, epochs: u32) -> u32 {
+        epochs.min(self.max_epochs.unwrap_or(epochs))
     }
 }

@@ -12,12 +12,14 @@ pub struct Sample {
     pub seconds: f64,
     /// Energy taken so far, joules.
     pub joules: f64,
+    /// Steps of the optimizer so far; 0 where the trainer does not say.
+    pub steps: f64,
 }
 
 /// Equality of bits: what is not a number equals itself.
 impl PartialEq for Sample {
     fn eq(&self, other: &Self) -> bool {
-        let bits = |of: &Self| [of.value, of.seconds, of.joules].map(f64::to_bits);
+        let bits = |of: &Self| [of.value, of.seconds, of.joules, of.steps].map(f64::to_bits);
         bits(self) == bits(other)
     }
 }
@@ -68,9 +70,10 @@ impl Tally {
             Watched::ValAccuracy => metrics.val_accuracy.0,
             Watched::ValLoss => metrics.val_loss.0,
         };
+        let steps = metrics.cost.as_deref().and_then(|cost| cost.steps).map_or(before.steps, |steps| steps as f64);
         let (seconds, joules) = (before.seconds + metrics.seconds.0, before.joules + joules);
         seed.epoch = metrics.epoch;
-        seed.ahead.push(Sample { value, seconds, joules });
+        seed.ahead.push(Sample { value, seconds, joules, steps });
     }
 
     /// A seed is over, or (`None`) it is run again.
@@ -102,12 +105,14 @@ impl Tally {
             sum.value += if gone { f64::NAN } else { last.value };
             sum.seconds += last.seconds;
             sum.joules += last.joules;
+            sum.steps += last.steps;
             count += 1.0;
         }
         (count > 0.0).then(|| Sample {
             value: sum.value / count,
             seconds: sum.seconds / count,
             joules: sum.joules / count,
+            steps: sum.steps / count,
         })
     }
 }
@@ -148,7 +153,7 @@ mod tests {
         tally.report(1, &epoch(1, 0.75), Watched::ValAccuracy);
         // Again, after a fault, with another value: the first one counts.
         tally.report(1, &epoch(1, 0.0), Watched::ValAccuracy);
-        assert_eq!(tally.take(), Some(Sample { value: 0.625, seconds: 10.0, joules: 0.0 }));
+        assert_eq!(tally.take(), Some(Sample { value: 0.625, seconds: 10.0, joules: 0.0, steps: 0.0 }));
         assert_eq!(tally.take(), None);
         // Out of patience: its last value stands for the epochs it does not train.
         tally.end(1, Some(End::Finished));

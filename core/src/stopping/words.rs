@@ -50,6 +50,10 @@ fn how(stop: &Stop, epochs: u32) -> String {
             stop.min_configurations
         );
     }
+    let whole = [(stop.max_epochs.map(u64::from), "epochs"), (stop.max_steps, "steps")];
+    for (most, what) in whole.into_iter().filter_map(|(most, what)| Some((most?, what))) {
+        text += &format!(", at most {most} {what} a trial");
+    }
     for (most, what) in [(stop.max_seconds, "s"), (stop.max_kwh, "kWh")] {
         text += &most.map_or_else(String::new, |most| format!(", at most {most} {what} a trial"));
     }

@@ -15,6 +15,8 @@ use sweep_core::state::State;
 use sweep_core::state::trial::Phase;
 use sweep_core::time::{Span, Timestamp};
 
+use crate::tube::transact;
+
 /// A coordinator in a test tube.
 pub(crate) struct Lab {
     pub(crate) core: Core,
@@ -62,22 +64,28 @@ pub(crate) fn facts(number: u128, slots: usize, incarnation: u64) -> AgentFacts 
 }
 
 impl Lab {
+    /// One host of one slot, and one trial that runs on it.
+    pub(crate) fn training() -> (Self, Lease) {
+        let mut lab = Self::new();
+        lab.hello(facts(1, 1, 1), &[]);
+        lab.submit(plan("a", 1, Limits::default()));
+        let lease = lab.leases(1)[0];
+        (lab, lease)
+    }
+
     pub(crate) fn new() -> Self {
         let now = Timestamp(0);
         Self { core: Core::new(State::default(), now), now, journal: vec![] }
     }
 
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
-        let mut events = vec![];
-        let reply = self.core.handle(command, self.now, &mut events);
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-        reply
+        let now = self.now;
+        transact(&mut self.core, now, &mut self.journal, |core, events| core.handle(command, now, events))
     }
 
     pub(crate) fn submit(&mut self, plan: Arc<Plan>) -> Reply {
         let (sweep, user, project) = (SweepId::derive(&plan.name, ""), "ann".to_owned(), "p".to_owned());
-        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }))
+        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false, reuse: Vec::new() }))
     }
 
     pub(crate) fn hello(&mut self, facts: AgentFacts, held: &[Lease]) -> Vec<Verdict> {
@@ -128,9 +136,7 @@ impl Lab {
 
     pub(crate) fn pass(&mut self, span: Span) {
         self.now = self.now + span;
-        let mut events = vec![];
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
+        transact(&mut self.core, self.now, &mut self.journal, |_, _| ());
     }
 
     pub(crate) fn beat(&mut self, number: u128) -> Reply {

@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod breaker;
+mod budgets;
 mod lab;
+mod rollback;
+mod story;
+#[path = "../tube/mod.rs"]
+mod tube;
 
 use std::sync::Arc;
 
@@ -11,10 +16,11 @@ use serde_json::json;
 use sweep_core::attempt::{CheckpointKind, FailureClass};
 use sweep_core::command::{Command, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
 use sweep_core::decide::LEASE_TIME;
-use sweep_core::event::{DatasetFacts, LossCause};
+use sweep_core::event::{DatasetFacts, Failure, LossCause};
 use sweep_core::id::{Lease, SweepId};
 use sweep_core::orders::order;
 use sweep_core::plan::{Limits, Plan};
+use sweep_core::retry;
 use sweep_core::state::trial::Phase;
 use sweep_core::time::Span;
 
@@ -46,7 +52,7 @@ fn the_same_spec_again_changes_nothing_and_a_taken_name_gets_a_number() {
     assert_eq!(lab.journal.len(), events);
     let (sweep, user, project) = (SweepId::derive("other", ""), "ann".to_owned(), "p".to_owned());
     let plan = plan("a", 3, Limits::default());
-    let other = lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false }));
+    let other = lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: false, reuse: Vec::new() }));
     assert!(matches!(&other, Reply::Submitted { existing: false, name, .. } if name == "a-2"), "{other:?}");
 }
 
@@ -81,10 +87,7 @@ fn a_restart_shorter_than_a_lease_loses_no_lease() {
 
 #[test]
 fn a_silent_agent_loses_its_trial_only_to_an_agent_that_can_take_over() {
-    let mut lab = Lab::new();
-    lab.hello(facts(1, 1, 1), &[]);
-    lab.submit(plan("a", 1, Limits::default()));
-    let lease = lab.leases(1)[0];
+    let (mut lab, lease) = Lab::training();
     lab.pass(Span(LEASE_TIME.0 * 10));
     assert_eq!(lab.losses(), [], "nobody could take over");
     let mut other = facts(2, 1, 1);
@@ -105,10 +108,7 @@ fn a_silent_agent_loses_its_trial_only_to_an_agent_that_can_take_over() {
 
 #[test]
 fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
-    let mut lab = Lab::new();
-    lab.hello(facts(1, 1, 1), &[]);
-    lab.submit(plan("a", 1, Limits::default()));
-    let lease = lab.leases(1)[0];
+    let (mut lab, lease) = Lab::training();
     // Inside the first epoch.
     assert_eq!(lab.checkpoint(1, lease, CheckpointKind::Last, 0, 0), EffectResult::Accepted { acked_seq: 0 });
     lab.fail(1, lease, FailureClass::Crash, 0);
@@ -137,11 +137,45 @@ fn a_new_attempt_goes_on_from_the_last_checkpoint_and_rewinds_the_curve() {
 }
 
 #[test]
+fn a_trial_whose_checkpoint_is_gone_begins_again_and_is_not_charged() {
+    let (mut lab, lease) = Lab::training();
+    lab.epoch(1, lease, 1, 1, 0.5);
+    lab.checkpoint(1, lease, CheckpointKind::Last, 1, 1);
+    lab.fail(1, lease, FailureClass::Crash, 1);
+    lab.pass(Span::seconds(2));
+    let again = lab.leases(1)[0];
+    let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
+    let how = Ending::Failed(Failure { class, reason, message });
+    lab.effect(1, again, EffectKind::Ended { final_seq: 0, how });
+    lab.pass(Span::seconds(4));
+    let third = lab.leases(1)[0];
+    let (at, _) = lab.core.state().leased(third).unwrap();
+    assert_eq!(order(lab.core.state(), at).unwrap().resume, None);
+    assert_eq!(lab.core.state().trial(at).own_failures, 1, "the crash alone");
+    assert_eq!(lab.epoch(1, third, 1, 1, 0.5), EffectResult::Accepted { acked_seq: 1 });
+}
+
+/// Found with a planted bug: a report that was heard again, minutes later, brought the trial back to its older checkpoint.
+#[test]
+fn an_older_checkpoint_that_is_heard_again_takes_nothing_back() {
+    let (mut lab, lease) = Lab::training();
+    for epoch in 1..=2 {
+        lab.epoch(1, lease, u64::from(epoch), epoch, 0.5 + f64::from(epoch) / 10.0);
+        lab.checkpoint(1, lease, CheckpointKind::Best, epoch, u64::from(epoch));
+        lab.checkpoint(1, lease, CheckpointKind::Last, epoch, u64::from(epoch));
+    }
+    for kind in [CheckpointKind::Best, CheckpointKind::Last] {
+        assert_eq!(lab.checkpoint(1, lease, kind, 1, 1), EffectResult::Accepted { acked_seq: 2 });
+    }
+    let (at, _) = lab.core.state().leased(lease).unwrap();
+    let progress = lab.core.state().trial(at).progress.clone().unwrap();
+    assert_eq!(progress.last_checkpoint.unwrap().checkpoint.epoch, 2);
+    assert_eq!(progress.best_checkpoint.unwrap().epoch, 2);
+}
+
+#[test]
 fn a_checkpoint_brings_the_numbers_of_its_own_epoch_not_of_a_later_one() {
-    let mut lab = Lab::new();
-    lab.hello(facts(1, 1, 1), &[]);
-    lab.submit(plan("a", 1, Limits::default()));
-    let lease = lab.leases(1)[0];
+    let (mut lab, lease) = Lab::training();
     // Reports run ahead of uploads.
     lab.epoch(1, lease, 1, 1, 0.5);
     lab.epoch(1, lease, 2, 2, 0.9);
@@ -157,10 +191,7 @@ fn a_checkpoint_brings_the_numbers_of_its_own_epoch_not_of_a_later_one() {
 
 #[test]
 fn a_best_that_came_after_the_last_checkpoint_does_not_replace_the_one_before() {
-    let mut lab = Lab::new();
-    lab.hello(facts(1, 1, 1), &[]);
-    lab.submit(plan("a", 1, Limits::default()));
-    let lease = lab.leases(1)[0];
+    let (mut lab, lease) = Lab::training();
     for (epoch, accuracy) in [(1, 0.5), (2, 0.4), (3, 0.6)] {
         lab.epoch(1, lease, u64::from(epoch), epoch, accuracy);
     }

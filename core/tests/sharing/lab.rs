@@ -18,6 +18,8 @@ use sweep_core::shares::{Change, DEVICE, Patch, SHARE};
 use sweep_core::state::State;
 use sweep_core::time::{Span, Timestamp};
 
+use crate::tube::transact;
+
 /// Epochs of every trial: more than any test trains.
 pub(crate) const EPOCHS: u32 = 1000;
 
@@ -82,14 +84,8 @@ impl Lab {
     pub(crate) fn offering(&mut self, slots: u32, offer: Offer) {
         self.agents += 1;
         let facts = AgentFacts {
-            agent: agent_id(self.agents),
-            host: format!("host{}", self.agents),
-            incarnation: 1,
-            slots: vec!["slot".into(); slots as usize],
-            datasets: vec![],
-            data_roots: vec![],
-            any_dataset: true,
             offer,
+            ..AgentFacts::pretend(agent_id(self.agents), format!("host{}", self.agents), slots as usize)
         };
         self.ask(Command::Hello { facts, held: vec![] });
     }
@@ -98,7 +94,7 @@ impl Lab {
     pub(crate) fn try_submit(&mut self, name: &str, limits: Limits, queue_anyway: bool) -> Reply {
         let (sweep, plan) = (SweepId::derive(name, ""), plan(name, "d", 1, limits));
         let (project, user) = ("p".to_owned(), "ann".to_owned());
-        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway }))
+        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway, reuse: Vec::new() }))
     }
 
     /// An agent on `hostN` with so many GPUs, `gpuN-0` and on, of 40 GB and with so many slots each.
@@ -117,11 +113,8 @@ impl Lab {
     }
 
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
-        let mut events = vec![];
-        let reply = self.core.handle(command, self.now, &mut events);
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-        reply
+        let now = self.now;
+        transact(&mut self.core, now, &mut self.journal, |core, events| core.handle(command, now, events))
     }
 
     pub(crate) fn submit(&mut self, owner: (&str, &str), trials: u32, limits: Limits) -> SweepId {
@@ -134,7 +127,8 @@ impl Lab {
         let name = format!("sweep-{}", self.sweeps);
         let (sweep, plan) = (SweepId::derive(&name, ""), plan(&name, dataset, trials, limits));
         let (project, user) = (owner.0.to_owned(), owner.1.to_owned());
-        let reply = self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true }));
+        let reply =
+            self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }));
         assert!(matches!(reply, Reply::Submitted { existing: false, .. }), "{reply:?}");
         sweep
     }
@@ -155,14 +149,14 @@ impl Lab {
     /// Time goes on, and every agent calls.
     pub(crate) fn pass(&mut self, span: Span) {
         self.now = self.now + span;
-        let mut events = vec![];
-        for number in 1..=self.agents {
-            let known = self.held().into_iter().filter(|(agent, _)| *agent == number).map(|(_, lease)| lease).collect();
-            let agent = agent_id(number);
-            self.core.handle(Command::Heartbeat { agent, known }, self.now, &mut events);
-        }
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
+        let (now, held) = (self.now, self.held());
+        let calls = (1..=self.agents).map(|number| {
+            let known = held.iter().filter(|(agent, _)| *agent == number).map(|(_, lease)| *lease).collect();
+            Command::Heartbeat { agent: agent_id(number), known }
+        });
+        transact(&mut self.core, now, &mut self.journal, |core, events| {
+            calls.for_each(|call| drop(core.handle(call, now, events)));
+        });
     }
 
     /// What an agent should be running.

@@ -14,4 +14,6 @@ mod placing;
 mod quotas;
 mod reservations;
 mod simulation;
+#[path = "../tube/mod.rs"]
+mod tube;
 mod waiting;

@@ -38,17 +38,9 @@ fn epoch(lab: &mut Lab, agent: u128, lease: Lease, memory: u64, speed: f64) {
     let Some((at, leased)) = lab.core.state().leased(lease) else { return };
     let (seq, progress) = (leased.acked_seq + 1, lab.core.state().trial(at).progress.as_ref());
     let epoch = progress.and_then(|progress| progress.last.as_ref()).map_or(1, |last| last.epoch + 1);
-    let zero = Num(0.0);
-    let cost = EpochCost {
-        step_ms: zero,
-        data_wait: zero,
-        peak_memory: None,
-        device_memory: Some(memory),
-        numerics: None,
-        energy: None,
-    };
+    let cost = EpochCost { device_memory: Some(memory), ..EpochCost::default() };
     let (images_per_s, cost) = (Num(speed), Some(Box::new(cost)));
-    let metrics = EpochMetrics { images_per_s, cost, ..EpochMetrics::uniform(seq, epoch, zero) };
+    let metrics = EpochMetrics { images_per_s, cost, ..EpochMetrics::uniform(seq, epoch, Num(0.0)) };
     lab.effect(agent, lease, EffectKind::Metrics(vec![metrics]));
 }
 

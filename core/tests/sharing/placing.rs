@@ -29,7 +29,7 @@ fn host(lab: &mut Lab, gpus: &[(&str, u64)], each: u32, ram: u64, cores: u32) {
     let devices: Vec<_> = (0u32..).zip(gpus).map(device).collect();
     let labels = BTreeMap::from([("site".to_owned(), format!("lab{number}"))]);
     let slots = if gpus.is_empty() { each } else { each * gpus.len() as u32 };
-    lab.offering(slots, Offer { labels, cores, memory: ram * GB, devices });
+    lab.offering(slots, Offer { labels, cores, memory: ram * GB, devices, trainer: None });
 }
 
 fn asks(placement: Placement) -> Limits {

@@ -30,7 +30,7 @@ fn extend(lab: &mut Lab, wish: Wish) -> Reply {
     let plan = &lab.sweep().plan;
     let (growth, points, seeds) = (plan.growth(&wish).unwrap(), plan.points, plan.seeds.len() as u32);
     let (sweep, user) = (lab.sweep, "ann".to_owned());
-    lab.ask(Command::Extend { sweep, user, growth, points, seeds })
+    lab.ask(Command::Extend { sweep, user, growth, points, seeds, queue_anyway: false, reuse: Vec::new() })
 }
 
 fn seeds(seeds: &[u64]) -> Wish {
@@ -69,6 +69,9 @@ fn only_what_is_new(wish: Wish, points: u32, per_point: u32) -> Lab {
 fn more_seeds_run_every_point_with_them() {
     let lab = only_what_is_new(seeds(&[7, 1, 8]), 4, 4);
     assert_eq!(lab.sweep().plan.seeds, [0, 1, 7, 8]);
+    let report = summarise(lab.core.state(), lab.sweep).unwrap();
+    let told = &report.provenance.extensions;
+    assert!(told.len() == 1 && told[0].ends_with("UTC, by ann: seeds 7, 8"), "{told:?}");
     // The trials have the ids that they would have had from the start.
     let whole = file(&GRID.replace("seeds = 2", "seeds = [0, 1, 7, 8]"));
     let ids = |ids: &[sweep_core::id::TrialId]| ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
@@ -79,6 +82,11 @@ fn more_seeds_run_every_point_with_them() {
 fn a_file_with_more_values_adds_their_points() {
     let lab = only_what_is_new(to(&GRID.replace("[0.1, 0.01]", "[0.1, 0.01, 0.001]")), 6, 2);
     assert_eq!(lab.sweep().plan.columns[0].labels, ["0.1", "0.01", "0.001"]);
+    assert!(
+        lab.sweep().extensions[0].contains("2 points (lr = 0.001, dropout = 0.0; "),
+        "{:?}",
+        lab.sweep().extensions
+    );
     // Seeds, values and another axis at once; a value in front of the others changes no place.
     let text = "seeds = 3\n[grid]\nlr = [1.0, 0.1, 0.01]\ndropout = [0.0, 0.3]\nbatch_size = [32, 64]\n";
     let lab = only_what_is_new(to(text), 12, 3);
@@ -162,7 +170,8 @@ fn what_cannot_be_is_refused_with_the_reason() {
     let growth = lab.sweep().plan.growth(&seeds(&[9])).unwrap();
     let (sweep, user) = (lab.sweep, "ann".to_owned());
     extend(&mut lab, seeds(&[5]));
-    let late = lab.ask(Command::Extend { sweep, user, growth, points: 4, seeds: 2 });
+    let late =
+        lab.ask(Command::Extend { sweep, user, growth, points: 4, seeds: 2, queue_anyway: false, reuse: Vec::new() });
     assert!(matches!(&late, Reply::Rejected(reject) if reject.reason() == "extended_meanwhile"), "{late:?}");
 }
 

@@ -18,6 +18,8 @@ use sweep_core::state::sweep::Sweep;
 use sweep_core::stopping::{Fate, Judgement, Stop};
 use sweep_core::time::{Span, Timestamp};
 
+use crate::tube::transact;
+
 pub(crate) struct Lab {
     pub(crate) core: Core,
     pub(crate) now: Timestamp,
@@ -38,16 +40,7 @@ fn agent() -> AgentId {
 }
 
 fn facts(slots: u32) -> AgentFacts {
-    AgentFacts {
-        agent: agent(),
-        host: "host".into(),
-        incarnation: 1,
-        slots: vec!["cpu".into(); slots as usize],
-        datasets: vec![],
-        data_roots: vec![],
-        any_dataset: true,
-        offer: Default::default(),
-    }
+    AgentFacts::pretend(agent(), "host", slots as usize)
 }
 
 /// A plan for these curves: the seeds of a point follow each other.
@@ -97,7 +90,7 @@ impl Lab {
         let mut lab = Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0 };
         lab.ask(Command::Hello { facts: facts(slots), held: vec![] });
         let (user, project) = ("ann".to_owned(), "p".to_owned());
-        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true }));
+        lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }));
         lab
     }
 
@@ -112,11 +105,8 @@ impl Lab {
 
     pub(crate) fn ask(&mut self, command: Command) -> Reply {
         self.commands.push((self.journal.len(), self.now, command.clone()));
-        let mut events = vec![];
-        let reply = self.core.handle(command, self.now, &mut events);
-        self.core.settle(self.now, &mut events);
-        self.journal.extend(events.into_iter().map(|event| (self.now, event)));
-        reply
+        let now = self.now;
+        transact(&mut self.core, now, &mut self.journal, |core, events| core.handle(command, now, events))
     }
 
     pub(crate) fn effect(&mut self, lease: Lease, what: EffectKind) {
@@ -202,10 +192,7 @@ impl Lab {
         let at = self.commands[from].1;
         let mut core = Core::new(state, at);
         let mut play = |command: Command, now: Timestamp| {
-            let mut events = vec![];
-            core.handle(command, now, &mut events);
-            core.settle(now, &mut events);
-            journal.extend(events.into_iter().map(|event| (now, event)));
+            transact(&mut core, now, &mut journal, |core, events| core.handle(command, now, events));
         };
         play(Command::Hello { facts: facts(self.slots), held: held.unwrap_or_default() }, at);
         for (_, now, command) in &self.commands[from..] {

@@ -7,6 +7,8 @@ mod extending;
 mod lab;
 mod live;
 mod searching;
+#[path = "../tube/mod.rs"]
+mod tube;
 
 use serde::Deserialize;
 use sweep_core::stopping::replay::{Replay, replay};
@@ -117,6 +119,25 @@ fn halvings_keep_one_in_so_many_at_every_rung() {
     let run = replay(&Stop::new(Rule::Hyperband), &curves, 8, None);
     let expected = Stop::new(Rule::Hyperband).expected_epochs(200, 27);
     assert_eq!(expected, Some(run.epochs.iter().map(|epochs| u64::from(*epochs)).sum()));
+}
+
+#[test]
+fn no_rule_leaves_fewer_epochs_than_is_said() {
+    let curves = curves();
+    for rule in Rule::ALL {
+        for points in [200, 20, 6] {
+            let stop = Stop { warmup_epochs: 3, max_epochs: (rule == Rule::Budget).then_some(9), ..Stop::new(rule) };
+            let (fewest, curves) = (stop.fewest_epochs(points, 27), &curves[..points as usize]);
+            let all = u64::from(points) * 27;
+            let trained =
+                |curves: &[Vec<f64>]| replay(&stop, curves, 4, None).epochs.iter().map(|it| u64::from(*it)).sum();
+            let mut falling = curves.to_vec();
+            falling.sort_by(|one, other| other[0].total_cmp(&one[0]));
+            let (found, worst): (u64, u64) = (trained(curves), trained(&falling));
+            assert!(fewest <= worst && fewest <= found && found <= all, "{rule:?}: {fewest}, {worst}, {found}, {all}");
+            assert!(fewest < all, "{rule:?}");
+        }
+    }
 }
 
 /// Nothing hangs, everything is decided once, and what is spared runs to its end.

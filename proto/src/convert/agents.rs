@@ -4,6 +4,8 @@ use sweep_core::command::Verdict;
 use sweep_core::device::Offer;
 use sweep_core::event::{AgentFacts, DatasetFacts};
 use sweep_core::id::Lease;
+use sweep_core::lineage::Position;
+use uuid::Uuid;
 
 use super::{ConvertError, ConvertReason, id, id_bytes, leases, to_leases};
 use crate::v1;
@@ -23,6 +25,7 @@ pub fn hello_request(facts: &AgentFacts, held: &[Lease], build: &str) -> v1::Hel
         any_dataset: facts.any_dataset,
         held: to_leases(held),
         offer: Some(v1::Offer::from(&facts.offer)),
+        seen: None,
     }
 }
 
@@ -43,6 +46,26 @@ pub fn hello(request: v1::HelloRequest) -> Result<(AgentFacts, Vec<Lease>), Conv
         offer: request.offer.map(Offer::from).unwrap_or_default(),
     };
     Ok((facts, held))
+}
+
+impl From<Position> for v1::Seen {
+    fn from(position: Position) -> Self {
+        let Position { journal, generation, events } = position;
+        Self { journal: journal.as_bytes().to_vec().into(), generation, events }
+    }
+}
+
+/// A place in a journal, if there is one.
+///
+/// # Errors
+/// When its id is not one.
+pub fn position(seen: Option<&v1::Seen>) -> Result<Option<Position>, ConvertError> {
+    let read = |seen: &v1::Seen| {
+        let journal = Uuid::from_slice(&seen.journal);
+        let journal = journal.map_err(|_| ConvertError::new("seen.journal", ConvertReason::UnknownValue))?;
+        Ok(Position { journal, generation: seen.generation, events: seen.events })
+    };
+    seen.map(read).transpose()
 }
 
 /// The data sets of a hello.
@@ -90,6 +113,7 @@ impl From<Verdict> for v1::Verdict {
             Verdict::Continue { acked_seq } => (Kind::Continue, acked_seq),
             Verdict::Fenced => (Kind::Fenced, 0),
             Verdict::Unknown => (Kind::Unknown, 0),
+            Verdict::Hold => (Kind::Hold, 0),
         };
         Self { kind: kind.into(), acked_seq }
     }
@@ -102,6 +126,7 @@ impl TryFrom<v1::Verdict> for Verdict {
             Kind::Continue => Ok(Self::Continue { acked_seq: verdict.acked_seq }),
             Kind::Fenced => Ok(Self::Fenced),
             Kind::Unknown => Ok(Self::Unknown),
+            Kind::Hold => Ok(Self::Hold),
             Kind::Unspecified => Err(ConvertError::new("verdict.kind", ConvertReason::UnknownValue)),
         }
     }

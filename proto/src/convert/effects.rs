@@ -138,7 +138,7 @@ impl TryFrom<v1::EffectResult> for EffectResult {
 mod tests {
     use super::*;
     use sweep_core::attempt::{CheckpointKind, Top5};
-    use sweep_core::cost::{Energy, EpochCost};
+    use sweep_core::cost::{Energy, EpochCost, Part};
     use sweep_core::evaluation::Score;
     use sweep_core::event::Checkpoint;
     use sweep_core::id::{Lease, SweepId, TrialId};
@@ -167,6 +167,15 @@ mod tests {
                 data_wait: odd,
                 peak_memory: Some(1 << 40),
                 device_memory: Some(1 << 33),
+                steps: Some(1 << 34),
+                part: Some(Part {
+                    steps: 3,
+                    of_steps: 1 << 40,
+                    seconds,
+                    val_images: 4,
+                    of_val_images: 5,
+                    val_seconds: odd,
+                }),
                 numerics: Some("precision bf16, layout contiguous".into()),
                 energy: Some(Energy { cpu: Some(seconds), gpu: None, idle: Some(odd) }),
             })),

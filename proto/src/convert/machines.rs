@@ -22,6 +22,7 @@ impl From<&Offer> for v1::Offer {
             cores: offer.cores,
             memory: offer.memory,
             devices: offer.devices.iter().map(device).collect(),
+            trainer: offer.trainer.clone(),
         }
     }
 }
@@ -40,6 +41,7 @@ impl From<v1::Offer> for Offer {
             cores: offer.cores,
             memory: offer.memory,
             devices: offer.devices.into_iter().map(device).collect(),
+            trainer: offer.trainer,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Epoch numbers and checkpoints. Doubles cross by their bits, so NaN is what it was.
+//! Epoch numbers and checkpoints. Doubles cross by their bits: NaN is what it was, and so is a negative zero, which a field
+//! that is always there would lose.
 
 use sweep_core::attempt::{CheckpointKind, EpochMetrics, Top5};
-use sweep_core::cost::{Energy, EpochCost};
+use sweep_core::cost::{Energy, EpochCost, Part};
 use sweep_core::evaluation::Score;
 use sweep_core::event::Checkpoint;
 use sweep_core::num::Num;
@@ -9,18 +10,22 @@ use sweep_core::num::Num;
 use super::{ConvertError, ConvertReason};
 use crate::v1;
 
+fn number(value: Option<f64>) -> Num {
+    Num(value.unwrap_or_default())
+}
+
 impl From<&EpochMetrics> for v1::EpochMetrics {
     fn from(metrics: &EpochMetrics) -> Self {
         Self {
             seq: metrics.seq,
             epoch: metrics.epoch,
-            train_loss: metrics.train_loss.0,
-            train_accuracy: metrics.train_accuracy.0,
-            val_loss: metrics.val_loss.0,
-            val_accuracy: metrics.val_accuracy.0,
-            lr: metrics.lr.0,
-            images_per_s: metrics.images_per_s.0,
-            seconds: metrics.seconds.0,
+            train_loss: Some(metrics.train_loss.0),
+            train_accuracy: Some(metrics.train_accuracy.0),
+            val_loss: Some(metrics.val_loss.0),
+            val_accuracy: Some(metrics.val_accuracy.0),
+            lr: Some(metrics.lr.0),
+            images_per_s: Some(metrics.images_per_s.0),
+            seconds: Some(metrics.seconds.0),
             train_top5: metrics.top5.map(|top5| top5.train.0),
             val_top5: metrics.top5.map(|top5| top5.val.0),
             cost: metrics.cost.as_deref().map(v1::EpochCost::from),
@@ -33,13 +38,13 @@ impl From<&v1::EpochMetrics> for EpochMetrics {
         Self {
             seq: metrics.seq,
             epoch: metrics.epoch,
-            train_loss: Num(metrics.train_loss),
-            train_accuracy: Num(metrics.train_accuracy),
-            val_loss: Num(metrics.val_loss),
-            val_accuracy: Num(metrics.val_accuracy),
-            lr: Num(metrics.lr),
-            images_per_s: Num(metrics.images_per_s),
-            seconds: Num(metrics.seconds),
+            train_loss: number(metrics.train_loss),
+            train_accuracy: number(metrics.train_accuracy),
+            val_loss: number(metrics.val_loss),
+            val_accuracy: number(metrics.val_accuracy),
+            lr: number(metrics.lr),
+            images_per_s: number(metrics.images_per_s),
+            seconds: number(metrics.seconds),
             top5: metrics
                 .train_top5
                 .zip(metrics.val_top5)
@@ -58,12 +63,21 @@ impl From<&EpochCost> for v1::EpochCost {
         });
         let numerics = cost.numerics.clone();
         Self {
-            step_ms: cost.step_ms.0,
-            data_wait: cost.data_wait.0,
+            step_ms: Some(cost.step_ms.0),
+            data_wait: Some(cost.data_wait.0),
             peak_memory: cost.peak_memory,
             energy,
             numerics,
             device_memory: cost.device_memory,
+            steps: cost.steps,
+            part: cost.part.map(|part| v1::EpochPart {
+                steps: part.steps,
+                of_steps: part.of_steps,
+                seconds: Some(part.seconds.0),
+                val_images: part.val_images,
+                of_val_images: part.of_val_images,
+                val_seconds: Some(part.val_seconds.0),
+            }),
         }
     }
 }
@@ -76,10 +90,19 @@ impl From<&v1::EpochCost> for EpochCost {
             idle: energy.idle.map(Num),
         });
         Self {
-            step_ms: Num(cost.step_ms),
-            data_wait: Num(cost.data_wait),
+            step_ms: number(cost.step_ms),
+            data_wait: number(cost.data_wait),
             peak_memory: cost.peak_memory,
             device_memory: cost.device_memory,
+            steps: cost.steps,
+            part: cost.part.as_ref().map(|part| Part {
+                steps: part.steps,
+                of_steps: part.of_steps,
+                seconds: number(part.seconds),
+                val_images: part.val_images,
+                of_val_images: part.of_val_images,
+                val_seconds: number(part.val_seconds),
+            }),
             numerics: cost.numerics.clone(),
             energy,
         }
@@ -91,8 +114,8 @@ impl From<&Score> for v1::Score {
         Self {
             epoch: score.epoch,
             images: score.images,
-            loss: score.loss.0,
-            accuracy: score.accuracy.0,
+            loss: Some(score.loss.0),
+            accuracy: Some(score.accuracy.0),
             top5: score.top5.map(|top5| top5.0),
         }
     }
@@ -103,8 +126,8 @@ impl From<&v1::Score> for Score {
         Self {
             epoch: score.epoch,
             images: score.images,
-            loss: Num(score.loss),
-            accuracy: Num(score.accuracy),
+            loss: number(score.loss),
+            accuracy: number(score.accuracy),
             top5: score.top5.map(Num),
         }
     }
@@ -161,4 +184,23 @@ impl TryFrom<&v1::Checkpoint> for Checkpoint {
 /// When it is there and wrong.
 pub fn checkpoint(checkpoint: Option<&v1::Checkpoint>) -> Result<Option<Checkpoint>, ConvertError> {
     checkpoint.map(Checkpoint::try_from).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// Found by `sweep-model 1`: a field that is always there leaves out what equals zero.
+    #[test]
+    fn every_number_crosses_by_its_bits() {
+        for bits in [0.0_f64.to_bits(), (-0.0_f64).to_bits(), 0xfff8_0000_0000_0123, f64::NEG_INFINITY.to_bits()] {
+            let metrics = EpochMetrics::uniform(1, 1, Num(f64::from_bits(bits)));
+            let wire = v1::EpochMetrics::from(&metrics).encode_to_vec();
+            let back = v1::EpochMetrics::decode(wire.as_slice()).unwrap();
+            assert_eq!(EpochMetrics::from(&back), metrics);
+        }
+        assert_eq!(EpochMetrics::from(&v1::EpochMetrics::default()), EpochMetrics::uniform(0, 0, Num(0.0)));
+    }
 }

@@ -11,7 +11,7 @@ mod orders;
 mod shares;
 
 pub use access::permission;
-pub use agents::{datasets, hello, hello_request};
+pub use agents::{datasets, hello, hello_request, position};
 pub use ids::{id, id_bytes, lease, leases, to_leases};
 pub use machines::{hold_change, sighting, target};
 pub use metrics::checkpoint;

@@ -74,6 +74,7 @@ impl From<&PlacedOrder> for v1::Order {
             fingerprint: order.fingerprint.clone().unwrap_or_default(),
             numerics: order.numerics.map(v1::Numerics::from),
             alike: order.alike.clone().unwrap_or_default(),
+            probe_steps: order.probe_steps,
         }
     }
 }
@@ -107,8 +108,8 @@ impl TryFrom<&v1::Order> for PlacedOrder {
         let fingerprint = Some(order.fingerprint.clone()).filter(|text| !text.is_empty());
         let numerics = order.numerics.as_ref().map(Numerics::try_from).transpose()?;
         let alike = Some(order.alike.clone()).filter(|text| !text.is_empty());
-        let lease = lease(order.lease.as_ref())?;
-        let order = Order { recipe, resume, best, fingerprint, numerics, alike };
+        let (lease, probe_steps) = (lease(order.lease.as_ref())?, order.probe_steps);
+        let order = Order { recipe, resume, best, fingerprint, numerics, alike, probe_steps };
         Ok(Self { lease, slot, order })
     }
 }

@@ -79,6 +79,12 @@ pub(crate) struct Extend {
     /// Train every point that has fewer epochs also with so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) epochs: Option<u32>,
+    /// Accept it even if no agent has the data set now
+    #[arg(long)]
+    pub(crate) queue_anyway: bool,
+    /// Take the results of identical trials of earlier sweeps in place of training them again
+    #[arg(long)]
+    pub(crate) reuse: bool,
     /// Say what would be added and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

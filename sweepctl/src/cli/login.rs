@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Maintenance, Shape, Shares};
+use super::{Backup, Fsck, Maintenance, Restore, Shape, Shares};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]
@@ -90,6 +90,23 @@ pub(crate) enum Admin {
             sweepctl admin maintenance all --from 2h --for 90m\n  sweepctl admin maintenance gpu-7 --cancel"
     )]
     Maintenance(Maintenance),
+    /// Copy the journal to a new folder on the coordinator's host, while everything goes on
+    #[command(
+        after_help = "The copy is read back before it gets its name, and nothing is ever written over.\n\nExamples:\n  \
+            sweepctl admin backup\n  sweepctl admin backup /mnt/safe/monday --with-blobs"
+    )]
+    Backup(Backup),
+    /// Put a backup in place of the journal, on the coordinator's host, while it does not run
+    #[command(
+        after_help = "The journal that was there stays beside it.\n\nExamples:\n  sweepctl admin restore /mnt/safe/monday"
+    )]
+    Restore(Restore),
+    /// Go on after the end of the journal was lost: what agents did since is kept on their hosts, and done again
+    #[command(after_help = "Examples:\n  sweepctl doctor\n  sweepctl admin accept-rollback")]
+    AcceptRollback,
+    /// Check the journal and the checkpoints, and change nothing
+    #[command(after_help = "Examples:\n  sweepctl admin fsck\n  sweepctl admin fsck --quick --json")]
+    Fsck(Fsck),
 }
 
 /// Arguments of `admin init`.
@@ -221,6 +238,8 @@ impl Admin {
             | Self::Token(Token::List { shape, .. })
             | Self::Agent(Agent::List { shape }) => Some(shape),
             Self::Maintenance(args) => Some(&args.shape),
+            Self::Backup(args) => Some(&args.shape),
+            Self::Fsck(args) => Some(&args.shape),
             Self::Shares(Shares::Show(args)) => Some(&args.shape),
             Self::Shares(Shares::Set(args)) => Some(&args.shape),
             Self::Shares(Shares::Reserve(args)) => Some(&args.shape),

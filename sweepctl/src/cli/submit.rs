@@ -36,6 +36,9 @@ pub(crate) struct Submit {
     /// Accept it even if no agent has the data set now
     #[arg(long)]
     pub(crate) queue_anyway: bool,
+    /// Take the results of identical trials of earlier sweeps (same recipe with seed, code and data) in place of training them again
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) reuse: bool,
     /// Say what would be submitted and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,6 +1,7 @@
 //! Generated types into plain values. Total: what a newer coordinator adds is passed over, and what
 //! an older one leaves out is empty.
 
+use sweep_core::attempt::EpochMetrics;
 use sweep_core::cost::EpochCost;
 use sweep_core::evaluation::Score;
 use sweep_core::num::Num;
@@ -8,8 +9,8 @@ use sweep_proto::v1;
 
 use crate::view::machines::{DeviceView, HoldView, OfferView};
 use crate::view::{
-    AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, PageView,
-    SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
+    AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, OriginView,
+    PageView, ReusableView, SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
 };
 
 /// An id as text; empty when there is none.
@@ -23,14 +24,22 @@ fn filled(text: String) -> Option<String> {
 
 impl From<v1::InfoReply> for InfoView {
     fn from(reply: v1::InfoReply) -> Self {
-        let v1::InfoReply { build, protocol, data_dir, sweeps, agents, now } = reply;
-        Self { build, protocol, data_dir, sweeps, agents, now }
+        let v1::InfoReply { build, protocol, data_dir, sweeps, agents, now, safe_mode } = reply;
+        Self { build, protocol, data_dir, sweeps, agents, now, safe_mode }
     }
 }
 
 impl From<v1::SubmitReply> for SubmittedView {
     fn from(reply: v1::SubmitReply) -> Self {
-        Self { sweep: id(&reply.sweep_id), name: reply.name, existing: reply.existing, trials: reply.trials }
+        let v1::SubmitReply { sweep_id, name, existing, trials, reused, reusable } = reply;
+        let reusable = reusable.into_iter().map(ReusableView::from).collect();
+        Self { sweep: id(&sweep_id), name, existing, trials, reused, reusable }
+    }
+}
+
+impl From<v1::Reusable> for ReusableView {
+    fn from(from: v1::Reusable) -> Self {
+        Self { sweep: from.sweep, trials: from.trials }
     }
 }
 
@@ -57,6 +66,7 @@ impl From<v1::SweepSummary> for SweepView {
             backoff: summary.backoff,
             paused: summary.paused,
             stopped: summary.stopped,
+            reused: summary.reused,
             completed: summary.completed,
             failed: summary.failed,
             cancelled: summary.cancelled,
@@ -69,16 +79,17 @@ impl From<v1::SweepSummary> for SweepView {
 
 impl From<v1::EpochMetrics> for EpochView {
     fn from(metrics: v1::EpochMetrics) -> Self {
+        let told = EpochMetrics::from(&metrics);
         let cost = metrics.cost.as_ref().map(EpochCost::from);
         Self {
             epoch: metrics.epoch,
-            train_loss: Num(metrics.train_loss),
-            train_accuracy: Num(metrics.train_accuracy),
-            val_loss: Num(metrics.val_loss),
-            val_accuracy: Num(metrics.val_accuracy),
-            lr: Num(metrics.lr),
-            images_per_s: Num(metrics.images_per_s),
-            seconds: Num(metrics.seconds),
+            train_loss: told.train_loss,
+            train_accuracy: told.train_accuracy,
+            val_loss: told.val_loss,
+            val_accuracy: told.val_accuracy,
+            lr: told.lr,
+            images_per_s: told.images_per_s,
+            seconds: told.seconds,
             train_top5: metrics.train_top5.map(Num),
             val_top5: metrics.val_top5.map(Num),
             step_ms: cost.as_ref().map(|cost| cost.step_ms),
@@ -122,6 +133,7 @@ impl From<v1::TrialSummary> for TrialView {
             early: trial.early,
             why: (!trial.why.is_empty()).then_some(trial.why),
             test: trial.test.as_ref().map(Score::from),
+            origin: filled(id(&trial.origin_trial)).map(|from| OriginView { trial: from, sweep: trial.origin_sweep }),
         }
     }
 }

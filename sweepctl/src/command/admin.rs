@@ -9,6 +9,7 @@ use sweep_identity::chain::Follower;
 use super::maintenance;
 use super::program;
 use super::shares;
+use super::upkeep;
 use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
 use crate::fault::Fault;
@@ -54,6 +55,10 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Release(args)) => shares::set(out, client, args).await,
         Admin::Maintenance(args) => maintenance::run(out, client, args).await,
+        Admin::Backup(args) => upkeep::backup(out, client, args).await,
+        Admin::Restore(args) => upkeep::restore(args),
+        Admin::AcceptRollback => upkeep::accept(out, client).await,
+        Admin::Fsck(args) => upkeep::fsck(out, client, args).await,
         Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
         Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
     }

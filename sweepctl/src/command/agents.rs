@@ -4,6 +4,7 @@ use serde_json::json;
 
 use sweep_core::device::gigabytes;
 
+use super::upkeep;
 use crate::cli::{Agents, Format};
 use crate::client::Client;
 use crate::fault::{Fault, count};
@@ -14,6 +15,7 @@ use crate::view::{AgentView, short};
 /// Lists agents, a line for each slot.
 pub(crate) async fn run(out: &Out, client: &Client, args: &Agents) -> Result<(), Fault> {
     let mut agents = client.agents().await?;
+    upkeep::warn(out, client).await?;
     if let Some(host) = &args.host {
         agents.retain(|agent| agent.host == *host || (host.len() >= 4 && agent.agent.starts_with(host.as_str())));
         if agents.is_empty() {

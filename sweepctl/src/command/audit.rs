@@ -12,7 +12,7 @@ use crate::view::report::AuditView;
 pub(crate) async fn run(out: &Out, client: &Client, args: &OneSweep) -> Result<(), Fault> {
     let audit = client.audit(&args.sweep).await?;
     let legal = audit.violations.is_empty();
-    let exactly_once = legal && audit.completed + audit.stopped == audit.planned;
+    let exactly_once = legal && audit.completed + audit.reused + audit.stopped == audit.planned;
     if out.format == Format::Json {
         let mut value = json!(audit);
         value["legal"] = legal.into();
@@ -33,6 +33,9 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &OneSweep) -> Result<(
 
 fn explain(audit: &AuditView) -> String {
     let mut parts = vec![format!("{} planned", audit.planned), format!("{} completed exactly once", audit.completed)];
+    if audit.reused > 0 {
+        parts.push(format!("{} with the result of an earlier sweep", audit.reused));
+    }
     if audit.stopped > 0 {
         let by: Vec<&str> = audit.stopped_by.iter().map(String::as_str).collect();
         parts.push(format!("{} stopped early by {}", audit.stopped, safe(&by.join(", "))));
@@ -46,7 +49,8 @@ fn explain(audit: &AuditView) -> String {
     if !rules(&["lease_overlap", "slot_shared", "late_effect"]) {
         parts.push("no lease overlapped".to_owned());
     }
-    if audit.completed + audit.stopped == audit.planned && !rules(&["plan_incomplete", "reports_missing", "epoch_gap"])
+    if audit.completed + audit.reused + audit.stopped == audit.planned
+        && !rules(&["plan_incomplete", "reports_missing", "epoch_gap"])
     {
         parts.push("nothing missing".to_owned());
     }
@@ -59,7 +63,8 @@ fn explain(audit: &AuditView) -> String {
     );
     text += "checked: every point with every seed is planned once; attempts count 1, 2, 3, ...; a trial has one live\n\
              lease and a slot one trial; nothing is accepted under a lease that is over; epoch reports have no gap;\n\
-             a checkpoint never comes before its epochs; an attempt goes on from the last checkpoint; a trial ends once\n";
+             a checkpoint never comes before its epochs; an attempt goes on from the last checkpoint; a trial ends once;\n\
+             a result that was not trained here was trained to its end with the same recipe, code and data\n";
     for violation in &audit.violations {
         text += &format!("BROKEN at event {}: {}: {}\n", violation.event, safe(&violation.rule), safe(&violation.what));
     }

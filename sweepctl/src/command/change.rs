@@ -21,7 +21,8 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
     let file = args.file.as_deref().map(|path| sweep_file::load(out, path)).transpose()?;
     let spec = file.map(|file| file.source.bytes).unwrap_or_default();
     let seeds = args.seeds.as_ref().map(|seeds| seeds.0.clone()).unwrap_or_default();
-    let extended = client.extend(&args.sweep, spec, seeds, args.epochs, args.dry_run).await?;
+    let extended =
+        client.extend(&args.sweep, spec, seeds, args.epochs, (args.dry_run, args.reuse, args.queue_anyway)).await?;
     if out.format == Format::Json {
         return out.json(&extended);
     }
@@ -31,6 +32,7 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
     if args.epochs.is_some() && trials > 0 {
         out.note("more epochs are points of their own, trained from the beginning; what there is stays as it is");
     }
+    super::reuse::say(out, extended.reused, trials, &extended.reusable);
     match (trials, args.dry_run) {
         (0, _) => out.note("the sweep has all of this"),
         (_, true) => out.note("dry run: nothing was changed"),

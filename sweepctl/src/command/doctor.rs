@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::config::{Config, address_in};
 use crate::fault::Fault;
 use crate::login::Logins;
-use crate::output::Out;
+use crate::output::{Out, safe};
 
 /// Looks, and fails when something is broken.
 pub(crate) async fn run(out: &Out, config: &Config) -> Result<(), Fault> {
@@ -60,6 +60,10 @@ async fn coordinator(config: &Config, found: &mut Findings) {
     };
     found.ok("coordinator", format!("{server} answers in {:.0} ms", start.elapsed().as_secs_f64() * 1e3));
     found.versions((env!("CARGO_PKG_VERSION"), sweep_proto::PROTOCOL), (&info.build, info.protocol));
+    if !info.safe_mode.is_empty() {
+        let fix = "restore a newer backup, or sweepctl admin accept-rollback";
+        found.problem("journal", safe(&info.safe_mode), fix);
+    }
     if info.now > 0 {
         let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         found.clock(ours, Duration::from_micros(info.now.unsigned_abs()), start.elapsed());

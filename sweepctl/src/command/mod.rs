@@ -22,15 +22,18 @@ pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod queue;
 pub(crate) mod report;
+mod reuse;
 pub(crate) mod shares;
 pub(crate) mod show;
 mod state_dict;
 pub(crate) mod submit;
 pub(crate) mod top;
 pub(crate) mod up;
+pub(crate) mod upkeep;
 pub(crate) mod verify_resume;
 pub(crate) mod version;
 pub(crate) mod watch;
+pub(crate) mod why;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! `queue`: what waits, why, and when it may start.
 
+use super::upkeep;
 use crate::cli::Format;
 use crate::client::Client;
 use crate::fault::{Fault, count};
@@ -10,6 +11,7 @@ use crate::view::short;
 /// Lists what waits, a line for each sweep.
 pub(crate) async fn run(out: &Out, client: &Client) -> Result<(), Fault> {
     let queue = client.queue().await?;
+    upkeep::warn(out, client).await?;
     match out.format {
         Format::Json => out.json(&queue),
         Format::Csv => csv(out, &queue),

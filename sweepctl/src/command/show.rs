@@ -73,8 +73,9 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
         (summary.failed, "failed"),
         (summary.cancelled, "cancelled"),
     ];
+    let taken = (summary.reused > 0).then(|| format!("{} of them results of earlier sweeps", summary.reused));
     let rest = rest.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
-    line("trials", format!("{}: {}", summary.trials, rest.collect::<Vec<_>>().join(", ")));
+    line("trials", format!("{}: {}", summary.trials, rest.chain(taken).collect::<Vec<_>>().join(", ")));
     line("submitted", format!("{} by {}", ago(summary.submitted), summary.user));
     if let (Some(best), Some(trial)) = (summary.best_accuracy, &summary.best_trial) {
         line("best", format!("{} % validation accuracy, trial {}", percent(best.0), short(trial)));
@@ -125,7 +126,7 @@ fn trials(page: &PageView) -> Table {
         };
         let place = match (&trial.host, trial.slot) {
             (Some(host), Some(slot)) => format!("{host}/{slot}"),
-            _ => String::new(),
+            _ => trial.origin.as_ref().map(|origin| format!("result of {}", short(&origin.trial))).unwrap_or_default(),
         };
         let mut cells = vec![Cell::new(short(&trial.trial))];
         cells.extend(trial.labels.iter().map(Cell::new));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{plan, report, watch};
+use super::{plan, report, reuse, watch};
 use crate::cli::{Format, Submit};
 use crate::client::{Client, Submission};
 use crate::config::{Config, variable};
@@ -28,6 +28,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         project: args.project.clone().or_else(|| variable("SWEEP_PROJECT")).unwrap_or_default(),
         priority: args.priority,
         max_parallel: args.max_parallel,
+        reuse: args.reuse,
     };
     let submitted = client.submit(submission).await?;
     match out.format {
@@ -43,6 +44,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         out.note("this sweep was submitted before; nothing was changed (to repeat it on purpose: --run LABEL)");
     } else {
         out.note(format!("submitted {}", count(submitted.trials, "trial")));
+        reuse::say(out, submitted.reused, submitted.trials, &submitted.reusable);
     }
     if submitted.name != file.plan.name {
         out.note(format!(

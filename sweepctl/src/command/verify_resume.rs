@@ -315,6 +315,8 @@ mod tests {
             data_wait: Num(0.0),
             peak_memory: None,
             device_memory: None,
+            steps: None,
+            part: None,
             numerics: None,
             energy: None,
         }));

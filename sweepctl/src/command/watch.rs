@@ -47,6 +47,16 @@ pub(crate) async fn follow(out: &Out, client: &Client, sweep: &str, timeout: Opt
     Ok(())
 }
 
+/// Follows until it is over without a word on standard output; fails when trials did.
+pub(crate) async fn quietly(out: &Out, client: &Client, sweep: &str) -> Result<(), Fault> {
+    let mut screen = Screen::new(out);
+    screen.quiet = true;
+    let view = until_over(client, sweep, &mut screen).await?;
+    let open = view.queued();
+    let whole = view.failed + view.cancelled + open == 0;
+    if whole { Ok(()) } else { Err(Fault::Incomplete { failed: view.failed, cancelled: view.cancelled, open }) }
+}
+
 async fn until_over(client: &Client, sweep: &str, screen: &mut Screen<'_>) -> Result<SweepView, Fault> {
     let (mut seen, mut away, mut patience) = (false, false, Patience::new());
     loop {
@@ -93,11 +103,12 @@ struct Screen<'a> {
     out: &'a Out,
     bar: Option<Progress>,
     said: Option<(u64, Instant)>,
+    quiet: bool,
 }
 
 impl<'a> Screen<'a> {
     fn new(out: &'a Out) -> Self {
-        Self { out, bar: None, said: None }
+        Self { out, bar: None, said: None, quiet: false }
     }
 
     fn note(&self, text: &str) {
@@ -108,7 +119,7 @@ impl<'a> Screen<'a> {
     }
 
     fn show(&mut self, view: &SweepView) -> Result<(), Fault> {
-        if self.out.format == Format::Json {
+        if self.out.format == Format::Json && !self.quiet {
             return self.out.json(view);
         }
         if self.out.shows_progress() {

@@ -12,6 +12,8 @@ pub(crate) struct AuditView {
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
     #[serde(default)]
+    pub(crate) reused: u64,
+    #[serde(default)]
     pub(crate) stopped: u64,
     #[serde(default)]
     pub(crate) stopped_by: Vec<String>,

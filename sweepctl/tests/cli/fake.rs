@@ -85,7 +85,15 @@ impl Sweeps for Service {
     async fn info(&self, _: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
         let (build, data_dir) = ("sweep-coordinator 9.9.9".to_owned(), "/nowhere".to_owned());
         let protocol = sweep_proto::PROTOCOL;
-        Ok(Response::new(v1::InfoReply { build, protocol, data_dir, sweeps: 1, agents: 1, now: 0 }))
+        Ok(Response::new(v1::InfoReply {
+            build,
+            protocol,
+            data_dir,
+            sweeps: 1,
+            agents: 1,
+            now: 0,
+            safe_mode: String::new(),
+        }))
     }
 
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Answer<v1::SubmitReply> {
@@ -103,8 +111,10 @@ impl Sweeps for Service {
         let existing = asked.contains(&line);
         asked.push(line);
         let (sweep_id, trials) = (id.0.as_bytes().to_vec().into(), u64::from(plan.len()));
+        let older = (plan.name == "seen").then(|| v1::Reusable { sweep: "older".to_owned(), trials: 6 });
+        let (reusable, reused) = (older.into_iter().collect(), if request.reuse { 6 } else { 0 });
         let name = if plan.name == "taken" { "taken-2".to_owned() } else { plan.name };
-        Ok(Response::new(v1::SubmitReply { sweep_id, name, existing, trials }))
+        Ok(Response::new(v1::SubmitReply { sweep_id, name, existing, trials, reused, reusable }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Answer<v1::ListReply> {
@@ -216,7 +226,8 @@ impl Sweeps for Service {
         let line = format!("extend {}{file} {:?} {} {}", request.sweep, request.seeds, request.epochs, request.user);
         self.asked.lock().unwrap().push(line);
         let seeds = request.seeds.len() as u32;
-        Ok(Response::new(v1::ExtendReply { trials: u64::from(seeds) * 4, name: request.sweep, points: 0, seeds }))
+        let (trials, name) = (u64::from(seeds) * 4, request.sweep);
+        Ok(Response::new(v1::ExtendReply { trials, name, seeds, ..v1::ExtendReply::default() }))
     }
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
@@ -235,6 +246,15 @@ impl Sweeps for Service {
     async fn estimate(&self, _: Request<v1::EstimateRequest>) -> Answer<v1::JsonReply> {
         let json = serde_json::to_string(&sweeps::estimate()).expect("estimates have string keys");
         Ok(Response::new(v1::JsonReply { json }))
+    }
+
+    async fn probe(&self, request: Request<v1::ProbeRequest>) -> Answer<v1::ProbeReply> {
+        let (plan, _) = sweep_core::plan::plan_text(&request.into_inner().spec).expect("it was checked");
+        if plan.name == "taken" {
+            let text = "a probe would take slots before others: trials wait for slots: 3 of late (ann)";
+            return Err(sweep_proto::status::status(tonic::Code::FailedPrecondition, "probe_disturbs", text));
+        }
+        Ok(Response::new(v1::ProbeReply::default()))
     }
 
     async fn audit(&self, request: Request<v1::SweepRef>) -> Answer<v1::JsonReply> {
@@ -258,6 +278,10 @@ impl Sweeps for Service {
             _ => {}
         }
         Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&audit).unwrap() }))
+    }
+
+    async fn why(&self, _: Request<v1::WhyRequest>) -> Answer<v1::JsonReply> {
+        Ok(Response::new(v1::JsonReply { json: r#"{"lines":[],"left_out":0,"now":"runs nothing"}"#.to_owned() }))
     }
 
     async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Answer<v1::ListAgentsReply> {

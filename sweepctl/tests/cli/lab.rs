@@ -5,10 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::offline::GRID;
-use crate::ran::{command, finish, run, run_with_input};
+use crate::ran::{command, finish, run, run_with_input, wait_until};
 use crate::real::built;
 
 /// A program that ends with the test.
@@ -26,18 +25,6 @@ pub(crate) fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
     command.args(args).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
     let log = std::fs::File::create(home.join(format!("{}.log", args.len()))).unwrap();
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
-}
-
-#[track_caller]
-pub(crate) fn wait_until<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn private(path: &Path, text: &str) -> PathBuf {

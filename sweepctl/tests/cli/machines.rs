@@ -19,7 +19,7 @@ pub(crate) fn offer() -> v1::Offer {
         packed: false,
     };
     let labels = [("site".to_owned(), "lab2".to_owned())].into();
-    v1::Offer { labels, cores: 16, memory: 128_000_000_000, devices: vec![device] }
+    v1::Offer { labels, cores: 16, memory: 128_000_000_000, devices: vec![device], trainer: None }
 }
 
 pub(crate) fn seen() -> v1::DeviceState {

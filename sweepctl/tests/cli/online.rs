@@ -46,6 +46,23 @@ fn submit_prints_name_and_id_and_repeating_it_is_harmless() {
 }
 
 #[test]
+fn results_of_earlier_sweeps_are_offered_and_taken_when_asked_for() {
+    let bench = Bench::new();
+    std::fs::write(bench.home.path().join("seen.toml"), GRID.replace("imagenette-first", "seen")).unwrap();
+    let offered =
+        "6 of 72 trials were already trained in sweep older (same recipe, code and data): --reuse takes their";
+    bench.run(&["submit", "seen.toml"]).expect(0).tells(offered);
+    let ran = bench.run(&["submit", "seen.toml", "--reuse", "--run", "2"]).expect(0);
+    ran.tells("6 of 72 trials have the results of sweep older");
+    let json = bench.run(&["submit", "seen.toml", "--reuse", "--run", "3", "--json"]).expect(0).json();
+    assert_eq!((&json["reused"], &json["reusable"][0]["sweep"]), (&6.into(), &"older".into()));
+    bench
+        .run(&["plan", "seen.toml", "--estimate"])
+        .expect(0)
+        .tells("3 of 12 trials were already trained in sweep older");
+}
+
+#[test]
 fn another_file_of_the_same_name_is_told_its_name() {
     let bench = Bench::new();
     std::fs::write(bench.home.path().join("taken.toml"), GRID.replace("imagenette-first", "taken")).unwrap();
@@ -340,7 +357,19 @@ fn an_estimate_says_what_is_known_and_what_is_not() {
     let bench = Bench::new();
     let ran = bench.run(&["plan", "grid.toml", "--estimate"]).expect(0);
     let ran = ran.says("batch_size=32").says("6.000").says("4.000 to 20.000").says("0.500").says("612 MB");
-    ran.tells("1 shape was never trained here");
+    let ran = ran.says("12.5").says("800.0").says("6 min 00 s").says("2 at a time, of 4 slots");
+    ran.tells("1 shape was never trained here").tells("failed: out_of_memory, oom: 90 GB of 80 GB");
     let json = bench.run(&["plan", "grid.toml", "--estimate", "--json"]).expect(0).json();
     assert_eq!(json["shapes"][0]["seen"]["trials"], 3);
+}
+
+#[test]
+fn a_probe_does_not_disturb_and_has_nothing_to_do_twice() {
+    let bench = Bench::new();
+    let ran = bench.run(&["plan", "grid.toml", "--estimate", "--probe"]).expect(0);
+    ran.tells("every shape was trained before: nothing to probe").says("batch_size=32");
+    std::fs::write(bench.home.path().join("taken.toml"), GRID.replace("imagenette-first", "taken")).unwrap();
+    let ran = bench.run(&["plan", "taken.toml", "--estimate", "--probe"]).expect(7);
+    ran.tells("3 of late (ann)").tells("[probe_disturbs]");
+    bench.run(&["plan", "grid.toml", "--probe"]).expect(2);
 }

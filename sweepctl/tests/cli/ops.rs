@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::lab::{Running, start, wait_until};
+use crate::lab::{Running, start};
 use crate::offline::GRID;
 use crate::online::Bench;
-use crate::ran::{Ran, finish, run};
+use crate::ran::{Ran, finish, run, wait_until};
 use crate::real::built;
 
 /// Another program of ours, with nothing of the developer's own settings.

@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that another process may take to get somewhere.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a run left.
 #[derive(Debug)]
@@ -89,4 +93,17 @@ fn write(path: &Path, how: &str, text: &str) {
     let mut shell = shell.args(["-c", how, "sh"]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
     shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(shell.wait().unwrap().success());
+}
+
+/// Waits for what another process does: files and processes do not tell when they change, so it looks again and again.
+#[track_caller]
+pub(crate) fn wait_until<T>(what: &str, check: impl Fn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

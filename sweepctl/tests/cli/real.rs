@@ -4,12 +4,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::offline::GRID;
-use crate::ran::{command, finish, run};
+use crate::ran::{command, finish, run, wait_until};
 
 /// The program beside `sweepctl`, if it is there.
 pub(crate) fn built(name: &str) -> Option<PathBuf> {
@@ -80,11 +79,8 @@ fn up_runs_the_real_programs_and_a_killed_coordinator_comes_back_with_everything
     let before = pid();
     let raw = before.split(' ').next().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(raw).unwrap(), Signal::KILL).unwrap();
-    let start = Instant::now();
-    while pid() == before || run(home.path(), &["list"]).code != Some(0) {
-        assert!(start.elapsed() < Duration::from_secs(20), "the coordinator comes back");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let is_back = || pid() != before && run(home.path(), &["list"]).code == Some(0);
+    wait_until("the coordinator comes back", || is_back().then_some(()));
     let again = run(home.path(), &["submit", "grid.toml", "--queue-anyway"]).expect(0).tells("submitted before");
     assert_eq!(again.out, submitted.out);
     run(home.path(), &["cancel", "imagenette-first"]).expect(0).says("72 trials");

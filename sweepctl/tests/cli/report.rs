@@ -1,6 +1,7 @@
 //! The forms of a report, its figures, comparisons and exports.
 
 use crate::online::Bench;
+use crate::ran::wait_until;
 use crate::sweeps;
 
 #[test]
@@ -152,23 +153,16 @@ fn mlflow_has_every_run_once() {
     let log = std::fs::File::create(bench.home.path().join("mlflow.log")).unwrap();
     let _server = Ends(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     let url = format!("http://127.0.0.1:{port}");
-    const WAIT: &str = r#"
-import sys, time, urllib.request
-for _ in range(600):
-    try:
-        urllib.request.urlopen(sys.argv[1] + "/health", timeout=1).read()
-        break
-    except OSError:
-        time.sleep(0.2)
-else:
-    sys.exit(1)
-"#;
     let python_says = |program: &str| {
         let ran = std::process::Command::new(&python).args(["-c", program, &url]).output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
     };
-    python_says(WAIT);
+    const HEALTH: &str = "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/health', timeout=1).read()";
+    wait_until("MLflow answers", || {
+        let asked = std::process::Command::new(&python).args(["-c", HEALTH, &url]).output().unwrap();
+        asked.status.success().then_some(())
+    });
     let args = ["export", sweeps::NAME, "--mlflow", &url];
     bench.run(&args).expect(0).tells("wrote 3 runs").tells("0 were there");
     bench.run(&args).expect(0).tells("wrote 0 runs").tells("3 were there");

@@ -1,7 +1,7 @@
 //! Canned answers: one sweep with three trials, in the coordinator's own types.
 
 use sweep_core::cost::Energy;
-use sweep_core::estimate::{Estimate, Seen, ShapeEstimate};
+use sweep_core::estimate::{Estimate, Fit, Seen, ShapeEstimate};
 use sweep_core::evaluation::{Confusion, Evaluation, Evaluations, HEADER_KEY, Score};
 use sweep_core::event::Checkpoint;
 use sweep_core::id::{SweepId, TrialId};
@@ -66,6 +66,7 @@ pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> 
         cancelled: 0,
         paused: 0,
         stopped: 0,
+        reused: 0,
         best_accuracy: (completed > 0).then_some(0.9125),
         best_trial_id: trial_id(0).0.as_bytes().to_vec().into(),
         eta_seconds: (!over).then_some(245.0),
@@ -79,21 +80,23 @@ pub(crate) fn epoch(epoch: u32) -> v1::EpochMetrics {
     v1::EpochMetrics {
         seq: u64::from(epoch),
         epoch,
-        train_loss: 1.5 - progress,
-        train_accuracy: 0.5 + progress,
-        val_loss: if epoch == 3 { f64::NAN } else { 1.25 - progress },
-        val_accuracy: 0.45 + progress,
-        lr: 1e-3,
-        images_per_s: 812.4,
-        seconds: 12.34,
+        train_loss: Some(1.5 - progress),
+        train_accuracy: Some(0.5 + progress),
+        val_loss: Some(if epoch == 3 { f64::NAN } else { 1.25 - progress }),
+        val_accuracy: Some(0.45 + progress),
+        lr: Some(1e-3),
+        images_per_s: Some(812.4),
+        seconds: Some(12.34),
         train_top5: (epoch != 3).then_some(0.75 + progress / 2.0),
         val_top5: (epoch != 3).then_some(0.7125),
         // As an older trainer reports it.
         cost: (epoch != 1).then_some(v1::EpochCost {
-            step_ms: 48.7612,
-            data_wait: 0.0375,
+            step_ms: Some(48.7612),
+            data_wait: Some(0.0375),
             peak_memory: Some(612 << 20),
             device_memory: None,
+            steps: None,
+            part: None,
             numerics: (epoch > 2).then(|| "precision fp32, layout contiguous".to_owned()),
             energy: (epoch != 2).then_some(v1::Energy { cpu: Some(1800.0), gpu: None, idle: Some(600.0) }),
         }),
@@ -128,7 +131,7 @@ pub(crate) fn trial(index: u32, sha256: &str) -> v1::TrialSummary {
             });
             trial.weights = "ab".repeat(32);
             trial.last_checkpoint = trial.best_checkpoint.clone();
-            trial.test = Some(v1::Score { epoch: 1, images: 400, loss: 0.5, accuracy: 0.8825, top5: None });
+            trial.test = Some(v1::Score { epoch: 1, images: 400, loss: Some(0.5), accuracy: Some(0.8825), top5: None });
         }
         "running" => {
             trial.host = "gpu-7".to_owned();
@@ -161,6 +164,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         epochs: 5,
         weights: Some("ab".repeat(32)),
         test: None,
+        origin: None,
     };
     let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
@@ -216,6 +220,8 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
                 mean_gain: Some(Num(0.25)),
             },
         }),
+        drawn: Vec::new(),
+        reused: Default::default(),
         provenance: Provenance::default(),
         curves,
         cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
@@ -245,13 +251,28 @@ pub(crate) fn data_set(fingerprint: &str, problem: &str) -> v1::Dataset {
 pub(crate) fn estimate() -> Estimate {
     let shape = |batch_size: &str| [("batch_size".to_owned(), batch_size.to_owned())].into();
     let (seconds, least, most, joules) = (Num(6.0), Num(4.0), Num(20.0), Some(Num(1800.0)));
-    let seen = Some(Seen { trials: 3, seconds, least, most, joules, peak_memory: Some(612_000_000) });
+    let (step_ms, images_per_s) = (Some(Num(12.5)), Some(Num(800.0)));
+    let seen = Seen { trials: 3, seconds, least, most, joules, step_ms, images_per_s, ..Seen::default() };
+    let seen = Some(Seen { peak_memory: Some(612_000_000), ..seen });
+    let cost =
+        Some(sweep_core::estimate::Cost { slot_hours: Num(0.1), eta_hours: Some(Num(0.05)), kwh: Some(Num(0.03)) });
+    let (fit, failed) = (Some(Fit { trials: 2, slots: 4 }), Some("out_of_memory, oom: 90 GB of 80 GB".to_owned()));
     Estimate {
         shapes: vec![
-            ShapeEstimate { shape: shape("32"), trials: 6, epochs: 60, seen },
-            ShapeEstimate { shape: shape("64"), trials: 6, epochs: 60, seen: None },
+            ShapeEstimate { point: 0, shape: shape("32"), trials: 6, epochs: 60, seen, cost, fit, failed: None },
+            ShapeEstimate {
+                point: 1,
+                shape: shape("64"),
+                trials: 6,
+                epochs: 60,
+                seen: None,
+                cost: None,
+                fit: None,
+                failed,
+            },
         ],
         to_come: 0,
+        reusable: vec![("older".to_owned(), 3)],
         slots: 4,
         full: None,
         stopped: None,

@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::fake::Fake;
-use crate::ran::{Ran, copy_sweepctl, finish, program};
+use crate::ran::{Ran, copy_sweepctl, finish, program, wait_until};
 
 struct Machine {
     folder: tempfile::TempDir,
@@ -92,15 +91,6 @@ fn read_until(words: &mut Lines<BufReader<ChildStderr>>, text: &str) -> Vec<Stri
     panic!("ended without saying {text:?}: {said:#?}");
 }
 
-#[track_caller]
-fn wait_until(what: &str, check: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !check() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn is_gone(pid: Pid) -> bool {
     test_kill_process(pid).is_err()
 }
@@ -115,7 +105,7 @@ fn up_starts_both_restarts_what_dies_and_stops_both() {
     let mut up = machine.up();
     assert!(up.said.iter().any(|line| line.contains("imagenette")), "{:?}", up.said);
     let log = || fs::read_to_string(machine.path("state/log/agent.log")).unwrap();
-    wait_until("the agent is told what to do", || log().contains("--slots 2"));
+    wait_until("the agent is told what to do", || (log().contains("--slots 2")).then_some(()));
     assert!(log().contains(&machine.fake.server), "{}", log());
 
     let ran = second(&machine).expect(0).tells("already running");
@@ -124,10 +114,10 @@ fn up_starts_both_restarts_what_dies_and_stops_both() {
     let (coordinator, agent) = (machine.pid("coordinator"), machine.pid("agent"));
     kill_process(agent, Signal::KILL).unwrap();
     read_until(&mut up.words, "sweep-agent ended");
-    wait_until("a new agent", || machine.pid("agent") != agent);
+    wait_until("a new agent", || (machine.pid("agent") != agent).then_some(()));
     kill_process(coordinator, Signal::KILL).unwrap();
     read_until(&mut up.words, "sweep-coordinator ended");
-    wait_until("a new coordinator", || machine.pid("coordinator") != coordinator);
+    wait_until("a new coordinator", || (machine.pid("coordinator") != coordinator).then_some(()));
     let now = [machine.pid("coordinator"), machine.pid("agent")];
     up.stop();
     assert!(now.into_iter().all(is_gone));
@@ -147,7 +137,7 @@ fn up_takes_over_what_a_killed_up_left() {
     assert_eq!(left, [machine.pid("coordinator"), machine.pid("agent")]);
     again.stop();
     // They are children of nobody here, so their end is seen from outside.
-    wait_until("both have ended", || left.into_iter().all(is_gone) || left.into_iter().all(is_zombie));
+    wait_until("both have ended", || (left.into_iter().all(is_gone) || left.into_iter().all(is_zombie)).then_some(()));
 }
 
 /// Ended, but nobody has asked how: in a container the first process may not.

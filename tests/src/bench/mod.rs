@@ -178,14 +178,12 @@ impl Pretend {
 /// A pretend agent: needs no data set.
 pub fn settings(number: u32, slots: u32) -> Settings {
     let facts = AgentFacts {
-        agent: AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
-        host: format!("pretend-{number}"),
         incarnation: u64::from(std::process::id()),
-        slots: vec!["pretend".to_owned(); slots as usize],
-        datasets: vec![],
-        data_roots: vec![],
-        any_dataset: true,
-        offer: Default::default(),
+        ..AgentFacts::pretend(
+            AgentId::from(uuid::Uuid::from_u128(u128::from(number) + 1)),
+            format!("pretend-{number}"),
+            slots as usize,
+        )
     };
     Settings { facts, grace: Duration::from_secs(1), seed: u64::from(number) }
 }

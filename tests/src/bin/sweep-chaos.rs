@@ -52,8 +52,8 @@ fn main() -> Result<()> {
         let outcome = run(&mut Lab::start(setup)?, &spec, plan)?;
         let [coordinator, agent, trainer] = outcome.kills;
         println!(
-            "{name}: {:.0} s, killed: coordinator {coordinator}, agent {agent}, trainer {trainer}",
-            outcome.seconds
+            "{name}: {:.0} s, killed: coordinator {coordinator}, agent {agent}, trainer {trainer}, stopped for a while: {}",
+            outcome.seconds, outcome.stops
         );
         println!("{name}: audit {}", outcome.audit);
         anyhow::Ok(outcome)

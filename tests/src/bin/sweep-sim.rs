@@ -18,7 +18,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let outcome = sim::run(args.seed, args.quiet)?;
-    let [coordinator, agent, partition] = outcome.faults;
+    let [coordinator, agent, partition, one_way] = outcome.faults;
     let line = serde_json::json!({
         "seed": args.seed,
         "journal": outcome.journal,
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         "trials": outcome.audit.completed,
         "attempts": outcome.audit.attempts,
         "events": outcome.audit.events,
-        "faults": { "coordinator": coordinator, "agent": agent, "partition": partition },
+        "faults": { "coordinator": coordinator, "agent": agent, "partition": partition, "one_way": one_way },
     });
     println!("{line}");
     Ok(())

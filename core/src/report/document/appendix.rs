@@ -100,7 +100,11 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
         peak.map_or_else(|| NOTHING.to_owned(), words::bytes),
     ];
     table.row(true, ["all".to_owned(), format!("{} attempts", cost.attempts)].into_iter().chain(numbers));
-    [heading("Cost"), Block::Table(table)].into_iter().chain(left_out(study)).collect()
+    let taken = study.report.taken().map(|taken| {
+        let counted = "Runs of a point are shown with what they took where they were trained; the sum of this sweep leaves results of earlier sweeps out, which are counted there.";
+        Block::Text(format!("{taken} {counted}"))
+    });
+    [heading("Cost"), Block::Table(table)].into_iter().chain(taken).chain(left_out(study)).collect()
 }
 
 pub(super) fn failures(study: &Study) -> Vec<Block> {
@@ -125,6 +129,9 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
     row("sweep", format!("{} ({})", report.name, report.sweep));
     row("submitted by", format!("{}, project {}", from.user, from.project));
     row("submitted", words::stamp(from.submitted));
+    for extension in &from.extensions {
+        row("extended", extension.clone());
+    }
     row("ended", from.ended.map_or_else(|| "not yet".to_owned(), words::stamp));
     row("coordinator", format!("sweep-coordinator {}", from.build));
     row("seeds", from.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "));
@@ -153,9 +160,13 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
     }
     let mut blocks = vec![heading("Provenance"), Block::Table(table)];
     if let Some(source) = &from.source {
-        let text =
-            "The sweep file, word for word. What it leaves out has the value that stands above under \"recipe\".";
-        blocks.extend([heading("Sweep file"), Block::Text(text.to_owned()), Block::Code(source.clone())]);
+        let mut text =
+            "The sweep file, word for word. What it leaves out has the value that stands above under \"recipe\"."
+                .to_owned();
+        if !from.extensions.is_empty() {
+            text.push_str(" It is the file of the submission: what the sweep was extended by since then stands above.");
+        }
+        blocks.extend([heading("Sweep file"), Block::Text(text), Block::Code(source.clone())]);
     }
     blocks
 }

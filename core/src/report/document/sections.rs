@@ -4,6 +4,7 @@
 use super::appendix::{costs, failures, methods, provenance, test, trade_offs};
 use super::blocks::{Block, Document, Table};
 use super::pictures::{self, Classes};
+pub use super::ranges::drawn;
 use crate::report::PointRow;
 use crate::report::analysis::Study;
 use crate::report::effects::FactorEffects;
@@ -23,6 +24,7 @@ pub fn document(study: &Study, classes: &[Classes]) -> Document {
         ranking(study),
         against_baseline(study),
         main_effects(study),
+        drawn(study),
         interactions(study),
         importance(study),
         pictures::curves(study),
@@ -47,6 +49,7 @@ fn summary(study: &Study) -> Vec<Block> {
         "{} of {} trials completed; the sweep is {}. Points are ranked by the mean over seeds of the best validation accuracy of each run.",
         report.completed, report.trials, report.status
     )];
+    text.extend(report.taken());
     if let Some(best) = report.points.first().filter(|row| row.accuracy.n > 0) {
         let stats = study.analysis.points.first().map(|row| row.accuracy).unwrap_or_default();
         let spread = match stats.n {

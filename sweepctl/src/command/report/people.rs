@@ -1,7 +1,7 @@
 //! The report on a terminal: the ranking, the comparisons, what it cost.
 
 use sweep_core::report::analysis::Study;
-use sweep_core::report::document::sections::{against_baseline, main_effects};
+use sweep_core::report::document::sections::{against_baseline, drawn, main_effects};
 use sweep_core::report::document::{self, Block};
 use sweep_core::report::{PointRow, Spread, stops, words};
 
@@ -30,6 +30,19 @@ pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
             out.print(format!("\n{}\n", safe(&table.caption)))?;
             out.table(&shown(table))?;
         }
+    }
+    for block in drawn(study) {
+        match block {
+            Block::Text(text) => out.print(format!("\n{}\n", safe(&text)))?,
+            Block::Table(table) => {
+                out.print(format!("\n{}\n", safe(&table.caption)))?;
+                out.table(&shown(&table))?;
+            }
+            _ => {}
+        }
+    }
+    if let Some(taken) = report.taken() {
+        out.print(format!("\n{}\n", safe(&taken)))?;
     }
     out.print(format!("\n{}", summary(study)))
 }

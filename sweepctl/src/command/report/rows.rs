@@ -162,7 +162,7 @@ fn points(study: &Study, paths: Vec<String>) -> Rowed {
 }
 
 fn trials(study: &Study, paths: Vec<String>) -> Rowed {
-    const AFTER: [&str; 10] = [
+    const AFTER: [&str; 11] = [
         "phase",
         "epochs",
         "best_epoch",
@@ -173,6 +173,7 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
         "test_accuracy",
         "test_loss",
         "weights",
+        "origin",
     ];
     let mut rowed =
         Rowed { columns: columns(&["trial", "point", "baseline", "seed"], paths, &AFTER), rows: Vec::new() };
@@ -192,6 +193,7 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
                 test.map(|test| test.accuracy).into(),
                 test.map(|test| test.loss).into(),
                 trial.weights.clone().map_or(Value::None, Value::Text),
+                trial.origin.as_ref().map_or(Value::None, |origin| Value::Text(origin.trial.to_string())),
             ];
             rowed.rows.push(before.into_iter().chain(labels(row)).chain(after).collect());
         }

@@ -23,6 +23,13 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
     line("settings", settings.chain([format!("seed={}", trial.seed)]).collect::<Vec<_>>().join(", "));
     let early = if trial.early { ", stopped early by its patience" } else { "" };
     line("phase", format!("{}, attempt {}{early}", trial.phase, trial.attempt));
+    if let Some(origin) = &trial.origin {
+        let (from, of) = (short(&origin.trial), safe(&origin.sweep));
+        line(
+            "result of",
+            format!("trial {from} of sweep {of}, which has the same recipe, code and data: not trained again"),
+        );
+    }
     if let Some(why) = &trial.why {
         line("why", safe(why).into_owned());
     }

@@ -1,0 +1,134 @@
+//! Reading a journal file back: many rows in one text, parsed on other threads, handed on in order.
+//! What is done with the events is left to the caller.
+
+use std::collections::VecDeque;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sweep_core::event::Event;
+use sweep_core::time::Timestamp;
+use tokio::task::JoinHandle;
+
+use super::rows::decode;
+use super::{Damage, JournalError, Replayed};
+
+/// Events that are read back at once.
+const CHUNK: u64 = 2048;
+/// Chunks that are parsed while others are folded.
+const AHEAD: usize = 4;
+
+/// All rows whose first event is in a range, as one text: a line `no count at check length` and the body for each.
+const READ_CHUNK: &str = r#"
+SELECT group_concat(no || ' ' || count || ' ' || at || ' ' || "check" || ' ' || octet_length(body) || x'0a' || body, '' ORDER BY no)
+FROM events WHERE no >= ? AND no < ?
+"#;
+
+/// Some rows, parsed.
+struct Parsed {
+    first: u64,
+    next: u64,
+    commits: Vec<(Timestamp, Vec<Event>)>,
+}
+
+/// Folds the journal.
+pub(super) async fn replay(connection: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
+    read(connection, path, |_| {}).await
+}
+
+/// Folds the journal and shows each event: SQLite reads on its thread, chunks are parsed on others, and folded here in
+/// order.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    mut each: impl FnMut(&Event),
+) -> Result<Replayed, JournalError> {
+    let sql = |source| JournalError::sql("reading", path, source);
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
+    let last = last.unwrap_or(0) as u64;
+    let mut replayed = Replayed::default();
+    let mut parsing: VecDeque<JoinHandle<Result<Parsed, JournalError>>> = VecDeque::new();
+    let mut from = 1;
+    while from <= last || !parsing.is_empty() {
+        while from <= last && parsing.len() < AHEAD {
+            let text = chunk(connection, from).await.map_err(sql)?;
+            parsing.push_back(tokio::task::spawn_blocking(move || parse(&text.unwrap_or_default())));
+            from += CHUNK;
+        }
+        let Some(task) = parsing.pop_front() else { break };
+        let parsed = task.await.expect("parsing does not panic and is not cancelled")?;
+        parsed.commits.iter().flat_map(|(_, events)| events).for_each(&mut each);
+        fold(&mut replayed, parsed)?;
+    }
+    Ok(replayed)
+}
+
+async fn chunk(connection: &mut SqliteConnection, from: u64) -> Result<Option<String>, sqlx::Error> {
+    let (from, to) = (from as i64, (from + CHUNK) as i64);
+    sqlx::query_scalar(READ_CHUNK).bind(from).bind(to).fetch_one(connection).await
+}
+
+fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
+    if parsed.commits.is_empty() {
+        return Ok(());
+    }
+    if parsed.first != replayed.events + 1 {
+        return Err(JournalError::Damaged { event: replayed.events + 1, damage: Damage::Gap });
+    }
+    for (at, events) in &parsed.commits {
+        events.iter().for_each(|event| replayed.state.apply(event, *at));
+        replayed.newest = replayed.newest.max(*at);
+    }
+    replayed.events = parsed.next - 1;
+    Ok(())
+}
+
+/// Reads what [`READ_CHUNK`] wrote.
+fn parse(text: &str) -> Result<Parsed, JournalError> {
+    let mut parsed = Parsed { first: 0, next: 0, commits: Vec::new() };
+    let mut rest = text;
+    while let Some((head, tail)) = rest.split_once('\n') {
+        let unreadable = JournalError::Damaged { event: parsed.next.max(1), damage: Damage::Unreadable };
+        let numbers: Vec<i64> = head.split(' ').filter_map(|number| number.parse().ok()).collect();
+        let &[no, count, at, check, length] = numbers.as_slice() else { return Err(unreadable) };
+        let Some((body, tail)) = tail.split_at_checked(length as usize) else { return Err(unreadable) };
+        if parsed.commits.is_empty() {
+            parsed.first = no as u64;
+        } else if no as u64 != parsed.next {
+            return Err(JournalError::Damaged { event: parsed.next, damage: Damage::Gap });
+        }
+        let events = decode(no as u64, count as u64, check as u32, body)?;
+        parsed.commits.push((Timestamp(at), events));
+        parsed.next = (no + count) as u64;
+        rest = tail;
+    }
+    Ok(parsed)
+}
+
+/// Reads the whole journal beside the writer and hands each event to `each`.
+pub(super) async fn read_all(
+    readers: &SqlitePool,
+    mut each: impl FnMut(Timestamp, &Event),
+) -> Result<(), JournalError> {
+    let sql = |source| JournalError::sql("reading", Path::new("sweep.db"), source);
+    let mut connection = readers.acquire().await.map_err(sql)?;
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
+    let mut from = 1;
+    let mut next = 1;
+    while from <= last.unwrap_or(0) as u64 {
+        let text = chunk(&mut connection, from).await.map_err(sql)?;
+        let parsed = parse(&text.unwrap_or_default())?;
+        if !parsed.commits.is_empty() {
+            if parsed.first != next {
+                return Err(JournalError::Damaged { event: next, damage: Damage::Gap });
+            }
+            next = parsed.next;
+        }
+        for (at, events) in &parsed.commits {
+            events.iter().for_each(|event| each(*at, event));
+        }
+        from += CHUNK;
+    }
+    Ok(())
+}

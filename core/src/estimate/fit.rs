@@ -1,0 +1,44 @@
+//! Whether trials of a shape fit into the memory there is: of an accelerator if one was measured there, else of the host.
+
+use serde::{Deserialize, Serialize};
+
+use crate::state::agent::Agent;
+
+use super::Seen;
+
+/// How many trials of a shape fit at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fit {
+    /// As many as there is memory for, and slots.
+    pub trials: u32,
+    /// Slots of those devices and hosts.
+    pub slots: u32,
+}
+
+impl Fit {
+    /// By the most that a trial of the shape had, on devices of the same kind as the one where it had it; nothing while that is not known.
+    pub(super) fn of(seen: &Seen, hosts: &[&Agent]) -> Option<Self> {
+        let mut fit = Self { trials: 0, slots: 0 };
+        let mut add = |slots: usize, memory: u64, needs: u64| {
+            if slots > 0 && memory > 0 && needs > 0 {
+                let slots = slots as u32;
+                fit.trials += u32::try_from(memory / needs).unwrap_or(u32::MAX).min(slots);
+                fit.slots += slots;
+            }
+        };
+        for host in hosts {
+            let offer = &host.facts.offer;
+            match (seen.device_memory, seen.peak_memory) {
+                (Some(needs), _) => {
+                    offer.devices.iter().for_each(|device| add(device.slots.len(), device.memory, needs));
+                }
+                (None, Some(needs)) => {
+                    let on_none = (0..host.slots.len() as u32).filter(|slot| offer.device_of(*slot).is_none()).count();
+                    add(on_none, offer.memory, needs);
+                }
+                (None, None) => {}
+            }
+        }
+        (fit.slots > 0).then_some(fit)
+    }
+}

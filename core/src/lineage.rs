@@ -1,0 +1,123 @@
+//! Which history this is, and whether it went back. A coordinator that was started on an older copy of its journal knows
+//! less than it has told: agents remember the newest place in the journal that any answer named, and say so. Whoever
+//! has seen more than there is proves that the end was lost; then nothing is decided until an admin has accepted it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::event::Event;
+use crate::id::AgentId;
+use crate::time::Timestamp;
+
+/// Name space of the ids of journals (a fixed random uuid).
+const NAMESPACE: Uuid = Uuid::from_u128(0x2c1b_83f0_7d5e_4a96_8e0a_54f2_19c7_6d3b);
+
+/// A place in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Which journal: follows from its first event and when that was.
+    pub journal: Uuid,
+    /// How often an admin has accepted that its end was lost.
+    pub generation: u32,
+    /// Events up to here.
+    pub events: u64,
+}
+
+/// Why the end of the journal is taken for lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspicion {
+    /// The agent that has seen more; nobody if a backup was put in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// The agent's host, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// The generation that it has seen.
+    pub generation: u32,
+    /// Events that it has seen.
+    pub events: u64,
+}
+
+/// An admin goes on without what was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    /// Who.
+    pub user: String,
+    /// The generation that begins.
+    pub generation: u32,
+}
+
+/// Which history this is.
+#[derive(Clone, Debug, Default)]
+pub struct Lineage {
+    journal: Option<Uuid>,
+    /// How often an admin has accepted that the end was lost.
+    pub generation: u32,
+    events: u64,
+    /// Safe mode: since when the end is taken for lost, with how many events there were, and why.
+    pub suspicion: Option<(Timestamp, u64, Suspicion)>,
+}
+
+/// How far a history has come is no part of what it says: an event that changes nothing may be left out.
+impl PartialEq for Lineage {
+    fn eq(&self, other: &Self) -> bool {
+        (self.generation, &self.suspicion) == (other.generation, &other.suspicion)
+    }
+}
+
+impl Lineage {
+    /// Folds the next event in.
+    pub fn read(&mut self, event: &Event, now: Timestamp) {
+        if self.journal.is_none() {
+            let text = serde_json::to_vec(event).unwrap_or_default();
+            self.journal = Some(Uuid::new_v5(&NAMESPACE, &[now.0.to_be_bytes().as_slice(), &text].concat()));
+        }
+        match event {
+            Event::RollbackSuspected(suspicion) => self.suspicion = Some((now, self.events, suspicion.clone())),
+            Event::RollbackAccepted(Acceptance { generation, .. }) => {
+                (self.generation, self.suspicion) = (*generation, None);
+            }
+            _ => {}
+        }
+        self.events += 1;
+    }
+
+    /// Where the history has come to; nowhere before its first event.
+    pub fn position(&self) -> Option<Position> {
+        let (generation, events) = (self.generation, self.events);
+        self.journal.map(|journal| Position { journal, generation, events })
+    }
+
+    /// Whether somebody who has seen this has seen more of this very history than there is.
+    pub fn is_behind(&self, seen: Position) -> bool {
+        let here = (self.generation, self.events);
+        self.journal == Some(seen.journal) && (seen.generation, seen.events) > here
+    }
+
+    /// Whether somebody was last here before the end was lost: what it holds may be of the lost part. Whoever does not say
+    /// what it has seen never was here since.
+    pub fn is_older(&self, seen: Option<Position>) -> bool {
+        let of_this = seen.filter(|seen| self.journal == Some(seen.journal));
+        self.generation > 0 && of_this.is_none_or(|seen| seen.generation < self.generation)
+    }
+
+    /// Safe mode: for people, what was seen.
+    pub fn words(&self) -> Option<String> {
+        let (_, events, suspicion) = self.suspicion.as_ref()?;
+        let seen = match suspicion {
+            Suspicion { agent: None, .. } => "a backup was put in place".to_owned(),
+            Suspicion { generation, .. } if *generation > self.generation => {
+                format!("{} has seen a later generation of it", suspicion.host)
+            }
+            Suspicion { events: seen, .. } => {
+                format!("{} has seen {seen} events, and there are {events}", suspicion.host)
+            }
+        };
+        Some(format!(
+            "safe mode: the end of the journal is lost ({seen}). Nothing is started, stopped or thrown away; trainers go on. Restore a \
+             newer backup, or go on without the rest: sweepctl admin accept-rollback"
+        ))
+    }
+}

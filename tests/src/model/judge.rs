@@ -1,0 +1,224 @@
+//! What a run is judged by, beside the oracle: nothing is promised to an agent that is not in the journal at that moment; every
+//! number in the journal is the one that its recipe gives; every trial ends with the weights of an undisturbed run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sweep_coordinator::journal::memory::MemoryStore;
+use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::audit::{Audit, Auditor};
+use sweep_core::command::{Effect, EffectKind, EffectResult};
+use sweep_core::event::{Event, LossCause};
+use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::plan::Plan;
+use sweep_core::recipe::Recipe;
+use sweep_core::state::State;
+use sweep_core::time::Timestamp;
+use sweep_proto::v1;
+use tokio::time::Instant;
+use tonic::codegen::Bytes;
+
+use super::trainer::Curve;
+
+/// A lease lasts 60 s after its agent was heard; the answer to a heartbeat may come 10 s after it, and clocks may run fast.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// What is decided in one commit may be answered in any order.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub(super) struct Judge(Arc<Mutex<Inner>>);
+
+struct Inner {
+    store: MemoryStore,
+    rows: usize,
+    seen: Seen,
+    wrong: Vec<String>,
+}
+
+/// What is in the journal.
+#[derive(Default)]
+struct Seen {
+    sweeps: BTreeSet<SweepId>,
+    epochs: BTreeMap<Lease, u64>,
+    /// The newest epoch of each kind.
+    checkpoints: BTreeMap<(Lease, CheckpointKind), u32>,
+    /// And when that was seen.
+    ended: BTreeMap<Lease, Instant>,
+    holders: BTreeMap<Lease, AgentId>,
+    /// When an agent was last answered.
+    heard: BTreeMap<AgentId, Instant>,
+    early: Vec<String>,
+}
+
+impl Seen {
+    fn end(&mut self, lease: Lease) {
+        self.ended.entry(lease).or_insert_with(Instant::now);
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::SweepSubmitted { sweep, .. } => drop(self.sweeps.insert(*sweep)),
+            Event::EpochReported { lease, metrics } => drop(self.epochs.insert(*lease, metrics.seq)),
+            Event::CheckpointKept { lease, checkpoint } => {
+                self.checkpoints.insert((*lease, checkpoint.kind), checkpoint.epoch);
+            }
+            Event::LeaseGranted { lease, agent, .. } => drop(self.holders.insert(*lease, *agent)),
+            Event::TrialCompleted { lease, .. } | Event::AttemptFailed { lease, .. } => self.end(*lease),
+            Event::LeaseLost { lease, cause } => {
+                self.end(*lease);
+                let heard = self.holders.get(lease).and_then(|agent| self.heard.get(agent));
+                if let (LossCause::Expired, Some(heard)) = (cause, heard)
+                    && heard.elapsed() < PATIENCE
+                {
+                    self.early.push(format!("{lease} was taken back {:?} after its agent was heard", heard.elapsed()));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Judge {
+    /// Of the journal in this store.
+    pub(super) fn new(store: MemoryStore) -> Self {
+        let (seen, wrong) = (Seen::default(), Vec::new());
+        Self(Arc::new(Mutex::new(Inner { store, rows: 0, seen, wrong })))
+    }
+
+    /// Something that must not be.
+    pub(super) fn object(&self, what: String) {
+        self.0.lock().expect("nobody panics while judging").wrong.push(what);
+    }
+
+    /// The coordinator has given an answer: what it says must be durable.
+    pub(super) fn answered(&self, path: &str, request: &[Bytes], response: &[Bytes]) {
+        let mut inner = self.0.lock().expect("nobody panics while judging");
+        inner.catch_up();
+        // A refusal has no message: whoever is refused was not heard.
+        if let Some(agent) = caller(path, request).filter(|_| !response.is_empty()) {
+            inner.seen.heard.insert(agent, Instant::now());
+        }
+        let early = std::mem::take(&mut inner.seen.early);
+        inner.wrong.extend(early);
+        let said = match path {
+            "/sweep.v1.Agents/Report" => inner.report(request, response),
+            "/sweep.v1.Sweeps/Submit" => inner.submit(response),
+            _ => None,
+        };
+        inner.wrong.extend(said.into_iter().flatten());
+    }
+
+    /// What was wrong so far.
+    pub(super) fn wrong(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics while judging").wrong.clone()
+    }
+}
+
+impl Inner {
+    fn catch_up(&mut self) {
+        let rows = self.store.since(self.rows);
+        self.rows += rows.len();
+        for row in rows {
+            match row.decode() {
+                Ok(events) => events.iter().for_each(|event| self.seen.note(event)),
+                Err(error) => self.wrong.push(format!("the journal cannot be read: {error}")),
+            }
+        }
+    }
+
+    fn submit(&mut self, response: &[Bytes]) -> Option<Vec<String>> {
+        let reply: v1::SubmitReply = message(response)?;
+        let sweep = sweep_proto::convert::id(&reply.sweep_id, "sweep_id").ok()?;
+        (!self.seen.sweeps.contains(&sweep)).then(|| vec![format!("sweep {sweep} was accepted and is not durable")])
+    }
+
+    fn report(&mut self, request: &[Bytes], response: &[Bytes]) -> Option<Vec<String>> {
+        let (request, reply): (v1::ReportRequest, v1::ReportReply) = (message(request)?, message(response)?);
+        let mut wrong = Vec::new();
+        for (effect, result) in request.effects.iter().zip(reply.results) {
+            let (Ok(effect), Ok(result)) = (Effect::try_from(effect), EffectResult::try_from(result)) else { continue };
+            let EffectResult::Accepted { acked_seq } = result else { continue };
+            let lease = effect.lease;
+            let durable = match &effect.what {
+                // An older one is known.
+                EffectKind::Checkpoint(checkpoint) => (self.seen.checkpoints.get(&(lease, checkpoint.kind)))
+                    .is_some_and(|epoch| *epoch >= checkpoint.epoch),
+                EffectKind::Ended { .. } => self.seen.ended.contains_key(&lease),
+                EffectKind::Chosen(_) | EffectKind::Started(_) | EffectKind::Metrics(_) => true,
+            };
+            if self.seen.ended.get(&lease).is_some_and(|ended| ended.elapsed() > AT_ONCE) {
+                wrong.push(format!("{lease}: {:?} was accepted after its end", effect.what));
+            }
+            let epochs = self.seen.epochs.get(&lease).copied().unwrap_or(0);
+            if !durable || epochs < acked_seq {
+                wrong.push(format!("{lease}: {:?} was acknowledged and is not durable", effect.what));
+            }
+        }
+        Some(wrong)
+    }
+}
+
+/// The agent that calls, if one does.
+fn caller(path: &str, request: &[Bytes]) -> Option<AgentId> {
+    let bytes = match path {
+        "/sweep.v1.Agents/Poll" => message::<v1::PollRequest>(request)?.agent_id,
+        "/sweep.v1.Agents/Report" => message::<v1::ReportRequest>(request)?.agent_id,
+        _ => return None,
+    };
+    sweep_proto::convert::id(&bytes, "agent_id").ok()
+}
+
+/// The message behind its five bytes of frame.
+fn message<M: prost::Message + Default>(data: &[Bytes]) -> Option<M> {
+    let all: Vec<u8> = data.iter().flatten().copied().collect();
+    M::decode(all.get(5..)?).ok()
+}
+
+/// Reads the whole journal. What is wrong, the audit, and the journal's text.
+pub(super) fn verdict(events: &[Event]) -> (Vec<String>, Audit, String) {
+    let mut auditor = Auditor::new();
+    let mut state = State::default();
+    let mut wrong = Vec::new();
+    let mut text = String::new();
+    let mut curves: BTreeMap<String, Curve> = BTreeMap::new();
+    for event in events {
+        auditor.read(event);
+        state.apply(event, Timestamp(0));
+        text.push_str(&serde_json::to_string(event).unwrap_or_default());
+        text.push('\n');
+        let lease = match event {
+            Event::EpochReported { lease, .. } | Event::TrialCompleted { lease, .. } => *lease,
+            _ => continue,
+        };
+        let Some(recipe) = recipe(&state, lease) else {
+            wrong.push(format!("{lease} has no recipe"));
+            continue;
+        };
+        let key = format!("{}", lease.trial);
+        let curve = curves.entry(key).or_insert_with(|| Curve::new(&recipe));
+        match event {
+            Event::EpochReported { metrics, .. } => {
+                let expected = EpochMetrics { seq: metrics.seq, ..curve.metrics(metrics.epoch) };
+                if *metrics != expected {
+                    wrong.push(format!("{lease}: the journal has {metrics:?}, the recipe gives {expected:?}"));
+                }
+            }
+            Event::TrialCompleted { weights, .. } if *weights != curve.weights(recipe.epochs) => {
+                wrong.push(format!("{lease} ended with other weights than an undisturbed run"));
+            }
+            _ => {}
+        }
+    }
+    let audit = auditor.all();
+    wrong.extend(audit.violations.iter().map(|violation| format!("{violation:?}")));
+    (wrong, audit, text)
+}
+
+fn recipe(state: &State, lease: Lease) -> Option<Recipe> {
+    let at = state.find(lease.trial)?;
+    let plan: &Plan = &state.sweep_of(at).plan;
+    plan.recipe(at.index).ok()
+}
