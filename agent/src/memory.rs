@@ -24,7 +24,7 @@ pub struct Memory(Arc<Mutex<Known>>);
 struct Known {
     path: Option<PathBuf>,
     seen: Option<Position>,
-    written: Option<Instant>,
+    written: Option<(Instant, Position)>,
 }
 
 impl Memory {
@@ -49,23 +49,20 @@ impl Memory {
     pub fn note(&self, told: Option<Position>) {
         let Some(told) = told else { return };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.seen.replace(told);
-        let is_same = match before {
-            Some(seen) if seen.journal == told.journal => {
-                if (seen.generation, seen.events) >= (told.generation, told.events) {
-                    known.seen = before;
-                    return;
-                }
-                seen.generation == told.generation
-            }
-            _ => false,
+        let newest = match known.seen {
+            Some(seen) if seen.journal == told.journal && seen.place() >= told.place() => seen,
+            _ => told,
         };
-        if is_same && known.written.is_some_and(|written| written.elapsed() < OFTEN) {
-            return;
+        known.seen = Some(newest);
+        if let Some((when, what)) = known.written {
+            let is_same = (what.journal, what.generation, what.run) == (newest.journal, newest.generation, newest.run);
+            if what == newest || is_same && when.elapsed() < OFTEN {
+                return;
+            }
         }
-        known.written = Some(Instant::now());
+        known.written = Some((Instant::now(), newest));
         if let Some(path) = &known.path
-            && let Err(error) = write(path, told)
+            && let Err(error) = write(path, newest)
         {
             tracing::warn!(path = %path.display(), %error, "what was seen of the journal cannot be written down");
         }
@@ -87,10 +84,10 @@ mod tests {
     use uuid::Uuid;
 
     fn at(journal: u128, generation: u32, events: u64) -> Option<Position> {
-        Some(Position { journal: Uuid::from_u128(journal), generation, events })
+        Some(Position { journal: Uuid::from_u128(journal), generation, events, run: Some(Uuid::from_u128(5)) })
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_newest_place_of_a_history_is_kept_and_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::open(folder.path());
@@ -107,6 +104,14 @@ mod tests {
         // Another lab's coordinator has a history of its own.
         check(at(2, 0, 1), at(2, 0, 1));
         assert_eq!(Memory::open(folder.path()).seen(), at(2, 0, 1));
+        // What came too soon after the last writing is written later.
+        let memory = Memory::open(folder.path());
+        for events in 1..=100 {
+            memory.note(at(3, 0, events));
+        }
+        tokio::time::advance(OFTEN).await;
+        memory.note(at(3, 0, 100));
+        assert_eq!(Memory::open(folder.path()).seen(), at(3, 0, 100));
         fs::write(folder.path().join(FILE), "torn").unwrap();
         assert_eq!(Memory::open(folder.path()).seen(), None);
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_core::command::Reply;
+use sweep_core::command::{Command, Reply};
 use sweep_core::copies;
 use sweep_core::decide::Core;
 use sweep_core::event::Event;
@@ -120,6 +120,9 @@ impl Actor {
     /// answer is not durable.
     pub(crate) async fn run(mut self) -> Result<(), JournalError> {
         let mut inbox = Vec::with_capacity(BATCH);
+        let build = env!("CARGO_PKG_VERSION").to_owned();
+        inbox.push(Ask::Command(Command::Start { build }, oneshot::channel().0));
+        self.turn(&mut inbox).await?;
         loop {
             let wake = self.wake();
             let closing = self.closing.clone();

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
+/// Beside the store: what was found to be damaged.
+const DAMAGED: &str = "damaged";
 /// What is collected before it is written.
 const PART: usize = 4 << 20;
 
@@ -45,6 +48,9 @@ pub enum BlobError {
         /// Came.
         found: String,
     },
+    /// What is stored is not what was; it is set aside.
+    #[error("the stored bytes of blob {0} are damaged; they are set aside in `damaged` beside the store")]
+    Damaged(String),
     /// No room; nothing is left of the upload.
     #[error("no room left in {}: make room on that disk and send it again", path.display())]
     Full {
@@ -156,7 +162,8 @@ impl Blobs {
         Ok(Some(Upload { blobs: self.clone(), parts, hasher, part, got: 0, sha256: sha256.to_owned(), bytes }))
     }
 
-    /// The length and the bytes of a blob.
+    /// The length and the bytes of a blob. They are compared with its name on the way: after the last ones of a damaged blob comes
+    /// [`BlobError::Damaged`], and from then on there is none of that name.
     ///
     /// # Errors
     /// When there is none, or the store fails.
@@ -166,7 +173,62 @@ impl Blobs {
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, BlobError>>), BlobError> {
         let found = self.store.get(&place(sha256)?).await.map_err(|error| self.error("reading", sha256, error))?;
         let failed = |source| BlobError::Store { action: "reading", source };
-        Ok((found.meta.size, found.into_stream().map_err(failed).boxed()))
+        let (bytes, data) = (found.meta.size, found.into_stream().map_err(failed));
+        let (blobs, sha256) = (self.clone(), sha256.to_owned());
+        let checked = stream::try_unfold(Some((data, Sha256::new())), move |reading| {
+            let (blobs, sha256) = (blobs.clone(), sha256.clone());
+            async move {
+                let Some((mut data, mut hasher)) = reading else { return Ok(None) };
+                if let Some(piece) = data.try_next().await? {
+                    hasher.update(&piece);
+                    return Ok(Some((piece, Some((data, hasher)))));
+                }
+                match hex(&hasher.finalize()) == sha256 {
+                    true => Ok(None),
+                    false => {
+                        blobs.check(&sha256).await?;
+                        Err(BlobError::Damaged(sha256))
+                    }
+                }
+            }
+        });
+        Ok((bytes, checked.boxed()))
+    }
+
+    /// Reads a blob to its end. A damaged one is set aside, where nothing looks for it and nothing deletes it: whoever needs it is told
+    /// that it is missing, and it can be stored again.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`]; or when there is none, or the store fails.
+    pub async fn check(&self, sha256: &str) -> Result<u64, BlobError> {
+        let place = place(sha256)?;
+        let found = self.store.get(&place).await.map_err(|error| self.error("reading", sha256, error))?;
+        let (bytes, mut data, mut hasher) = (found.meta.size, found.into_stream(), Sha256::new());
+        while let Some(piece) = data.try_next().await.map_err(|error| self.error("reading", sha256, error))? {
+            hasher.update(&piece);
+        }
+        if hex(&hasher.finalize()) == sha256 {
+            return Ok(bytes);
+        }
+        tracing::error!(
+            sha256,
+            "a stored checkpoint is damaged; it is set aside, and its trial goes on from an earlier one"
+        );
+        match &self.folder {
+            Some(folder) => {
+                let fail = |path: &Path| {
+                    let path = path.to_owned();
+                    move |source| BlobError::Folder { path, source }
+                };
+                let aside = folder.with_file_name(DAMAGED);
+                std::fs::create_dir_all(&aside).map_err(fail(&aside))?;
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+                let file = aside.join(format!("{sha256}-{since}"));
+                std::fs::rename(folder.join(place.as_ref()), &file).map_err(fail(&file))?;
+            }
+            None => self.delete(sha256).await?,
+        }
+        Err(BlobError::Damaged(sha256.to_owned()))
     }
 
     /// Every blob.

@@ -173,6 +173,14 @@ impl Books {
                 | Event::DeviceBusy { .. }
                 | Event::GuestHours { .. }
                 | Event::RollbackSuspected(_) => {}
+                Event::CoordinatorStarted { build, .. } => {
+                    let text = format!("the coordinator was started again (version {build})");
+                    for number in 0..self.sweeps.len() as u32 {
+                        if !state.sweeps[number as usize].is_over() {
+                            self.note(TrialRef { sweep: number, index: 0 }, now, &text);
+                        }
+                    }
+                }
                 Event::RollbackAccepted(_) => self.touched.extend(state.agents.keys()),
                 Event::SweepCancelled { sweep, user } => {
                     self.touched.extend(state.agents.keys());

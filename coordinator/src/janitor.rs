@@ -1,11 +1,12 @@
 //! Deletes blobs that no trial refers to: all there are, less those to keep. What to keep is decided in
-//! the core; there is no other bookkeeping that could be wrong.
+//! the core; there is no other bookkeeping that could be wrong. Reads those to keep once a day, so that damage is found
+//! while an earlier checkpoint is still there.
 
 use std::time::{Duration, SystemTime};
 
 use sweep_core::retain::keep;
 use sweep_core::state::State;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::blobs::{BlobError, Blobs};
 use crate::handle::{Handle, Refusal};
@@ -15,10 +16,21 @@ const ROUND: Duration = Duration::from_secs(300);
 /// A blob that no trial refers to is kept so long after it was stored: its trial may be about to say so.
 pub const GRACE: Duration = Duration::from_secs(600);
 
+/// Every blob to keep is read so often.
+const SCRUB: Duration = Duration::from_secs(24 * 3600);
+/// And no more than so many bytes of them in one round.
+const SCRUB_BYTES: u64 = 4 << 30;
+
 /// Cleans up for ever.
 pub(crate) async fn run(handle: Handle, blobs: Blobs) {
+    let (mut unread, mut began) = (Vec::new(), None::<Instant>);
     loop {
         sleep(ROUND).await;
+        if unread.is_empty() && began.is_none_or(|began| began.elapsed() > SCRUB) {
+            began = Some(Instant::now());
+            unread = handle.query(|view| keep(view.core.state())).await.map(Vec::from_iter).unwrap_or_default();
+        }
+        scrub(&blobs, &mut unread, SCRUB_BYTES).await;
         match clean(&handle, &blobs, SystemTime::now()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(deleted)) => tracing::info!(deleted, "deleted checkpoints that no trial refers to"),
@@ -27,6 +39,23 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs) {
             Err(refusal) => tracing::debug!(%refusal, "not cleaning up now"),
         }
     }
+}
+
+/// Reads the last of these blobs until there are none, or so many bytes were read. What is damaged is set aside, and returned.
+pub async fn scrub(blobs: &Blobs, unread: &mut Vec<String>, most: u64) -> Vec<String> {
+    let (mut read, mut damaged) = (0, Vec::new());
+    while read < most
+        && let Some(sha256) = unread.pop()
+    {
+        match blobs.check(&sha256).await {
+            Ok(bytes) => read += bytes,
+            Err(BlobError::Damaged(sha256)) => damaged.push(sha256),
+            // It was deleted meanwhile, or is missed when somebody needs it.
+            Err(BlobError::Missing(_)) => {}
+            Err(error) => tracing::warn!(sha256, %error, "a checkpoint cannot be read"),
+        }
+    }
+    damaged
 }
 
 /// One round; returns how many blobs it deleted.

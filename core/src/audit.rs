@@ -14,6 +14,7 @@ mod stops;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
 
 use crate::attempt::CheckpointKind;
@@ -73,6 +74,7 @@ struct Book {
     end: Option<End>,
     completions: u32,
     last_checkpoint: u32,
+    earlier_checkpoint: u32,
     epochs: u64,
     checkpoints: u64,
 }
@@ -126,6 +128,7 @@ impl Auditor {
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }
             | Event::GuestHours { .. }
+            | Event::CoordinatorStarted { .. }
             | Event::RollbackSuspected(_)
             | Event::RollbackAccepted(_) => {}
             Event::TrialPreempted { lease, .. }
@@ -163,7 +166,7 @@ impl Auditor {
                 self.live(*lease, "checkpoint", |book, live| {
                     book.checkpoints += 1;
                     if checkpoint.kind == CheckpointKind::Last {
-                        book.last_checkpoint = checkpoint.epoch;
+                        book.earlier_checkpoint = mem::replace(&mut book.last_checkpoint, checkpoint.epoch);
                     }
                     let now = (checkpoint.epoch, checkpoint.sha256.clone());
                     let before = live.kept.insert(checkpoint.kind, now.clone());
@@ -189,7 +192,9 @@ impl Auditor {
             Event::AttemptFailed { lease, retry_at, failure } => {
                 let lost = failure.reason == "checkpoint_missing";
                 let forget = |book: &mut Book, _: &mut Live| {
-                    book.last_checkpoint = if lost { 0 } else { book.last_checkpoint };
+                    if lost {
+                        book.last_checkpoint = mem::take(&mut book.earlier_checkpoint);
+                    }
                     None
                 };
                 if self.live(*lease, "failure", forget) {
@@ -287,9 +292,20 @@ impl Auditor {
 
     /// Opens the book of a trial; false if there is one.
     fn planned(&mut self, sweep: SweepId, index: u32, trial: TrialId) -> bool {
-        let (attempts, last_checkpoint, epochs, checkpoints) = (0, 0, 0, 0);
+        let (attempts, last_checkpoint, earlier_checkpoint, epochs, checkpoints) = (0, 0, 0, 0, 0);
         let (live, end, completions) = (None, None, 0);
-        let book = Book { sweep, index, attempts, live, end, completions, last_checkpoint, epochs, checkpoints };
+        let book = Book {
+            sweep,
+            index,
+            attempts,
+            live,
+            end,
+            completions,
+            last_checkpoint,
+            earlier_checkpoint,
+            epochs,
+            checkpoints,
+        };
         let is_new = !self.trials.contains_key(&trial);
         self.trials.entry(trial).or_insert(book);
         is_new

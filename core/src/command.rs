@@ -101,6 +101,11 @@ pub enum Command {
         /// What it says.
         command: Box<Command>,
     },
+    /// A coordinator process begins to work; the first command of each.
+    Start {
+        /// Its version.
+        build: String,
+    },
     /// Go on without the end of the journal, which was lost.
     AcceptRollback {
         /// Who asks.

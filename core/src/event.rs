@@ -6,6 +6,7 @@ mod facts;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::device::{Closed, Hold, HoldKind, Occupant};
@@ -271,6 +272,13 @@ pub enum Event {
         /// Absent: it is open.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         closed: Option<Closed>,
+    },
+    /// A coordinator process began to work on the journal, before anything else of it.
+    CoordinatorStarted {
+        /// Which of all the times this is: what it did is in this journal only if this event is.
+        run: Uuid,
+        /// Its version.
+        build: String,
     },
     /// The end of the journal is taken for lost: nothing is decided from now on.
     RollbackSuspected(Suspicion),

@@ -2,6 +2,8 @@
 //! less than it has told: agents remember the newest place in the journal that any answer named, and say so. Whoever
 //! has seen more than there is proves that the end was lost; then nothing is decided until an admin has accepted it.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -9,7 +11,7 @@ use crate::event::Event;
 use crate::id::AgentId;
 use crate::time::Timestamp;
 
-/// Name space of the ids of journals (a fixed random uuid).
+/// Name space of the ids of journals and runs (a fixed random uuid).
 const NAMESPACE: Uuid = Uuid::from_u128(0x2c1b_83f0_7d5e_4a96_8e0a_54f2_19c7_6d3b);
 
 /// A place in a history.
@@ -21,6 +23,17 @@ pub struct Position {
     pub generation: u32,
     /// Events up to here.
     pub events: u64,
+    /// Which process wrote the last of them; absent for one that did not say when it began. After the end was lost
+    /// another one writes other events up to the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
+}
+
+impl Position {
+    /// Orders the places of one journal.
+    pub fn place(&self) -> (u32, u64) {
+        (self.generation, self.events)
+    }
 }
 
 /// Why the end of the journal is taken for lost.
@@ -56,6 +69,8 @@ pub struct Lineage {
     /// How often an admin has accepted that the end was lost.
     pub generation: u32,
     events: u64,
+    /// Every process that began to work on it, with how many events there were before.
+    runs: Vec<(Uuid, u64)>,
     /// Safe mode: since when the end is taken for lost, with how many events there were, and why.
     pub suspicion: Option<(Timestamp, u64, Suspicion)>,
 }
@@ -79,21 +94,44 @@ impl Lineage {
             Event::RollbackAccepted(Acceptance { generation, .. }) => {
                 (self.generation, self.suspicion) = (*generation, None);
             }
+            Event::CoordinatorStarted { run, .. } => self.runs.push((*run, self.events)),
             _ => {}
         }
         self.events += 1;
     }
 
+    /// An id for a process that begins now.
+    pub fn next_run(&self, now: Timestamp) -> Uuid {
+        let journal = self.journal.unwrap_or_default();
+        let what = [journal.as_bytes().as_slice(), &self.events.to_be_bytes(), &now.0.to_be_bytes()];
+        Uuid::new_v5(&NAMESPACE, &what.concat())
+    }
+
     /// Where the history has come to; nowhere before its first event.
     pub fn position(&self) -> Option<Position> {
         let (generation, events) = (self.generation, self.events);
-        self.journal.map(|journal| Position { journal, generation, events })
+        let run = self.runs.last().map(|(run, _)| *run);
+        self.journal.map(|journal| Position { journal, generation, events, run })
     }
 
-    /// Whether somebody who has seen this has seen more of this very history than there is.
+    /// Whether somebody who has seen this has seen something of this very history that is not there any more, even if
+    /// other things have happened since.
     pub fn is_behind(&self, seen: Position) -> bool {
-        let here = (self.generation, self.events);
-        self.journal == Some(seen.journal) && (seen.generation, seen.events) > here
+        self.journal == Some(seen.journal)
+            && match seen.generation.cmp(&self.generation) {
+                Ordering::Less => false,
+                Ordering::Equal => seen.events > self.reach(seen.run),
+                Ordering::Greater => true,
+            }
+    }
+
+    /// Up to where the history is the one that this process wrote; nowhere if its beginning was lost.
+    fn reach(&self, run: Option<Uuid>) -> u64 {
+        let Some(run) = run else { return self.events };
+        match self.runs.iter().rposition(|(known, _)| *known == run) {
+            Some(at) => self.runs.get(at + 1).map_or(self.events, |(_, before)| *before),
+            None => 0,
+        }
     }
 
     /// Whether somebody was last here before the end was lost: what it holds may be of the lost part. Whoever does not say
@@ -110,6 +148,9 @@ impl Lineage {
             Suspicion { agent: None, .. } => "a backup was put in place".to_owned(),
             Suspicion { generation, .. } if *generation > self.generation => {
                 format!("{} has seen a later generation of it", suspicion.host)
+            }
+            Suspicion { events: seen, .. } if seen <= events => {
+                format!("{} has seen events that are not in it any more", suspicion.host)
             }
             Suspicion { events: seen, .. } => {
                 format!("{} has seen {seen} events, and there are {events}", suspicion.host)

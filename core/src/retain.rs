@@ -9,25 +9,14 @@ use crate::state::trial::Trial;
 
 /// The sweeps with a trial that refers to a blob.
 pub fn owners<'a>(state: &'a State, sha256: &'a str) -> impl Iterator<Item = &'a Sweep> + 'a {
-    let refers = move |trial: &Trial| {
-        let Some(progress) = trial.progress.as_deref() else { return false };
-        let kept = progress.last_checkpoint.as_deref();
-        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
-        let mut all = last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref());
-        all.any(|checkpoint| checkpoint.sha256 == sha256)
-    };
+    let refers = move |trial: &Trial| trial.checkpoints().any(|checkpoint| checkpoint.sha256 == sha256);
     state.sweeps.iter().filter(move |sweep| sweep.trials.iter().any(refers))
 }
 
-/// The hashes of all blobs that some trial refers to: its newest and its best checkpoint,
-/// and the best that a next attempt would start with.
+/// The hashes of all blobs that some trial refers to: its newest and its best checkpoint, the best that a next attempt would start
+/// with, and, until it is over, the checkpoint before the newest.
 pub fn keep(state: &State) -> BTreeSet<String> {
-    let progress = state.sweeps.iter().flat_map(|sweep| &sweep.trials).filter_map(|trial| trial.progress.as_deref());
-    let checkpoints = progress.flat_map(|progress| {
-        let kept = progress.last_checkpoint.as_deref();
-        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
-        last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref())
-    });
+    let checkpoints = state.sweeps.iter().flat_map(|sweep| &sweep.trials).flat_map(Trial::checkpoints);
     checkpoints.map(|checkpoint| checkpoint.sha256.clone()).collect()
 }
 

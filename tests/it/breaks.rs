@@ -12,7 +12,7 @@ use sweep_tests::process::{Lab, wait_for};
 use crate::recovery::setup;
 
 /// A lab whose trials pause for so long in each epoch.
-fn lab(dir: &Path, agents: u32, pause_ms: u32) -> Lab {
+pub(crate) fn lab(dir: &Path, agents: u32, pause_ms: u32) -> Lab {
     let mut setup = setup(dir);
     setup.slots = 1;
     setup.agent_args = vec!["--pretend".into(), agents.to_string()];
@@ -26,7 +26,7 @@ fn lab(dir: &Path, agents: u32, pause_ms: u32) -> Lab {
 }
 
 /// Submits a sweep with so many learning rates and seeds.
-fn submit(lab: &Lab, name: &str, rates: u32, seeds: u32, epochs: u32) {
+pub(crate) fn submit(lab: &Lab, name: &str, rates: u32, seeds: u32, epochs: u32) {
     let rates: Vec<String> = (1..=rates).map(|number| format!("{number}e-4")).collect();
     let spec = lab.setup().dir.join(format!("{name}.toml"));
     let head =
@@ -37,7 +37,7 @@ fn submit(lab: &Lab, name: &str, rates: u32, seeds: u32, epochs: u32) {
 }
 
 /// Waits for the end; every trial has to have ended exactly once.
-fn audit(lab: &Lab, name: &str, trials: u64) -> Value {
+pub(crate) fn audit(lab: &Lab, name: &str, trials: u64) -> Value {
     lab.text(&["watch", name, "--quiet"]).unwrap();
     let mut audit = lab.json(&["audit", name]).unwrap();
     // Of the whole journal, which goes on.
@@ -57,7 +57,7 @@ fn epoch(lab: &Lab, name: &str) -> u64 {
     shown["trials"][0]["epoch"].as_u64().unwrap_or_default()
 }
 
-fn come_to(lab: &Lab, name: &str, least: u64) {
+pub(crate) fn come_to(lab: &Lab, name: &str, least: u64) {
     wait_for("epochs", || (epoch(lab, name) >= least).then_some(())).unwrap();
 }
 
@@ -96,7 +96,7 @@ fn goes_on_after(what: impl FnOnce(&mut Lab)) {
     assert!(audit["epochs"].as_u64().unwrap() <= 61, "more than one epoch was done again: {audit}");
 }
 
-fn kill_trainers(lab: &Lab) {
+pub(crate) fn kill_trainers(lab: &Lab) {
     lab.trainers().into_iter().for_each(|pid| lab.kill_process(pid));
 }
 
@@ -138,18 +138,37 @@ fn c_an_agent_that_stands_still_until_its_trial_is_another_ones() {
     }
 }
 
+/// Waits until the agent has seen the whole journal, and nothing more is written.
+fn told_of_everything(lab: &Lab) {
+    let seen = lab.setup().dir.join("agent/pretend-0/seen.json");
+    let seen = || serde_json::from_slice::<Value>(&std::fs::read(&seen).ok()?).ok();
+    wait_for("an agent that has seen everything", || {
+        // Its exit code says that the sweep is not over.
+        let all = lab.ctl(&["audit", "d", "--json"]).ok()?.stdout;
+        let all: Value = serde_json::from_slice(&all).ok()?;
+        (seen()?["events"] == all["events"]).then_some(())
+    })
+    .unwrap();
+}
+
 #[test]
 fn d_the_last_20_bytes_of_the_journal_are_lost() {
     let dir = tempfile::tempdir().unwrap();
     let mut lab = lab(dir.path(), 1, 50);
     submit(&lab, "d", 4, 1, 20);
     come_to(&lab, "d", 5);
+    // Whatever the end of the log is, the agent has to have been told of it: the trainers stand still for that long.
+    lab.trainers().into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    told_of_everything(&lab);
+    submit(&lab, "late", 1, 1, 20);
+    told_of_everything(&lab);
     lab.kill_coordinator();
     let log = dir.path().join("coordinator/sweep.db-wal");
     let length = metadata(&log).unwrap().len();
     assert!(length > 20, "{length}");
     File::options().write(true).open(&log).unwrap().set_len(length - 20).unwrap();
     lab.start_coordinator().unwrap();
+    lab.trainers().into_iter().for_each(|pid| signal(pid, Signal::CONT));
     // What was lost had been acknowledged: the agent knows of it, so this is not passed over in silence.
     wait_for("safe mode", || {
         let words = lab.ctl(&["queue"]).unwrap().stderr;
@@ -158,6 +177,8 @@ fn d_the_last_20_bytes_of_the_journal_are_lost() {
     .unwrap();
     lab.text(&["admin", "accept-rollback"]).unwrap();
     audit(&lab, "d", 4);
+    submit(&lab, "late", 1, 1, 20);
+    audit(&lab, "late", 1);
 }
 
 #[test]

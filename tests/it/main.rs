@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod breaks;
+mod damaged;
 mod deploy;
 mod devices;
 mod disk;

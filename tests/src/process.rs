@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longest wait for a process to be ready. Far more than needed: the machines are shared.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 
 /// How a lab is set up.
 #[derive(Clone, Debug)]
@@ -249,7 +249,7 @@ fn kill(child: &mut Option<Child>) {
     }
 }
 
-/// Asks `probe` until it answers, at most half a minute.
+/// Asks `probe` until it answers, at most two minutes.
 ///
 /// # Errors
 /// When the time is over.

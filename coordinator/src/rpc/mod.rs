@@ -168,6 +168,7 @@ fn blob_failed(error: BlobError) -> Status {
         BlobError::Missing(_) => (Code::NotFound, "blob_missing"),
         BlobError::Length { .. } => (Code::FailedPrecondition, "upload_length"),
         BlobError::Hash { .. } => (Code::FailedPrecondition, "hash_mismatch"),
+        BlobError::Damaged(_) => (Code::DataLoss, "blob_damaged"),
         BlobError::Full { .. } => (Code::ResourceExhausted, "disk_full"),
         BlobError::Folder { .. } | BlobError::Store { .. } => {
             tracing::error!(error = &error as &dyn std::error::Error, "the checkpoint store failed");

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use sweep_coordinator::blobs::{BlobError, Blobs};
-use sweep_coordinator::janitor::{GRACE, clean};
+use sweep_coordinator::janitor::{GRACE, clean, scrub};
 use sweep_core::attempt::CheckpointKind;
 use sweep_core::command::{Effect, EffectKind};
 use sweep_core::event::Checkpoint;
@@ -67,6 +67,44 @@ async fn a_folder_keeps_what_is_right_and_nothing_else() {
     let blobs = Blobs::open(folder.path()).unwrap();
     assert!(!staged.exists());
     assert_eq!(blobs.list().await.unwrap().len(), 2);
+}
+
+/// Whoever reads a damaged blob hears of it, nobody is given it again, and it can be stored once more; nothing of it is deleted.
+#[tokio::test]
+async fn a_damaged_blob_is_set_aside_by_whoever_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&folder.path().join("blobs")).unwrap();
+    let aside = folder.path().join("damaged");
+    let contents: Vec<Vec<u8>> = (0..4u8).map(|number| vec![number; 3_000_000]).collect();
+    let names: Vec<String> = contents.iter().map(|bytes| name(bytes)).collect();
+    for (bytes, sha256) in contents.iter().zip(&names) {
+        put(&blobs, sha256, bytes).await.unwrap();
+    }
+    let damage = |sha256: &str| {
+        let path = folder.path().join("blobs").join(&sha256[..2]).join(sha256);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[1_234_567] ^= 4;
+        std::fs::write(path, bytes).unwrap();
+    };
+    damage(&names[1]);
+    let (_, stream) = blobs.download(&names[1]).await.unwrap();
+    let read: Result<Vec<bytes::Bytes>, BlobError> = stream.try_collect().await;
+    assert!(matches!(read, Err(BlobError::Damaged(sha256)) if sha256 == names[1]));
+    assert!(matches!(blobs.download(&names[1]).await.map(drop), Err(BlobError::Missing(_))));
+    // The same bytes come again, and are damaged again.
+    assert!(!put(&blobs, &names[1], &contents[1]).await.unwrap());
+    assert_eq!(blobs.check(&names[1]).await.unwrap(), 3_000_000);
+    damage(&names[1]);
+    damage(&names[2]);
+    let mut unread = names.clone();
+    unread.push(name(b"deleted meanwhile"));
+    assert_eq!(scrub(&blobs, &mut unread, 1).await, [""; 0], "the last one alone");
+    assert_eq!(unread, names[..3]);
+    assert_eq!(scrub(&blobs, &mut unread, u64::MAX).await, [names[2].as_str(), &names[1]]);
+    assert_eq!(unread, [""; 0]);
+    assert_eq!(blobs.list().await.unwrap().len(), 2);
+    let kept = std::fs::read_dir(&aside).unwrap();
+    assert_eq!(kept.map(|file| file.unwrap().metadata().unwrap().len()).collect::<Vec<_>>(), [3_000_000; 3]);
 }
 
 #[tokio::test]

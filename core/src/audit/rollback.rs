@@ -27,6 +27,8 @@ impl Rollbacks {
                     return excess("generation_wrong", text);
                 }
             }
+            // A restart decides nothing.
+            Event::CoordinatorStarted { .. } => {}
             _ if self.suspected => {
                 return excess(
                     "not_safe",

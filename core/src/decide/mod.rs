@@ -115,6 +115,7 @@ impl Core {
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),
             Command::Seen { position, command } => rollback::seen(&mut step, position, *command),
+            Command::Start { build } => rollback::start(&mut step, build),
             Command::AcceptRollback { user } => rollback::accept(&mut step, user),
             Command::Hello { facts, held } => agents::hello(&mut step, facts, &held, None),
             Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),

@@ -56,9 +56,17 @@ pub(super) fn paused(step: &mut Step<'_>, command: Command) -> Reply {
             false => Reply::Rejected(Reject::AgentUnknown(agent)),
         },
         Command::Seen { position, command } => seen(step, position, *command),
+        Command::Start { build } => start(step, build),
         Command::AcceptRollback { user } => accept(step, user),
         _ => Reply::Rejected(Reject::SafeMode(step.core.state.lineage.words().unwrap_or_default())),
     }
+}
+
+/// A coordinator process begins.
+pub(super) fn start(step: &mut Step<'_>, build: String) -> Reply {
+    let run = step.core.state.lineage.next_run(step.now);
+    step.emit(Event::CoordinatorStarted { run, build });
+    Reply::Noted
 }
 
 /// Goes on without what was lost. Every agent has to say again what it holds, and has a full lease time to do so.

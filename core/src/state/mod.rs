@@ -133,8 +133,7 @@ impl State {
                     self.ran_out(*lease);
                 }
                 if let Some(at) = self.end_lease(*lease, now) {
-                    let trial = self.trial_mut(at);
-                    trial.fail(failure);
+                    self.fail(at, failure);
                     let phase = match retry_at {
                         _ if cancelled => Phase::Cancelled,
                         Some(_) if self.rest(at) == Phase::Stopped => Phase::Stopped,
@@ -184,7 +183,7 @@ impl State {
             }
             Event::GuestHours { agent, closed } => self.devices(*agent, |agent| agent.devices.closed = *closed),
             Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
-            Event::RollbackSuspected(_) | Event::RollbackAccepted(_) => {}
+            Event::CoordinatorStarted { .. } | Event::RollbackSuspected(_) | Event::RollbackAccepted(_) => {}
         }
     }
 
@@ -393,7 +392,8 @@ impl State {
             _ => {}
         }
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), false);
-        sweep.set_phase(at.index, phase, now);
+        let (before, after) = sweep.set_phase(at.index, phase, now);
+        self.accounts.store(sweep.member, before, after);
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), sweep.may_start());
     }
 }

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::Event;
+use crate::event::{Event, Failure};
 
 use super::trial::Trial;
 use super::{State, TrialRef};
 
 impl Trial {
     /// Bytes of the checkpoints that it refers to, each once.
-    fn stored(&self) -> u64 {
-        let Some(progress) = self.progress.as_deref() else { return 0 };
-        let kept = progress.last_checkpoint.as_deref();
-        let (last, before) = (kept.map(|kept| &kept.checkpoint), kept.and_then(|kept| kept.best_checkpoint.as_ref()));
-        let all = last.into_iter().chain(before).chain(progress.best_checkpoint.as_ref());
-        let each: BTreeMap<&str, u64> = all.map(|checkpoint| (checkpoint.sha256.as_str(), checkpoint.bytes)).collect();
-        each.values().sum()
+    pub(super) fn stored(&self) -> u64 {
+        let each = self.checkpoints().map(|checkpoint| (checkpoint.sha256.as_str(), checkpoint.bytes));
+        each.collect::<BTreeMap<_, _>>().values().sum()
     }
 }
 
@@ -31,6 +27,13 @@ impl State {
         };
         let at = self.find(trial)?;
         Some((at, self.trial(at).stored()))
+    }
+
+    /// An attempt failed. What it may have said to be gone is no longer referred to.
+    pub(super) fn fail(&mut self, at: TrialRef, failure: &Failure) {
+        let before = self.trial(at).stored();
+        self.trial_mut(at).fail(failure);
+        self.store(at, before);
     }
 
     /// It has changed.

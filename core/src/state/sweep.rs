@@ -269,7 +269,8 @@ impl Sweep {
     }
 
     /// Moves a trial to another phase and keeps counts and waiting sets right.
-    pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) {
+    /// Returns what the trial refers to in the store, bytes, before and after, if that changes.
+    pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) -> (u64, u64) {
         let (group, turn) = (self.group(index), self.turn(index));
         let leases = [&self.trials[index as usize].phase, &phase].map(|phase| match phase {
             Phase::Leased(leased) => Some(leased.agent),
@@ -297,7 +298,11 @@ impl Sweep {
             progress.ended = None;
         }
         let was_over = trial.phase.is_terminal();
+        let has_earlier = trial.progress.as_ref().is_some_and(|progress| progress.earlier_checkpoint.is_some());
+        let changes = has_earlier && was_over != phase.is_terminal();
+        let before = if changes { trial.stored() } else { 0 };
         trial.phase = phase;
+        let after = if changes { trial.stored() } else { 0 };
         if let Some(racing) = &mut self.racing
             && (was_over || trial.phase.is_terminal())
         {
@@ -305,6 +310,7 @@ impl Sweep {
             racing.ended(planned.point, planned.seed, &trial.phase, trial.failure.as_deref());
         }
         self.ended = self.is_over().then_some(self.ended.unwrap_or(now));
+        (before, after)
     }
 
     /// Whether another trial may start now.

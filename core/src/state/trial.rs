@@ -1,5 +1,7 @@
 //! One trial: its phase, its progress, its checkpoints.
 
+use std::iter;
+
 use crate::attempt::{CheckpointKind, EpochMetrics};
 use crate::cost::{Energy, Part};
 use crate::evaluation::Score;
@@ -155,6 +157,8 @@ pub struct Progress {
     pub best: Option<EpochMetrics>,
     /// Where a next attempt goes on.
     pub last_checkpoint: Option<Box<Kept>>,
+    /// Where it goes on if that one is no longer in the store: the one before. Let go when the trial is done.
+    pub earlier_checkpoint: Option<Box<Kept>>,
     /// The best state.
     pub best_checkpoint: Option<Checkpoint>,
     /// Epochs after the last checkpoint, in order: reports run ahead of uploads. Empty once the trial is over.
@@ -215,6 +219,13 @@ impl Trial {
         kept.map_or(0, |kept| kept.checkpoint.epoch)
     }
 
+    /// The checkpoints in the store that it refers to, some more than once. Only a trial that is not over may have to go back to the
+    /// one before the newest.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &Checkpoint> {
+        let earlier = !self.phase.is_terminal();
+        self.progress.as_deref().into_iter().flat_map(move |progress| progress.checkpoints(earlier))
+    }
+
     /// Who was given an attempt.
     pub fn ran_on(&self, attempt: Attempt) -> Option<AgentId> {
         self.progress.as_ref()?.ran_on.get(usize::try_from(attempt).ok()?.checked_sub(1)?).copied()
@@ -230,7 +241,7 @@ impl Trial {
         if retry::begins_again(failure)
             && let Some(progress) = &mut self.progress
         {
-            progress.last_checkpoint = None;
+            progress.last_checkpoint = progress.earlier_checkpoint.take();
             progress.rewind();
         }
     }
@@ -245,6 +256,14 @@ impl Trial {
 }
 
 impl Progress {
+    /// What it refers to: the newest checkpoint, the best, the best that a next attempt would start with; and, if asked for, the
+    /// same of the checkpoint before the newest. One may be there more than once.
+    fn checkpoints(&self, earlier: bool) -> impl Iterator<Item = &Checkpoint> {
+        let earlier = self.earlier_checkpoint.as_deref().filter(|_| earlier);
+        let kept = self.last_checkpoint.as_deref().into_iter().chain(earlier);
+        kept.flat_map(|kept| iter::once(&kept.checkpoint).chain(&kept.best_checkpoint)).chain(&self.best_checkpoint)
+    }
+
     /// A new attempt repeats what came after the last checkpoint: forget it until it comes again.
     pub(super) fn rewind(&mut self) {
         self.ahead.clear();
@@ -258,6 +277,7 @@ impl Progress {
     pub(super) fn complete(&mut self, weights: &str, test: Option<&Score>) {
         self.weights = Some(weights.to_owned());
         self.test = test.cloned().map(Box::new);
+        self.earlier_checkpoint = None;
         if let Some(kept) = &mut self.last_checkpoint {
             (kept.last, kept.best, kept.best_checkpoint) = (None, None, None);
         }
@@ -288,8 +308,9 @@ impl Progress {
             self.best_checkpoint = Some(checkpoint.clone());
             return;
         }
-        let before = self.last_checkpoint.take();
-        let (mut last, mut best) = before.map_or((None, None), |kept| (kept.last, kept.best));
+        self.earlier_checkpoint = self.last_checkpoint.take();
+        let before = self.earlier_checkpoint.as_deref();
+        let (mut last, mut best) = before.map_or((None, None), |kept| (kept.last.clone(), kept.best.clone()));
         let contained = self.ahead.iter().take_while(|metrics| metrics.epoch <= checkpoint.epoch).count();
         for metrics in self.ahead.drain(..contained) {
             if is_better(&metrics, best.as_ref()) {

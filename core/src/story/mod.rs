@@ -226,6 +226,9 @@ impl Teller {
                 let text = format!("{} is {what}", self.place(*agent, None));
                 self.say(at, text);
             }
+            Event::CoordinatorStarted { build, .. } if self.is_under_way() => {
+                self.say(at, format!("the coordinator was started again (version {build})"));
+            }
             Event::RollbackSuspected(_) => self.say(at, "safe mode: the end of the journal was lost".to_owned()),
             Event::RollbackAccepted(accepted) => {
                 let text = format!("{} went on without it: generation {}", accepted.user, accepted.generation);
@@ -310,6 +313,15 @@ impl Teller {
             Subject::Slot(of, number) => of == agent && slot.is_none_or(|slot| slot == number),
             Subject::Trial(_) | Subject::Sweep(_) => false,
         }
+    }
+
+    /// Whether anything of interest is running now.
+    fn is_under_way(&self) -> bool {
+        self.running.iter().any(|(lease, at)| {
+            self.subject == Subject::Trial(lease.trial)
+                || self.is_trial_of_sweep(lease.trial)
+                || self.is_about(at.agent, Some(at.slot))
+        })
     }
 
     fn place(&self, agent: AgentId, slot: Option<u32>) -> String {

@@ -14,12 +14,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 use sweep_core::attempt::{CheckpointKind, FailureClass};
+use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
 use sweep_core::decide::LEASE_TIME;
 use sweep_core::event::{DatasetFacts, Failure, LossCause};
 use sweep_core::id::{Lease, SweepId};
 use sweep_core::orders::order;
 use sweep_core::plan::{Limits, Plan};
+use sweep_core::retain::keep;
 use sweep_core::retry;
 use sweep_core::state::trial::Phase;
 use sweep_core::time::Span;
@@ -153,6 +155,60 @@ fn a_trial_whose_checkpoint_is_gone_begins_again_and_is_not_charged() {
     assert_eq!(order(lab.core.state(), at).unwrap().resume, None);
     assert_eq!(lab.core.state().trial(at).own_failures, 1, "the crash alone");
     assert_eq!(lab.epoch(1, third, 1, 1, 0.5), EffectResult::Accepted { acked_seq: 1 });
+}
+
+/// Without the newest checkpoint it goes on from the one before, without that one from the beginning; its curve goes back with it, and
+/// what it has in the store is counted right.
+#[test]
+fn a_trial_goes_back_one_checkpoint_at_a_time() {
+    let (mut lab, mut lease) = Lab::training();
+    for (epoch, accuracy) in [(1, 0.5), (2, 0.7), (3, 0.6)] {
+        lab.epoch(1, lease, u64::from(epoch), epoch, accuracy);
+        if epoch < 3 {
+            lab.checkpoint(1, lease, CheckpointKind::Best, epoch, u64::from(epoch));
+        }
+        lab.checkpoint(1, lease, CheckpointKind::Last, epoch, u64::from(epoch));
+    }
+    lab.fail(1, lease, FailureClass::Host, 3);
+    let (mut epochs, mut bests, mut kept) = (vec![], vec![], vec![]);
+    for _ in 0..3 {
+        lab.pass(Span::seconds(600));
+        lab.hello(facts(1, 1, 1), &[]);
+        lab.pass(Span::seconds(1));
+        lease = lab.leases(1)[0];
+        let state = lab.core.state();
+        let (at, _) = state.leased(lease).unwrap();
+        let order = order(state, at).unwrap();
+        epochs.push(order.resume.map_or(0, |checkpoint| checkpoint.epoch));
+        bests.push(state.trial(at).progress.as_ref().unwrap().best.as_ref().map_or(0, |best| best.epoch));
+        kept.push(keep(state).len());
+        state.check().unwrap();
+        let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
+        let how = Ending::Failed(Failure { class, reason, message });
+        lab.effect(1, lease, EffectKind::Ended { final_seq: 0, how });
+        lab.core.state().check().unwrap();
+    }
+    assert_eq!((epochs, bests), (vec![3, 2, 0], vec![2, 2, 0]));
+    assert_eq!(kept, [3, 2, 0], "the newest, the one before, and the best, which is another file");
+    let mut auditor = Auditor::new();
+    lab.journal.iter().for_each(|(_, event)| auditor.read(event));
+    assert_eq!(auditor.all().violations, []);
+}
+
+/// Only a trial that is not over may have to go back.
+#[test]
+fn the_checkpoint_before_the_newest_is_let_go_at_the_end() {
+    let (mut lab, lease) = Lab::training();
+    for epoch in 1..=3 {
+        lab.epoch(1, lease, u64::from(epoch), epoch, 0.5);
+        lab.checkpoint(1, lease, CheckpointKind::Last, epoch, u64::from(epoch));
+    }
+    assert_eq!(keep(lab.core.state()).len(), 2);
+    let (sweep, user) = (lab.core.state().sweeps[0].id, "ann".to_owned());
+    lab.ask(Command::CancelSweep { sweep, user });
+    lab.effect(1, lease, EffectKind::Ended { final_seq: 3, how: Ending::Stopped });
+    assert_eq!(keep(lab.core.state()).len(), 1);
+    lab.core.state().check().unwrap();
 }
 
 /// Found with a planted bug: a report that was heard again, minutes later, brought the trial back to its older checkpoint.

@@ -164,7 +164,7 @@ fn another_journal_and_an_older_place_prove_nothing() {
     for seen in [
         here,
         Position { events: 1, ..here },
-        Position { journal: uuid::Uuid::from_u128(9), generation: 7, events: 1 << 40 },
+        Position { journal: uuid::Uuid::from_u128(9), generation: 7, events: 1 << 40, run: None },
     ] {
         assert!(!lab.core.state().lineage.is_behind(seen), "{seen:?}");
         lab.hello_seen(facts(2, 1, 1), &[], seen);
@@ -172,6 +172,51 @@ fn another_journal_and_an_older_place_prove_nothing() {
     assert!(lab.core.state().lineage.suspicion.is_none() && lab.journal.len() >= events);
     // A second loss, of what was accepted after the first one, is seen by its generation.
     assert!(lab.core.state().lineage.is_behind(Position { generation: 1, events: 1, ..here }));
+}
+
+/// What is lost and replaced by other events is lost all the same: how many there are proves nothing.
+#[test]
+fn a_loss_is_noticed_after_as_many_other_events() {
+    let start = || Command::Start { build: "1".into() };
+    let mut lab = Lab::new();
+    lab.ask(start());
+    lab.hello(facts(1, 1, 1), &[]);
+    lab.submit(plan("a", 1, Limits::default()));
+    let first = lab.position();
+    lab.pass(Span::seconds(1));
+    lab.ask(start());
+    let lease = lab.leases(1)[0];
+    for seq in 1..=6 {
+        lab.epoch(1, lease, seq, seq as u32, 0.5);
+    }
+    let all = lab.journal.len();
+    let run = lab.position().run;
+    assert!(run.is_some() && run != first.run);
+    for kept in first.events as usize..=all {
+        let mut after = lab.restored(kept);
+        after.pass(Span::seconds(1));
+        after.ask(start());
+        // Others come first, and do more than was lost.
+        (0..8).for_each(|number| drop(after.submit(plan(&format!("b{number}"), 1, Limits::default()))));
+        assert!(after.position().events > all as u64);
+        let lineage = &after.core.state().lineage;
+        for events in first.events + 1..=all as u64 {
+            let seen = Position { events, run, ..first };
+            assert_eq!(lineage.is_behind(seen), events > kept as u64, "{events} seen, {kept} kept");
+        }
+        assert!(!lineage.is_behind(first) && !lineage.is_behind(after.position()));
+        let seen = lab.position();
+        let verdicts = after.hello_seen(facts(1, 1, 1), &[lease], seen);
+        assert_eq!(verdicts == [Verdict::Hold], kept < all, "{kept} kept: {verdicts:?}");
+        if kept < all {
+            let words = after.core.state().lineage.words().unwrap();
+            assert!(words.contains("events that are not in it any more"), "{words}");
+            // A restart is no decision.
+            after.ask(start());
+            after.accept();
+        }
+        legal(&after);
+    }
 }
 
 #[test]

@@ -50,8 +50,9 @@ pub fn hello(request: v1::HelloRequest) -> Result<(AgentFacts, Vec<Lease>), Conv
 
 impl From<Position> for v1::Seen {
     fn from(position: Position) -> Self {
-        let Position { journal, generation, events } = position;
-        Self { journal: journal.as_bytes().to_vec().into(), generation, events }
+        let Position { journal, generation, events, run } = position;
+        let run = run.map(|run| run.as_bytes().to_vec().into());
+        Self { journal: journal.as_bytes().to_vec().into(), generation, events, run }
     }
 }
 
@@ -61,9 +62,12 @@ impl From<Position> for v1::Seen {
 /// When its id is not one.
 pub fn position(seen: Option<&v1::Seen>) -> Result<Option<Position>, ConvertError> {
     let read = |seen: &v1::Seen| {
-        let journal = Uuid::from_slice(&seen.journal);
-        let journal = journal.map_err(|_| ConvertError::new("seen.journal", ConvertReason::UnknownValue))?;
-        Ok(Position { journal, generation: seen.generation, events: seen.events })
+        let id = |bytes: &[u8], field| {
+            Uuid::from_slice(bytes).map_err(|_| ConvertError::new(field, ConvertReason::UnknownValue))
+        };
+        let journal = id(&seen.journal, "seen.journal")?;
+        let run = seen.run.as_deref().map(|run| id(run, "seen.run")).transpose()?;
+        Ok(Position { journal, generation: seen.generation, events: seen.events, run })
     };
     seen.map(read).transpose()
 }
