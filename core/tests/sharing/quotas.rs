@@ -136,14 +136,14 @@ fn a_project_whose_store_is_full_starts_nothing_and_stops_nothing() {
     assert_eq!(lab.core.state().accounts.project("p").unwrap().stored, 2, "a byte each");
     lab.set(Change::Project("p".into(), storage(Some(0))));
     let (_, lease) = lab.held()[0];
-    lab.checkpoint(1, lease);
-    assert_eq!(
-        lab.core.state().accounts.project("p").unwrap().stored,
-        2,
-        "the newest takes the place of the one before"
-    );
+    for _ in 0..2 {
+        lab.checkpoint(1, lease);
+        let stored = lab.core.state().accounts.project("p").unwrap().stored;
+        assert_eq!(stored, 3, "the newest and the one before; a third takes the place of the first");
+    }
     assert_eq!(lab.held().len(), 2, "what runs goes on");
     lab.done(1, lease);
+    assert_eq!(lab.core.state().accounts.project("p").unwrap().stored, 2, "the one before is let go");
     assert_eq!(lab.held().len(), 1);
     let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
     let text = "quota of project p reached: 0.0 GB of 0.0 GB of checkpoints";

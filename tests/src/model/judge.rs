@@ -10,9 +10,10 @@ use sweep_core::attempt::{CheckpointKind, EpochMetrics};
 use sweep_core::audit::{Audit, Auditor};
 use sweep_core::command::{Effect, EffectKind, EffectResult};
 use sweep_core::event::{Event, LossCause};
-use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::id::{AgentId, Lease, SweepId, TrialId};
 use sweep_core::plan::Plan;
 use sweep_core::recipe::Recipe;
+use sweep_core::retry::CHECKPOINT_MISSING;
 use sweep_core::state::State;
 use sweep_core::time::Timestamp;
 use sweep_proto::v1;
@@ -50,7 +51,11 @@ struct Seen {
     holders: BTreeMap<Lease, AgentId>,
     /// When an agent was last answered.
     heard: BTreeMap<AgentId, Instant>,
-    early: Vec<String>,
+    /// The checkpoint that each trial would go on from.
+    newest: BTreeMap<TrialId, String>,
+    /// Deleted by the simulation, whoever refers to them.
+    lost: BTreeSet<String>,
+    wrong: Vec<String>,
 }
 
 impl Seen {
@@ -64,16 +69,29 @@ impl Seen {
             Event::EpochReported { lease, metrics } => drop(self.epochs.insert(*lease, metrics.seq)),
             Event::CheckpointKept { lease, checkpoint } => {
                 self.checkpoints.insert((*lease, checkpoint.kind), checkpoint.epoch);
+                if checkpoint.kind == CheckpointKind::Last {
+                    self.newest.insert(lease.trial, checkpoint.sha256.clone());
+                }
             }
             Event::LeaseGranted { lease, agent, .. } => drop(self.holders.insert(*lease, *agent)),
-            Event::TrialCompleted { lease, .. } | Event::AttemptFailed { lease, .. } => self.end(*lease),
+            Event::TrialCompleted { lease, .. } => self.end(*lease),
+            Event::AttemptFailed { lease, failure, .. } => {
+                self.end(*lease);
+                if failure.reason == CHECKPOINT_MISSING
+                    && let Some(newest) = self.newest.remove(&lease.trial)
+                    && failure.message.ends_with(&newest)
+                    && !self.lost.contains(&newest)
+                {
+                    self.wrong.push(format!("{lease} would go on from {newest}, which was cleaned away"));
+                }
+            }
             Event::LeaseLost { lease, cause } => {
                 self.end(*lease);
                 let heard = self.holders.get(lease).and_then(|agent| self.heard.get(agent));
                 if let (LossCause::Expired, Some(heard)) = (cause, heard)
                     && heard.elapsed() < PATIENCE
                 {
-                    self.early.push(format!("{lease} was taken back {:?} after its agent was heard", heard.elapsed()));
+                    self.wrong.push(format!("{lease} was taken back {:?} after its agent was heard", heard.elapsed()));
                 }
             }
             _ => {}
@@ -93,6 +111,11 @@ impl Judge {
         self.0.lock().expect("nobody panics while judging").wrong.push(what);
     }
 
+    /// The simulation has deleted a checkpoint, whoever refers to it.
+    pub(super) fn lost(&self, sha256: &str) {
+        self.0.lock().expect("nobody panics while judging").seen.lost.insert(sha256.to_owned());
+    }
+
     /// The coordinator has given an answer: what it says must be durable.
     pub(super) fn answered(&self, path: &str, request: &[Bytes], response: &[Bytes]) {
         let mut inner = self.0.lock().expect("nobody panics while judging");
@@ -101,8 +124,8 @@ impl Judge {
         if let Some(agent) = caller(path, request).filter(|_| !response.is_empty()) {
             inner.seen.heard.insert(agent, Instant::now());
         }
-        let early = std::mem::take(&mut inner.seen.early);
-        inner.wrong.extend(early);
+        let wrong = std::mem::take(&mut inner.seen.wrong);
+        inner.wrong.extend(wrong);
         let said = match path {
             "/sweep.v1.Agents/Report" => inner.report(request, response),
             "/sweep.v1.Sweeps/Submit" => inner.submit(response),

@@ -292,6 +292,7 @@ impl World {
         if !stored.is_empty() {
             let at = self.random.below(stored.len() as u64) as usize;
             self.blobs.delete(&stored[at].sha256).await?;
+            self.judge.lost(&stored[at].sha256);
             self.faults[9] += 1;
         }
         Ok(())
