@@ -63,9 +63,12 @@ pub enum DialError {
     },
 }
 
-/// Says who calls, in every call.
+/// In every call: which version of the protocol the caller speaks.
+pub const PROTOCOL_HEADER: &str = "sweep-protocol";
+
+/// Says who calls, in every call, and which version of the protocol.
 #[derive(Clone, Default)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
+pub struct Bearer(Option<MetadataValue<Ascii>>, Option<u32>);
 
 impl fmt::Debug for Bearer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +87,13 @@ impl Bearer {
         let value = format!("Bearer {}", token.expose()).parse::<MetadataValue<Ascii>>();
         let mut value = value.expect("a token is plain text");
         value.set_sensitive(true);
-        Self(Some(value))
+        Self(Some(value), None)
+    }
+
+    /// Says that this version of the protocol is spoken.
+    #[must_use]
+    pub fn speaking(self, protocol: u32) -> Self {
+        Self(self.0, Some(protocol))
     }
 
     /// Shows the token in a private file.
@@ -102,6 +111,9 @@ impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
+        }
+        if let Some(protocol) = self.1 {
+            request.metadata_mut().insert(PROTOCOL_HEADER, protocol.into());
         }
         Ok(request)
     }

@@ -94,7 +94,7 @@ impl Client {
             true => beside(&channel, &address).await.unwrap_or_default(),
             false => way.bearer.clone(),
         };
-        let link = Link::new(channel.into(), bearer);
+        let link = Link::new(channel.into(), bearer.speaking(sweep_proto::PROTOCOL));
         Ok(Self {
             server: way.server.clone(),
             access: AccessClient::new(link.clone()),

@@ -312,6 +312,10 @@ impl Fault {
             Self::Status { reason: Some(reason), .. } if reason == "dataset_unknown" => {
                 Some("give the agent its folder (`sweepctl up --data DIR`), or submit with --queue-anyway".to_owned())
             }
+            Self::Status { reason: Some(reason), .. } if reason == "method_unknown" => Some(
+                "the coordinator is of an earlier release: `sweepctl version` tells; upgrade it, or use its release of sweepctl"
+                    .to_owned(),
+            ),
             Self::Status { reason: Some(reason), .. } if reason.ends_with("_unknown") => {
                 Some("`sweepctl list` shows the sweeps, `sweepctl show SWEEP` its trials; a prefix of an id has 4 digits or more".to_owned())
             }

@@ -53,7 +53,7 @@ pub fn link(address: &Address, tls: Option<&Tls>, bearer: Bearer) -> Result<Link
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
-    Ok(Link::new(dial::lazy(&endpoint, address, tls)?.into(), bearer))
+    Ok(Link::new(dial::lazy(&endpoint, address, tls)?.into(), bearer.speaking(sweep_proto::PROTOCOL)))
 }
 
 /// Both connections.

@@ -38,11 +38,7 @@ impl Service for Agents {
         let _call = self.1.begin(&request)?;
         let identity = Identity::of(&request);
         let request = request.into_inner();
-        if request.protocol != sweep_proto::PROTOCOL {
-            let (ours, theirs) = (sweep_proto::PROTOCOL, request.protocol);
-            let text = format!(
-                "this coordinator speaks protocol {ours}, the agent {theirs}: install the same release on both"
-            );
+        if let Some(text) = sweep_proto::skew("the agent", request.protocol) {
             return Err(status(Code::FailedPrecondition, "version_skew", text));
         }
         let seen = position(request.seen.as_ref()).map_err(malformed)?;

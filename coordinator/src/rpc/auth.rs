@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either};
 use http_body::Frame;
 use sweep_core::access::{Caller, Permission};
+use sweep_identity::dial::PROTOCOL_HEADER;
 use sweep_identity::listen::Peer;
 use sweep_proto::convert::permission;
 use sweep_proto::status::status;
@@ -24,6 +25,10 @@ use super::audit::Note;
 use crate::access::guard::{Guard, unauthenticated};
 use crate::access::identity::Identity;
 
+/// What the coordinator is, for whoever can reach it.
+const INFO: &str = "/sweep.v1.Sweeps/Info";
+/// Methods of agents.
+const AGENTS: &str = "/sweep.v1.Agents/";
 /// The health service is for whoever can reach the coordinator.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Most that somebody may send in one call who has proven little, bytes.
@@ -74,6 +79,9 @@ where
             let refusal = status(Code::Unimplemented, "method_unknown", format!("there is no method {path}"));
             return refuse(refusal, None);
         };
+        if let Some(text) = skew(path, request.headers()) {
+            return refuse(status(Code::FailedPrecondition, "version_skew", text), None);
+        }
         let note = Note::of(&self.guard, path, asks);
         let peer = request.extensions().get::<Peer>().cloned();
         let found = bearer(request.headers()).and_then(|bearer| self.guard.identify(bearer, peer.as_ref()));
@@ -106,6 +114,13 @@ where
         let note = note.filter(|_| asks != Permission::Read).map(|note| note.by(&identity));
         Either::Right(watched(self.inner.call(request), ended, note).boxed())
     }
+}
+
+/// Why a caller is not understood. It may ask what the coordinator is all the same.
+fn skew(path: &str, headers: &HeaderMap) -> Option<String> {
+    let theirs = headers.get(PROTOCOL_HEADER).filter(|_| path != INFO)?.to_str().ok()?.parse().ok()?;
+    let who = if path.starts_with(AGENTS) { "the agent" } else { "sweepctl" };
+    sweep_proto::skew(who, theirs)
 }
 
 /// What a call shows as its token.

@@ -3,6 +3,7 @@
 
 mod archive;
 mod blobs;
+mod format;
 mod journal;
 mod lab;
 mod metrics;

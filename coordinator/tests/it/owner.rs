@@ -57,7 +57,7 @@ async fn a_full_disk_is_said_and_waited_for() {
     assert!(refusal.to_string().contains("make room"));
     let refusal = within(handle.query(|view| view.core.state().sweeps.len())).await.unwrap_err();
     assert!(matches!(refusal, Refusal::DiskFull { .. }), "what is not durable is not visible");
-    assert_eq!(disk.store.events().unwrap().len(), 1);
+    assert_eq!(disk.store.events().unwrap().len(), 2, "the start and the first");
     disk.store.set_full(false);
     let again = loop {
         match within(handle.command(submit(1))).await {
@@ -69,7 +69,7 @@ async fn a_full_disk_is_said_and_waited_for() {
     };
     assert!(matches!(again, Reply::Submitted { existing: true, .. }), "the same answer as without the refusal");
     assert_eq!(handle.query(|view| view.core.state().sweeps.len()).await, Ok(2));
-    assert_eq!(disk.store.events().unwrap().len(), 2);
+    assert_eq!(disk.store.events().unwrap().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn a_broken_disk_ends_the_coordinator_and_nothing_is_answered() {
     disk.store.set_broken();
     assert_eq!(within(handle.command(submit(1))).await, Err(Refusal::Stopping));
     assert_eq!(within(handle.query(|view| view.core.state().sweeps.len())).await, Err(Refusal::Stopping));
-    assert_eq!(disk.store.events().unwrap().len(), 1);
+    assert_eq!(disk.store.events().unwrap().len(), 2, "the start and the first");
     assert!(
         coordinator
             .serve(tokio_stream::pending::<std::io::Result<tokio::io::DuplexStream>>(), std::future::pending())

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sweep_coordinator::config::Config;
 use sweep_core::command::{Effect, EffectKind};
 use sweep_core::id::Lease;
+use sweep_identity::dial::PROTOCOL_HEADER;
 use sweep_proto::convert::to_leases;
 use sweep_proto::status::reason_of;
 use sweep_proto::v1;
@@ -115,7 +116,20 @@ async fn refusals_have_a_code_and_a_reason() {
     let stranger = v1::PollRequest { agent_id: vec![9; 16].into(), ..v1::PollRequest::default() };
     check(agent.client.poll(stranger).await.unwrap_err(), Code::FailedPrecondition, "agent_unknown", "hello");
     let skewed = v1::HelloRequest { protocol: 99, ..v1::HelloRequest::default() };
-    check(agent.client.hello(skewed).await.unwrap_err(), Code::FailedPrecondition, "version_skew", "protocol");
+    let refused = agent.client.hello(skewed).await.unwrap_err();
+    check(refused, Code::FailedPrecondition, "version_skew", "the agent is newer: upgrade the coordinator");
+    // Others say it in every call, and may ask what the coordinator is.
+    let speaking = |protocol: u32| {
+        let mut request = tonic::Request::new(v1::ListRequest::default());
+        request.metadata_mut().insert(PROTOCOL_HEADER, protocol.into());
+        request
+    };
+    let refused = world.sweeps.list(speaking(0)).await.unwrap_err();
+    check(refused, Code::FailedPrecondition, "version_skew", "sweepctl is older: install the coordinator's release");
+    world.sweeps.list(speaking(sweep_proto::PROTOCOL)).await.unwrap();
+    let mut info = tonic::Request::new(v1::InfoRequest::default());
+    info.metadata_mut().insert(PROTOCOL_HEADER, 99.into());
+    assert_eq!(world.sweeps.info(info).await.unwrap().into_inner().protocol, sweep_proto::PROTOCOL);
     world.stop().await;
 }
 

@@ -63,7 +63,8 @@ fn explain(audit: &AuditView) -> String {
     );
     text += "checked: every point with every seed is planned once; attempts count 1, 2, 3, ...; a trial has one live\n\
              lease and a slot one trial; nothing is accepted under a lease that is over; epoch reports have no gap;\n\
-             a checkpoint never comes before its epochs; an attempt goes on from the last checkpoint; a trial ends once;\n\
+             a checkpoint never comes before its epochs; an attempt goes on from the last checkpoint\n\
+             (from the one before only if that is gone); a trial ends once;\n\
              a result that was not trained here was trained to its end with the same recipe, code and data\n";
     for violation in &audit.violations {
         text += &format!("BROKEN at event {}: {}: {}\n", violation.event, safe(&violation.rule), safe(&violation.what));
