@@ -83,6 +83,7 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     folder: Option<PathBuf>,
     gate: Arc<RwLock<()>>,
+    references: Arc<RwLock<()>>,
 }
 
 /// A stored blob.
@@ -109,12 +110,12 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| BlobError::Store { action: "opening the store of", source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()), gate: Arc::default() })
+        Ok(Self { store: Arc::new(store), folder: Some(folder.to_owned()), ..Self::memory() })
     }
 
     /// In memory.
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), folder: None, gate: Arc::default() }
+        Self { store: Arc::new(InMemory::new()), folder: None, gate: Arc::default(), references: Arc::default() }
     }
 
     /// The folder, if there is one.
@@ -130,6 +131,16 @@ impl Blobs {
     /// The right to clean up; nothing while somebody wants everything to stay.
     pub(crate) fn sweep(&self) -> Option<OwnedRwLockWriteGuard<()>> {
         self.gate.clone().try_write_owned().ok()
+    }
+
+    /// While this is held, a blob that was found is not cleaned away: it is about to be referred to.
+    pub async fn refer(&self) -> OwnedRwLockReadGuard<()> {
+        self.references.clone().read_owned().await
+    }
+
+    /// Nobody is between finding a blob and referring to it.
+    pub(crate) async fn settled(&self) -> OwnedRwLockWriteGuard<()> {
+        self.references.clone().write_owned().await
     }
 
     /// The length of a blob.
@@ -153,7 +164,11 @@ impl Blobs {
                 self.renew(&place).await;
                 return Ok(None);
             }
-            Ok(stored) => return Err(BlobError::Length { declared: bytes, got: stored }),
+            Ok(_) => match self.check(sha256).await {
+                Ok(stored) => return Err(BlobError::Length { declared: bytes, got: stored }),
+                Err(BlobError::Damaged(_)) => {}
+                Err(error) => return Err(error),
+            },
             Err(BlobError::Missing(_)) => {}
             Err(error) => return Err(error),
         }
@@ -183,13 +198,11 @@ impl Blobs {
                     hasher.update(&piece);
                     return Ok(Some((piece, Some((data, hasher)))));
                 }
-                match hex(&hasher.finalize()) == sha256 {
-                    true => Ok(None),
-                    false => {
-                        blobs.check(&sha256).await?;
-                        Err(BlobError::Damaged(sha256))
-                    }
+                if hex(&hasher.finalize()) == sha256 {
+                    return Ok(None);
                 }
+                blobs.check(&sha256).await?;
+                Err(BlobError::Damaged(sha256))
             }
         });
         Ok((bytes, checked.boxed()))
@@ -212,19 +225,18 @@ impl Blobs {
         }
         tracing::error!(
             sha256,
-            "a stored checkpoint is damaged; it is set aside, and its trial goes on from an earlier one"
+            "a stored checkpoint is damaged and is set aside; its trial goes on from an earlier one"
         );
         match &self.folder {
             Some(folder) => {
-                let fail = |path: &Path| {
-                    let path = path.to_owned();
-                    move |source| BlobError::Folder { path, source }
-                };
                 let aside = folder.with_file_name(DAMAGED);
-                std::fs::create_dir_all(&aside).map_err(fail(&aside))?;
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-                let file = aside.join(format!("{sha256}-{since}"));
-                std::fs::rename(folder.join(place.as_ref()), &file).map_err(fail(&file))?;
+                let (from, to) = (folder.join(place.as_ref()), aside.join(format!("{sha256}-{since}")));
+                match std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(from, to)) {
+                    // Somebody else has found it, too.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    moved => moved.map_err(|source| BlobError::Folder { path: aside, source })?,
+                }
             }
             None => self.delete(sha256).await?,
         }

@@ -2,13 +2,14 @@
 //! the core; there is no other bookkeeping that could be wrong. Reads those to keep once a day, so that damage is found
 //! while an earlier checkpoint is still there.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use sweep_core::retain::keep;
+use sweep_core::retain::{self, keep};
 use sweep_core::state::State;
 use tokio::time::{Instant, sleep};
 
-use crate::blobs::{BlobError, Blobs};
+use crate::blobs::{BlobError, Blobs, Stored};
 use crate::handle::{Handle, Refusal};
 
 /// Between two rounds.
@@ -18,6 +19,8 @@ pub const GRACE: Duration = Duration::from_secs(600);
 
 /// Every blob to keep is read so often.
 const SCRUB: Duration = Duration::from_secs(24 * 3600);
+/// Blobs that are looked at and deleted at once.
+const HANDFUL: usize = 256;
 /// And no more than so many bytes of them in one round.
 const SCRUB_BYTES: u64 = 4 << 30;
 
@@ -72,11 +75,19 @@ pub async fn clean(handle: &Handle, blobs: &Blobs, now: SystemTime) -> Result<Re
     // While the end of the journal is taken for lost, what only it refers to may be needed again.
     let wanted = |state: &State| state.lineage.suspicion.is_none().then(|| keep(state));
     let Some(keep) = handle.query(move |view| wanted(view.core.state())).await? else { return Ok(Ok(0)) };
+    let old = |blob: &Stored| now.duration_since(blob.modified).is_ok_and(|age| age > GRACE);
+    let unused = stored.into_iter().filter(|blob| old(blob) && !keep.contains(&blob.sha256));
+    let unused: Vec<String> = unused.map(|blob| blob.sha256).collect();
     let mut deleted = 0;
-    for blob in stored {
-        let old = now.duration_since(blob.modified).is_ok_and(|age| age > GRACE);
-        if old && !keep.contains(&blob.sha256) {
-            if let Err(error) = blobs.delete(&blob.sha256).await {
+    // Reports of checkpoints wait for a handful, not for all.
+    for some in unused.chunks(HANDFUL) {
+        let _settled = blobs.settled().await;
+        // Somebody may have referred to it since.
+        let these: BTreeSet<String> = some.iter().cloned().collect();
+        let unused = |state: &State| state.lineage.suspicion.is_none().then(|| retain::unused(state, these));
+        let Some(unused) = handle.query(move |view| unused(view.core.state())).await? else { break };
+        for sha256 in &unused {
+            if let Err(error) = blobs.delete(sha256).await {
                 return Ok(Err(error));
             }
             deleted += 1;

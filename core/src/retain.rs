@@ -20,6 +20,14 @@ pub fn keep(state: &State) -> BTreeSet<String> {
     checkpoints.map(|checkpoint| checkpoint.sha256.clone()).collect()
 }
 
+/// Those of some blobs that no trial refers to.
+pub fn unused(state: &State, mut some: BTreeSet<String>) -> BTreeSet<String> {
+    for checkpoint in state.sweeps.iter().flat_map(|sweep| &sweep.trials).flat_map(Trial::checkpoints) {
+        some.remove(&checkpoint.sha256);
+    }
+    some
+}
+
 /// The hashes of the checkpoints that trials which are not over would go on from.
 pub fn resumes(state: &State) -> BTreeSet<String> {
     let open = state.sweeps.iter().flat_map(|sweep| &sweep.trials).filter(|trial| !trial.phase.is_terminal());

@@ -106,6 +106,11 @@ impl Service for Agents {
         identity.check_agent(agent)?;
         let known = leases(&request.known).map_err(malformed)?;
         let effects = request.effects.iter().map(Effect::try_from).collect::<Result<Vec<_>, _>>().map_err(malformed)?;
+        // Until the journal refers to them, nobody cleans them away.
+        let _stay = match effects.iter().any(|effect| matches!(effect.what, EffectKind::Checkpoint(_))) {
+            true => Some(self.0.blobs.refer().await),
+            false => None,
+        };
         for effect in &effects {
             self.check_blob(effect).await?;
         }
