@@ -5,6 +5,8 @@
 //! Durable: the local store is opened with `with_fsync(true)`, so that finishing an upload syncs the
 //! file, renames it, and syncs its folder (and a folder that was made for it) before it returns.
 
+mod damage;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,8 +20,6 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, path};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// Beside the store: what was found to be damaged.
-const DAMAGED: &str = "damaged";
 /// What is collected before it is written.
 const PART: usize = 4 << 20;
 
@@ -48,8 +48,8 @@ pub enum BlobError {
         /// Came.
         found: String,
     },
-    /// What is stored is not what was; it is set aside.
-    #[error("the stored bytes of blob {0} are damaged; they are set aside in `damaged` beside the store")]
+    /// What is stored is not what was. It is set aside, if the disk lets it be moved.
+    #[error("the stored bytes of blob {0} are damaged; they are moved to `damaged` beside the store")]
     Damaged(String),
     /// No room; nothing is left of the upload.
     #[error("no room left in {}: make room on that disk and send it again", path.display())]
@@ -187,60 +187,26 @@ impl Blobs {
         sha256: &str,
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, BlobError>>), BlobError> {
         let found = self.store.get(&place(sha256)?).await.map_err(|error| self.error("reading", sha256, error))?;
-        let failed = |source| BlobError::Store { action: "reading", source };
-        let (bytes, data) = (found.meta.size, found.into_stream().map_err(failed));
+        let (bytes, data) = (found.meta.size, found.into_stream());
         let (blobs, sha256) = (self.clone(), sha256.to_owned());
         let checked = stream::try_unfold(Some((data, Sha256::new())), move |reading| {
             let (blobs, sha256) = (blobs.clone(), sha256.clone());
             async move {
                 let Some((mut data, mut hasher)) = reading else { return Ok(None) };
-                if let Some(piece) = data.try_next().await? {
-                    hasher.update(&piece);
-                    return Ok(Some((piece, Some((data, hasher)))));
-                }
-                if hex(&hasher.finalize()) == sha256 {
-                    return Ok(None);
+                match data.try_next().await {
+                    Ok(Some(piece)) => {
+                        hasher.update(&piece);
+                        return Ok(Some((piece, Some((data, hasher)))));
+                    }
+                    Ok(None) if hex(&hasher.finalize()) == sha256 => return Ok(None),
+                    Err(error) if !damage::is_bad_disk(&error) => return Err(blobs.error("reading", &sha256, error)),
+                    Ok(None) | Err(_) => {}
                 }
                 blobs.check(&sha256).await?;
                 Err(BlobError::Damaged(sha256))
             }
         });
         Ok((bytes, checked.boxed()))
-    }
-
-    /// Reads a blob to its end. A damaged one is set aside, where nothing looks for it and nothing deletes it: whoever needs it is told
-    /// that it is missing, and it can be stored again.
-    ///
-    /// # Errors
-    /// [`BlobError::Damaged`]; or when there is none, or the store fails.
-    pub async fn check(&self, sha256: &str) -> Result<u64, BlobError> {
-        let place = place(sha256)?;
-        let found = self.store.get(&place).await.map_err(|error| self.error("reading", sha256, error))?;
-        let (bytes, mut data, mut hasher) = (found.meta.size, found.into_stream(), Sha256::new());
-        while let Some(piece) = data.try_next().await.map_err(|error| self.error("reading", sha256, error))? {
-            hasher.update(&piece);
-        }
-        if hex(&hasher.finalize()) == sha256 {
-            return Ok(bytes);
-        }
-        tracing::error!(
-            sha256,
-            "a stored checkpoint is damaged and is set aside; its trial goes on from an earlier one"
-        );
-        match &self.folder {
-            Some(folder) => {
-                let aside = folder.with_file_name(DAMAGED);
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-                let (from, to) = (folder.join(place.as_ref()), aside.join(format!("{sha256}-{since}")));
-                match std::fs::create_dir_all(&aside).and_then(|()| std::fs::rename(from, to)) {
-                    // Somebody else has found it, too.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    moved => moved.map_err(|source| BlobError::Folder { path: aside, source })?,
-                }
-            }
-            None => self.delete(sha256).await?,
-        }
-        Err(BlobError::Damaged(sha256.to_owned()))
     }
 
     /// Every blob.

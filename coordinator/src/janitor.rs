@@ -22,7 +22,7 @@ const SCRUB: Duration = Duration::from_secs(24 * 3600);
 /// Blobs that are looked at and deleted at once.
 const HANDFUL: usize = 256;
 /// And no more than so many bytes of them in one round.
-const SCRUB_BYTES: u64 = 4 << 30;
+const SCRUB_BYTES: u64 = 512 << 20;
 
 /// Cleans up for ever.
 pub(crate) async fn run(handle: Handle, blobs: Blobs) {
@@ -30,8 +30,13 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs) {
     loop {
         sleep(ROUND).await;
         if unread.is_empty() && began.is_none_or(|began| began.elapsed() > SCRUB) {
-            began = Some(Instant::now());
-            unread = handle.query(|view| keep(view.core.state())).await.map(Vec::from_iter).unwrap_or_default();
+            if let Ok(all) = handle.query(|view| keep(view.core.state())).await {
+                (unread, began) = (Vec::from_iter(all), Some(Instant::now()));
+                // Not always the same ones first.
+                let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+                let first = first as usize % unread.len().max(1);
+                unread.rotate_left(first);
+            }
         }
         scrub(&blobs, &mut unread, SCRUB_BYTES).await;
         match clean(&handle, &blobs, SystemTime::now()).await {

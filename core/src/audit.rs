@@ -79,6 +79,16 @@ struct Book {
     checkpoints: u64,
 }
 
+impl Book {
+    /// An attempt is over, and with it the trial if there is an end: then the checkpoint before the newest is let go.
+    fn over(&mut self, end: Option<End>) {
+        self.end = end;
+        if end.is_some() {
+            self.earlier_checkpoint = 0;
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Live {
     slot: (AgentId, u32),
@@ -370,7 +380,7 @@ impl Auditor {
         let Some(book) = self.trials.get_mut(&lease.trial) else { return };
         let Some(live) = book.live.take() else { return };
         self.slots.remove(&live.slot);
-        book.end = end(live.cancelled);
+        book.over(end(live.cancelled));
         let (sweep, completions) = (book.sweep, book.completions);
         if completions > 1 {
             self.violation(Some(sweep), "completed_twice", lease.to_string());
@@ -381,7 +391,7 @@ impl Auditor {
         let Some(book) = self.trials.get_mut(&trial) else { return };
         match (&mut book.live, book.end) {
             (Some(live), _) => live.cancelled = true,
-            (None, None) => book.end = Some(End::Cancelled),
+            (None, None) => book.over(Some(End::Cancelled)),
             (None, Some(_)) => {}
         }
     }

@@ -5,12 +5,12 @@ use std::fs;
 use serde_json::Value;
 use sweep_tests::process::wait_for;
 
-use crate::breaks::{audit, come_to, kill_trainers, lab, submit};
+use crate::breaks::{SLOW, audit, come_to, kill_trainers, lab, submit};
 
 #[test]
 fn a_trial_goes_on_from_the_checkpoint_before_a_damaged_one() {
     let dir = tempfile::tempdir().unwrap();
-    let lab = lab(dir.path(), 1, 50);
+    let lab = lab(dir.path(), 1, SLOW);
     submit(&lab, "one", 1, 1, 60);
     come_to(&lab, "one", 10);
     // The attempt ends with everything that it has to say, and nothing else starts.

@@ -11,7 +11,7 @@ use crate::recovery::{SPEC, setup};
 /// A lab whose sweep goes slowly enough to be caught in the middle.
 fn lab(dir: &Path) -> Lab {
     let mut slow = setup(dir);
-    slow.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "150".into()));
+    slow.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "400".into()));
     let lab = Lab::start(slow).unwrap();
     lab.wait_for_agent().unwrap();
     let spec = dir.join("noop.toml");

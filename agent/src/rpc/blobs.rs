@@ -26,6 +26,8 @@ use crate::outbox::Uploaded;
 const CHUNK: usize = 512 << 10;
 /// Pause before a download is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// A blob that arrives damaged so often is taken for lost.
+const DAMAGED: u32 = 3;
 
 /// Talks to the blob store.
 #[derive(Clone, Debug)]
@@ -97,11 +99,17 @@ impl BlobClient {
     /// # Errors
     /// When the store does not have it, or it cannot be written.
     pub async fn download(&self, sha256: &str, path: &Path) -> Result<(), DownloadError> {
+        let mut damaged = 0;
         loop {
             match self.try_download(sha256, path).await {
                 Ok(()) => return Ok(()),
                 Err(Broken::ForGood(error)) => return Err(error),
                 Err(Broken::Damaged) => {
+                    damaged += 1;
+                    // It will not get better: as good as none.
+                    if damaged == DAMAGED {
+                        return Err(DownloadError::Missing);
+                    }
                     tracing::warn!(sha256, "a checkpoint arrived damaged, fetching it again");
                 }
                 Err(Broken::ForNow(status)) => {
@@ -135,6 +143,7 @@ impl BlobClient {
 fn broken(status: Status) -> Broken {
     match status.code() {
         Code::NotFound => Broken::ForGood(DownloadError::Missing),
+        Code::DataLoss => Broken::Damaged,
         _ => Broken::ForNow(status),
     }
 }

@@ -92,7 +92,11 @@ impl Service for Agents {
             tokio::select! {
                 biased;
                 () = self.0.stopping.cancelled() => return Ok(answer),
-                () = sleep_until(until) => return Ok(answer),
+                () = sleep_until(until) => {
+                    // What happened meanwhile was of no interest, but it happened.
+                    let at = self.0.handle.query(|view| view.core.state().lineage.position()).await.map_err(refused)?;
+                    return Ok(Response::new(PollReply { at: at.map(Seen::from), ..answer.into_inner() }));
+                }
                 _ = changes.changed() => {}
             }
         }

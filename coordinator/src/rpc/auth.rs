@@ -116,9 +116,13 @@ where
     }
 }
 
-/// Why a caller is not understood. It may ask what the coordinator is all the same.
+/// Why a caller is not understood. It may ask what the coordinator is all the same. Those of before there was a header speak 1.
 fn skew(path: &str, headers: &HeaderMap) -> Option<String> {
-    let theirs = headers.get(PROTOCOL_HEADER).filter(|_| path != INFO)?.to_str().ok()?.parse().ok()?;
+    if path == INFO {
+        return None;
+    }
+    let said = headers.get(PROTOCOL_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let theirs = said.unwrap_or(1);
     let who = if path.starts_with(AGENTS) { "the agent" } else { "sweepctl" };
     sweep_proto::skew(who, theirs)
 }

@@ -137,7 +137,9 @@ impl Auditor {
         let trials: Vec<TrialId> = book.trials.iter().filter(of_point).copied().collect();
         for trial in trials {
             if let Some(book) = self.trials.get_mut(&trial).filter(|book| book.live.is_none()) {
-                book.end.get_or_insert(End::Stopped);
+                if book.end.is_none() {
+                    book.over(Some(End::Stopped));
+                }
             }
         }
     }

@@ -302,6 +302,9 @@ impl Sweep {
         let changes = has_earlier && was_over != phase.is_terminal();
         let before = if changes { trial.stored() } else { 0 };
         trial.phase = phase;
+        if let Some(progress) = trial.progress.as_mut().filter(|_| trial.phase.is_terminal()) {
+            progress.earlier_checkpoint = None;
+        }
         let after = if changes { trial.stored() } else { 0 };
         if let Some(racing) = &mut self.racing
             && (was_over || trial.phase.is_terminal())

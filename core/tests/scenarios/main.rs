@@ -205,10 +205,25 @@ fn the_checkpoint_before_the_newest_is_let_go_at_the_end() {
     }
     assert_eq!(keep(lab.core.state()).len(), 2);
     let (sweep, user) = (lab.core.state().sweeps[0].id, "ann".to_owned());
-    lab.ask(Command::CancelSweep { sweep, user });
+    lab.ask(Command::CancelSweep { sweep, user: user.clone() });
     lab.effect(1, lease, EffectKind::Ended { final_seq: 3, how: Ending::Stopped });
     assert_eq!(keep(lab.core.state()).len(), 1);
     lab.core.state().check().unwrap();
+    // It may be cleaned away by now: a retry does not refer to it again.
+    lab.ask(Command::RetrySweep { sweep, user, cancelled: true });
+    lab.pass(Span::seconds(1));
+    assert_eq!(keep(lab.core.state()).len(), 1);
+    let again = lab.leases(1)[0];
+    let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
+    let how = Ending::Failed(Failure { class, reason, message });
+    lab.effect(1, again, EffectKind::Ended { final_seq: 0, how });
+    lab.pass(Span::seconds(5));
+    let (at, _) = lab.core.state().leased(lab.leases(1)[0]).unwrap();
+    assert_eq!(lab.core.state().trial(at).resume_epoch(), 0);
+    lab.core.state().check().unwrap();
+    let mut auditor = Auditor::new();
+    lab.journal.iter().for_each(|(_, event)| auditor.read(event));
+    assert_eq!(auditor.all().violations, []);
 }
 
 /// Found with a planted bug: a report that was heard again, minutes later, brought the trial back to its older checkpoint.
