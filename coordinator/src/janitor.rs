@@ -29,14 +29,15 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs) {
     let (mut unread, mut began) = (Vec::new(), None::<Instant>);
     loop {
         sleep(ROUND).await;
-        if unread.is_empty() && began.is_none_or(|began| began.elapsed() > SCRUB) {
-            if let Ok(all) = handle.query(|view| keep(view.core.state())).await {
-                (unread, began) = (Vec::from_iter(all), Some(Instant::now()));
-                // Not always the same ones first.
-                let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
-                let first = first as usize % unread.len().max(1);
-                unread.rotate_left(first);
-            }
+        if unread.is_empty()
+            && began.is_none_or(|began| began.elapsed() > SCRUB)
+            && let Ok(all) = handle.query(|view| keep(view.core.state())).await
+        {
+            (unread, began) = (Vec::from_iter(all), Some(Instant::now()));
+            // Not always the same ones first.
+            let first = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+            let first = first as usize % unread.len().max(1);
+            unread.rotate_left(first);
         }
         scrub(&blobs, &mut unread, SCRUB_BYTES).await;
         match clean(&handle, &blobs, SystemTime::now()).await {

@@ -10,7 +10,7 @@ use crate::id::{SweepId, TrialId};
 use crate::stopping::Fate;
 
 use super::quotas::Excess;
-use super::{Auditor, End};
+use super::{Auditor, Book, End};
 
 /// What is known about early stopping.
 #[derive(Debug, Default)]
@@ -136,10 +136,9 @@ impl Auditor {
             |trial: &&TrialId| self.trials.get(trial).is_some_and(|of| book.plan.trial(of.index).point == point);
         let trials: Vec<TrialId> = book.trials.iter().filter(of_point).copied().collect();
         for trial in trials {
-            if let Some(book) = self.trials.get_mut(&trial).filter(|book| book.live.is_none()) {
-                if book.end.is_none() {
-                    book.over(Some(End::Stopped));
-                }
+            let waits = |book: &&mut Book| book.live.is_none() && book.end.is_none();
+            if let Some(book) = self.trials.get_mut(&trial).filter(waits) {
+                book.over(Some(End::Stopped));
             }
         }
     }
