@@ -130,8 +130,9 @@ fn c_an_agent_that_stands_still_until_its_trial_is_another_ones() {
     let done = audit(&lab, "c", 1);
     assert_eq!(done["attempts"], 2);
     signal(first, Signal::CONT);
-    submit(&lab, "after", 4, 1, 20);
-    audit(&lab, "after", 4);
+    // Long enough for the first one to come back and take its part.
+    submit(&lab, "after", 12, 1, 20);
+    audit(&lab, "after", 12);
     assert_eq!(lab.agent_pid(), Some(first));
     assert_eq!(audit(&lab, "c", 1), done, "what the first one had to say changes nothing");
     let why = |agent: &Value| lab.text(&["why", agent["agent"].as_str().unwrap()]).unwrap();
