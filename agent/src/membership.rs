@@ -20,6 +20,8 @@ use crate::rpc::{CallError, enrol, link};
 
 /// Key, certificate and the coordinator's CA, in this order.
 const FILE: &str = "member.pem";
+/// The key of an agent that has asked to join and has not heard: it asks again with the same one, and the token is spent for it.
+const JOINING: &str = "joining.pem";
 /// A third of a certificate's life.
 const RENEW: i64 = AGENT_DAYS * 86_400 / 3;
 /// Between two looks at the clock: a suspended host wakes up late.
@@ -113,7 +115,10 @@ impl Member {
         let member = Self::read(state)?;
         let is_member = member.is_some();
         match (member.filter(|member| member.expires > now()), join) {
-            (Some(member), _) => Ok(member),
+            (Some(member), _) => {
+                forget(&state.join(JOINING));
+                Ok(member)
+            }
             (None, None) if is_member => Err(MemberError::Ended),
             (None, None) => Err(MemberError::NotJoined { address: address.to_string() }),
             (None, Some(file)) => Self::join(state, address, agent, file).await,
@@ -126,12 +131,14 @@ impl Member {
         let pin = handed.pin.filter(|_| handed.token.kind() == Kind::Join);
         let pin = pin.ok_or_else(|| MemberError::WrongToken(file.to_owned()))?;
         let tls = Tls::pinned(pin)?;
-        let asked = KeyRequest::new()?;
+        let waiting = state.join(JOINING);
+        let asked = joining(&waiting)?;
         let link = link(address, Some(&tls), Bearer::token(&handed.token))?;
         let certificate = enrol::enroll(link, agent, &asked.request).await?;
         let authority = tls.seen().ok_or(MemberError::NoAuthority)?;
         let path = state.join(FILE);
         keep(&path, &asked.key, &certificate, &authority)?;
+        forget(&waiting);
         tracing::info!(%address, "this agent has joined");
         Self::read(state)?.ok_or(MemberError::NoAuthority)
     }
@@ -176,6 +183,29 @@ impl Member {
         self.own.replace(&asked.key, &certificate)?;
         self.expires = expires;
         Ok(())
+    }
+}
+
+/// The key to join with: the one of an earlier try, or a new one, which is on the disk before anybody hears of it.
+fn joining(path: &Path) -> Result<KeyRequest, MemberError> {
+    match private::read(path) {
+        Ok(key) => Ok(KeyRequest::of(&key)?),
+        Err(error) if error.is_missing() => {
+            let asked = KeyRequest::new()?;
+            private::write(path, asked.key.as_bytes())?;
+            Ok(asked)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the key of a join that has come to its end, unless it is gone already.
+fn forget(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "this file is of no more use and cannot be removed");
+        }
+        _ => {}
     }
 }
 

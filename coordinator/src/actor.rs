@@ -34,7 +34,7 @@ const SERIES_WAIT: Duration = Duration::from_millis(50);
 const SERIES_BYTES: usize = 4 << 20;
 /// A tick that comes so late was a pause of the whole process: nobody is blamed for it.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Between two tries to write on a full disk.
+/// Between two tries to write what cannot be written now.
 const ROOM_WAIT: Duration = Duration::from_millis(500);
 
 /// The owner.
@@ -234,33 +234,32 @@ impl Actor {
         Batch { at, events, keys, series, notices }
     }
 
-    /// Commits. On a full disk it refuses whoever waits, keeps the batch, and tries again until there is
-    /// room: what was decided stays decided, and whoever asks again gets the same answer.
+    /// Commits. On a full disk, or while another program has locked the journal, it refuses whoever waits, keeps the batch, and tries
+    /// again until it can: what was decided stays decided, and whoever asks again gets the same answer.
     async fn commit(&mut self, batch: &Batch, answers: &mut Answers) -> Result<(), JournalError> {
-        let mut full_since = None;
+        let mut since = None;
         loop {
             let start = Instant::now();
-            let path = match self.journal.commit(batch).await {
+            let error = match self.journal.commit(batch).await {
                 Ok(()) => {
                     self.metrics.appended(batch.events.len(), start.elapsed(), self.journal.synced_in());
                     break;
                 }
-                Err(JournalError::Full { path }) => path,
-                Err(error) => return Err(error),
+                Err(error) => error,
             };
-            if full_since.is_none() {
-                full_since = Some(Instant::now());
-                tracing::error!(path = %path.display(), "no room left; waiting for some, refusing requests until then");
+            let Some(refusal) = error.refusal() else { return Err(error) };
+            if since.is_none() {
+                since = Some(start);
+                tracing::error!(%error, "waiting until it passes, refusing requests until then");
             }
-            let refusal = Refusal::DiskFull { path: path.clone() };
             std::mem::take(answers).refuse(&refusal);
             if !self.refuse_for(ROOM_WAIT, &refusal).await {
-                return Err(JournalError::Full { path });
+                return Err(error);
             }
         }
-        if let Some(since) = full_since {
+        if let Some(since) = since {
             let gap = since.elapsed();
-            tracing::info!(seconds = gap.as_secs_f64(), "there is room again");
+            tracing::info!(seconds = gap.as_secs_f64(), "the journal can be written again");
             self.core.excuse(Span(gap.as_micros() as i64));
             self.looked = Instant::now();
         }

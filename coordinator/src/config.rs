@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use sweep_identity::address::{Address, UNIX};
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
+use crate::janitor::GRACE;
 use crate::journal::memory::MemoryStore;
 
 /// Where things are kept.
@@ -26,12 +28,29 @@ pub struct Config {
     pub store: Store,
     /// Where time comes from.
     pub clock: Clock,
+    /// When checkpoints that no trial refers to are cleaned away.
+    pub cleaning: Cleaning,
+}
+
+/// When checkpoints that no trial refers to are cleaned away.
+#[derive(Clone, Copy, Debug)]
+pub struct Cleaning {
+    /// Between two rounds.
+    pub every: Duration,
+    /// A checkpoint is kept so long after it was stored: its trial may be about to say so.
+    pub grace: Duration,
+}
+
+impl Default for Cleaning {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(300), grace: GRACE }
+    }
 }
 
 impl Config {
     /// In a folder, by the system's clock.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        Self { store: Store::Folder(folder.into()), clock: Clock::system() }
+        Self { store: Store::Folder(folder.into()), clock: Clock::system(), cleaning: Cleaning::default() }
     }
 
     /// Shown to people.

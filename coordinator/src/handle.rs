@@ -26,6 +26,12 @@ pub enum Refusal {
         /// The file.
         path: PathBuf,
     },
+    /// Another program holds the journal's lock.
+    #[error("another program (a `sqlite3` shell?) has locked {}: end it, and work goes on by itself", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The end of the journal was lost.
     #[error("nothing is taken while the end of the journal is taken for lost")]
     SafeMode,

@@ -10,11 +10,10 @@ use sweep_core::state::State;
 use tokio::time::{Instant, sleep};
 
 use crate::blobs::{BlobError, Blobs, Stored};
+use crate::config::Cleaning;
 use crate::handle::{Handle, Refusal};
 
-/// Between two rounds.
-const ROUND: Duration = Duration::from_secs(300);
-/// A blob that no trial refers to is kept so long after it was stored: its trial may be about to say so.
+/// A blob that no trial refers to is kept so long after it was stored.
 pub const GRACE: Duration = Duration::from_secs(600);
 
 /// Every blob to keep is read so often.
@@ -25,10 +24,10 @@ const HANDFUL: usize = 256;
 const SCRUB_BYTES: u64 = 512 << 20;
 
 /// Cleans up for ever.
-pub(crate) async fn run(handle: Handle, blobs: Blobs) {
+pub(crate) async fn run(handle: Handle, blobs: Blobs, cleaning: Cleaning) {
     let (mut unread, mut began) = (Vec::new(), None::<Instant>);
     loop {
-        sleep(ROUND).await;
+        sleep(cleaning.every).await;
         if unread.is_empty()
             && began.is_none_or(|began| began.elapsed() > SCRUB)
             && let Ok(all) = handle.query(|view| keep(view.core.state())).await
@@ -40,7 +39,7 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs) {
             unread.rotate_left(first);
         }
         scrub(&blobs, &mut unread, SCRUB_BYTES).await;
-        match clean(&handle, &blobs, SystemTime::now()).await {
+        match clean(&handle, &blobs, cleaning.grace, SystemTime::now()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(deleted)) => tracing::info!(deleted, "deleted checkpoints that no trial refers to"),
             Ok(Err(error)) => tracing::warn!(%error, "cleaning up checkpoints failed"),
@@ -67,11 +66,16 @@ pub async fn scrub(blobs: &Blobs, unread: &mut Vec<String>, most: u64) -> Vec<St
     damaged
 }
 
-/// One round; returns how many blobs it deleted.
+/// One round; returns how many blobs it deleted, none that was stored in the last `grace`.
 ///
 /// # Errors
 /// The outer one when the state cannot be asked, the inner one when the store fails.
-pub async fn clean(handle: &Handle, blobs: &Blobs, now: SystemTime) -> Result<Result<u64, BlobError>, Refusal> {
+pub async fn clean(
+    handle: &Handle,
+    blobs: &Blobs,
+    grace: Duration,
+    now: SystemTime,
+) -> Result<Result<u64, BlobError>, Refusal> {
     let Some(_right) = blobs.sweep() else { return Ok(Ok(0)) };
     // The list first: what is stored after it is not looked at.
     let stored = match blobs.list().await {
@@ -81,7 +85,7 @@ pub async fn clean(handle: &Handle, blobs: &Blobs, now: SystemTime) -> Result<Re
     // While the end of the journal is taken for lost, what only it refers to may be needed again.
     let wanted = |state: &State| state.lineage.suspicion.is_none().then(|| keep(state));
     let Some(keep) = handle.query(move |view| wanted(view.core.state())).await? else { return Ok(Ok(0)) };
-    let old = |blob: &Stored| now.duration_since(blob.modified).is_ok_and(|age| age > GRACE);
+    let old = |blob: &Stored| now.duration_since(blob.modified).is_ok_and(|age| age >= grace);
     let unused = stored.into_iter().filter(|blob| old(blob) && !keep.contains(&blob.sha256));
     let unused: Vec<String> = unused.map(|blob| blob.sha256).collect();
     let mut deleted = 0;

@@ -35,7 +35,7 @@ use tonic::transport::server::Connected;
 use access::guard::Guard;
 use actor::Actor;
 use blobs::{BlobError, Blobs};
-use config::{Config, Store};
+use config::{Cleaning, Config, Store};
 use handle::Handle;
 use journal::memory::MemoryJournal;
 use journal::sqlite::SqliteJournal;
@@ -78,6 +78,7 @@ pub struct Coordinator {
     /// Numbers about it.
     pub metrics: Arc<Metrics>,
     edge: Edge,
+    cleaning: Cleaning,
     /// Ends where it stands when it is dropped: as if the process had.
     actor: AbortOnDropHandle<Result<(), JournalError>>,
     closing: CancellationToken,
@@ -123,7 +124,7 @@ impl Coordinator {
         let metrics_of_edge = metrics.clone();
         let edge =
             Edge { handle: handle.clone(), reader, blobs, place, in_memory, guard, stopping, metrics: metrics_of_edge };
-        Ok(Self { handle, metrics, edge, actor, closing })
+        Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, closing })
     }
 
     /// Lets in only whom this guard lets in. Without it, everybody who can connect is trusted: the caller, who
@@ -156,8 +157,8 @@ impl Coordinator {
         let stopping = self.edge.stopping.clone();
         let (health, router) = rpc::router(&self.edge).await;
         // Checkpoints of a simulation are not worth a wall clock.
-        let janitor =
-            (!self.edge.in_memory).then(|| tokio::spawn(janitor::run(self.handle.clone(), self.edge.blobs.clone())));
+        let janitor = (!self.edge.in_memory)
+            .then(|| tokio::spawn(janitor::run(self.handle.clone(), self.edge.blobs.clone(), self.cleaning)));
         let server = router.serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
         let mut server = std::pin::pin!(server);
         let mut shutdown = std::pin::pin!(shutdown);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
@@ -13,7 +14,7 @@ use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::archive::{fsck, restore};
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Config, Listen, default_folder, loopback_only};
+use sweep_coordinator::config::{Cleaning, Config, Listen, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, doctor, folder};
 use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
@@ -55,6 +56,9 @@ struct Serve {
     /// Let in only who has the token in DIR/local-token, which is made if it is not there.
     #[arg(long)]
     local_token: bool,
+    /// Clean checkpoints away that no trial refers to every so many milliseconds, when they are a hundred times as old (for tests).
+    #[arg(long, hide = true, value_name = "MS")]
+    clean_every: Option<u64>,
 }
 
 /// Forms of output.
@@ -186,7 +190,11 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
     }
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let config = Config::folder(&data);
+    let mut config = Config::folder(&data);
+    if let Some(every) = flags.clean_every {
+        let every = Duration::from_millis(every);
+        config.cleaning = Cleaning { every, grace: every * 100 };
+    }
     let clock = config.clock;
     let numbers = match flags.metrics {
         Some(address) => Some(metrics::listen(address).await?),

@@ -9,7 +9,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer as _;
 
 use crate::token::{hex, unhex};
 
@@ -109,6 +111,15 @@ fn subject(name: &str) -> Option<(Uuid, u32)> {
     Some((Uuid::try_parse(agent).ok()?, generation.parse().ok()?))
 }
 
+/// SHA-256 of the public key that a request (PKCS #10, DER) is for. Signing it checks its signature.
+///
+/// # Errors
+/// When it is no request.
+pub fn request_key(request: &[u8]) -> Result<Fingerprint, CertificateError> {
+    let (_, asked) = X509CertificationRequest::from_der(request).map_err(|_| CertificateError::Unreadable)?;
+    Ok(Fingerprint::of(asked.certification_request_info.subject_pki.raw))
+}
+
 /// A new key and the request to sign it. The key never leaves the host it was made on.
 pub struct KeyRequest {
     /// PKCS #8, PEM.
@@ -129,8 +140,19 @@ impl KeyRequest {
     /// # Errors
     /// When the system has no randomness.
     pub fn new() -> Result<Self, CertificateError> {
-        let key = KeyPair::generate()?;
-        let request = CertificateParams::default().serialize_request(&key)?;
+        Self::with(&KeyPair::generate()?)
+    }
+
+    /// For a key that was made before.
+    ///
+    /// # Errors
+    /// When the text is no key.
+    pub fn of(key: &str) -> Result<Self, CertificateError> {
+        Self::with(&KeyPair::from_pem(key)?)
+    }
+
+    fn with(key: &KeyPair) -> Result<Self, CertificateError> {
+        let request = CertificateParams::default().serialize_request(key)?;
         Ok(Self { key: key.serialize_pem(), request: request.der().to_vec() })
     }
 }
@@ -179,6 +201,16 @@ mod tests {
         assert_eq!(plain.parse::<Fingerprint>().unwrap(), print);
         assert_eq!(spoken.parse::<Fingerprint>().unwrap(), print);
         assert!("12".parse::<Fingerprint>().is_err());
+    }
+
+    #[test]
+    fn a_key_asks_again_as_the_same() {
+        let first = KeyRequest::new().unwrap();
+        let again = KeyRequest::of(&first.key).unwrap();
+        assert_eq!(request_key(&first.request).unwrap(), request_key(&again.request).unwrap());
+        let other = KeyRequest::new().unwrap();
+        assert_ne!(request_key(&first.request).unwrap(), request_key(&other.request).unwrap());
+        assert!(request_key(b"no request").is_err() && KeyRequest::of("no key").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod breaks;
+mod crash;
 mod damaged;
 mod deploy;
 mod devices;

@@ -1,5 +1,5 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
-//! and kills them; [`chaos`] does so at random until a sweep is done; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
+//! and kills them; [`chaos`] does so at random until a sweep is done, [`crash`] at every call of theirs; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
 //! connections, with the trainers of [`scripted`]; [`mod@bench`] measures dispatch; [`images`] finds real
 //! images, if there are any.
 
@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 pub mod bench;
 pub mod chaos;
+pub mod crash;
 pub mod images;
 pub mod model;
 pub mod process;

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -33,6 +33,8 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Environment of the coordinator.
     pub coordinator_env: Vec<(String, String)>,
+    /// More arguments of the coordinator.
+    pub coordinator_args: Vec<String>,
 }
 
 /// Running processes; killed when dropped.
@@ -57,8 +59,17 @@ pub fn built() -> Result<PathBuf> {
 impl Setup {
     /// Two slots, the real trainer, nothing else.
     pub fn new(bin: PathBuf, dir: PathBuf) -> Self {
-        let (data, agent_args, env, coordinator_env) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { bin, dir, data, trainer: "sweep-trainer".into(), slots: 2, agent_args, env, coordinator_env }
+        Self {
+            bin,
+            dir,
+            data: Vec::new(),
+            trainer: "sweep-trainer".into(),
+            slots: 2,
+            agent_args: Vec::new(),
+            env: Vec::new(),
+            coordinator_env: Vec::new(),
+            coordinator_args: Vec::new(),
+        }
     }
 
     fn log(&self, name: &str) -> Result<Stdio> {
@@ -73,11 +84,19 @@ impl Lab {
     /// # Errors
     /// When one of them does not come up.
     pub fn start(setup: Setup) -> Result<Self> {
-        std::fs::create_dir_all(&setup.dir)?;
-        let mut lab = Self { setup, address: "127.0.0.1:0".into(), coordinator: None, agent: None };
+        let mut lab = Self::prepare(setup)?;
         lab.start_coordinator()?;
         lab.start_agent()?;
         Ok(lab)
+    }
+
+    /// A lab in which nothing runs yet.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn prepare(setup: Setup) -> Result<Self> {
+        std::fs::create_dir_all(&setup.dir)?;
+        Ok(Self { setup, address: "127.0.0.1:0".into(), coordinator: None, agent: None })
     }
 
     /// Starts the coordinator, on the address of its first start.
@@ -85,12 +104,21 @@ impl Lab {
     /// # Errors
     /// When it does not serve in time.
     pub fn start_coordinator(&mut self) -> Result<()> {
+        self.launch_coordinator()?;
+        wait_for("the coordinator's address", || self.is_served().then_some(()))
+    }
+
+    /// Starts the coordinator and does not wait until it serves.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch_coordinator(&mut self) -> Result<()> {
         let data = self.setup.dir.join("coordinator");
-        let address_file = data.join("address");
-        let _ = std::fs::remove_file(&address_file);
+        let _ = std::fs::remove_file(data.join("address"));
         let child = Command::new(self.setup.bin.join("sweep-coordinator"))
             .args(["--listen", &self.address, "--data"])
             .arg(&data)
+            .args(&self.setup.coordinator_args)
             .envs(self.setup.coordinator_env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -98,12 +126,34 @@ impl Lab {
             .spawn()
             .context("start sweep-coordinator")?;
         self.coordinator = Some(child);
-        self.address = wait_for("the coordinator's address", || {
-            let text = std::fs::read_to_string(&address_file).ok()?;
-            let address = text.trim().trim_start_matches("http://").to_owned();
-            TcpStream::connect(&address).is_ok().then_some(address)
-        })?;
         Ok(())
+    }
+
+    /// Whether the coordinator that was started last has come so far that it can be called.
+    pub fn is_served(&mut self) -> bool {
+        let Ok(text) = std::fs::read_to_string(self.setup.dir.join("coordinator/address")) else { return false };
+        let address = text.trim().trim_start_matches("http://").to_owned();
+        let is_served = TcpStream::connect(&address).is_ok();
+        if is_served {
+            self.address = address;
+        }
+        is_served
+    }
+
+    /// How the coordinator has ended, if it has; told once.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn coordinator_ended(&mut self) -> Result<Option<ExitStatus>> {
+        ended(&mut self.coordinator)
+    }
+
+    /// How the agent has ended, if it has; told once.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn agent_ended(&mut self) -> Result<Option<ExitStatus>> {
+        ended(&mut self.agent)
     }
 
     /// Starts the agent.
@@ -240,6 +290,14 @@ impl Drop for Lab {
         self.trainers().into_iter().for_each(|pid| self.kill_process(pid));
         self.kill_coordinator();
     }
+}
+
+fn ended(child: &mut Option<Child>) -> Result<Option<ExitStatus>> {
+    let status = child.as_mut().map(Child::try_wait).transpose().context("asking for the end of a process")?.flatten();
+    if status.is_some() {
+        *child = None;
+    }
+    Ok(status)
 }
 
 fn kill(child: &mut Option<Child>) {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use sweep_tests::chaos::{Plan, decided, find, run};
 use sweep_tests::process::{Lab, Setup, built};
 
+mod crash;
 mod preempted;
 mod probe;
 mod syncs;

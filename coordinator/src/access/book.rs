@@ -9,7 +9,9 @@ use sweep_core::id::AgentId;
 use sweep_core::time::{Span, Timestamp};
 use sweep_identity::token::Digest;
 
-const DAY: Span = Span::seconds(86_400);
+pub use super::denied::Denied;
+
+pub(super) const DAY: Span = Span::seconds(86_400);
 /// How long a person's token is good if nothing is said, and at most.
 pub const TOKEN_LIFE: [Span; 2] = [Span(90 * DAY.0), Span(366 * DAY.0)];
 /// How long a join token is good if nothing is said, and at most.
@@ -17,10 +19,10 @@ pub const JOIN_LIFE: [Span; 2] = [Span::seconds(3600), Span(7 * DAY.0)];
 /// The name of whoever needs none: nobody may take it.
 pub const LOCAL: &str = "local";
 /// Longest name and note, letters.
-const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 64;
 /// Projects of a user, and records of a kind: more are refused.
-const PROJECTS: usize = 256;
-const RECORDS: usize = 100_000;
+pub(super) const PROJECTS: usize = 256;
+pub(super) const RECORDS: usize = 100_000;
 
 /// A person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,20 @@ pub struct TokenRecord {
     pub expires: Timestamp,
     /// When it was revoked, or spent.
     pub revoked: Option<Timestamp>,
+    /// Who has joined with it: whoever has not heard the answer may ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_for: Option<Spent>,
+}
+
+/// Who has joined with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Which agent.
+    pub agent: AgentId,
+    /// SHA-256 of the key that it showed.
+    pub key: String,
+    /// How often it had enrolled then.
+    pub generation: u32,
 }
 
 /// What is known of an agent that has enrolled.
@@ -137,6 +153,8 @@ pub enum Change {
         token: String,
         /// Who joins.
         agent: AgentId,
+        /// SHA-256 of the key it shows.
+        key: String,
         /// When its certificate will end.
         expires: Timestamp,
     },
@@ -160,65 +178,6 @@ pub enum Done {
     Changed(bool),
     /// How often the agent has enrolled.
     Generation(u32),
-}
-
-/// Why it was not changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// A name that nobody can have.
-    #[error("`{0}` cannot be a name: 1 to {LONGEST} of a-z, 0-9, `.`, `_` and `-`, beginning with a letter or digit")]
-    Name(String),
-    /// Too long a note, or one with control characters.
-    #[error("a note has at most {LONGEST} letters and no control characters")]
-    Note,
-    /// Nobody is called so.
-    #[error("there is no user `{0}`; `sweepctl admin user add {0}` makes one")]
-    UserUnknown(String),
-    /// There would be nobody to let anybody in.
-    #[error("`{0}` is the last admin: make another one first")]
-    LastAdmin(String),
-    /// A token cannot do more than its user.
-    #[error("`{user}` is {role}: a token cannot be more")]
-    RoleTooGreat {
-        /// Who.
-        user: String,
-        /// What they are.
-        role: Role,
-    },
-    /// Longer than is good.
-    #[error("a token of this kind is good for {} days at most", .0.0 / DAY.0)]
-    LifeTooLong(Span),
-    /// No such token.
-    #[error("there is no token `{0}`; `sweepctl admin token list` shows them")]
-    TokenUnknown(String),
-    /// No such agent.
-    #[error("agent {0} has not enrolled")]
-    AgentUnknown(AgentId),
-    /// It is a member: its place is not given away.
-    #[error(
-        "agent {0} has enrolled already; if it has lost its key, revoke it first (`sweepctl admin agent revoke {0}`)"
-    )]
-    AgentKnown(AgentId),
-    /// More than fits.
-    #[error("there are too many: {RECORDS} of a kind, {PROJECTS} projects of a user")]
-    TooMany,
-}
-
-impl Denied {
-    /// The stable word.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Name(_) | Self::Note => "name_invalid",
-            Self::UserUnknown(_) => "user_unknown",
-            Self::LastAdmin(_) => "last_admin",
-            Self::RoleTooGreat { .. } => "role_too_great",
-            Self::LifeTooLong(_) => "life_too_long",
-            Self::TokenUnknown(_) => "token_unknown",
-            Self::AgentUnknown(_) => "agent_not_enrolled",
-            Self::AgentKnown(_) => "agent_enrolled",
-            Self::TooMany => "too_many",
-        }
-    }
 }
 
 /// Everybody.
@@ -249,6 +208,12 @@ impl Book {
             None => Some((token, None)),
             Some(name) => Some((token, Some(self.users.get(name).filter(|user| user.removed.is_none())?))),
         }
+    }
+
+    /// A join token that was spent by an agent that is still a member, while the token would be good.
+    pub fn spent(&self, id: &str, now: Timestamp) -> Option<(&Spent, &AgentRecord)> {
+        let spent = self.tokens.get(id).filter(|token| now < token.expires)?.spent_for.as_ref()?;
+        Some((spent, self.member(spent.agent, spent.generation)?))
     }
 
     /// An agent that is a member, with this generation of certificate.
@@ -283,7 +248,8 @@ impl Book {
                 let note = valid_note(note)?;
                 room(self.tokens.len())?;
                 let expires = now + life;
-                let token = TokenRecord { id, digest, user, role, note, created: now, expires, revoked: None };
+                let token =
+                    TokenRecord { id, digest, user, role, note, created: now, expires, revoked: None, spent_for: None };
                 Ok((vec![Record::Token(token.clone())], Done::Token(token)))
             }
             Change::RevokeToken(id) => {
@@ -299,7 +265,7 @@ impl Book {
                 let out = AgentRecord { revoked: Some(now), ..known.clone() };
                 Ok((vec![Record::Agent(out)], Done::Changed(true)))
             }
-            Change::Enroll { token, agent, expires } => self.enroll(token, agent, expires, now),
+            Change::Enroll { token, agent, key, expires } => self.enroll(token, agent, key, expires, now),
             Change::Renew { agent, expires } => {
                 let known = self.agents.get(&agent).filter(|known| known.revoked.is_none());
                 let known = known.ok_or(Denied::AgentUnknown(agent))?;
@@ -348,9 +314,17 @@ impl Book {
         &self,
         token: String,
         agent: AgentId,
+        key: String,
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<(Vec<Record>, Done), Denied> {
+        if let Some((spent, member)) = self.spent(&token, now)
+            && (spent.agent, &spent.key) == (agent, &key)
+        {
+            // The answer was lost, or whoever it was for.
+            let again = AgentRecord { expires, ..member.clone() };
+            return Ok((vec![Record::Agent(again)], Done::Generation(member.generation)));
+        }
         let spent = self.good(&token, now).filter(|(_, user)| user.is_none());
         let (spent, _) = spent.ok_or(Denied::TokenUnknown(token))?;
         let known = self.agents.get(&agent);
@@ -361,7 +335,8 @@ impl Book {
         let generation = known.map_or(1, |known| known.generation + 1);
         let note = spent.note.clone();
         let member = AgentRecord { agent, note, generation, enrolled: now, expires, revoked: None };
-        let spent = TokenRecord { revoked: Some(now), ..spent.clone() };
+        let spent_for = Some(Spent { agent, key, generation });
+        let spent = TokenRecord { revoked: Some(now), spent_for, ..spent.clone() };
         Ok((vec![Record::Token(spent), Record::Agent(member)], Done::Generation(generation)))
     }
 
@@ -375,7 +350,8 @@ impl Book {
 }
 
 fn revoked(token: &TokenRecord, now: Timestamp) -> Option<TokenRecord> {
-    token.revoked.is_none().then(|| TokenRecord { revoked: Some(now), ..token.clone() })
+    let is_good = token.revoked.is_none() || token.spent_for.is_some();
+    is_good.then(|| TokenRecord { revoked: Some(now), spent_for: None, ..token.clone() })
 }
 
 fn room(count: usize) -> Result<(), Denied> {

@@ -101,12 +101,20 @@ fn a_join_token_lets_one_agent_in_once() {
     let mut book = book();
     let [one, two] = [1, 2].map(|id| AgentId::from(Uuid::from_u128(id)));
     let expires = NOW + Span::seconds(99);
-    let enroll = |token: &str, agent| Change::Enroll { token: token.to_owned(), agent, expires };
+    let with = |token: &str, agent, key: &str| {
+        let (token, key) = (token.to_owned(), key.to_owned());
+        Change::Enroll { token, agent, key, expires }
+    };
+    let enroll = |token: &str, agent| with(token, agent, "k");
     for id in ["a", "b", "c"] {
         make(&mut book, token(id, None, None, None), NOW).unwrap();
     }
     assert_eq!(make(&mut book, enroll("a", one), NOW), Ok(Done::Generation(1)));
     assert_eq!(make(&mut book, enroll("a", two), NOW).unwrap_err().reason(), "token_unknown", "it is spent");
+    assert_eq!(make(&mut book, enroll("a", one), NOW), Ok(Done::Generation(1)), "it did not hear the answer");
+    assert_eq!(make(&mut book, with("a", one, "other"), NOW).unwrap_err().reason(), "token_unknown", "not this one");
+    assert!(book.good("a", NOW).is_none() && book.spent("a", NOW).is_some());
+    assert!(book.spent("a", NOW + JOIN_LIFE[0]).is_none(), "for as long as the token would be good");
     assert_eq!(make(&mut book, enroll("b", one), NOW), Err(Denied::AgentKnown(one)), "its place is not given away");
     assert!(book.good("b", NOW).is_some(), "a refusal spends nothing");
     let late = NOW + JOIN_LIFE[0];
@@ -114,10 +122,14 @@ fn a_join_token_lets_one_agent_in_once() {
     assert!(book.member(one, 1).is_some() && book.member(one, 2).is_none());
     assert_eq!(make(&mut book, Change::RevokeAgent(one), NOW), Ok(Done::Changed(true)));
     assert!(book.member(one, 1).is_none());
+    assert_eq!(make(&mut book, enroll("a", one), NOW).unwrap_err().reason(), "token_unknown", "it was put out");
     let renew = Change::Renew { agent: one, expires };
     assert_eq!(make(&mut book, renew, NOW), Err(Denied::AgentUnknown(one)), "no way back in by itself");
     assert_eq!(make(&mut book, enroll("c", one), NOW), Ok(Done::Generation(2)));
     assert!(book.member(one, 2).is_some() && book.member(one, 1).is_none(), "old certificates stay out");
+    assert!(book.spent("a", NOW).is_none(), "so does an old token");
+    assert_eq!(make(&mut book, Change::RevokeToken("c".to_owned()), NOW), Ok(Done::Changed(true)));
+    assert_eq!(make(&mut book, enroll("c", one), NOW).unwrap_err().reason(), "token_unknown", "an admin said so");
     make(&mut book, token("u", Some("ada"), None, None), NOW).unwrap();
     assert_eq!(make(&mut book, enroll("u", two), NOW).unwrap_err().reason(), "token_unknown", "a login is no join");
 }

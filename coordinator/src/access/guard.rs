@@ -125,11 +125,12 @@ impl Guard {
         self.0.clock.now()
     }
 
-    /// Who calls. `bearer` is what the call shows as its token, `peer` what the connection proves.
+    /// Who calls. `bearer` is what the call shows as its token, `peer` what the connection proves; `joins` when it asks to become
+    /// an agent, which whoever has not heard the answer may do again.
     ///
     /// # Errors
     /// When what is shown is good for nothing.
-    pub(crate) fn identify(&self, bearer: Option<&str>, peer: Option<&Peer>) -> Result<Identity, Status> {
+    pub(crate) fn identify(&self, bearer: Option<&str>, peer: Option<&Peer>, joins: bool) -> Result<Identity, Status> {
         let address = peer.map(|peer| peer.address.ip());
         if self.is_open() {
             return Ok(Identity::new(Who::Local, None, address, None));
@@ -137,7 +138,7 @@ impl Guard {
         let found = match (&self.0.mode, bearer, peer.and_then(|peer| peer.agent)) {
             (_, None, None) => Ok(Identity::new(Who::Stranger, None, address, None)),
             (Mode::Lab(keeper, _), None, Some(certificate)) => self.certified(&keeper.book(), certificate, address),
-            (_, Some(bearer), _) => self.with_token(bearer, address),
+            (_, Some(bearer), _) => self.with_token(bearer, address, joins),
             (Mode::Open | Mode::Local(_), None, Some(_)) => Err(unauthenticated()),
         };
         // A certificate cannot be guessed, and an agent that was put out goes on asking. Whoever shows a good
@@ -151,7 +152,7 @@ impl Guard {
         found
     }
 
-    fn with_token(&self, bearer: &str, address: Option<IpAddr>) -> Result<Identity, Status> {
+    fn with_token(&self, bearer: &str, address: Option<IpAddr>, joins: bool) -> Result<Identity, Status> {
         let token: Token = bearer.parse().map_err(|_| unauthenticated())?;
         let shown = token.digest();
         match &self.0.mode {
@@ -163,7 +164,11 @@ impl Guard {
                 let known = book.tokens.get(token.id()).and_then(|known| Digest::from_hex(&known.digest));
                 // Compared also when there is nothing to compare with, so that it takes as long.
                 let fits = shown.fits(&known.unwrap_or(Digest::NONE));
-                let found = found(&book, token.id(), self.now()).filter(|_| fits);
+                let spent = || {
+                    let token = book.spent(token.id(), self.now()).and(book.tokens.get(token.id()))?;
+                    Some((Who::Joiner, token.expires))
+                };
+                let found = found(&book, token.id(), self.now()).or_else(|| spent().filter(|_| joins)).filter(|_| fits);
                 let (who, until) = found.ok_or_else(unauthenticated)?;
                 let is_join = token.kind() == Kind::Join;
                 if is_join != (who == Who::Joiner) {

@@ -4,6 +4,7 @@
 //! is `rpc::auth`.
 
 pub mod book;
+mod denied;
 pub mod guard;
 pub mod identity;
 pub mod init;

@@ -18,6 +18,7 @@ use sweep_core::notice::Notice;
 use sweep_core::state::State;
 use sweep_core::time::Timestamp;
 
+use crate::handle::Refusal;
 use memory::MemoryJournal;
 use reader::Reader;
 use sqlite::SqliteJournal;
@@ -100,6 +101,12 @@ pub enum JournalError {
     /// No room. The batch is intact and can be written later.
     #[error("no room left to write {path}")]
     Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another program holds the file's lock. The batch is intact and can be written later.
+    #[error("another program has locked {path}")]
+    Locked {
         /// The file.
         path: PathBuf,
     },
@@ -229,6 +236,17 @@ pub struct Replayed {
     pub events: u64,
     /// The time of the newest.
     pub newest: Timestamp,
+}
+
+impl JournalError {
+    /// What callers are told while this lasts; nothing if it does not pass by itself.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Full { path } => Some(Refusal::DiskFull { path: path.clone() }),
+            Self::Locked { path } => Some(Refusal::Locked { path: path.clone() }),
+            _ => None,
+        }
+    }
 }
 
 impl Journal {

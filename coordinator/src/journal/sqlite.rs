@@ -32,6 +32,8 @@ const VERSION: i64 = 1;
 const OLDEST_SQLITE: &str = "3.51.3";
 /// SQLite's result codes for a file system without room: SQLITE_FULL, SQLITE_IOERR_SHMSIZE.
 pub(super) const NO_ROOM: [&str; 2] = ["13", "4874"];
+/// For a file that another program has locked for longer than we wait: SQLITE_BUSY, and two of its kinds (recovery, timeout).
+const LOCKED: [&str; 3] = ["5", "261", "773"];
 
 const TABLES: &str = r#"
 BEGIN;
@@ -142,6 +144,9 @@ impl SqliteJournal {
                 match code {
                     Some(code) if NO_ROOM.contains(&code.as_ref()) => {
                         Err(JournalError::Full { path: self.path.clone() })
+                    }
+                    Some(code) if LOCKED.contains(&code.as_ref()) => {
+                        Err(JournalError::Locked { path: self.path.clone() })
                     }
                     _ => Err(JournalError::sql("writing", &self.path, source)),
                 }

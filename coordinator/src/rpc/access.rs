@@ -4,6 +4,7 @@ use sweep_core::access::Role;
 use sweep_core::id::AgentId;
 use sweep_core::time::{Span, Timestamp};
 use sweep_identity::authority::AGENT_DAYS;
+use sweep_identity::certificate::{CertificateError, request_key};
 use sweep_identity::token::{Handed, Kind, Token};
 use sweep_proto::convert::{id, id_bytes};
 use sweep_proto::status::status;
@@ -141,7 +142,11 @@ impl Service for AccessService {
         let token = token.ok_or_else(|| status(Code::FailedPrecondition, "no_join_token", "join with a join token"))?;
         self.check_request(&request, agent)?;
         let expires = self.0.now() + Span::seconds(AGENT_DAYS * 86_400);
-        self.certify(Change::Enroll { token, agent, expires }, &request, agent).await
+        let key = request_key(&request).map_err(|error| request_invalid(&error))?;
+        let change = Change::Enroll { token, agent, key: key.to_string(), expires };
+        let certified = self.certify(change, &request, agent).await;
+        // Somebody else has spent it: no more is said than of any other token that is good for nothing.
+        certified.map_err(|refusal| if refusal.code() == Code::NotFound { self.0.unauthenticated() } else { refusal })
     }
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::CertificateReply>, Status> {
@@ -214,7 +219,7 @@ impl AccessService {
     fn check_request(&self, request: &[u8], agent: AgentId) -> Result<(), Status> {
         let Some((_, authority)) = self.0.lab_parts() else { return self.keeper().map(drop) };
         let signed = authority.sign_agent(request, agent.0, 0);
-        signed.map(drop).map_err(|error| status(Code::InvalidArgument, "request_invalid", error.to_string()))
+        signed.map(drop).map_err(|error| request_invalid(&error))
     }
 
     async fn certify(
@@ -228,8 +233,7 @@ impl AccessService {
         };
         let (_, authority) = self.0.lab_parts().ok_or_else(|| status(Code::Internal, "internal", "no authority"))?;
         let signed = authority.sign_agent(request, agent.0, generation);
-        let (certificate, seconds) =
-            signed.map_err(|error| status(Code::InvalidArgument, "request_invalid", error.to_string()))?;
+        let (certificate, seconds) = signed.map_err(|error| request_invalid(&error))?;
         let expires = Timestamp(seconds.saturating_mul(1_000_000)).0;
         Ok(Response::new(v1::CertificateReply { certificate: certificate.into(), expires }))
     }
@@ -265,6 +269,10 @@ fn failed(error: &KeeperError) -> Status {
         KeeperError::Stopping => (Code::Unavailable, "stopping"),
     };
     status(code, reason, error.to_string())
+}
+
+fn request_invalid(error: &CertificateError) -> Status {
+    status(Code::InvalidArgument, "request_invalid", error.to_string())
 }
 
 fn unexpected(done: &Done) -> Status {

@@ -84,7 +84,9 @@ where
         }
         let note = Note::of(&self.guard, path, asks);
         let peer = request.extensions().get::<Peer>().cloned();
-        let found = bearer(request.headers()).and_then(|bearer| self.guard.identify(bearer, peer.as_ref()));
+        let joins = asks == Permission::Join;
+        let found = bearer(request.headers());
+        let found = found.and_then(|bearer| self.guard.identify(bearer, peer.as_ref(), joins));
         let identity = match found {
             Ok(identity) => identity,
             Err(refusal) => {

@@ -148,6 +148,7 @@ pub(crate) async fn not_serving(health: &HealthReporter) {
 fn refused(refusal: Refusal) -> Status {
     match &refusal {
         Refusal::DiskFull { .. } => status(Code::ResourceExhausted, "disk_full", refusal.to_string()),
+        Refusal::Locked { .. } => status(Code::Unavailable, "journal_locked", refusal.to_string()),
         Refusal::SafeMode => status(Code::Unavailable, "safe_mode", refusal.to_string()),
         Refusal::Stopping => status(Code::Unavailable, "stopping", refusal.to_string()),
     }

@@ -149,8 +149,8 @@ async fn a_checkpoint_needs_its_bytes_and_keeps_them() {
     assert_eq!((head.bytes, body.data.as_ref()), (5, b"state".as_slice()));
 
     let now = SystemTime::now();
-    assert_eq!(clean(&world.handle, &disk.blobs, now).await.unwrap().unwrap(), 0, "both are young");
-    assert_eq!(clean(&world.handle, &disk.blobs, now + GRACE * 2).await.unwrap().unwrap(), 1);
+    assert_eq!(clean(&world.handle, &disk.blobs, GRACE, now).await.unwrap().unwrap(), 0, "both are young");
+    assert_eq!(clean(&world.handle, &disk.blobs, GRACE, now + GRACE * 2).await.unwrap().unwrap(), 1);
     assert_eq!(disk.blobs.length(&name(b"state")).await.unwrap(), 5);
     world.stop().await;
 }

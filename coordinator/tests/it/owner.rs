@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use sweep_coordinator::Coordinator;
+use sweep_coordinator::config::Config;
 use sweep_coordinator::handle::Refusal;
 use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::event::{AgentFacts, Event};
@@ -70,6 +73,29 @@ async fn a_full_disk_is_said_and_waited_for() {
     assert!(matches!(again, Reply::Submitted { existing: true, .. }), "the same answer as without the refusal");
     assert_eq!(handle.query(|view| view.core.state().sweeps.len()).await, Ok(2));
     assert_eq!(disk.store.events().unwrap().len(), 3);
+}
+
+/// Somebody has opened the journal with a shell and begun to write.
+#[tokio::test]
+async fn a_journal_that_another_program_has_locked_is_said_and_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Coordinator::start(Config::folder(folder.path())).await.unwrap();
+    let handle = coordinator.handle.clone();
+    handle.command(submit(0)).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join("sweep.db"));
+    let mut shell = options.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut shell).await.unwrap();
+    let refusal = within(handle.command(submit(1))).await.unwrap_err();
+    assert!(matches!(&refusal, Refusal::Locked { .. }) && refusal.to_string().contains("sweep.db"), "{refusal:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut shell).await.unwrap();
+    let again = loop {
+        match within(handle.command(submit(1))).await {
+            Ok(reply) => break reply,
+            Err(Refusal::Locked { .. }) => {}
+            Err(refusal) => panic!("{refusal}"),
+        }
+    };
+    assert!(matches!(again, Reply::Submitted { existing: true, .. }), "it was decided when it was asked for first");
 }
 
 #[tokio::test(start_paused = true)]

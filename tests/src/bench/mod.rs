@@ -2,7 +2,9 @@
 //! synced journal, and agents whose trainers do nothing. Peers' figures are in the README; they were
 //! taken on another machine, so compare orders of magnitude, not digits.
 
+pub mod faults;
 pub mod large;
+pub mod load;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use sweep_tests::bench::{Coordinator, Pretend, cpu, finish, large, millis, quantile, spec, submit};
+use sweep_tests::bench::{Coordinator, Pretend, cpu, faults, finish, large, load, millis, quantile, spec, submit};
 use sweep_tests::scripted::Script;
 
 /// Measures dispatch on this machine, with the real coordinator and its synced journal.
@@ -61,6 +61,27 @@ enum What {
         #[arg(long, default_value_t = 10)]
         epochs: u32,
     },
+    /// Epoch reports at a pace and at ten times of it: rates, times until they are on disk, heartbeats, memory; 200 agents that come back.
+    Load {
+        /// Agents that report, with eight attempts each.
+        #[arg(long, default_value_t = 25)]
+        agents: u32,
+        /// Epoch reports a second.
+        #[arg(long, default_value_t = 5_000)]
+        rows: u32,
+        /// Seconds of each pace.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Agents that come back at once.
+        #[arg(long, default_value_t = 200)]
+        returning: u32,
+    },
+    /// `kill -9` of agent, coordinator and trainer: how long until work goes on.
+    Faults {
+        /// Kills of each.
+        #[arg(long, default_value_t = 10)]
+        rounds: u32,
+    },
 }
 
 #[tokio::main]
@@ -94,6 +115,51 @@ async fn main() -> Result<()> {
         What::Large { trials, epochs } => {
             println!("{trials} trials of {epochs} epoch reports:");
             println!("{}", large::run(&bin, &dir.path().join("large"), trials, epochs).await?);
+        }
+        What::Load { agents, rows, seconds, returning } => {
+            let time = Duration::from_secs(seconds);
+            // Ten times as many in as many calls: an agent that is behind sends more at once.
+            let usual = load::Pace { agents, rows, batch: 1, time };
+            let over = load::Pace { rows: rows * 10, batch: 10, ..usual };
+            for (pace, load) in
+                [usual, over].iter().zip(load::run(&bin, &dir.path().join("load"), &[usual, over]).await?)
+            {
+                println!("{} epoch reports a second offered for {seconds} s by {agents} agents:", pace.rows);
+                println!("  on disk and answered                     {:>8.0} /s", load.rows);
+                println!(
+                    "  report to answer, p50 / p99              {} / {}   aim p99 <= 50 ms at 5,000 /s",
+                    millis(quantile(&load.answers, 0.5)),
+                    millis(quantile(&load.answers, 0.99))
+                );
+                println!(
+                    "  heartbeats meanwhile, p99 / slowest      {} / {}",
+                    millis(quantile(&load.heartbeats, 0.99)),
+                    millis(quantile(&load.heartbeats, 1.0))
+                );
+                println!("  leases taken back                        {:>8}      aim 0", load.lost);
+                println!("  coordinator's memory at most             {:>8.0} MiB  aim <= 512", load.peak_mib);
+            }
+            let (answers, back) = load::reconnect(&bin, &dir.path().join("reconnect"), returning).await?;
+            println!("{returning} agents with a trial each, coordinator killed with -9 and started:");
+            println!("  first answer                             {:>12}", millis(answers));
+            println!("  all agents have called                   {:>12}   aim <= 60 s", millis(back));
+        }
+        What::Faults { rounds } => {
+            let (bin, dir) = (bin.canonicalize()?, dir.path().canonicalize()?.join("faults"));
+            let faults = tokio::task::spawn_blocking(move || faults::run(&bin, &dir, rounds)).await??;
+            println!("kill -9 and start until the next epoch (100 ms each) is on disk, median / slowest of {rounds}:");
+            for (what, times, aim) in [
+                ("agent", &faults.agent, "<= 5 s, the same trainer"),
+                ("coordinator", &faults.coordinator, "<= 10 s, the same trainer"),
+                ("trainer", &faults.trainer, "<= 10 s"),
+            ] {
+                println!(
+                    "  {what:<12} {:>12} / {:>12}   aim {aim}",
+                    millis(quantile(times, 0.5)),
+                    millis(quantile(times, 1.0))
+                );
+            }
+            println!("  epochs done again for each killed trainer: at most {}   aim <= 1", faults.repeated);
         }
     }
     Ok(())
