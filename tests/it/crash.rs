@@ -23,6 +23,7 @@ const ROUNDS: &[&[Round]] = &[
     &[Round::at(COORDINATOR, "remove /blobs/"), Round::at(AGENT, "cut order.json")],
     &[Round::at(COORDINATOR, "write sweep.db-wal"), Round::at(AGENT, "child")],
     &[Round::at(COORDINATOR, "sync sweep.db-wal"), Round::at(AGENT, "end")],
+    &[Round::at(COORDINATOR, "receive 127.0.0.2"), Round::at(AGENT, "read /ckpt/")],
     &[Round::at(AGENT, "read-all /ckpt/")],
     &[Round::at(AGENT, "remove")],
 ];
@@ -31,7 +32,7 @@ const ROUNDS: &[&[Round]] = &[
 fn wherever_a_program_dies_nothing_is_lost_and_nothing_is_done_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut setup = setup(&dir.path().join("lab"));
-    let env = [("SWEEP_NOOP_EPOCHS", "recipe"), ("SWEEP_NOOP_EPOCH_MS", "5"), ("SWEEP_NOOP_CHECKPOINT", "1")];
+    let env = [("SWEEP_NOOP_EPOCHS", "recipe"), ("SWEEP_NOOP_EPOCH_MS", "40"), ("SWEEP_NOOP_CHECKPOINT", "1")];
     setup.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let limit = Duration::from_secs(900);
     let plan = Plan { grid, rounds: ROUNDS, stopping: 40, limit };

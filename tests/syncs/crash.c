@@ -7,6 +7,7 @@
  * where is a line in $CRASH/deaths: program, number, before|half|after, call, path, what is written, the call before on a file and its
  * path, how often something was sent. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -145,13 +146,18 @@ static int of_interest(int file, char *path) {
     if (length <= 0) return 0;
     path[length] = 0;
     if (strncmp(path, root, strlen(root)) != 0) return 0;
-    return length < 4 || strcmp(path + length - 4, ".log") != 0;
+    /* What is told to people is of no consequence. */
+    return length < 8 || (strcmp(path + length - 4, ".log") != 0 && strcmp(path + length - 8, "/log.txt") != 0);
 }
 
-static int is_network(int file) {
-    int domain = 0, saved = errno, is;
-    socklen_t size = sizeof domain;
-    is = number >= 0 && getsockopt(file, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && (domain == AF_INET || domain == AF_INET6);
+/* Whether it is a connection of the network, and to which address. */
+static int is_network(int file, char *peer) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    int saved = errno, is;
+    peer[0] = 0;
+    is = number >= 0 && getpeername(file, (struct sockaddr *)&address, &size) == 0 && address.sin_family == AF_INET;
+    if (is) inet_ntop(AF_INET, &address.sin_addr, peer, TEXT);
     errno = saved;
     return is;
 }
@@ -178,11 +184,11 @@ static void half(int file, const void *data, size_t size, off_t at, const char *
 
 ssize_t write(int file, const void *data, size_t size) {
     char path[TEXT];
-    if (is_network(file)) {
-        int last = count("send", "", "", 0);
+    if (is_network(file, path)) {
+        int last = count("send", path, "", 0);
         ssize_t done = syscall(SYS_write, file, data, size);
         if (done > 0) __atomic_fetch_add(&sent, 1, __ATOMIC_RELAXED);
-        if (last) die("after", "send", "", "", 0);
+        if (last) die("after", "send", path, "", 0);
         return done;
     }
     if (size == 0 || !of_interest(file, path)) return syscall(SYS_write, file, data, size);
@@ -211,11 +217,11 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t at) { return pwrit
 
 ssize_t writev(int file, const struct iovec *parts, int many) {
     char path[TEXT];
-    if (is_network(file)) {
-        int last = count("send", "", "", 0);
+    if (is_network(file, path)) {
+        int last = count("send", path, "", 0);
         ssize_t done = NEXT(writev)(file, parts, many);
         if (done > 0) __atomic_fetch_add(&sent, 1, __ATOMIC_RELAXED);
-        if (last) die("after", "send", "", "", 0);
+        if (last) die("after", "send", path, "", 0);
         return done;
     }
     if (!of_interest(file, path)) return NEXT(writev)(file, parts, many);
@@ -223,16 +229,18 @@ ssize_t writev(int file, const struct iovec *parts, int many) {
 }
 
 ssize_t send(int file, const void *data, size_t size, int flags) {
-    int last = is_network(file) && count("send", "", "", 0);
+    char path[TEXT];
+    int last = is_network(file, path) && count("send", path, "", 0);
     ssize_t done = NEXT(send)(file, data, size, flags);
     if (done > 0) __atomic_fetch_add(&sent, 1, __ATOMIC_RELAXED);
-    if (last) die("after", "send", "", "", 0);
+    if (last) die("after", "send", path, "", 0);
     return done;
 }
 
 ssize_t recv(int file, void *data, size_t size, int flags) {
+    char path[TEXT];
     ssize_t done = NEXT(recv)(file, data, size, flags);
-    if (done > 0 && is_network(file) && count("receive", "", "", 0)) die("after", "receive", "", "", 0);
+    if (done > 0 && is_network(file, path) && count("receive", path, "", 0)) die("after", "receive", path, "", 0);
     return done;
 }
 
@@ -240,8 +248,8 @@ ssize_t read(int file, void *data, size_t size) {
     char path[TEXT];
     ssize_t done = syscall(SYS_read, file, data, size);
     if (done < 0 || number < 0) return done;
-    if (done > 0 && is_network(file)) {
-        if (count("receive", "", "", 0)) die("after", "receive", "", "", 0);
+    if (done > 0 && is_network(file, path)) {
+        if (count("receive", path, "", 0)) die("after", "receive", path, "", 0);
     } else if (of_interest(file, path) && strstr(path, ".safetensors") != NULL) {
         const char *call = done > 0 ? "read" : "read-all";
         if (count(call, path, "", 0)) die("after", call, path, "", 0);

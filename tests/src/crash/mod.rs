@@ -24,6 +24,8 @@ use receiver::Receiver;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
+/// More sweeps than are ever needed.
+const SWEEPS: u32 = 200;
 /// So many times an agent that died is only started again when no trainer is left.
 const ALONE: usize = 5;
 /// Exit code of a `sweepctl` that nobody answered.
@@ -142,6 +144,7 @@ pub fn run(mut setup: Setup, plan: Plan) -> Result<Outcome> {
         round.iter().for_each(|part| crashing.kill(part.program));
         while !round.iter().all(|part| crashing.next(part.program) >= part.places) {
             sweeps += 1;
+            ensure!(sweeps < SWEEPS, "nothing comes to a place of {round:?}");
             crashing.submit(sweeps)?;
             crashing.watch(sweeps)?;
         }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::receiver::HERE;
+
 /// Which program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -102,9 +104,7 @@ pub const STEPS: [Step; 28] = [
     }),
     step(C, "C8", "it is gone, and others not yet", |d| d.is(C, "remove", "/blobs/") && d.when == "after"),
     step(C, "C9", "tables are made", |d| d.is(C, "write", "sweep.db") && d.moment == Moment::First),
-    step(C, "C10", "a receiver of news is told, and that is not written down", |d| {
-        d.is(C, "receive", "") && d.last.0 == "sync"
-    }),
+    step(C, "C10", "a receiver of news is told, and that is not written down", |d| d.is(C, "receive", HERE)),
     step(C, "C11", "a journal is read at the start", |d| d.program == C && d.moment == Moment::Starting),
     step(C, "C12", "on the way to a stop that was asked for", |d| d.program == C && d.moment == Moment::Stopping),
     step(A, "A1", "a lease came, and its order is not written", |d| d.is(A, "write", "order.json") && d.when == "half"),

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+/// An address of this host that nobody else has: by it one sees who is told.
+pub(super) const HERE: &str = "127.0.0.2";
+
 /// Somebody who is told.
 #[derive(Debug)]
 pub(super) struct Receiver {
@@ -17,7 +20,7 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Listens on this host until the process ends.
     pub(super) fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listening for news")?;
+        let listener = TcpListener::bind((HERE, 0)).context("listening for news")?;
         let address = listener.local_addr().context("asking for the bound address")?;
         let told = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&told);
