@@ -134,6 +134,7 @@ impl Auditor {
             Event::RetryDue { .. }
             | Event::SweepSuspended { .. }
             | Event::SharesSet { .. }
+            | Event::SweepSet { .. }
             | Event::SlotHeld { .. }
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }

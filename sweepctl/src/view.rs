@@ -44,6 +44,7 @@ pub(crate) struct SweepView {
     pub(crate) user: String,
     pub(crate) project: String,
     pub(crate) priority: u32,
+    pub(crate) max_parallel: Option<u32>,
     pub(crate) status: String,
     #[serde(serialize_with = "time")]
     pub(crate) submitted: i64,

@@ -15,6 +15,7 @@ mod sharing;
 mod single;
 mod streams;
 mod sweeps;
+mod tuning;
 mod upkeep;
 mod views;
 mod why;

@@ -45,6 +45,8 @@ async fn what_is_in_another_project_is_not_there() {
         refused(other.retry(retry).await, Code::NotFound, "sweep_unknown");
         let extend = v1::ExtendRequest { sweep: sweep.to_owned(), seeds: vec![9], ..v1::ExtendRequest::default() };
         refused(other.extend(extend).await, Code::NotFound, "sweep_unknown");
+        let set = v1::SetSweepRequest { sweep: sweep.to_owned(), priority: Some(1), ..v1::SetSweepRequest::default() };
+        refused(lab.sharing(Some(&eve)).set_sweep(set).await, Code::NotFound, "sweep_unknown");
     }
     let mut other = lab.sweeps(Some(&eve));
     refused(other.show_trial(v1::ShowTrialRequest { trial: trial.clone() }).await, Code::NotFound, "trial_unknown");
@@ -74,5 +76,34 @@ async fn what_is_in_another_project_is_not_there() {
         }
     };
     assert_eq!((queue(&ada).await, queue(&eve).await), ((1, 1, 1), (0, 0, 0)));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn the_owner_the_head_of_the_project_and_admins_change_a_sweep_and_nobody_else() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision"]).await;
+    let bob = lab.user_in("bob", "user", &["vision"]).await;
+    let head = lab.user_in("cleo", "project-admin", &["vision"]).await;
+    let viewer = lab.user_in("dan", "viewer", &["vision"]).await;
+    let spec = SPEC.as_bytes().to_vec().into();
+    lab.sweeps(Some(&ada)).submit(v1::SubmitRequest { spec, ..v1::SubmitRequest::default() }).await.unwrap();
+    let set = |token, priority| {
+        let (sweep, user) = ("small".to_owned(), "somebody else".to_owned());
+        let request = v1::SetSweepRequest { sweep, user, priority: Some(priority), max_parallel: None };
+        let mut client = lab.sharing(Some(token));
+        async move { client.set_sweep(request).await.map(tonic::Response::into_inner) }
+    };
+    for (token, priority) in [(&ada, 1), (&head, 2), (&lab.admin.token, 3)] {
+        assert_eq!(set(token, priority).await.unwrap().priority, priority);
+    }
+    refused(set(&bob, 4).await, Code::PermissionDenied, "not_yours");
+    refused(set(&viewer, 4).await, Code::PermissionDenied, "role_too_small");
+    let why = v1::WhyRequest { what: "small".to_owned() };
+    let story = lab.sweeps(Some(&ada)).why(why).await.unwrap().into_inner().json;
+    for words in ["ada set priority 1", "cleo set priority 2", "admin set priority 3"] {
+        assert!(story.contains(words), "{story}");
+    }
+    assert!(!story.contains("somebody else"), "{story}");
     lab.stop().await;
 }

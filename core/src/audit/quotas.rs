@@ -1,5 +1,5 @@
 //! The part of the oracle about limits: nobody is ever granted more than a quota of slots allows (in thousandths, where trials
-//! share a device), or more trials at once than `max_parallel`. It counts for itself, from events only.
+//! share a device), or more trials at once than `max_parallel`, as both were at that moment. It counts for itself, from events only.
 
 use std::collections::BTreeMap;
 
@@ -57,6 +57,11 @@ impl Quotas {
                 let owner = Owner { project: project.clone(), user: user.clone(), runs };
                 if self.sweeps.insert(*sweep, owner).is_none() {
                     self.trials.extend(plan.trial_ids(*sweep).into_iter().map(|trial| (trial, *sweep)));
+                }
+            }
+            Event::SweepSet { sweep, tuning, .. } => {
+                if let Some(owner) = self.sweeps.get_mut(sweep) {
+                    owner.runs.most = tuning.max_parallel;
                 }
             }
             Event::SharesSet { setting: Setting::Project { name, entitlement }, .. } => {
