@@ -135,6 +135,7 @@ impl Auditor {
             | Event::SweepSuspended { .. }
             | Event::SharesSet { .. }
             | Event::SweepSet { .. }
+            | Event::SweepMoved { .. }
             | Event::SlotHeld { .. }
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }

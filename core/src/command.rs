@@ -72,6 +72,15 @@ pub enum Command {
         /// What is to be different.
         patch: TuningPatch,
     },
+    /// Let a sweep count on the share of another project from now on.
+    MoveSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Who asks.
+        user: String,
+        /// Where to.
+        project: String,
+    },
     /// Set shares or quotas.
     SetShares {
         /// Who asks.

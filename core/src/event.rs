@@ -64,6 +64,15 @@ pub enum Event {
         /// All of what it is from now on.
         tuning: Tuning,
     },
+    /// A user moved a sweep to another project. What it used so far stays with the one before; nothing that runs is stopped.
+    SweepMoved {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+        /// Whose share and quotas it counts on from now on.
+        project: String,
+    },
     /// An agent process started, or came back with other slots or data.
     AgentJoined(AgentFacts),
     /// A trial was given to a slot.

@@ -132,6 +132,10 @@ fn limit(max_parallel: Option<u32>) -> Event {
     Event::SweepSet { sweep: sweep(), user: "ann".into(), tuning: Tuning { priority: 50, max_parallel } }
 }
 
+fn moved(project: &str) -> Event {
+    Event::SweepMoved { sweep: sweep(), user: "ann".into(), project: project.into() }
+}
+
 fn check(events: &[Event], expected: &[&str]) {
     let mut auditor = Auditor::new();
     auditor.read(&submitted());
@@ -205,6 +209,12 @@ fn every_broken_rule_is_named() {
     check(&lowered, &["max_parallel_exceeded"]);
     check(&[limit(Some(1)), granted(a, 0, 0), limit(Some(2)), granted(b, 1, 0)], &[]);
     check(&[limit(Some(1)), granted(a, 0, 0), limit(None), granted(b, 1, 0)], &[]);
+    // What runs goes with its sweep: it may be more than the new project's quota, but nothing new is granted.
+    check(&[quota("project", 1), moved("q"), granted(a, 0, 0), granted(b, 1, 0)], &[]);
+    let back = [moved("q"), granted(a, 0, 0), quota("project", 1), moved("p"), granted(b, 1, 0)];
+    check(&back, &["quota_exceeded"]);
+    check(&[quota("project", 0), granted(a, 0, 0)], &["quota_exceeded"]);
+    check(&[quota("project", 1), granted(a, 0, 0), moved("q"), granted(b, 1, 0), lost(a), moved("p")], &[]);
 }
 
 #[test]

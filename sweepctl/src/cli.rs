@@ -24,7 +24,7 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
-pub(crate) use change::{Cancel, Changing, Extend, Retry, SetSweep};
+pub(crate) use change::{Cancel, Changing, Extend, MoveSweep, Retry, SetSweep};
 pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};

@@ -73,6 +73,11 @@ impl Service for Sharing {
         let identity = Identity::of(&request);
         tuning::set(&self.0, &identity, request.into_inner()).await.map(Response::new)
     }
+
+    async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Result<Response<v1::MoveSweepReply>, Status> {
+        let identity = Identity::of(&request);
+        tuning::move_to(&self.0, &identity, request.into_inner()).await.map(Response::new)
+    }
 }
 
 fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {

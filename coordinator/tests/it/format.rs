@@ -63,9 +63,10 @@ fn kind(event: &Event) -> u32 {
         Event::RollbackAccepted(_) => 29,
         Event::SharesSet { .. } => 30,
         Event::SweepSet { .. } => 31,
+        Event::SweepMoved { .. } => 32,
     }
 }
-const KINDS: u32 = 32;
+const KINDS: u32 = 33;
 
 /// Every kind of event, with all that it can say. New ones come at the end.
 fn examples() -> Vec<Event> {
@@ -194,6 +195,7 @@ fn examples() -> Vec<Event> {
         Event::RollbackSuspected(suspicion),
         Event::RollbackAccepted(Acceptance { user: user(), generation: 1 }),
         Event::SweepSet { sweep, user: user(), tuning: Tuning { priority: 80, max_parallel: Some(4) } },
+        Event::SweepMoved { sweep, user: user(), project: "audio".into() },
     ]
 }
 

@@ -113,6 +113,7 @@ impl Core {
                 sweeps::extend(&mut step, sweep, user, growth, (points, seeds), (queue_anyway, &reuse))
             }
             Command::SetSweep { sweep, user, patch } => tuning::set(&mut step, sweep, user, patch),
+            Command::MoveSweep { sweep, user, project } => tuning::move_to(&mut step, sweep, user, project),
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),

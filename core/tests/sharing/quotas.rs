@@ -91,7 +91,7 @@ proptest! {
     /// After anything that happens: no quota is exceeded, and a free slot means that nobody may take it.
     #[test]
     fn nothing_waits_for_nothing(
-        steps in prop::collection::vec((0u32..7, 0usize..3, 0usize..2, 1u32..5), 1..40),
+        steps in prop::collection::vec((0u32..8, 0usize..3, 0usize..2, 1u32..5), 1..40),
         sizes in prop::collection::vec(0usize..4, 1..4),
     ) {
         let mut lab = Lab::new(&sizes);
@@ -108,6 +108,12 @@ proptest! {
                     let sweep = lab.core.state().sweeps.iter().rfind(|sweep| sweep.user == user).map(|sweep| sweep.id);
                     if let Some(sweep) = sweep {
                         lab.limit(sweep, most);
+                    }
+                }
+                7 => {
+                    let sweep = lab.core.state().sweeps.iter().find(|sweep| sweep.user == user).map(|sweep| sweep.id);
+                    if let Some(sweep) = sweep {
+                        lab.go(sweep, project);
                     }
                 }
                 4 => lab.held().into_iter().skip(1).take(2).for_each(|(agent, lease)| lab.checkpoint(agent, lease)),

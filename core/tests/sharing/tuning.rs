@@ -4,6 +4,9 @@ use sweep_core::command::{Command, Reply};
 use sweep_core::event::Event;
 use sweep_core::id::SweepId;
 use sweep_core::plan::Limits;
+use sweep_core::queue::waiting;
+use sweep_core::shares::{Change, DEVICE, Patch};
+use sweep_core::time::Span;
 use sweep_core::tuning::{Tuning, TuningPatch};
 
 use crate::lab::Lab;
@@ -18,6 +21,10 @@ impl Lab {
 
     fn tune(&mut self, sweep: SweepId, patch: TuningPatch) -> Reply {
         self.ask(Command::SetSweep { sweep, user: "ann".into(), patch })
+    }
+
+    pub(crate) fn go(&mut self, sweep: SweepId, project: &str) -> Reply {
+        self.ask(Command::MoveSweep { sweep, user: "ann".into(), project: project.into() })
     }
 
     fn running(&self, sweep: SweepId) -> u32 {
@@ -64,6 +71,34 @@ fn the_next_slot_goes_by_the_new_priority() {
     let raised = TuningPatch { priority: Some(90), max_parallel: Some(Some(1)) };
     lab.tune(first, raised);
     assert_eq!([lab.one_ends(second), lab.one_ends(second)], [1, 1], "it has the one that it may");
+    lab.check();
+}
+
+#[test]
+fn a_moved_sweep_counts_for_the_new_project_and_what_it_used_for_the_old_one() {
+    let mut lab = Lab::new(&[4]);
+    let slots = |most| Patch { slots: Some(Some(most)), ..Patch::default() };
+    lab.set(Change::Project("q".into(), slots(1)));
+    let sweep = lab.submit(("p", "ann"), 12, Limits { max_parallel: Some(2), ..Limits::default() });
+    let (agent, lease) = lab.held()[0];
+    lab.checkpoint(agent, lease);
+    (0..240).for_each(|_| lab.pass(Span::seconds(15)));
+    assert_eq!(lab.go(sweep, "q"), Reply::Changed(1));
+    let device_hours = |lab: &Lab, name: &str| {
+        let project = lab.core.state().accounts.project(name).unwrap();
+        (project.week.used(lab.now) / (3_600_000_000 * DEVICE), project.week.running / DEVICE, project.stored)
+    };
+    assert_eq!((device_hours(&lab, "p"), device_hours(&lab, "q")), ((2, 0, 0), (0, 2, 1)));
+    lab.check();
+    // Two run where one may: both go on, and nothing is started before none does.
+    assert_eq!([lab.one_ends(sweep), lab.one_ends(sweep)], [1, 1]);
+    let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
+    assert_eq!(told[0].why.to_string(), "quota of project q reached: 1 of 1 slots");
+    assert_eq!((lab.go(sweep, "q"), lab.go(sweep, "p")), (Reply::Changed(0), Reply::Changed(1)));
+    assert_eq!(lab.running(sweep), 2, "where there is room it goes on at once");
+    let Reply::Rejected(reject) = lab.go(sweep, "../x") else { panic!("it is no name") };
+    assert_eq!(reject.reason(), "setting_invalid");
+    assert!(matches!(lab.go(SweepId::derive("x", ""), "p"), Reply::Rejected(_)));
     lab.check();
 }
 

@@ -1,4 +1,4 @@
-//! The arguments of `cancel`, `retry`, `extend` and `set`: what runs of a sweep.
+//! The arguments of `cancel`, `retry`, `extend`, `set` and `move`: what runs of a sweep.
 
 use std::path::PathBuf;
 
@@ -37,6 +37,12 @@ pub(crate) enum Changing {
             sweepctl set imagenette-first --max-parallel none"
     )]
     Set(SetSweep),
+    /// Let a sweep count on the share and the quotas of another project
+    #[command(
+        after_help = "You need rights in both projects. What it used so far stays with the project before; nothing that runs is stopped.\n\n\
+            Examples:\n  sweepctl move imagenette-first --project vision"
+    )]
+    Move(MoveSweep),
 }
 
 impl Changing {
@@ -47,6 +53,7 @@ impl Changing {
             Self::Retry(args) => &args.shape,
             Self::Extend(args) => &args.shape,
             Self::Set(args) => &args.shape,
+            Self::Move(args) => &args.shape,
         }
     }
 }
@@ -114,6 +121,18 @@ pub(crate) struct SetSweep {
     /// At most so many of its trials at once, or `none`
     #[arg(long, value_name = "N", value_parser = quota)]
     pub(crate) max_parallel: Option<Quota>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `move`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveSweep {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Where to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -7,8 +7,8 @@ use super::{Client, convert, reference, user};
 use crate::cli::{After, Quota, Release, Reserve, SetSweep, SharesSet};
 use crate::fault::Fault;
 use crate::view::sharing::{
-    EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, SweepSetView,
-    WaitingView,
+    EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, SweepMovedView,
+    SweepSetView, WaitingView,
 };
 
 impl Client {
@@ -48,6 +48,15 @@ impl Client {
         let reply = self.sharing.clone().set_sweep(request).await.map_err(|status| self.fault(status))?;
         let v1::SetSweepReply { name, priority, max_parallel, changed, running } = reply.into_inner();
         Ok(SweepSetView { name, priority, max_parallel, changed, running })
+    }
+
+    /// Lets a sweep count on the share of another project. Doing it twice is harmless.
+    pub(crate) async fn move_sweep(&self, sweep: &str, project: &str) -> Result<SweepMovedView, Fault> {
+        let (sweep, user, project) = (reference(sweep), user(), project.to_owned());
+        let request = v1::MoveSweepRequest { sweep, user, project };
+        let reply = self.sharing.clone().move_sweep(request).await.map_err(|status| self.fault(status))?;
+        let v1::MoveSweepReply { name, project, moved, running } = reply.into_inner();
+        Ok(SweepMovedView { name, project, moved, running })
     }
 }
 

@@ -1,6 +1,6 @@
-//! `cancel`, `retry`, `extend` and `set`: wishes that change what runs. They can be repeated without harm.
+//! `cancel`, `retry`, `extend`, `set` and `move`: wishes that change what runs. They can be repeated without harm.
 
-use crate::cli::{Cancel, Changing, Extend, Format, Retry, SetSweep};
+use crate::cli::{Cancel, Changing, Extend, Format, MoveSweep, Retry, SetSweep};
 use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
@@ -14,6 +14,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Changing) -> Resul
         Changing::Retry(args) => retry(out, client, args).await,
         Changing::Extend(args) => extend(out, client, args).await,
         Changing::Set(args) => set(out, client, args).await,
+        Changing::Move(args) => move_to(out, client, args).await,
     }
 }
 
@@ -58,6 +59,21 @@ async fn set(out: &Out, client: &Client, args: &SetSweep) -> Result<(), Fault> {
             "{} run and go on; the next one starts when fewer than {most} do",
             count(set.running, "trial")
         ));
+    }
+    Ok(())
+}
+
+/// Lets a sweep count on the share of another project.
+async fn move_to(out: &Out, client: &Client, args: &MoveSweep) -> Result<(), Fault> {
+    let moved = client.move_sweep(&args.sweep, &args.project).await?;
+    if out.format == Format::Json {
+        return out.json(&moved);
+    }
+    out.print(format!("{} is in project {}\n", safe(&moved.name), safe(&moved.project)))?;
+    match (moved.moved, moved.running) {
+        (false, _) => out.note("nothing was changed: it was there before"),
+        (true, 0) => {}
+        (true, running) => out.note(format!("{} run and go on, counted there from now on", count(running, "trial"))),
     }
     Ok(())
 }

@@ -41,6 +41,16 @@ pub(crate) struct SweepSetView {
     pub(crate) running: u64,
 }
 
+/// Whose share a sweep counts on, as it is now.
+#[derive(Debug, Serialize)]
+pub(crate) struct SweepMovedView {
+    pub(crate) name: String,
+    pub(crate) project: String,
+    /// It was in another one before.
+    pub(crate) moved: bool,
+    pub(crate) running: u64,
+}
+
 /// Who gets how much.
 #[derive(Debug, Serialize)]
 pub(crate) struct SharesView {

@@ -87,6 +87,14 @@ impl Sharing for Service {
         let max_parallel = max_parallel.and_then(|quota| quota.most);
         Ok(Response::new(v1::SetSweepReply { name: sweep, priority, max_parallel, changed, running: 6 }))
     }
+
+    async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Answer<v1::MoveSweepReply> {
+        let v1::MoveSweepRequest { sweep: name, user, project } = request.into_inner();
+        refuse(&name)?;
+        self.asked.lock().unwrap().push(format!("move {name} {project} {user}"));
+        let (moved, running) = (project != "vision", 1);
+        Ok(Response::new(v1::MoveSweepReply { name, project, moved, running }))
+    }
 }
 
 #[test]
@@ -160,11 +168,27 @@ fn a_sweep_is_given_another_priority_and_limit() {
     set(&[]).expect(2).tells("--priority");
     set(&["--priority", "101"]).expect(2).tells("0..=100");
     set(&["--max-parallel", "few"]).expect(2).tells("a whole number, or `none`");
-    bench.run(&["set", "missing", "--priority", "1"]).expect(6).tells("[sweep_unknown]");
+    bench.run(&["set", "missing", "--priority", "1"]).expect(3).tells("[sweep_unknown]");
     assert_eq!(bench.asked(), expected);
     let shown = bench.run(&["show", sweeps::NAME]).expect(0);
     shown.says("priority").says("50, at most 4 trials at once");
     assert_eq!(bench.run(&["show", sweeps::NAME, "--json"]).expect(0).json()["summary"]["max_parallel"], 4);
+}
+
+#[test]
+fn a_sweep_is_moved_to_another_project() {
+    let bench = Bench::new();
+    let moved = |args: &[&str]| bench.run(&[&["move", sweeps::NAME], args].concat());
+    moved(&["--project", "audio"])
+        .expect(0)
+        .says("imagenette-first is in project audio")
+        .tells("1 trial run and go on, counted there from now on");
+    moved(&["--project", "vision"]).expect(0).tells("nothing was changed: it was there before");
+    let json = moved(&["--project", "audio", "--json"]).expect(0).json();
+    assert_eq!((&json["project"], &json["moved"]), (&"audio".into(), &true.into()));
+    assert_eq!(bench.asked()[0], "move imagenette-first audio ada");
+    moved(&[]).expect(2).tells("--project");
+    bench.run(&["move", "missing", "--project", "audio"]).expect(3).tells("[sweep_unknown]");
 }
 
 #[test]
