@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod machines;
 pub(crate) mod report;
 pub(crate) mod sharing;
+pub(crate) mod webhooks;
 
 use serde::Serialize;
 use sweep_core::cost::Energy;

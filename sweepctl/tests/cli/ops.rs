@@ -1,6 +1,8 @@
 //! What keeps a lab running: a coordinator on a socket of the file system, `doctor` of all three programs, `top`. With the real
 //! programs, where they have been built.
 
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -63,6 +65,44 @@ fn a_coordinator_on_a_socket_serves_its_user_and_its_agent() {
     assert_eq!((level(&found, "coordinator").as_str(), level(&found, "clock").as_str()), ("ok", "ok"), "{found}");
     let found = other(&coordinator, home, &["--data", data.to_str().unwrap(), "doctor"]).expect(0);
     found.says("a coordinator works on");
+}
+
+#[test]
+fn webhooks_are_tested_and_listed() {
+    let Some(coordinator) = built("sweep-coordinator") else {
+        println!("skipped: sweep-coordinator is not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let data = home.join("data");
+    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    let ask = |args: &[&str]| run(home, &[&["admin", "notify"], args, &["--server", &socket(&data)]].concat());
+    let serve = || {
+        let listening = start(&coordinator, home, &["--data", data.to_str().unwrap(), "--listen", &socket(&data)]);
+        wait_until("it answers", || (ask(&["list"]).code == Some(0)).then_some(()));
+        listening
+    };
+    let without = serve();
+    ask(&["test"]).expect(0).tells("nobody is told: `notify.toml`");
+    assert_eq!(ask(&["list", "--json"]).expect(0).json()["webhooks"], serde_json::json!([]));
+    drop(without);
+    // Nobody listens on port 1.
+    let mut file =
+        std::fs::File::options().create_new(true).write(true).mode(0o600).open(data.join("notify.toml")).unwrap();
+    file.write_all(b"[[notify]]\nurl = \"http://127.0.0.1:1/secret\"\non = [\"failure\"]\n").unwrap();
+    let _with = serve();
+    let tested = ask(&["test"]).expect(1).says("127.0.0.1").says("connection refused").tells("something is broken");
+    assert!(!tested.out.contains("secret"), "{}", tested.out);
+    let listed = ask(&["list", "--json"]).expect(0).json();
+    let first = &listed["webhooks"][0];
+    assert_eq!((&first["number"], &first["waiting"], &first["on"][0]), (&1.into(), &0.into(), &"failure".into()));
+    assert!(first["taken"].is_null() && first["error"].is_null(), "{first}");
+    ask(&["list"]).expect(0).says("failure");
+}
+
+fn socket(data: &Path) -> String {
+    format!("unix:{}", data.with_file_name("run").join("socket").display())
 }
 
 #[test]
