@@ -130,6 +130,32 @@ fn doctors_say_what_is_broken_and_how_to_put_it_right() {
 }
 
 #[test]
+fn programs_log_into_files_that_are_put_aside() {
+    let (Some(coordinator), Some(agent)) = (built("sweep-coordinator"), built("sweep-agent")) else {
+        println!("skipped: sweep-coordinator and sweep-agent are not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let (data, log) = (home.join("data"), home.join("coordinator.log"));
+    // A megabyte of an earlier time: the first line is too much.
+    std::fs::write(&log, "an earlier line\n".repeat(62_500)).unwrap();
+    let (data, path) = (data.to_str().unwrap(), log.to_str().unwrap());
+    let _coordinator: Running =
+        start(&coordinator, home, &["--data", data, "--listen", "127.0.0.1:0", "--log-file", path, "--log-size", "1"]);
+    let text = wait_until("it is ready", || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        text.contains("ready for everybody on this host").then_some(text)
+    });
+    assert!(!text.contains("an earlier line") && !text.contains('\x1b'), "{text}");
+    assert_eq!(std::fs::metadata(home.join("coordinator.log.1")).unwrap().len(), 1_000_000);
+    assert_eq!(std::fs::read_to_string(home.join("8.log")).unwrap(), "", "nothing on standard error");
+    let nowhere = ["--coordinator", "http://127.0.0.1:1", "--log-file", "/no/folder/log"];
+    other(&agent, home, &nowhere).expect(1).tells("cannot write the log file /no/folder/log").tells("--log-file");
+    other(&coordinator, home, &["--data", data, "--log-keep", "x"]).expect(2);
+}
+
+#[test]
 fn top_is_one_page_for_scripts() {
     let bench = Bench::new();
     let page = bench.run(&["top", "--once", "--json"]).expect(0).json();
