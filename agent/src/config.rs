@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use sweep_ops::log;
 
 use crate::devices::hours::GuestHours;
 use crate::energy::rapl::POWERCAP;
@@ -78,6 +79,17 @@ pub struct Cli {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host
     #[arg(long, env = "SWEEP_AGENT_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// Log into this file instead of to standard error; it is put aside as PATH.1, PATH.2, ... when it is too long
+    #[arg(long, env = "SWEEP_AGENT_LOG_FILE", value_name = "PATH")]
+    pub log_file: Option<PathBuf>,
+    /// Megabytes of the log file before it is put aside
+    #[arg(long, env = "SWEEP_AGENT_LOG_SIZE", value_name = "MB", default_value_t = log::SIZE)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub log_size: u32,
+    /// How many older log files are kept
+    #[arg(long, env = "SWEEP_AGENT_LOG_KEEP", value_name = "N", default_value_t = log::KEEP)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub log_keep: u32,
     /// Pretend that this host has the GPUs that a file lists (docs/operations.md); trials on them compute on the processors
     #[arg(long, env = "SWEEP_AGENT_DEVICES", value_name = "FILE")]
     pub devices: Option<PathBuf>,

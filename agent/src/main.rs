@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -33,6 +33,7 @@ use sweep_core::event::AgentFacts;
 use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
 use sweep_identity::dial::Bearer;
+use sweep_ops::log::LogFile;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -41,13 +42,10 @@ use uuid::Uuid;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = std::env::var("SWEEP_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
+    if let Err(error) = log_lines(&cli) {
+        say(&error);
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
@@ -62,12 +60,39 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
+            if cli.log_file.is_some() {
+                say(&error);
+            }
             match error.downcast_ref::<StateError>() {
                 Some(StateError::Taken(_)) => ExitCode::from(3),
                 _ => ExitCode::FAILURE,
             }
         }
     }
+}
+
+/// Lines go to standard error, or into a file.
+fn log_lines(cli: &Cli) -> anyhow::Result<()> {
+    let filter = std::env::var("SWEEP_LOG").unwrap_or_else(|_| "info".into());
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_target(false);
+    match &cli.log_file {
+        Some(path) => {
+            let file = LogFile::open(path, cli.log_size, cli.log_keep)?;
+            lines.with_ansi(false).with_writer(Mutex::new(file)).init();
+        }
+        None => {
+            let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(ansi).with_writer(std::io::stderr).init();
+        }
+    }
+    Ok(())
+}
+
+/// Why it ends, for whoever does not read the log.
+fn say(error: &anyhow::Error) {
+    use std::io::Write as _;
+    // Where nobody can be told, the exit code says it.
+    drop(writeln!(std::io::stderr(), "Error: {error:#}"));
 }
 
 async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {

@@ -161,6 +161,12 @@ impl Books {
                     let (points, seeds) = (growth.points.len(), growth.seeds.len());
                     self.note_sweep(state, *sweep, now, &format!("extended by {user}: {points} points, {seeds} seeds"));
                 }
+                Event::SweepSet { sweep, user, tuning } => {
+                    self.note_sweep(state, *sweep, now, &format!("{user} set {tuning}"));
+                }
+                Event::SweepMoved { sweep, user, project } => {
+                    self.note_sweep(state, *sweep, now, &format!("moved to project {project} by {user}"));
+                }
                 Event::TrialEvicted { lease, why } => {
                     self.touched.extend(self.owners.get(&lease.trial));
                     if let Some(at) = state.find(lease.trial) {

@@ -41,6 +41,7 @@ use journal::memory::MemoryJournal;
 use journal::sqlite::SqliteJournal;
 use journal::{Journal, JournalError};
 use metrics::Metrics;
+use notify::board::Board;
 use notify::sender::Sender;
 use rpc::Edge;
 
@@ -92,13 +93,14 @@ impl Coordinator {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let place = config.place();
         let in_memory = matches!(config.store, Store::Memory(..));
-        let mut telling = None;
+        let (mut board, mut telling) = (Board::default(), None);
         let (journal, replayed, blobs) = match config.store {
             Store::Folder(folder) => {
                 let hooks = notify::read(&folder)?;
                 let (journal, replayed) = SqliteJournal::open(&folder).await?;
                 if !hooks.is_empty() {
-                    telling = Some(Sender::open(&folder, hooks).await.map_err(ServeError::Outbox)?);
+                    board = Board::new(folder.clone(), hooks);
+                    telling = Some(Sender::open(&folder, board.clone()).await.map_err(ServeError::Outbox)?);
                 }
                 (Journal::Sqlite(journal), replayed, Blobs::open(&folder.join("blobs"))?)
             }
@@ -121,9 +123,18 @@ impl Coordinator {
             tokio::spawn(sender.run(config.clock, changed));
         }
         let stopping = CancellationToken::new();
-        let metrics_of_edge = metrics.clone();
-        let edge =
-            Edge { handle: handle.clone(), reader, blobs, place, in_memory, guard, stopping, metrics: metrics_of_edge };
+        let (handle_of_edge, metrics_of_edge) = (handle.clone(), metrics.clone());
+        let edge = Edge {
+            handle: handle_of_edge,
+            reader,
+            blobs,
+            place,
+            in_memory,
+            guard,
+            stopping,
+            metrics: metrics_of_edge,
+            board,
+        };
         Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, closing })
     }
 

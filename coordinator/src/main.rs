@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -20,6 +20,7 @@ use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
 use sweep_identity::{listen, socket};
 use sweep_ops::doctor::Findings;
+use sweep_ops::log::{self, LogFile};
 use sweep_ops::metrics;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,6 +51,17 @@ struct Serve {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host.
     #[arg(long, env = "SWEEPD_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Log into this file instead of to standard error; it is put aside as PATH.1, PATH.2, ... when it is too long.
+    #[arg(long, env = "SWEEPD_LOG_FILE", value_name = "PATH")]
+    log_file: Option<PathBuf>,
+    /// Megabytes of the log file before it is put aside.
+    #[arg(long, env = "SWEEPD_LOG_SIZE", value_name = "MB", default_value_t = log::SIZE)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    log_size: u32,
+    /// How many older log files are kept.
+    #[arg(long, env = "SWEEPD_LOG_KEEP", value_name = "N", default_value_t = log::KEEP)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+    log_keep: u32,
     /// Serve although DIR lies on a file system of the network (NFS, CIFS, FUSE, ...), where locks and syncs may not hold.
     #[arg(long, env = "SWEEPD_NETWORK_DISK")]
     network_disk: bool,
@@ -119,8 +131,17 @@ enum Command {
 async fn main() -> anyhow::Result<ExitCode> {
     let flags = Flags::parse();
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
+    match &flags.serve.log_file {
+        Some(path) => {
+            let file = LogFile::open(path, flags.serve.log_size, flags.serve.log_keep)?;
+            lines.with_ansi(false).with_writer(Mutex::new(file)).init();
+        }
+        None => {
+            let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            lines.with_ansi(ansi).with_writer(std::io::stderr).init();
+        }
+    }
     match flags.command {
         Some(Command::Init { data, host }) => make_lab(&folder_of(data)?, host).await?,
         Some(Command::Doctor { output }) => {

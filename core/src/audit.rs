@@ -134,6 +134,8 @@ impl Auditor {
             Event::RetryDue { .. }
             | Event::SweepSuspended { .. }
             | Event::SharesSet { .. }
+            | Event::SweepSet { .. }
+            | Event::SweepMoved { .. }
             | Event::SlotHeld { .. }
             | Event::HoldsLifted { .. }
             | Event::DeviceBusy { .. }

@@ -14,6 +14,7 @@ use crate::origin::Origin;
 use crate::plan::{Growth, Plan};
 use crate::recipe::Numerics;
 use crate::shares::{Change, Setting};
+use crate::tuning::{Tuning, TuningPatch};
 
 pub use reject::Reject;
 
@@ -61,6 +62,24 @@ pub enum Command {
         queue_anyway: bool,
         /// As of [`Submit`].
         reuse: Vec<(u32, TrialId)>,
+    },
+    /// Change what decides how much a sweep gets.
+    SetSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Who asks.
+        user: String,
+        /// What is to be different.
+        patch: TuningPatch,
+    },
+    /// Let a sweep count on the share of another project from now on.
+    MoveSweep {
+        /// Which.
+        sweep: SweepId,
+        /// Who asks.
+        user: String,
+        /// Where to.
+        project: String,
     },
     /// Set shares or quotas.
     SetShares {
@@ -206,6 +225,13 @@ pub enum Reply {
     },
     /// The setting as it is now.
     Set(Setting),
+    /// What decides how much a sweep gets, as it is now.
+    Tuned {
+        /// All of it.
+        tuning: Tuning,
+        /// It was something else before.
+        changed: bool,
+    },
     /// Done; how many trials it touched.
     Changed(u32),
     /// One verdict per attempt that the agent held.

@@ -20,6 +20,7 @@ use crate::search;
 use crate::shares::{DEFAULT_PROJECT, DEVICE, Setting};
 use crate::stopping::Judgement;
 use crate::time::Timestamp;
+use crate::tuning::Tuning;
 
 pub use facts::{AgentFacts, DatasetFacts};
 
@@ -53,6 +54,24 @@ pub enum Event {
         user: String,
         /// What is new.
         growth: Growth,
+    },
+    /// A user changed what decides how much a sweep gets. Nothing that runs is stopped by it.
+    SweepSet {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+        /// All of what it is from now on.
+        tuning: Tuning,
+    },
+    /// A user moved a sweep to another project. What it used so far stays with the one before; nothing that runs is stopped.
+    SweepMoved {
+        /// Which.
+        sweep: SweepId,
+        /// Who asked.
+        user: String,
+        /// Whose share and quotas it counts on from now on.
+        project: String,
     },
     /// An agent process started, or came back with other slots or data.
     AgentJoined(AgentFacts),

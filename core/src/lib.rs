@@ -4,7 +4,7 @@
 //! Reading order: [`recipe`] (what one trial trains), [`spec`] (the sweep file), [`plan`] (the ordered,
 //! immutable list of trials), [`event`] (everything that ever happened), [`state`] (the fold of the
 //! events), [`command`] and [`decide`] (wishes in, events out), [`schedule`] (which trial next, where),
-//! [`stopping`] (which configurations are worth going on with), [`search`] (which to try next), [`shares`] (who is entitled to what), [`queue`] (what waits
+//! [`stopping`] (which configurations are worth going on with), [`search`] (which to try next), [`shares`] (who is entitled to what), [`tuning`] (what of a sweep changes while it runs), [`queue`] (what waits
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
 //! trials from them), [`placement`] (what a sweep asks of them), [`packing`] (several trials on one),
@@ -61,3 +61,4 @@ pub mod stats;
 pub mod stopping;
 pub mod story;
 pub mod time;
+pub mod tuning;

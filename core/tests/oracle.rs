@@ -11,6 +11,7 @@ use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::plan::{Column, Limits, Plan};
 use sweep_core::shares::{Entitlement, Setting};
+use sweep_core::tuning::Tuning;
 
 fn plan() -> Plan {
     Plan {
@@ -127,6 +128,14 @@ fn quota(of: &str, slots: u32) -> Event {
     Event::SharesSet { user: "root".into(), setting }
 }
 
+fn limit(max_parallel: Option<u32>) -> Event {
+    Event::SweepSet { sweep: sweep(), user: "ann".into(), tuning: Tuning { priority: 50, max_parallel } }
+}
+
+fn moved(project: &str) -> Event {
+    Event::SweepMoved { sweep: sweep(), user: "ann".into(), project: project.into() }
+}
+
 fn check(events: &[Event], expected: &[&str]) {
     let mut auditor = Auditor::new();
     auditor.read(&submitted());
@@ -194,6 +203,18 @@ fn every_broken_rule_is_named() {
     check(&[quota("project", 1), granted(a, 0, 0), lost(a), granted(b, 0, 0)], &[]);
     check(&[granted(a, 0, 0), quota("project", 0), granted(b, 1, 0)], &["quota_exceeded"]);
     check(&[quota("other", 0), granted(a, 0, 0)], &[]);
+    check(&[limit(Some(1)), granted(a, 0, 0), granted(b, 1, 0)], &["max_parallel_exceeded"]);
+    check(&[granted(a, 0, 0), granted(b, 1, 0), limit(Some(1))], &[]);
+    let lowered = [granted(a, 0, 0), granted(b, 1, 0), limit(Some(1)), lost(a), granted(lease(0, 2), 0, 0)];
+    check(&lowered, &["max_parallel_exceeded"]);
+    check(&[limit(Some(1)), granted(a, 0, 0), limit(Some(2)), granted(b, 1, 0)], &[]);
+    check(&[limit(Some(1)), granted(a, 0, 0), limit(None), granted(b, 1, 0)], &[]);
+    // What runs goes with its sweep: it may be more than the new project's quota, but nothing new is granted.
+    check(&[quota("project", 1), moved("q"), granted(a, 0, 0), granted(b, 1, 0)], &[]);
+    let back = [moved("q"), granted(a, 0, 0), quota("project", 1), moved("p"), granted(b, 1, 0)];
+    check(&back, &["quota_exceeded"]);
+    check(&[quota("project", 0), granted(a, 0, 0)], &["quota_exceeded"]);
+    check(&[quota("project", 1), granted(a, 0, 0), moved("q"), granted(b, 1, 0), lost(a), moved("p")], &[]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn no_method_is_open_by_accident() {
             let harmless = matches!(asks, Permission::Public | Permission::Myself);
             assert!(harmless || !elsewhere, "{path}: {role} reaches into a foreign project");
         }
-        let changes = ["Submit", "Cancel", "Retry", "Put", "Remove", "Create", "Revoke"];
+        let changes = ["Submit", "Cancel", "Retry", "Put", "Remove", "Create", "Revoke", "Set", "Move"];
         let method = path.rsplit('/').next().unwrap();
         if changes.iter().any(|word| method.starts_with(word)) {
             assert!(!may(Caller::Person(Role::Viewer)).contains(&true), "{path}: a viewer changes something");

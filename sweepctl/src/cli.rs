@@ -6,6 +6,7 @@ mod dataset;
 mod fetch;
 mod hold;
 mod login;
+mod notify;
 mod report;
 mod shape;
 mod sharing;
@@ -24,12 +25,13 @@ use clap_complete::Shell;
 
 use crate::exit::EXIT_CODES;
 
-pub(crate) use change::{Cancel, Changing, Extend, Retry};
+pub(crate) use change::{Cancel, Changing, Extend, MoveSweep, Retry, SetSweep};
 pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use hold::{Holding, Maintenance, Place};
 pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
+pub(crate) use notify::Notify;
 pub(crate) use report::{Chosen, Form, Interval, Report, Rows, Target};
 pub(crate) use shape::{Color, Format, Shape};
 pub(crate) use sharing::{After, Queue, Quota, Release, Reserve, Shares, SharesSet};

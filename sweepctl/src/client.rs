@@ -6,6 +6,7 @@ mod convert;
 pub(crate) mod machines;
 pub(crate) mod sharing;
 mod upkeep;
+mod webhooks;
 
 use std::time::Duration;
 

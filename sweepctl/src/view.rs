@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod machines;
 pub(crate) mod report;
 pub(crate) mod sharing;
+pub(crate) mod webhooks;
 
 use serde::Serialize;
 use sweep_core::cost::Energy;
@@ -44,6 +45,7 @@ pub(crate) struct SweepView {
     pub(crate) user: String,
     pub(crate) project: String,
     pub(crate) priority: u32,
+    pub(crate) max_parallel: Option<u32>,
     pub(crate) status: String,
     #[serde(serialize_with = "time")]
     pub(crate) submitted: i64,

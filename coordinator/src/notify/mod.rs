@@ -2,6 +2,7 @@
 //! ([`outbox`]), and taken from there until somebody has it ([`sender`]): at least once, over restarts and failing receivers.
 //! Who is told is in `notify.toml` of the data folder.
 
+pub mod board;
 pub mod outbox;
 pub mod sender;
 
@@ -81,6 +82,17 @@ impl Hook {
     pub fn label(&self) -> String {
         let digest = Sha256::digest(self.url.as_bytes());
         digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Where it is, roughly. Some services keep the secret in the first part of the host's name: of a name only the last two parts are shown.
+    pub fn place(&self) -> String {
+        let Ok(url) = self.url.parse::<tonic::transport::Uri>() else { return String::new() };
+        let host = url.host().unwrap_or_default();
+        if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+            return host.to_owned();
+        }
+        let last: Vec<&str> = host.rsplitn(3, '.').take(2).collect();
+        last.into_iter().rev().collect::<Vec<_>>().join(".")
     }
 }
 
@@ -162,6 +174,10 @@ mod tests {
         let hooks = read(good).unwrap();
         assert_eq!((hooks[0].on.as_slice(), hooks[1].on.as_slice()), (&[Kind::Failure][..], &Kind::ALL[..]));
         assert!(!format!("{hooks:?}").contains("example"), "the address is a secret");
+        let place = |url: &str| Hook { url: url.to_owned(), on: Vec::new() }.place();
+        let urls =
+            ["https://hooks.slack.com/x/y", "https://a1b2.m.hooks.dev:8443/", "https://u:p@lab/z", "http://[::1]:9/"];
+        assert_eq!(urls.map(place), ["slack.com", "hooks.dev", "lab", "[::1]"]);
         assert!(read("").unwrap().is_empty());
         let wrong = |text: &str, word: &str| {
             let error = read(text).unwrap_err().to_string();

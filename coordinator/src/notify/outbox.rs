@@ -66,6 +66,19 @@ impl Outbox {
         Ok(rows.into_iter().map(|(id, at, kind, body)| Item { id, at: Timestamp(at), kind, body }).collect())
     }
 
+    /// How many pieces of news of these kinds a receiver has not got yet, and when the oldest of them happened.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub async fn waiting(&mut self, hook: &str, kinds: &[&str]) -> Result<(u64, Option<Timestamp>), sqlx::Error> {
+        let query = "SELECT count(*), min(at) FROM outbox WHERE id > (SELECT coalesce(max(last), 0) FROM outbox_told WHERE hook = ?) \
+                     AND kind IN (SELECT value FROM json_each(?))";
+        let kinds = serde_json::to_string(kinds).expect("words are text");
+        let (count, oldest): (i64, Option<i64>) =
+            sqlx::query_as(query).bind(hook).bind(kinds).fetch_one(&mut self.0).await?;
+        Ok((count.unsigned_abs(), oldest.map(Timestamp)))
+    }
+
     /// A receiver has everything up to a number.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep_until};
 use ureq::Agent;
 
 use super::Hook;
-use super::outbox::{Item, Outbox};
+use super::board::Board;
+use super::outbox::Outbox;
 use crate::clock::Clock;
 
 /// First and longest pause after a failure.
@@ -25,6 +26,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// A receiver and where it stands.
 struct Line {
+    number: usize,
     hook: Hook,
     label: String,
     last: i64,
@@ -34,6 +36,7 @@ struct Line {
 
 /// Everybody who is told.
 pub struct Sender {
+    board: Board,
     outbox: Outbox,
     lines: Vec<Line>,
 }
@@ -50,15 +53,15 @@ impl Sender {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub async fn open(data: &Path, hooks: Vec<Hook>) -> Result<Self, sqlx::Error> {
+    pub async fn open(data: &Path, board: Board) -> Result<Self, sqlx::Error> {
         let mut outbox = Outbox::open(data).await?;
         let mut lines = Vec::new();
-        for hook in hooks {
+        for (number, hook) in board.hooks().iter().cloned().enumerate() {
             let label = hook.label();
             let last = outbox.begin(&label).await?;
-            lines.push(Line { hook, label, last, failures: 0, not_before: Instant::now() });
+            lines.push(Line { number, hook, label, last, failures: 0, not_before: Instant::now() });
         }
-        Ok(Self { outbox, lines })
+        Ok(Self { board, outbox, lines })
     }
 
     /// Tells until `changed` is closed, which is when the coordinator stops. `changed` is raised after every commit. An outbox that
@@ -93,7 +96,7 @@ impl Sender {
         let mut wake = Instant::now() + LOOK;
         for line in &mut self.lines {
             if line.not_before <= Instant::now() {
-                line.tell(&mut self.outbox, clock.now()).await?;
+                line.tell(&mut self.outbox, &self.board, clock).await?;
             }
             if line.failures > 0 {
                 wake = wake.min(line.not_before);
@@ -106,7 +109,7 @@ impl Sender {
 
 impl Line {
     /// Tells all there is, up to the first failure.
-    async fn tell(&mut self, outbox: &mut Outbox, now: Timestamp) -> Result<(), sqlx::Error> {
+    async fn tell(&mut self, outbox: &mut Outbox, board: &Board, clock: Clock) -> Result<(), sqlx::Error> {
         loop {
             let items = outbox.after(self.last).await?;
             if items.is_empty() {
@@ -114,14 +117,15 @@ impl Line {
             }
             for item in items {
                 let wanted = self.hook.on.iter().any(|kind| kind.word() == item.kind);
-                let is_old = now - item.at > KEPT;
+                let is_old = clock.now() - item.at > KEPT;
                 if wanted && is_old {
                     tracing::warn!(
                         hook = self.label,
                         item = item.id,
                         "nobody took this piece of news for a week; dropped"
                     );
-                } else if wanted && let Err(why) = post(&self.hook.url, &item).await {
+                } else if wanted && let Err(why) = post(&self.hook.url, &item.body).await {
+                    board.failed(self.number, clock.now(), &why);
                     let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
                     (self.failures, self.not_before) = (self.failures + 1, Instant::now() + pause);
                     tracing::warn!(
@@ -131,6 +135,8 @@ impl Line {
                         "a webhook failed; again after a pause"
                     );
                     return Ok(());
+                } else if wanted {
+                    board.taken(self.number, clock.now());
                 }
                 // It was told, whatever becomes of the note: only a restart before the next one repeats it.
                 (self.last, self.failures) = (item.id, 0);
@@ -140,8 +146,9 @@ impl Line {
     }
 }
 
-async fn post(url: &str, item: &Item) -> Result<(), String> {
-    let (url, body) = (url.to_owned(), item.body.clone());
+/// Posts what a receiver is told; the words of a failure do not hold the address.
+pub(super) async fn post(url: &str, body: &str) -> Result<(), String> {
+    let (url, body) = (url.to_owned(), body.to_owned());
     let sent = tokio::task::spawn_blocking(move || {
         let config = Agent::config_builder().timeout_global(Some(PATIENCE)).max_redirects(0).build();
         let answer = Agent::new_with_config(config).post(&url).header("content-type", "application/json").send(body);

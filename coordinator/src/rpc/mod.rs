@@ -15,8 +15,10 @@ mod sharing;
 mod single;
 mod streams;
 mod sweeps;
+mod tuning;
 mod upkeep;
 mod views;
+mod webhooks;
 mod why;
 
 use std::sync::Arc;
@@ -48,6 +50,7 @@ use crate::handle::{Handle, Refusal};
 use crate::journal::JournalError;
 use crate::journal::reader::Reader;
 use crate::metrics::Metrics;
+use crate::notify::board::Board;
 
 pub use refs::RefError;
 
@@ -82,6 +85,8 @@ pub struct Edge {
     pub(crate) stopping: CancellationToken,
     /// Where times are noted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Who is told what.
+    pub(crate) board: Board,
 }
 
 impl Edge {

@@ -14,7 +14,7 @@ use sweep_proto::v1::sharing_server::Sharing as Service;
 use tonic::{Request, Response, Status};
 
 use super::agents::unexpected;
-use super::{Edge, malformed, refused};
+use super::{Edge, malformed, refused, tuning};
 use crate::access::identity::Identity;
 use crate::handle::View;
 
@@ -67,6 +67,16 @@ impl Service for Sharing {
             Reply::Set(setting) => Ok(Response::new(setting.into())),
             other => Err(unexpected(other)),
         }
+    }
+
+    async fn set_sweep(&self, request: Request<v1::SetSweepRequest>) -> Result<Response<v1::SetSweepReply>, Status> {
+        let identity = Identity::of(&request);
+        tuning::set(&self.0, &identity, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Result<Response<v1::MoveSweepReply>, Status> {
+        let identity = Identity::of(&request);
+        tuning::move_to(&self.0, &identity, request.into_inner()).await.map(Response::new)
     }
 }
 

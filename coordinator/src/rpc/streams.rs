@@ -1,17 +1,19 @@
 //! Answers that go on: watching a sweep, following a log. Each is a task with a small queue; it ends
-//! when there is nothing more to say, when the caller leaves, or when the coordinator stops.
+//! when there is nothing more to say, when the caller leaves or may no longer see it, or when the coordinator stops.
 
 use std::time::Duration;
 
 use sweep_core::id::Lease;
 use sweep_core::state::TrialRef;
+use sweep_proto::status::status;
 use sweep_proto::v1::{LogText, SweepSummary};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tonic::{Code, Status};
 
 use super::{Edge, refused, unreadable, views};
-use sweep_proto::status::status;
+use crate::access::identity::Identity;
+use crate::handle::View;
 
 /// Between two summaries.
 const WATCH: Duration = Duration::from_millis(250);
@@ -24,13 +26,18 @@ pub(super) const AHEAD: usize = 8;
 pub(super) type Sink<T> = mpsc::Sender<Result<T, Status>>;
 
 /// Summaries of a sweep until it is over.
-pub(super) async fn watch(edge: Edge, number: u32, sink: Sink<SweepSummary>) {
+pub(super) async fn watch(edge: Edge, caller: Identity, number: u32, sink: Sink<SweepSummary>) {
     let mut changed = edge.handle.changed();
     let mut sent = None;
     loop {
         changed.borrow_and_update();
-        let summary = match edge.handle.query(move |view| views::sweep(view, number)).await {
-            Ok(summary) => summary,
+        let by = caller.clone();
+        let seen = move |view: View<'_>| {
+            by.sees(&view.core.state().sweeps[number as usize]).then(|| views::sweep(view, number))
+        };
+        let summary = match edge.handle.query(seen).await {
+            Ok(Some(summary)) => summary,
+            Ok(None) => return end(&sink, Err(elsewhere())).await,
             Err(refusal) => return end(&sink, Err(refused(refusal))).await,
         };
         let over = summary.ended != 0;
@@ -57,15 +64,18 @@ pub(super) async fn watch(edge: Edge, number: u32, sink: Sink<SweepSummary>) {
 }
 
 /// Log text of a trial's attempts (`only` one, or all); with `follow` until the trial is over.
-pub(super) async fn logs(edge: Edge, at: TrialRef, only: u32, follow: bool, sink: Sink<LogText>) {
+pub(super) async fn logs(edge: Edge, caller: Identity, at: TrialRef, (only, follow): (u32, bool), sink: Sink<LogText>) {
     let (mut attempt, mut offset) = (only.max(1), 0);
     loop {
+        let by = caller.clone();
         let known = edge.handle.query(move |view| {
-            let trial = view.core.state().trial(at);
-            (view.core.state().trial_id(at), trial.attempt, trial.phase.is_terminal())
+            let (state, trial) = (view.core.state(), view.core.state().trial(at));
+            let known = (state.trial_id(at), trial.attempt, trial.phase.is_terminal());
+            by.sees(state.sweep_of(at)).then_some(known)
         });
         let (trial, newest, over) = match known.await {
-            Ok(known) => known,
+            Ok(Some(known)) => known,
+            Ok(None) => return end(&sink, Err(elsewhere())).await,
             Err(refusal) => return end(&sink, Err(refused(refusal))).await,
         };
         // What an attempt still sends when the next one has begun comes within a round.
@@ -107,6 +117,11 @@ pub(super) async fn logs(edge: Edge, at: TrialRef, only: u32, follow: bool, sink
 async fn end<T>(sink: &Sink<T>, last: Result<T, Status>) {
     // A caller that has left needs no last word.
     drop(sink.send(last).await);
+}
+
+/// The sweep was moved to a project that the caller is not in.
+fn elsewhere() -> Status {
+    status(Code::NotFound, "sweep_unknown", "the sweep is no longer in a project of yours")
 }
 
 fn stopping() -> Status {

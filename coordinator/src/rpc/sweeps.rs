@@ -152,9 +152,9 @@ impl Service for Sweeps {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let identity = Identity::of(&request);
-        let number = self.number(request.into_inner().sweep, identity).await?;
+        let number = self.number(request.into_inner().sweep, identity.clone()).await?;
         let (sink, answers) = mpsc::channel(streams::AHEAD);
-        tokio::spawn(streams::watch(self.0.clone(), number, sink));
+        tokio::spawn(streams::watch(self.0.clone(), identity, number, sink));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 
@@ -163,7 +163,7 @@ impl Service for Sweeps {
     async fn logs(&self, request: Request<v1::LogsRequest>) -> Result<Response<Self::LogsStream>, Status> {
         let identity = Identity::of(&request);
         let v1::LogsRequest { trial, follow, attempt } = request.into_inner();
-        let at = self.trial(trial.clone(), identity).await?;
+        let at = self.trial(trial.clone(), identity.clone()).await?;
         let known = self.0.handle.query(move |view| {
             let trial = view.core.state().trial(at);
             (trial.attempt, trial.phase.is_terminal())
@@ -174,7 +174,7 @@ impl Service for Sweeps {
             return Err(status(Code::NotFound, "attempt_unknown", message));
         }
         let (sink, answers) = mpsc::channel(streams::AHEAD);
-        tokio::spawn(streams::logs(self.0.clone(), at, attempt, follow, sink));
+        tokio::spawn(streams::logs(self.0.clone(), identity, at, (attempt, follow), sink));
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 

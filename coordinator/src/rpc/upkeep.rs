@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
-use super::{Edge, refused};
+use super::{Edge, refused, webhooks};
 use crate::access::identity::Identity;
 use crate::archive::{ArchiveError, backup, fsck};
 use crate::doctor::chain;
@@ -86,6 +86,21 @@ impl Service for Upkeep {
         };
         let generation = self.0.handle.query(|view| view.core.state().lineage.generation).await.map_err(refused)?;
         Ok(Response::new(v1::AcceptRollbackReply { accepted, generation }))
+    }
+
+    async fn list_webhooks(
+        &self,
+        _: Request<v1::ListWebhooksRequest>,
+    ) -> Result<Response<v1::ListWebhooksReply>, Status> {
+        webhooks::list(&self.0).await.map(Response::new)
+    }
+
+    async fn test_webhooks(
+        &self,
+        request: Request<v1::TestWebhooksRequest>,
+    ) -> Result<Response<v1::TestWebhooksReply>, Status> {
+        let identity = Identity::of(&request);
+        webhooks::test(&self.0, &identity, request.into_inner()).await.map(Response::new)
     }
 }
 

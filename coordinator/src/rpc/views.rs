@@ -57,6 +57,7 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         eta_seconds: view.books.eta_seconds(state, number, view.now),
         project: sweep.project.clone(),
         priority: sweep.priority(),
+        max_parallel: sweep.plan.limits.max_parallel,
     }
 }
 

@@ -102,3 +102,7 @@ INSERT INTO events VALUES (36, 1, 36, 2211416155, '{"rollback_suspected":{"agent
 ');
 INSERT INTO events VALUES (37, 1, 37, 3425115275, '{"rollback_accepted":{"user":"ada","generation":1}}
 ');
+INSERT INTO events VALUES (38, 1, 38, 1442815328, '{"sweep_set":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","tuning":{"priority":80,"max_parallel":4}}}
+');
+INSERT INTO events VALUES (39, 1, 39, 4250514465, '{"sweep_moved":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","project":"audio"}}
+');

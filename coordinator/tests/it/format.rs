@@ -23,6 +23,7 @@ use sweep_core::search;
 use sweep_core::shares::{Entitlement, Setting};
 use sweep_core::stopping::{Cause, Fate, Judgement, Rule};
 use sweep_core::time::Timestamp;
+use sweep_core::tuning::Tuning;
 use uuid::Uuid;
 
 use crate::world::{SPEC, metrics};
@@ -61,9 +62,11 @@ fn kind(event: &Event) -> u32 {
         Event::RollbackSuspected(_) => 28,
         Event::RollbackAccepted(_) => 29,
         Event::SharesSet { .. } => 30,
+        Event::SweepSet { .. } => 31,
+        Event::SweepMoved { .. } => 32,
     }
 }
-const KINDS: u32 = 31;
+const KINDS: u32 = 33;
 
 /// Every kind of event, with all that it can say. New ones come at the end.
 fn examples() -> Vec<Event> {
@@ -191,6 +194,8 @@ fn examples() -> Vec<Event> {
         Event::SweepCancelled { sweep, user: user() },
         Event::RollbackSuspected(suspicion),
         Event::RollbackAccepted(Acceptance { user: user(), generation: 1 }),
+        Event::SweepSet { sweep, user: user(), tuning: Tuning { priority: 80, max_parallel: Some(4) } },
+        Event::SweepMoved { sweep, user: user(), project: "audio".into() },
     ]
 }
 

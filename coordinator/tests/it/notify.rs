@@ -9,6 +9,8 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use sweep_coordinator::config::Config;
 use sweep_coordinator::{Coordinator, notify};
+use sweep_proto::v1;
+use sweep_proto::v1::upkeep_client::UpkeepClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -130,6 +132,50 @@ async fn an_outbox_that_could_not_be_used_for_a_while_is_told_later() {
         got.iter().any(|news| news["text"].as_str().unwrap().starts_with("sweep next (ada): completed")),
         "{got:?}"
     );
+    world.stop().await;
+}
+
+/// A test goes to every receiver, past the outbox; the list says what waits for whom, and why. No address is told.
+#[tokio::test]
+async fn receivers_are_tested_and_listed_without_their_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let [mut good, mut bad] = [Receiver::start(0).await, Receiver::start(u32::MAX).await];
+    tell(folder.path(), &good.url, &format!("[[notify]]\nurl = \"{}\"\non = [\"sweep-end\"]\n", bad.url));
+    let mut world = World::start(Config::folder(folder.path())).await;
+    let upkeep = UpkeepClient::new(world.channel.clone());
+    let request = v1::TestWebhooksRequest { user: "ada".to_owned() };
+    let tests = upkeep.clone().test_webhooks(request).await.unwrap().into_inner().tests;
+    assert_eq!(tests.iter().map(|test| test.error.as_str()).collect::<Vec<_>>(), ["", "it answers 503"]);
+    let got = good.got.lock().unwrap()[0].clone();
+    assert_eq!(got["metadata"]["event_type"], "test");
+    assert!(got["text"].as_str().unwrap().starts_with("a test by ada"), "{got}");
+    let list = async || upkeep.clone().list_webhooks(v1::ListWebhooksRequest {}).await.unwrap().into_inner().webhooks;
+    let listed = list().await;
+    let places: Vec<_> = listed.iter().map(|of| of.webhook.clone().unwrap()).collect();
+    assert_eq!((places[0].number, places[0].place.as_str(), places[0].on.len()), (1, "127.0.0.1", 4));
+    assert_eq!((places[1].number, places[1].on.as_slice()), (2, &["sweep-end".to_owned()][..]));
+    assert!(listed.iter().all(|of| (of.waiting, of.taken, of.failures) == (0, None, 0)), "{listed:?}");
+
+    world.submit(SPEC).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 2, &[]).await;
+    assert_eq!(agent.finish_all().await, 4);
+    good.called(2).await;
+    bad.called(2).await;
+    // What was taken or refused is written down a moment after the answer.
+    let listed = within(async {
+        loop {
+            let listed = list().await;
+            if listed[0].waiting == 0 && listed[0].taken.is_some() && listed[1].failures > 0 {
+                return listed;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let listed = listed.await;
+    assert_eq!((listed[0].failures, listed[0].error.as_str()), (0, ""));
+    assert_eq!((listed[1].waiting, listed[1].error.as_str(), listed[1].taken), (1, "it answers 503", None));
+    assert!(listed[1].oldest.is_some() && listed[1].failed.is_some(), "{listed:?}");
+    assert!(!format!("{listed:?} {tests:?}").contains("secret"), "{listed:?} {tests:?}");
     world.stop().await;
 }
 

@@ -12,7 +12,7 @@ use sweep_proto::v1::set_shares_request::Change;
 use sweep_proto::v1::sharing_client::SharingClient;
 use tonic::Code;
 
-use crate::world::{Disk, Pretend, SPEC, World, metrics};
+use crate::world::{Disk, Pretend, SPEC, World, done, metrics};
 
 async fn set(world: &World, change: Change) -> Result<v1::SetSharesReply, tonic::Status> {
     let request = v1::SetSharesRequest { user: "root".to_owned(), change: Some(change) };
@@ -77,6 +77,47 @@ async fn shares_are_set_and_survive_a_restart() {
         shares.users[0].entitlement,
         Some(v1::Entitlement { share: 2000, slots: Some(1), device_hours: None, storage: None })
     );
+    world.stop().await;
+}
+
+/// A limit that is lowered stops nothing; one that is lifted is told to the agent at once. Both are there after a restart.
+#[tokio::test]
+async fn a_sweep_is_changed_while_it_runs() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    submit(&mut world, "ann", "", None).await;
+    let (mut agent, _) = Pretend::hello(&world, 3, &[]).await;
+    let held = agent.poll(&[], Duration::ZERO, 0).await.leases;
+    assert_eq!(held.len(), 3);
+    let set = async |world: &World, priority, most: Option<u32>| {
+        let (sweep, user) = ("small".to_owned(), "ann".to_owned());
+        let request = v1::SetSweepRequest { sweep, user, priority, max_parallel: Some(v1::Quota { most }) };
+        SharingClient::new(world.channel.clone()).set_sweep(request).await.map(tonic::Response::into_inner)
+    };
+    let name = "small".to_owned();
+    let reply = set(&world, Some(80), Some(1)).await.unwrap();
+    let now = v1::SetSweepReply { name, priority: 80, max_parallel: Some(1), changed: true, running: 3 };
+    assert_eq!(reply, now);
+    assert_eq!(set(&world, None, Some(1)).await.unwrap(), v1::SetSweepReply { changed: false, ..now });
+    assert_eq!(waits(&world).await, ["default ann: max_parallel 1 reached"]);
+    let refused = set(&world, Some(101), None).await.unwrap_err();
+    assert_eq!((refused.code(), reason_of(&refused).as_deref()), (Code::InvalidArgument, Some("setting_invalid")));
+    let summary = world.show("small").await.summary.unwrap();
+    assert_eq!((summary.priority, summary.max_parallel, summary.running), (80, Some(1), 3));
+    assert!(world.show("small").await.notes.iter().any(|note| note.contains("ann set priority 80, max_parallel 1")));
+    let reply = agent.report(&done(held[0], 2), &held[1..]).await.unwrap();
+    assert_eq!(convert::orders(reply.orders.as_ref()).unwrap().leases, held[1..], "the free slot stays free");
+    world.stop().await;
+
+    let mut world = World::start(disk.config()).await;
+    let summary = world.show("small").await.summary.unwrap();
+    assert_eq!((summary.priority, summary.max_parallel, summary.running), (80, Some(1), 2));
+    let (mut agent, _) = Pretend::hello(&world, 3, &held[1..]).await;
+    assert_eq!(agent.poll(&held[1..], Duration::ZERO, 0).await.leases.len(), 2);
+    set(&world, None, None).await.unwrap();
+    assert_eq!(agent.poll(&held[1..], Duration::ZERO, 0).await.leases.len(), 3);
+    let audit = world.sweeps.audit(v1::SweepRef { sweep: "small".to_owned() }).await.unwrap().into_inner();
+    assert!(audit.json.contains("\"violations\":[]"), "{}", audit.json);
     world.stop().await;
 }
 

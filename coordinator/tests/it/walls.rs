@@ -45,6 +45,10 @@ async fn what_is_in_another_project_is_not_there() {
         refused(other.retry(retry).await, Code::NotFound, "sweep_unknown");
         let extend = v1::ExtendRequest { sweep: sweep.to_owned(), seeds: vec![9], ..v1::ExtendRequest::default() };
         refused(other.extend(extend).await, Code::NotFound, "sweep_unknown");
+        let set = v1::SetSweepRequest { sweep: sweep.to_owned(), priority: Some(1), ..v1::SetSweepRequest::default() };
+        refused(lab.sharing(Some(&eve)).set_sweep(set).await, Code::NotFound, "sweep_unknown");
+        let to = v1::MoveSweepRequest { sweep: sweep.to_owned(), project: "audio".to_owned(), ..Default::default() };
+        refused(lab.sharing(Some(&eve)).move_sweep(to).await, Code::NotFound, "sweep_unknown");
     }
     let mut other = lab.sweeps(Some(&eve));
     refused(other.show_trial(v1::ShowTrialRequest { trial: trial.clone() }).await, Code::NotFound, "trial_unknown");
@@ -74,5 +78,66 @@ async fn what_is_in_another_project_is_not_there() {
         }
     };
     assert_eq!((queue(&ada).await, queue(&eve).await), ((1, 1, 1), (0, 0, 0)));
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn the_owner_the_head_of_the_project_and_admins_change_a_sweep_and_nobody_else() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision"]).await;
+    let bob = lab.user_in("bob", "user", &["vision"]).await;
+    let head = lab.user_in("cleo", "project-admin", &["vision"]).await;
+    let viewer = lab.user_in("dan", "viewer", &["vision"]).await;
+    let spec = SPEC.as_bytes().to_vec().into();
+    lab.sweeps(Some(&ada)).submit(v1::SubmitRequest { spec, ..v1::SubmitRequest::default() }).await.unwrap();
+    let set = |token, priority| {
+        let (sweep, user) = ("small".to_owned(), "somebody else".to_owned());
+        let request = v1::SetSweepRequest { sweep, user, priority: Some(priority), max_parallel: None };
+        let mut client = lab.sharing(Some(token));
+        async move { client.set_sweep(request).await.map(tonic::Response::into_inner) }
+    };
+    for (token, priority) in [(&ada, 1), (&head, 2), (&lab.admin.token, 3)] {
+        assert_eq!(set(token, priority).await.unwrap().priority, priority);
+    }
+    refused(set(&bob, 4).await, Code::PermissionDenied, "not_yours");
+    refused(set(&viewer, 4).await, Code::PermissionDenied, "role_too_small");
+    let why = v1::WhyRequest { what: "small".to_owned() };
+    let story = lab.sweeps(Some(&ada)).why(why).await.unwrap().into_inner().json;
+    for words in ["ada set priority 1", "cleo set priority 2", "admin set priority 3"] {
+        assert!(story.contains(words), "{story}");
+    }
+    assert!(!story.contains("somebody else"), "{story}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_moves_a_sweep_has_rights_in_both_projects_and_others_see_it_no_longer() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision", "text"]).await;
+    let head = lab.user_in("cleo", "project-admin", &["vision"]).await;
+    let spec = SPEC.as_bytes().to_vec().into();
+    let submit = v1::SubmitRequest { spec, project: "vision".to_owned(), ..v1::SubmitRequest::default() };
+    lab.sweeps(Some(&ada)).submit(submit).await.unwrap();
+    let go = |token, project: &str| {
+        let (sweep, user) = ("small".to_owned(), String::new());
+        let request = v1::MoveSweepRequest { sweep, user, project: project.to_owned() };
+        let mut client = lab.sharing(Some(token));
+        async move { client.move_sweep(request).await.map(tonic::Response::into_inner) }
+    };
+    refused(go(&ada, "audio").await, Code::PermissionDenied, "project_other");
+    refused(go(&head, "text").await, Code::PermissionDenied, "project_other");
+    refused(go(&ada, "").await, Code::InvalidArgument, "setting_invalid");
+    let watch = v1::WatchRequest { sweep: "small".to_owned() };
+    let mut watched = lab.sweeps(Some(&head)).watch(watch.clone()).await.unwrap().into_inner();
+    assert_eq!(watched.message().await.unwrap().unwrap().project, "vision");
+    let moved = go(&ada, "text").await.unwrap();
+    assert_eq!((moved.project.as_str(), moved.moved, moved.running), ("text", true, 0));
+    assert!(!go(&ada, "text").await.unwrap().moved);
+    // Whoever looked at it looks no longer, and does not find it again.
+    refused(crate::world::within(watched.message()).await, Code::NotFound, "sweep_unknown");
+    refused(lab.sweeps(Some(&head)).watch(watch).await.map(drop), Code::NotFound, "sweep_unknown");
+    let show = v1::ShowRequest { sweep: "small".to_owned(), ..v1::ShowRequest::default() };
+    let shown = lab.sweeps(Some(&ada)).show(show).await.unwrap().into_inner();
+    assert!(shown.notes.iter().any(|note| note.ends_with("moved to project text by ada")), "{:?}", shown.notes);
     lab.stop().await;
 }

@@ -1,5 +1,5 @@
 //! The part of the oracle about limits: nobody is ever granted more than a quota of slots allows (in thousandths, where trials
-//! share a device), or more trials at once than `max_parallel`. It counts for itself, from events only.
+//! share a device), or more trials at once than `max_parallel`, as both were at that moment. It counts for itself, from events only.
 
 use std::collections::BTreeMap;
 
@@ -59,6 +59,12 @@ impl Quotas {
                     self.trials.extend(plan.trial_ids(*sweep).into_iter().map(|trial| (trial, *sweep)));
                 }
             }
+            Event::SweepSet { sweep, tuning, .. } => {
+                if let Some(owner) = self.sweeps.get_mut(sweep) {
+                    owner.runs.most = tuning.max_parallel;
+                }
+            }
+            Event::SweepMoved { sweep, project, .. } => self.moved(*sweep, project),
             Event::SharesSet { setting: Setting::Project { name, entitlement }, .. } => {
                 self.projects.entry(name.clone()).or_default().most = entitlement.slots;
             }
@@ -77,6 +83,17 @@ impl Quotas {
     /// Another trial of a sweep.
     pub(super) fn added(&mut self, sweep: SweepId, trial: TrialId) {
         self.trials.insert(trial, sweep);
+    }
+
+    /// What runs counts for the other project; it may be more than that may have.
+    fn moved(&mut self, sweep: SweepId, project: &str) {
+        let Some(owner) = self.sweeps.get_mut(&sweep) else { return };
+        let before = std::mem::replace(&mut owner.project, project.to_owned());
+        let own = self.live.iter().filter(|(trial, _)| self.trials.get(trial) == Some(&sweep));
+        let runs: u64 = own.map(|(_, (_, share))| u64::from(*share)).sum();
+        let left = self.projects.entry(before).or_default();
+        left.now = left.now.saturating_sub(runs);
+        self.projects.entry(project.to_owned()).or_default().now += runs;
     }
 
     fn granted(&mut self, lease: Lease, share: u32) -> Option<Excess> {

@@ -10,6 +10,7 @@ mod rollback;
 mod search;
 mod stops;
 mod sweeps;
+mod tuning;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -111,6 +112,8 @@ impl Core {
             Command::Extend { sweep, user, growth, points, seeds, queue_anyway, reuse } => {
                 sweeps::extend(&mut step, sweep, user, growth, (points, seeds), (queue_anyway, &reuse))
             }
+            Command::SetSweep { sweep, user, patch } => tuning::set(&mut step, sweep, user, patch),
+            Command::MoveSweep { sweep, user, project } => tuning::move_to(&mut step, sweep, user, project),
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),

@@ -16,7 +16,10 @@ pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
         | Event::AttemptFailed { lease, .. }
         | Event::LeaseLost { lease, .. } => state.find(lease.trial)?.sweep,
         Event::TrialCancelled { trial, .. } => state.find(*trial)?.sweep,
-        Event::SweepCancelled { sweep, .. } | Event::SweepRetried { sweep, .. } => state.number(*sweep)?,
+        // A limit that is raised is room for another point.
+        Event::SweepCancelled { sweep, .. } | Event::SweepRetried { sweep, .. } | Event::SweepSet { sweep, .. } => {
+            state.number(*sweep)?
+        }
         // Room for another point; nothing for early stopping.
         Event::LeaseGranted { lease, .. } => {
             let number = state.find(lease.trial)?.sweep;

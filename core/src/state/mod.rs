@@ -164,6 +164,7 @@ impl State {
                 }
             }
             Event::SweepSuspended { sweep, trials } => self.suspended(*sweep, trials),
+            Event::SweepSet { .. } | Event::SweepMoved { .. } => self.changed(event, now),
             Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
             Event::TrialPreempted { lease, sweep } => {
                 self.live(*lease, |_, leased| leased.yields_to = Some(*sweep));

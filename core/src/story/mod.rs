@@ -184,6 +184,10 @@ impl Teller {
     fn rest(&mut self, at: Timestamp, event: &Event) {
         match event {
             Event::SweepCancelled { sweep, user } => self.of_sweep(at, *sweep, &format!("sweep cancelled by {user}")),
+            Event::SweepSet { sweep, user, tuning } => self.of_sweep(at, *sweep, &format!("{user} set {tuning}")),
+            Event::SweepMoved { sweep, user, project } => {
+                self.of_sweep(at, *sweep, &format!("moved to project {project} by {user}"));
+            }
             Event::SweepRetried { sweep, user, .. } => {
                 self.of_sweep(at, *sweep, &format!("{user} had what failed tried again"));
             }

@@ -7,6 +7,7 @@ use sweep_core::event::{AgentFacts, Failure};
 use sweep_core::plan::Limits;
 use sweep_core::story::{Names, Story, Subject, Teller};
 use sweep_core::time::Span;
+use sweep_core::tuning::TuningPatch;
 
 use crate::lab::*;
 
@@ -121,6 +122,21 @@ fn a_trial_that_waits_says_for_what() {
     lab.journal.iter().for_each(|(at, event)| teller.read(*at, event));
     let story = teller.finish(state, lab.now, |_| true);
     assert!(story.lines.iter().any(|line| line.text == "a trial of others started on lab1:0 (attempt 1)"), "{story:?}");
+}
+
+#[test]
+fn a_sweep_that_was_changed_says_by_whom() {
+    let mut lab = Lab::new();
+    lab.submit(plan("first", 1, Limits::default()));
+    let sweep = lab.core.state().sweep_named("first").unwrap().id;
+    lab.pass(Span::seconds(7));
+    let patch = TuningPatch { priority: Some(80), max_parallel: Some(Some(2)) };
+    lab.ask(Command::SetSweep { sweep, user: "root".into(), patch });
+    let trial = lab.core.state().sweep_named("first").unwrap().ids[0];
+    for subject in [Subject::Sweep(sweep), Subject::Trial(trial)] {
+        let story = told(&lab, subject);
+        assert!(story.contains("00:07 root set priority 80, max_parallel 2\n"), "{story}");
+    }
 }
 
 #[test]

@@ -16,4 +16,5 @@ mod reservations;
 mod simulation;
 #[path = "../tube/mod.rs"]
 mod tube;
+mod tuning;
 mod waiting;

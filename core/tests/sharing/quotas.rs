@@ -91,7 +91,7 @@ proptest! {
     /// After anything that happens: no quota is exceeded, and a free slot means that nobody may take it.
     #[test]
     fn nothing_waits_for_nothing(
-        steps in prop::collection::vec((0u32..6, 0usize..3, 0usize..2, 1u32..5), 1..40),
+        steps in prop::collection::vec((0u32..8, 0usize..3, 0usize..2, 1u32..5), 1..40),
         sizes in prop::collection::vec(0usize..4, 1..4),
     ) {
         let mut lab = Lab::new(&sizes);
@@ -104,6 +104,18 @@ proptest! {
                 1 => lab.set(Change::User(user.into(), Patch { slots: Some(most), ..Patch::default() })),
                 2 => lab.set(Change::Project(project.into(), Patch { slots: Some(most), ..Patch::default() })),
                 3 => lab.held().into_iter().take(1).for_each(|(agent, lease)| lab.done(agent, lease)),
+                6 => {
+                    let sweep = lab.core.state().sweeps.iter().rfind(|sweep| sweep.user == user).map(|sweep| sweep.id);
+                    if let Some(sweep) = sweep {
+                        lab.limit(sweep, most);
+                    }
+                }
+                7 => {
+                    let sweep = lab.core.state().sweeps.iter().find(|sweep| sweep.user == user).map(|sweep| sweep.id);
+                    if let Some(sweep) = sweep {
+                        lab.go(sweep, project);
+                    }
+                }
                 4 => lab.held().into_iter().skip(1).take(2).for_each(|(agent, lease)| lab.checkpoint(agent, lease)),
                 _ => drop(lab.leave()),
             }

@@ -7,6 +7,7 @@ use sweep_core::plan::plan_text;
 use sweep_core::report::summarise;
 use sweep_core::search::Setting;
 use sweep_core::state::trial::Phase;
+use sweep_core::tuning::TuningPatch;
 
 use crate::lab::{Lab, fold};
 
@@ -111,6 +112,23 @@ fn so_many_are_under_way_and_no_more() {
         assert_eq!(lab.sweep().status() == "completed", lab.sweep().ended.is_some() && lab.sweep().plan.points == 30);
     }
     assert_eq!(most, 3);
+}
+
+/// A restart right after the change proposes the same.
+#[test]
+fn a_higher_limit_is_room_for_the_next_point() {
+    let text = file("samples = 12\nmax_parallel = 1", "[search]\nmethod = \"tpe\"\nstartup = 1");
+    let mut lab = Lab::of_file(&text, 3);
+    (0..3).for_each(|_| lab.tick());
+    assert_eq!((lab.sweep().counts.running, lab.sweep().plan.points), (1, 1));
+    let patch = TuningPatch { max_parallel: Some(Some(3)), ..TuningPatch::default() };
+    lab.ask(Command::SetSweep { sweep: lab.sweep, user: "ann".into(), patch });
+    assert_eq!(lab.sweep().counts.running, 3);
+    let lab = lab.run();
+    healthy(&lab);
+    for cut in 0..lab.journal.len() {
+        assert!(lab.with_a_crash_at(cut) == lab.journal, "another history after a crash at event {cut}");
+    }
 }
 
 #[test]

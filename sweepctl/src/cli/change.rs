@@ -1,10 +1,11 @@
-//! The arguments of `cancel`, `retry` and `extend`: what runs of a sweep.
+//! The arguments of `cancel`, `retry`, `extend`, `set` and `move`: what runs of a sweep.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::Shape;
+use super::sharing::{Quota, quota};
 
 /// What can be changed about a sweep.
 #[derive(Debug, Subcommand)]
@@ -28,6 +29,20 @@ pub(crate) enum Changing {
             sweepctl extend imagenette-first --epochs 90"
     )]
     Extend(Extend),
+    /// Change the priority of a sweep, or how many of its trials run at once
+    #[command(
+        after_help = "What is not given stays as it is. Nothing that runs is stopped: with more trials running than a new limit allows,\n\
+            the next one starts when fewer run.\n\n\
+            Examples:\n  sweepctl set imagenette-first --priority 80\n  sweepctl set imagenette-first --max-parallel 4\n  \
+            sweepctl set imagenette-first --max-parallel none"
+    )]
+    Set(SetSweep),
+    /// Let a sweep count on the share and the quotas of another project
+    #[command(
+        after_help = "You need rights in both projects. What it used so far stays with the project before; nothing that runs is stopped.\n\n\
+            Examples:\n  sweepctl move imagenette-first --project vision"
+    )]
+    Move(MoveSweep),
 }
 
 impl Changing {
@@ -37,6 +52,8 @@ impl Changing {
             Self::Cancel(args) => &args.shape,
             Self::Retry(args) => &args.shape,
             Self::Extend(args) => &args.shape,
+            Self::Set(args) => &args.shape,
+            Self::Move(args) => &args.shape,
         }
     }
 }
@@ -88,6 +105,34 @@ pub(crate) struct Extend {
     /// Say what would be added and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `set`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("values").multiple(true).required(true).args(["priority", "max_parallel"]))]
+pub(crate) struct SetSweep {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Its place among your sweeps in the project, 0 to 100: the higher goes first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) priority: Option<u32>,
+    /// At most so many of its trials at once, or `none`
+    #[arg(long, value_name = "N", value_parser = quota)]
+    pub(crate) max_parallel: Option<Quota>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+/// Arguments of `move`.
+#[derive(Debug, Args)]
+pub(crate) struct MoveSweep {
+    /// Name, id or prefix
+    pub(crate) sweep: String,
+    /// Where to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

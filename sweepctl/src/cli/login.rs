@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Backup, Fsck, Maintenance, Restore, Shape, Shares};
+use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]
@@ -90,6 +90,9 @@ pub(crate) enum Admin {
             sweepctl admin maintenance all --from 2h --for 90m\n  sweepctl admin maintenance gpu-7 --cancel"
     )]
     Maintenance(Maintenance),
+    /// Webhooks: test them, list them
+    #[command(subcommand, after_help = "Examples:\n  sweepctl admin notify test\n  sweepctl admin notify list --json")]
+    Notify(Notify),
     /// Copy the journal to a new folder on the coordinator's host, while everything goes on
     #[command(
         after_help = "The copy is read back before it gets its name, and nothing is ever written over.\n\nExamples:\n  \
@@ -240,6 +243,7 @@ impl Admin {
             Self::Maintenance(args) => Some(&args.shape),
             Self::Backup(args) => Some(&args.shape),
             Self::Fsck(args) => Some(&args.shape),
+            Self::Notify(command) => Some(command.shape()),
             Self::Shares(Shares::Show(args)) => Some(&args.shape),
             Self::Shares(Shares::Set(args)) => Some(&args.shape),
             Self::Shares(Shares::Reserve(args)) => Some(&args.shape),

@@ -165,7 +165,7 @@ fn share(text: &str) -> Result<u32, String> {
     format!("{whole}{part:0<3}").parse().map_err(|_| wrong())
 }
 
-fn quota(text: &str) -> Result<Quota, String> {
+pub(super) fn quota(text: &str) -> Result<Quota, String> {
     match text {
         "none" => Ok(Quota(None)),
         _ => text.parse().map(|most| Quota(Some(most))).map_err(|_| "a whole number, or `none`".to_owned()),

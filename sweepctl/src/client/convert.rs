@@ -57,6 +57,7 @@ impl From<v1::SweepSummary> for SweepView {
             user: summary.user,
             project: summary.project,
             priority: summary.priority,
+            max_parallel: summary.max_parallel,
             status: summary.status,
             submitted: summary.submitted,
             ended: summary.ended,

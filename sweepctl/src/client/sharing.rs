@@ -3,11 +3,12 @@
 use sweep_proto::v1;
 use sweep_proto::v1::set_shares_request::Change;
 
-use super::{Client, convert, user};
-use crate::cli::{After, Quota, Release, Reserve, SharesSet};
+use super::{Client, convert, reference, user};
+use crate::cli::{After, Quota, Release, Reserve, SetSweep, SharesSet};
 use crate::fault::Fault;
 use crate::view::sharing::{
-    EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, WaitingView,
+    EntitlementView, HostView, LabView, QueueView, ReservationView, SettingView, ShareView, SharesView, SweepMovedView,
+    SweepSetView, WaitingView,
 };
 
 impl Client {
@@ -34,6 +35,28 @@ impl Client {
         let request = v1::SetSharesRequest { user: user(), change: Some(change) };
         let reply = self.sharing.clone().set_shares(request).await.map_err(|status| self.fault(status))?;
         Ok(setting(reply.into_inner()))
+    }
+
+    /// Changes how much a sweep gets. Doing it twice is harmless.
+    pub(crate) async fn set_sweep(&self, args: &SetSweep) -> Result<SweepSetView, Fault> {
+        let request = v1::SetSweepRequest {
+            sweep: reference(&args.sweep),
+            user: user(),
+            priority: args.priority,
+            max_parallel: args.max_parallel.map(|Quota(most)| v1::Quota { most }),
+        };
+        let reply = self.sharing.clone().set_sweep(request).await.map_err(|status| self.fault(status))?;
+        let v1::SetSweepReply { name, priority, max_parallel, changed, running } = reply.into_inner();
+        Ok(SweepSetView { name, priority, max_parallel, changed, running })
+    }
+
+    /// Lets a sweep count on the share of another project. Doing it twice is harmless.
+    pub(crate) async fn move_sweep(&self, sweep: &str, project: &str) -> Result<SweepMovedView, Fault> {
+        let (sweep, user, project) = (reference(sweep), user(), project.to_owned());
+        let request = v1::MoveSweepRequest { sweep, user, project };
+        let reply = self.sharing.clone().move_sweep(request).await.map_err(|status| self.fault(status))?;
+        let v1::MoveSweepReply { name, project, moved, running } = reply.into_inner();
+        Ok(SweepMovedView { name, project, moved, running })
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use sweep_identity::chain::Follower;
 
 use super::maintenance;
+use super::notify;
 use super::program;
 use super::shares;
 use super::upkeep;
@@ -54,6 +55,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         Admin::Shares(Shares::Set(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Release(args)) => shares::set(out, client, args).await,
+        Admin::Notify(command) => notify::run(out, client, command).await,
         Admin::Maintenance(args) => maintenance::run(out, client, args).await,
         Admin::Backup(args) => upkeep::backup(out, client, args).await,
         Admin::Restore(args) => upkeep::restore(args),

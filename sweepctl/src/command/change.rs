@@ -1,6 +1,6 @@
-//! `cancel`, `retry` and `extend`: wishes that change what runs. They can be repeated without harm.
+//! `cancel`, `retry`, `extend`, `set` and `move`: wishes that change what runs. They can be repeated without harm.
 
-use crate::cli::{Cancel, Changing, Extend, Format, Retry};
+use crate::cli::{Cancel, Changing, Extend, Format, MoveSweep, Retry, SetSweep};
 use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
@@ -13,6 +13,8 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Changing) -> Resul
         Changing::Cancel(args) => cancel(out, client, args).await,
         Changing::Retry(args) => retry(out, client, args).await,
         Changing::Extend(args) => extend(out, client, args).await,
+        Changing::Set(args) => set(out, client, args).await,
+        Changing::Move(args) => move_to(out, client, args).await,
     }
 }
 
@@ -37,6 +39,41 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
         (0, _) => out.note("the sweep has all of this"),
         (_, true) => out.note("dry run: nothing was changed"),
         _ => {}
+    }
+    Ok(())
+}
+
+/// Changes how much a sweep gets.
+async fn set(out: &Out, client: &Client, args: &SetSweep) -> Result<(), Fault> {
+    let set = client.set_sweep(args).await?;
+    if out.format == Format::Json {
+        return out.json(&set);
+    }
+    let most = set.max_parallel.map_or_else(|| "none".to_owned(), |most| most.to_string());
+    out.print(format!("{}: priority {}, max_parallel {most}\n", safe(&set.name), set.priority))?;
+    if !set.changed {
+        out.note("nothing was changed: it was so before");
+    }
+    if let Some(most) = set.max_parallel.filter(|most| set.running > u64::from(*most)) {
+        out.note(format!(
+            "{} run and go on; the next one starts when fewer than {most} do",
+            count(set.running, "trial")
+        ));
+    }
+    Ok(())
+}
+
+/// Lets a sweep count on the share of another project.
+async fn move_to(out: &Out, client: &Client, args: &MoveSweep) -> Result<(), Fault> {
+    let moved = client.move_sweep(&args.sweep, &args.project).await?;
+    if out.format == Format::Json {
+        return out.json(&moved);
+    }
+    out.print(format!("{} is in project {}\n", safe(&moved.name), safe(&moved.project)))?;
+    match (moved.moved, moved.running) {
+        (false, _) => out.note("nothing was changed: it was there before"),
+        (true, 0) => {}
+        (true, running) => out.note(format!("{} run and go on, counted there from now on", count(running, "trial"))),
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod maintenance;
+pub(crate) mod notify;
 pub(crate) mod plan;
 pub(crate) mod plot;
 pub(crate) mod queue;

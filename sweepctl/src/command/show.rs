@@ -5,7 +5,7 @@ mod trial;
 
 use crate::cli::{Format, Phase, Show};
 use crate::client::Client;
-use crate::fault::Fault;
+use crate::fault::{Fault, count};
 use crate::output::{Cell, Out, Table, ago, csv_row, percent, safe, span};
 use crate::view::{BoundView, EpochView, PageView, short};
 
@@ -77,6 +77,13 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
     let rest = rest.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
     line("trials", format!("{}: {}", summary.trials, rest.chain(taken).collect::<Vec<_>>().join(", ")));
     line("submitted", format!("{} by {}", ago(summary.submitted), summary.user));
+    line(
+        "priority",
+        match summary.max_parallel {
+            Some(most) => format!("{}, at most {} at once", summary.priority, count(most, "trial")),
+            None => summary.priority.to_string(),
+        },
+    );
     if let (Some(best), Some(trial)) = (summary.best_accuracy, &summary.best_trial) {
         line("best", format!("{} % validation accuracy, trial {}", percent(best.0), short(trial)));
     }

@@ -30,6 +30,27 @@ pub(crate) struct WaitingView {
     pub(crate) starts: Option<i64>,
 }
 
+/// What decides how much a sweep gets, as it is now.
+#[derive(Debug, Serialize)]
+pub(crate) struct SweepSetView {
+    pub(crate) name: String,
+    pub(crate) priority: u32,
+    pub(crate) max_parallel: Option<u32>,
+    /// It was something else before.
+    pub(crate) changed: bool,
+    pub(crate) running: u64,
+}
+
+/// Whose share a sweep counts on, as it is now.
+#[derive(Debug, Serialize)]
+pub(crate) struct SweepMovedView {
+    pub(crate) name: String,
+    pub(crate) project: String,
+    /// It was in another one before.
+    pub(crate) moved: bool,
+    pub(crate) running: u64,
+}
+
 /// Who gets how much.
 #[derive(Debug, Serialize)]
 pub(crate) struct SharesView {

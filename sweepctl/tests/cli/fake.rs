@@ -58,7 +58,7 @@ impl Fake {
 type Answer<T> = Result<Response<T>, Status>;
 type Many<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn refuse(name: &str) -> Result<(), Status> {
+pub(crate) fn refuse(name: &str) -> Result<(), Status> {
     match name {
         "missing" | "0000" => {
             Err(sweep_proto::status::status(tonic::Code::NotFound, "sweep_unknown", format!("no sweep `{name}`")))

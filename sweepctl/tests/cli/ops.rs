@@ -1,6 +1,8 @@
 //! What keeps a lab running: a coordinator on a socket of the file system, `doctor` of all three programs, `top`. With the real
 //! programs, where they have been built.
 
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -66,6 +68,44 @@ fn a_coordinator_on_a_socket_serves_its_user_and_its_agent() {
 }
 
 #[test]
+fn webhooks_are_tested_and_listed() {
+    let Some(coordinator) = built("sweep-coordinator") else {
+        println!("skipped: sweep-coordinator is not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let data = home.join("data");
+    std::fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
+    let ask = |args: &[&str]| run(home, &[&["admin", "notify"], args, &["--server", &socket(&data)]].concat());
+    let serve = || {
+        let listening = start(&coordinator, home, &["--data", data.to_str().unwrap(), "--listen", &socket(&data)]);
+        wait_until("it answers", || (ask(&["list"]).code == Some(0)).then_some(()));
+        listening
+    };
+    let without = serve();
+    ask(&["test"]).expect(0).tells("nobody is told: `notify.toml`");
+    assert_eq!(ask(&["list", "--json"]).expect(0).json()["webhooks"], serde_json::json!([]));
+    drop(without);
+    // Nobody listens on port 1.
+    let mut file =
+        std::fs::File::options().create_new(true).write(true).mode(0o600).open(data.join("notify.toml")).unwrap();
+    file.write_all(b"[[notify]]\nurl = \"http://127.0.0.1:1/secret\"\non = [\"failure\"]\n").unwrap();
+    let _with = serve();
+    let tested = ask(&["test"]).expect(1).says("127.0.0.1").says("connection refused").tells("something is broken");
+    assert!(!tested.out.contains("secret"), "{}", tested.out);
+    let listed = ask(&["list", "--json"]).expect(0).json();
+    let first = &listed["webhooks"][0];
+    assert_eq!((&first["number"], &first["waiting"], &first["on"][0]), (&1.into(), &0.into(), &"failure".into()));
+    assert!(first["taken"].is_null() && first["error"].is_null(), "{first}");
+    ask(&["list"]).expect(0).says("failure");
+}
+
+fn socket(data: &Path) -> String {
+    format!("unix:{}", data.with_file_name("run").join("socket").display())
+}
+
+#[test]
 fn doctors_say_what_is_broken_and_how_to_put_it_right() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
@@ -87,6 +127,32 @@ fn doctors_say_what_is_broken_and_how_to_put_it_right() {
     let arguments = ["--data", open.to_str().unwrap(), "--listen", "0.0.0.0:7070", "doctor"];
     other(&coordinator, home, &arguments).expect(1).says("fix: chmod 700").says("fix: sweepctl admin init");
     other(&coordinator, home, &["--listen", "unix:run/x"]).expect(2).tells("neither an address");
+}
+
+#[test]
+fn programs_log_into_files_that_are_put_aside() {
+    let (Some(coordinator), Some(agent)) = (built("sweep-coordinator"), built("sweep-agent")) else {
+        println!("skipped: sweep-coordinator and sweep-agent are not built");
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let (data, log) = (home.join("data"), home.join("coordinator.log"));
+    // A megabyte of an earlier time: the first line is too much.
+    std::fs::write(&log, "an earlier line\n".repeat(62_500)).unwrap();
+    let (data, path) = (data.to_str().unwrap(), log.to_str().unwrap());
+    let _coordinator: Running =
+        start(&coordinator, home, &["--data", data, "--listen", "127.0.0.1:0", "--log-file", path, "--log-size", "1"]);
+    let text = wait_until("it is ready", || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        text.contains("ready for everybody on this host").then_some(text)
+    });
+    assert!(!text.contains("an earlier line") && !text.contains('\x1b'), "{text}");
+    assert_eq!(std::fs::metadata(home.join("coordinator.log.1")).unwrap().len(), 1_000_000);
+    assert_eq!(std::fs::read_to_string(home.join("8.log")).unwrap(), "", "nothing on standard error");
+    let nowhere = ["--coordinator", "http://127.0.0.1:1", "--log-file", "/no/folder/log"];
+    other(&agent, home, &nowhere).expect(1).tells("cannot write the log file /no/folder/log").tells("--log-file");
+    other(&coordinator, home, &["--data", data, "--log-keep", "x"]).expect(2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use sweep_proto::v1;
 use sweep_proto::v1::sharing_server::Sharing;
 use tonic::{Request, Response, Status};
 
-use crate::fake::Service;
+use crate::fake::{Service, refuse};
 use crate::online::Bench;
 use crate::sweeps;
 
@@ -78,6 +78,23 @@ impl Sharing for Service {
         };
         Ok(Response::new(v1::SetSharesReply { name, setting: Some(setting) }))
     }
+
+    async fn set_sweep(&self, request: Request<v1::SetSweepRequest>) -> Answer<v1::SetSweepReply> {
+        let v1::SetSweepRequest { sweep, user, priority, max_parallel } = request.into_inner();
+        refuse(&sweep)?;
+        self.asked.lock().unwrap().push(format!("set {sweep} {priority:?} {max_parallel:?} {user}"));
+        let (changed, priority) = (priority != Some(50), priority.unwrap_or(50));
+        let max_parallel = max_parallel.and_then(|quota| quota.most);
+        Ok(Response::new(v1::SetSweepReply { name: sweep, priority, max_parallel, changed, running: 6 }))
+    }
+
+    async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Answer<v1::MoveSweepReply> {
+        let v1::MoveSweepRequest { sweep: name, user, project } = request.into_inner();
+        refuse(&name)?;
+        self.asked.lock().unwrap().push(format!("move {name} {project} {user}"));
+        let (moved, running) = (project != "vision", 1);
+        Ok(Response::new(v1::MoveSweepReply { name, project, moved, running }))
+    }
 }
 
 #[test]
@@ -131,6 +148,47 @@ fn shares_are_set_one_thing_at_a_time() {
     set(&["--user", "ann", "--share", "x"]).expect(2).tells("a share is 0 to 1000");
     assert_eq!(bench.asked().len(), asked);
     assert!(bench.asked()[0].starts_with("ada "), "{:?}", bench.asked());
+}
+
+#[test]
+fn a_sweep_is_given_another_priority_and_limit() {
+    let bench = Bench::new();
+    let set = |args: &[&str]| bench.run(&[&["set", sweeps::NAME], args].concat());
+    let ran = set(&["--priority", "80", "--max-parallel", "4"]).expect(0);
+    ran.says("imagenette-first: priority 80, max_parallel 4").tells("6 trials run and go on; the next one starts when");
+    let json = set(&["--max-parallel", "none", "--json"]).expect(0).json();
+    assert_eq!((&json["priority"], &json["max_parallel"]), (&50.into(), &serde_json::Value::Null));
+    set(&["--priority", "50"]).expect(0).tells("nothing was changed: it was so before");
+    let expected = [
+        "set imagenette-first Some(80) Some(Quota { most: Some(4) }) ada",
+        "set imagenette-first None Some(Quota { most: None }) ada",
+        "set imagenette-first Some(50) None ada",
+    ];
+    assert_eq!(bench.asked(), expected);
+    set(&[]).expect(2).tells("--priority");
+    set(&["--priority", "101"]).expect(2).tells("0..=100");
+    set(&["--max-parallel", "few"]).expect(2).tells("a whole number, or `none`");
+    bench.run(&["set", "missing", "--priority", "1"]).expect(3).tells("[sweep_unknown]");
+    assert_eq!(bench.asked(), expected);
+    let shown = bench.run(&["show", sweeps::NAME]).expect(0);
+    shown.says("priority").says("50, at most 4 trials at once");
+    assert_eq!(bench.run(&["show", sweeps::NAME, "--json"]).expect(0).json()["summary"]["max_parallel"], 4);
+}
+
+#[test]
+fn a_sweep_is_moved_to_another_project() {
+    let bench = Bench::new();
+    let moved = |args: &[&str]| bench.run(&[&["move", sweeps::NAME], args].concat());
+    moved(&["--project", "audio"])
+        .expect(0)
+        .says("imagenette-first is in project audio")
+        .tells("1 trial run and go on, counted there from now on");
+    moved(&["--project", "vision"]).expect(0).tells("nothing was changed: it was there before");
+    let json = moved(&["--project", "audio", "--json"]).expect(0).json();
+    assert_eq!((&json["project"], &json["moved"]), (&"audio".into(), &true.into()));
+    assert_eq!(bench.asked()[0], "move imagenette-first audio ada");
+    moved(&[]).expect(2).tells("--project");
+    bench.run(&["move", "missing", "--project", "audio"]).expect(3).tells("[sweep_unknown]");
 }
 
 #[test]

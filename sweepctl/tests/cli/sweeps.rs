@@ -72,6 +72,7 @@ pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> 
         eta_seconds: (!over).then_some(245.0),
         project: "vision".to_owned(),
         priority: 50,
+        max_parallel: (name == NAME).then_some(4),
     }
 }
 
