@@ -60,12 +60,19 @@ pub(crate) struct SweepView {
     pub(crate) stopped: u64,
     /// Completed trials whose results are those of earlier sweeps.
     pub(crate) reused: u64,
+    /// Of a probe: the most steps that its trials do of an epoch.
+    pub(crate) probe_steps: Option<u32>,
     pub(crate) best_accuracy: Option<Num>,
     pub(crate) best_trial: Option<String>,
     pub(crate) eta_seconds: Option<f64>,
 }
 
 impl SweepView {
+    /// The best accuracy, for people; that of a probe means nothing.
+    pub(crate) fn result(&self) -> Option<Num> {
+        self.best_accuracy.filter(|_| self.probe_steps.is_none())
+    }
+
     /// Nothing more will happen by itself.
     pub(crate) fn is_stuck(&self) -> bool {
         self.status == "suspended" && self.running == 0

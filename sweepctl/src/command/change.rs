@@ -32,7 +32,7 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
     if args.epochs.is_some() && trials > 0 {
         out.note("more epochs are points of their own, trained from the beginning; what there is stays as it is");
     }
-    super::reuse::say(out, extended.reused, trials, &extended.reusable);
+    super::reuse::say(out, extended.reused, trials, &extended.reusable, "--reuse");
     match (trials, args.dry_run) {
         (0, _) => out.note("the sweep has all of this"),
         (_, true) => out.note("dry run: nothing was changed"),

@@ -239,6 +239,7 @@ impl Sweeps for Service {
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
+            "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
         };
         Ok(Response::new(v1::JsonReply { json }))
     }
