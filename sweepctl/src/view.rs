@@ -247,6 +247,8 @@ pub(crate) struct ExtendedView {
     pub(crate) points: u32,
     pub(crate) seeds: u32,
     pub(crate) dry_run: bool,
+    /// New trials that go on from the last checkpoint of one with fewer epochs.
+    pub(crate) goes_on: u64,
     /// Results that were taken, and those that could have been.
     pub(crate) reused: u64,
     pub(crate) reusable: Vec<ReusableView>,

@@ -102,3 +102,5 @@ INSERT INTO events VALUES (36, 1, 36, 2211416155, '{"rollback_suspected":{"agent
 ');
 INSERT INTO events VALUES (37, 1, 37, 3425115275, '{"rollback_accepted":{"user":"ada","generation":1}}
 ');
+INSERT INTO events VALUES (38, 1, 38, 3169451563, '{"sweep_extended":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","growth":{"goes_on":[{"trial":9,"from":0,"epoch":2}]}}}
+');
