@@ -20,6 +20,7 @@ done
 for unit in "$root"/deploy/systemd/*.service; do put 644 "$unit" "lib/systemd/system/$(basename "$unit")"; done
 put 644 "$root/deploy/systemd/sweep.sysusers" lib/sysusers.d/sweep.conf
 for text in README.md CHANGELOG.md LICENSE; do put 644 "$root/$text" "share/doc/sweep/$text"; done
+put 644 "$root/sweepctl/fonts/LICENSE" share/doc/sweep/LICENSE.fonts
 for text in "$root"/docs/*.md; do put 644 "$text" "share/doc/sweep/$(basename "$text")"; done
 put 755 "$root/deploy/libtorch.sh" share/sweep/libtorch.sh
 put 755 "$root/deploy/install.sh" install.sh

@@ -55,6 +55,9 @@ pub struct Report {
     /// The precisions and layouts that trials computed with, and how many did; more than one is worth a look.
     #[serde(default)]
     pub numerics: BTreeMap<String, u32>,
+    /// Of a probe: the most steps of each epoch. It trains no more, to learn how long a plan takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe_steps: Option<u32>,
     /// Sweeps whose results were taken over, and how many of each: their trials were not trained here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reused: BTreeMap<String, u32>,
@@ -75,6 +78,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// What has to be said of a probe before anything else; nothing of other sweeps.
+    pub fn probe(&self) -> Option<String> {
+        self.probe_steps.map(|steps| {
+            format!(
+                "This is a probe, not a result: of each epoch its trials did at most {steps} steps, so that `plan --estimate` knows \
+                 what they take. Their accuracies say nothing about the settings."
+            )
+        })
+    }
+
     /// Which results were not trained here; nothing if all were.
     pub fn taken(&self) -> Option<String> {
         let from: Vec<String> =

@@ -94,7 +94,11 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  sweepctl check grid.toml\n  sweepctl check sweeps/*.toml --json")]
     Check(Check),
     /// Show the exact trials of a sweep file, in the order in which they would run
-    #[command(after_help = "Examples:\n  sweepctl plan grid.toml\n  sweepctl plan grid.toml --json | jq .trials")]
+    #[command(
+        after_help = "A coordinator that is known (--server, SWEEP_SERVER, login, `up`) and answers within a second is asked what `submit --reuse`\n\
+        would take; without one the plan is the same.\n\n\
+        Examples:\n  sweepctl plan grid.toml\n  sweepctl plan grid.toml --json | jq .trials\n  sweepctl plan grid.toml --reuse"
+    )]
     Plan(Plan),
     /// Run a sweep file
     #[command(after_help = "Examples:\n  sweepctl submit grid.toml --watch\n  sweepctl submit grid.toml --run second")]
@@ -120,8 +124,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  sweepctl report imagenette-first\n  sweepctl report imagenette-first -o report.md --test best"
     )]
     Report(Report),
-    /// Draw one figure of the report as SVG
-    #[command(after_help = "Examples:\n  sweepctl plot imagenette-first --figure curves --factor lr -o curves.svg")]
+    /// Draw one figure of the report as SVG or PNG
+    #[command(
+        after_help = "Examples:\n  sweepctl plot imagenette-first --figure curves --factor lr -o curves.svg\n  sweepctl plot imagenette-first --figure effects -o effects.png --scale 3"
+    )]
     Plot(Plot),
     /// Compare two sweeps point by point, paired by seed, or two trials
     #[command(after_help = "Examples:\n  sweepctl compare imagenette-first imagenette-second")]
@@ -248,6 +254,9 @@ pub(crate) struct Plan {
     /// Show only the first trials
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u32>,
+    /// Ask the coordinator which trials were trained before, so that `submit --reuse` would take their results
+    #[arg(long, conflicts_with = "estimate")]
+    pub(crate) reuse: bool,
     /// What it will take, by what trials of the same shape took on this coordinator
     #[arg(long)]
     pub(crate) estimate: bool,

@@ -244,9 +244,9 @@ impl Client {
         let (sweep, spec, epochs) = (reference(sweep), spec.into(), epochs.unwrap_or(0));
         let request = v1::ExtendRequest { sweep, spec, seeds, epochs, user: user(), dry_run, reuse, queue_anyway };
         let reply = self.sweeps.clone().extend(request).await.map_err(|status| self.fault(status))?;
-        let v1::ExtendReply { name, trials, points, seeds, reused, reusable } = reply.into_inner();
+        let v1::ExtendReply { name, trials, points, seeds, reused, reusable, goes_on } = reply.into_inner();
         let reusable = reusable.into_iter().map(ReusableView::from).collect();
-        Ok(ExtendedView { name, trials, points, seeds, dry_run, reused, reusable })
+        Ok(ExtendedView { name, trials, points, seeds, dry_run, goes_on, reused, reusable })
     }
 
     /// Trains a few steps of what was never trained: how many shapes, and the sweep that does it.

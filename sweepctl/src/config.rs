@@ -75,9 +75,13 @@ impl Config {
 
     /// The coordinator to talk to, as a URL.
     pub(crate) fn server(&self) -> String {
+        url(&self.known_server().unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))
+    }
+
+    /// The same, if anybody ever said which: a flag, a setting, a login or `up`.
+    pub(crate) fn known_server(&self) -> Option<String> {
         let login = || Logins::read().ok().and_then(|logins| logins.current);
-        let found = self.server.clone().or_else(login).or_else(|| address_in(&self.state()?));
-        url(&found.unwrap_or_else(|| DEFAULT_LISTEN.to_owned()))
+        self.server.clone().or_else(login).or_else(|| address_in(&self.state()?))
     }
 
     /// How to reach it.

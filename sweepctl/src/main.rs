@@ -84,7 +84,9 @@ fn shape(command: &Command) -> Option<&Shape> {
 fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
     match command {
         Command::Check(args) => return command::check::run(out, args),
-        Command::Plan(args) if !args.estimate => return command::plan::run(out, args),
+        Command::Plan(args) if !args.estimate && !command::plan::asks(out, config, args) => {
+            return command::plan::run(out, args);
+        }
         Command::Completions { shell } => return command::completions::run(out, *shell),
         Command::VerifyResume(args) => return command::verify_resume::run(out, args),
         Command::Dataset(command) => {
@@ -115,6 +117,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
     match command {
         // A file that is not valid is refused before anybody is called.
         Command::Submit(args) => return command::submit::run(out, config, args).await,
+        Command::Plan(args) if !args.estimate => return command::plan::ask(out, config, args).await,
         Command::Version { .. } => return command::version::run(out, config).await,
         Command::Doctor { .. } => return command::doctor::run(out, config).await,
         Command::Login(args) => return command::login::login(out, args).await,

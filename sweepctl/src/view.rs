@@ -62,12 +62,19 @@ pub(crate) struct SweepView {
     pub(crate) stopped: u64,
     /// Completed trials whose results are those of earlier sweeps.
     pub(crate) reused: u64,
+    /// Of a probe: the most steps that its trials do of an epoch.
+    pub(crate) probe_steps: Option<u32>,
     pub(crate) best_accuracy: Option<Num>,
     pub(crate) best_trial: Option<String>,
     pub(crate) eta_seconds: Option<f64>,
 }
 
 impl SweepView {
+    /// The best accuracy, for people; that of a probe means nothing.
+    pub(crate) fn result(&self) -> Option<Num> {
+        self.best_accuracy.filter(|_| self.probe_steps.is_none())
+    }
+
     /// Nothing more will happen by itself.
     pub(crate) fn is_stuck(&self) -> bool {
         self.status == "suspended" && self.running == 0
@@ -242,6 +249,8 @@ pub(crate) struct ExtendedView {
     pub(crate) points: u32,
     pub(crate) seeds: u32,
     pub(crate) dry_run: bool,
+    /// New trials that go on from the last checkpoint of one with fewer epochs.
+    pub(crate) goes_on: u64,
     /// Results that were taken, and those that could have been.
     pub(crate) reused: u64,
     pub(crate) reusable: Vec<ReusableView>,

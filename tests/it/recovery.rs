@@ -1,6 +1,7 @@
 //! Real processes under `kill -9`, with trainers that do nothing but follow the folder protocol: many
 //! cheap trials, many kills, and the oracle's verdict.
 
+mod longer;
 mod probe;
 mod reuse;
 mod search;

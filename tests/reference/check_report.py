@@ -19,7 +19,7 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 FIXED = {"trial", "point", "baseline", "seed", "phase", "epochs", "best_epoch", "val_accuracy", "val_loss", "train_accuracy",
-         "train_loss", "test_accuracy", "test_loss", "weights"}
+         "train_loss", "test_accuracy", "test_loss", "weights", "origin", "probe"}
 worst, compared = (0.0, ""), 0
 
 

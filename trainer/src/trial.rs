@@ -137,7 +137,7 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Goes on where a checkpoint of the same recipe on the same data stands.
+    /// Goes on where a checkpoint of the same recipe on the same data stands, or where one with fewer epochs came to its end.
     pub fn resume(&mut self, resume: &Resume) -> Result<(), TrainError> {
         let invalid = |what: String| TrainError::WeightsInvalid { path: PathBuf::from(&resume.file), what };
         let misfit = |what: Misfit| invalid(what.to_string());
@@ -148,8 +148,13 @@ impl<'a> Trial<'a> {
                 header.position.epoch, resume.epoch
             )));
         }
-        if header.recipe != *self.source.recipe {
+        let longer = self.source.recipe.goes_on_from(&header.recipe);
+        if header.recipe != *self.source.recipe && !longer {
             return Err(invalid("it belongs to another recipe".to_owned()));
+        }
+        let end = (header.position.epoch, header.position.batch) == (header.recipe.epochs, 0);
+        if longer && !end {
+            return Err(invalid("a longer trial goes on from the end of a shorter one only".to_owned()));
         }
         if header.data != self.source.dataset.digest {
             return Err(invalid("the data set has changed since it was written".to_owned()));
@@ -158,6 +163,10 @@ impl<'a> Trial<'a> {
             return Err(invalid("the file with the network has changed since it was written".to_owned()));
         }
         self.evaluations = header.evaluations;
+        if longer {
+            // The test images are for the last epoch, which is another one now.
+            self.evaluations.test = None;
+        }
         self.state.numerics = header.numerics;
         self.state.init.clone_from(&header.init);
         if Numerics::allowed(self.source.recipe).len() > 1 {

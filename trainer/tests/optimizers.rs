@@ -83,3 +83,18 @@ fn every_rule_follows_pytorch_for_100_steps() {
         assert!(expected.next().is_none());
     }
 }
+
+/// The bottom of a cosine: nothing moves, also where no gradient ever was.
+#[test]
+fn a_rate_of_zero_moves_no_weight() {
+    for name in OPTIMIZER_NAMES {
+        let rule: Rule = serde_json::from_value(Value::String((*name).to_owned())).unwrap();
+        let net: recipe::Model = serde_json::from_str("\"cifar-cnn\"").unwrap();
+        let model = Model::new(&net, 2, 16, Some(0), Device::Cpu);
+        let fc3 = || head(&model.weights().find(|named| named.name == "fc3.weight").unwrap().tensor, 6);
+        let before = fc3();
+        let zeros = model.weights().map(|named| named.tensor.detach().zeros_like()).collect();
+        Optimizer::new(&rule, &model).step(zeros, Pace { lr: 0.0, momentum: None });
+        assert_eq!(fc3(), before, "{name}");
+    }
+}

@@ -1,5 +1,6 @@
 //! More of a sweep: what is new is worked out beside the owner of the state, which takes it if the plan is still the same.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sweep_core::access::Permission;
@@ -54,6 +55,13 @@ pub(super) async fn extend(
     let reused = edge.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
     let reused = u64::from(reused.await.map_err(refused)?);
     let reusable = reuse::by_sweep(&found);
+    let taken: BTreeSet<u32> = reuse.iter().map(|(index, _)| *index).collect();
+    let wanted = growth.goes_on.clone();
+    let goes_on = edge.handle.query(move |view| {
+        let found = view.core.state().sweep(sweep).map(|it| it.can_go_on(&wanted)).unwrap_or_default();
+        found.iter().filter(|one| !taken.contains(&one.trial)).count() as u64
+    });
+    let goes_on = goes_on.await.map_err(refused)?;
     let reply = |trials: u64, reused: u64| v1::ExtendReply {
         name: name.clone(),
         trials,
@@ -61,6 +69,7 @@ pub(super) async fn extend(
         seeds: new_seeds,
         reused,
         reusable: reusable.clone(),
+        goes_on,
     };
     if dry_run {
         let (all, seeds) = (u64::from(points + new_points), u64::from(seeds_before + new_seeds));

@@ -6,6 +6,7 @@ mod agents;
 mod audit;
 mod auth;
 mod blobs;
+mod curves;
 mod extend;
 mod machines;
 mod probe;

@@ -1,15 +1,13 @@
 //! What people call.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sweep_core::access::Permission;
-use sweep_core::attempt::EpochMetrics;
 use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::estimate::estimate;
 use sweep_core::id::SweepId;
 use sweep_core::plan::plan_text;
-use sweep_core::report::{Curve, EpochRow, summarise};
+use sweep_core::report::summarise;
 use sweep_core::shares::DEFAULT_USER;
 use sweep_core::spec::SpecError;
 use sweep_core::state::TrialRef;
@@ -22,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
-use super::{Edge, extend, probe, refs, refused, reuse, streams, unreadable, views, why};
+use super::{Edge, curves, extend, probe, refs, refused, reuse, streams, unreadable, views, why};
 use crate::access::identity::{Identity, Who};
 use crate::handle::View;
 use crate::journal::key;
@@ -127,7 +125,6 @@ impl Service for Sweeps {
             let sweep = state.sweep_of(at);
             let recipe = sweep.plan.recipe(at.index);
             let recipe = recipe.map_err(|error| status(Code::Internal, "plan_damaged", error.to_string()))?;
-            let trained = state.trial(at).progress.as_ref().and_then(|progress| progress.origin).unwrap_or(at);
             let reply = v1::ShowTrialReply {
                 trial: Some(views::trial(view, at)),
                 sweep_id: id_bytes(sweep.id),
@@ -140,11 +137,15 @@ impl Service for Sweeps {
                     fingerprint: sweep.fingerprint(at.index).unwrap_or_default().to_owned(),
                 }),
             };
-            Ok::<_, Status>((trained, reply))
+            Ok::<_, Status>((curves::trained(state, at), reply))
         });
-        let (at, mut reply) = found.await.map_err(refused)??;
-        let reports = self.0.reader.curve(key(at.sweep, at.index)).await.map_err(unreadable)?;
-        reply.curve = visible(reports).iter().map(v1::EpochMetrics::from).collect();
+        let (trained, mut reply) = found.await.map_err(refused)??;
+        let mut reports = Vec::new();
+        for (at, until) in trained {
+            let rows = self.0.reader.curve(key(at.sweep, at.index)).await.map_err(unreadable)?;
+            reports.extend(rows.into_iter().filter(|(_, metrics)| metrics.epoch <= until));
+        }
+        reply.curve = curves::visible(reports).iter().map(v1::EpochMetrics::from).collect();
         Ok(Response::new(reply))
     }
 
@@ -207,24 +208,29 @@ impl Service for Sweeps {
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Result<Response<v1::JsonReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::SweepReportRequest { sweep: text, curves } = request.into_inner();
+        let v1::SweepReportRequest { sweep: text, curves: with_curves } = request.into_inner();
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
             let number = refs::sweep(state, &text, &identity)?;
             let sweep = &state.sweeps[number as usize];
-            let trials = if curves { views::plan_places(sweep) } else { Vec::new() };
-            Ok::<_, Status>((number, trials, reuse::places(sweep), summarise(state, sweep.id)))
+            let trials = if with_curves { views::plan_places(sweep) } else { Vec::new() };
+            let begun = |number: u32| curves::begun(&state.sweeps[number as usize]);
+            let elsewhere = reuse::places(sweep).into_iter().map(|(of, places)| (of, places, begun(of)));
+            let elsewhere: Vec<_> = elsewhere.collect();
+            Ok::<_, Status>((number, trials, begun(number), elsewhere, summarise(state, sweep.id)))
         });
-        let (number, trials, elsewhere, mut report) = found.await.map_err(refused)??;
-        if let (true, Some(report)) = (curves, &mut report) {
-            let mut rows = self.0.reader.curves(number).await.map_err(unreadable)?;
-            for (sweep, places) in elsewhere {
-                for (there, metrics) in self.0.reader.curves(sweep).await.map_err(unreadable)? {
+        let (number, trials, begun, elsewhere, mut report) = found.await.map_err(refused)??;
+        if let (true, Some(report)) = (with_curves, &mut report) {
+            let rows = self.0.reader.curves(number).await.map_err(unreadable)?;
+            let mut rows = curves::whole(rows, &begun);
+            for (sweep, places, begun) in elsewhere {
+                let there = self.0.reader.curves(sweep).await.map_err(unreadable)?;
+                for (there, metrics) in curves::whole(there, &begun) {
                     let here = places.get(&there).into_iter().flatten();
                     rows.extend(here.map(|index| (*index, metrics.clone())));
                 }
             }
-            report.curves = by_trial(rows, &trials);
+            report.curves = curves::by_trial(rows, &trials);
         }
         let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
         Ok(Response::new(v1::JsonReply { json: json.await? }))
@@ -343,29 +349,6 @@ impl Sweeps {
             other => Err(unexpected(other)),
         }
     }
-}
-
-/// For each epoch the report of the highest attempt.
-fn visible(reports: Vec<(u32, EpochMetrics)>) -> Vec<EpochMetrics> {
-    let by_epoch: BTreeMap<u32, EpochMetrics> =
-        reports.into_iter().map(|(_, metrics)| (metrics.epoch, metrics)).collect();
-    by_epoch.into_values().collect()
-}
-
-/// The curves of a sweep from its rows by trial, attempt and sequence; `trials` has the point, the seed and the newest
-/// epoch of each.
-fn by_trial(rows: Vec<(u32, EpochMetrics)>, trials: &[(u32, u64, u32)]) -> Vec<Curve> {
-    let mut curves: BTreeMap<u32, BTreeMap<u32, EpochRow>> = BTreeMap::new();
-    for (index, metrics) in rows {
-        curves.entry(index).or_default().insert(metrics.epoch, EpochRow::from(&metrics));
-    }
-    let curve = |(index, mut epochs): (u32, BTreeMap<u32, EpochRow>)| {
-        let (point, seed, newest) = *trials.get(index as usize)?;
-        // A new attempt has not come so far again.
-        epochs.retain(|epoch, _| *epoch <= newest);
-        Some(Curve { point, seed, epochs: epochs.into_values().collect() })
-    };
-    curves.into_iter().filter_map(curve).collect()
 }
 
 fn or(text: String, default: &str) -> String {

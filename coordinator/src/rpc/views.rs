@@ -52,6 +52,7 @@ pub(super) fn sweep(view: View<'_>, number: u32) -> SweepSummary {
         paused: counts.paused.into(),
         stopped: counts.stopped.into(),
         reused: sweep.reused.into(),
+        probe_steps: sweep.plan.limits.probe_steps,
         best_accuracy: best.map(|(_, accuracy)| accuracy),
         best_trial_id: best.map(|(index, _)| id_bytes(sweep.ids[index as usize])).unwrap_or_default(),
         eta_seconds: view.books.eta_seconds(state, number, view.now),

@@ -17,7 +17,7 @@ use sweep_core::id::{AgentId, Lease, SweepId, TrialId};
 use sweep_core::lineage::{Acceptance, Suspicion};
 use sweep_core::num::Num;
 use sweep_core::origin::Origin;
-use sweep_core::plan::{Growth, plan_text};
+use sweep_core::plan::{GoesOn, Growth, plan_text};
 use sweep_core::recipe::{Layout, Numerics, Precision};
 use sweep_core::search;
 use sweep_core::shares::{Entitlement, Setting};
@@ -175,7 +175,11 @@ fn examples() -> Vec<Event> {
         Event::TrialCancelled { trial: trials[3], user: user() },
         Event::PointJudged { sweep, point: 1, judgement },
         Event::TrialHalted { lease: lease(1, 3), epoch: 1 },
-        Event::SweepExtended { sweep, user: user(), growth: Growth { seeds: vec![8], points, baseline: Some(1) } },
+        Event::SweepExtended {
+            sweep,
+            user: user(),
+            growth: Growth { seeds: vec![8], points, baseline: Some(1), goes_on: Vec::new() },
+        },
         Event::PointProposed { sweep, point: 9, settings: vec![setting("dropout", 0.1)], from: 4 },
         Event::SearchEnded { sweep },
         Event::TrialReused {
@@ -196,6 +200,11 @@ fn examples() -> Vec<Event> {
         Event::RollbackAccepted(Acceptance { user: user(), generation: 1 }),
         Event::SweepSet { sweep, user: user(), tuning: Tuning { priority: 80, max_parallel: Some(4) } },
         Event::SweepMoved { sweep, user: user(), project: "audio".into() },
+        Event::SweepExtended {
+            sweep,
+            user: user(),
+            growth: Growth { goes_on: vec![GoesOn { trial: 9, from: 0, epoch: 2 }], ..Growth::default() },
+        },
     ]
 }
 

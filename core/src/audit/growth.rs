@@ -1,15 +1,15 @@
 //! The part of the oracle about trials that appear over time. What a user adds is new, and never to a sweep whose points were
-//! compared. What a search proposes is the next, inside of what is searched, new, and no
+//! compared. What it goes on from was trained to its end with a recipe that is equal in all but the number of epochs. What a search proposes is the next, inside of what is searched, new, and no
 //! more than there may be; none comes after the end of the search.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::id::{SweepId, TrialId};
-use crate::plan::{Growth, Plan};
+use crate::plan::{GoesOn, Growth, Plan};
 use crate::search::Setting;
 
-use super::{Audit, Auditor, SweepBook};
+use super::{Audit, Auditor, Book, End, SweepBook};
 
 impl SweepBook {
     /// Trials of points that will be proposed.
@@ -52,9 +52,37 @@ impl Auditor {
         match self.sweeps.get(&sweep) {
             Some(book) if book.plan.stop.is_none() && book.plan.search.is_none() => {
                 self.grow(sweep, |plan| plan.grow(growth));
+                growth.goes_on.iter().for_each(|one| self.goes_on(sweep, *one));
             }
             _ => self.violation(Some(sweep), "extended_wrongly", sweep.to_string()),
         }
+    }
+
+    /// The shorter one was trained to its last epoch with a recipe that is equal in all else, and keeps its checkpoint of then; the
+    /// longer one was never started.
+    fn goes_on(&mut self, sweep: SweepId, one: GoesOn) {
+        let Some(book) = self.sweeps.get(&sweep) else { return };
+        let trial = |place: u32| book.trials.get(place as usize).copied();
+        let (Some(new), Some(old)) = (trial(one.trial), trial(one.from)) else {
+            return self.violation(Some(sweep), "goes_on_from_nothing", format!("trial {} of the plan", one.trial));
+        };
+        let text = |what: &str| format!("{new} goes on from {old} at epoch {}: {what}", one.epoch);
+        let mut wrong = Vec::new();
+        match (book.plan.recipe(one.trial), book.plan.recipe(one.from)) {
+            (Ok(long), Ok(short)) if long.goes_on_from(&short) && short.epochs == one.epoch => {}
+            _ => wrong.push(text("the recipes differ in more than the number of epochs, or follow it")),
+        }
+        let trained = |known: &&Book| known.end == Some(End::Completed) && known.last_checkpoint == one.epoch;
+        if self.trials.get(&old).filter(trained).is_none() {
+            wrong.push(text("that did not come to its last epoch"));
+        }
+        match self.trials.get_mut(&new) {
+            Some(known) if known.attempts == 0 && known.end.is_none() && known.last_checkpoint == 0 => {
+                known.last_checkpoint = one.epoch;
+            }
+            _ => wrong.push(text("it was started, or is over")),
+        }
+        wrong.into_iter().for_each(|what| self.violation(Some(sweep), "goes_on_wrongly", what));
     }
 
     fn grow(&mut self, sweep: SweepId, change: impl FnOnce(&mut Plan) -> Range<u32>) {

@@ -61,6 +61,7 @@ pub(super) fn extend(
         return Reply::Rejected(reject);
     }
     if added > 0 {
+        let growth = Growth { goes_on: sweep.can_go_on(&growth.goes_on), ..growth };
         step.emit(Event::SweepExtended { sweep: id, user, growth });
         super::reuse::take(step, id, reuse);
     }

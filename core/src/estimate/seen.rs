@@ -60,15 +60,17 @@ impl Samples {
         }
         let Some(progress) = trial.progress.as_deref().filter(|progress| progress.origin.is_none()) else { return };
         let Some(last) = progress.last.as_ref() else { return };
+        // What it did itself: it may have begun where a shorter one ended.
+        let own = last.epoch - progress.begun.map_or(0, |(_, epoch)| epoch.min(last.epoch));
         // A live attempt's time is not booked yet.
-        if last.epoch == 0 || progress.spent == 0 || trial.leased().is_some() {
+        if own == 0 || progress.spent == 0 || trial.leased().is_some() {
             return;
         }
-        let (spent, epochs, took) = (progress.spent as f64 / 1e6, f64::from(last.epoch), last.seconds.0);
+        let (spent, epochs, took) = (progress.spent as f64 / 1e6, f64::from(own), last.seconds.0);
         let probed = progress.probed.as_deref().filter(|_| probe);
         let whole = probed.map_or(Some(took), |(part, _)| part.epoch_seconds()).unwrap_or_default();
         match took > 0.0 && took <= spent && whole > 0.0 {
-            true if probe || last.epoch == 1 => self.single.push((whole, spent - took)),
+            true if probe || own == 1 => self.single.push((whole, spent - took)),
             _ if probed.is_some() => return,
             _ => self.seconds.push(spent / epochs),
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::recipe::Recipe;
 use crate::search::Setting;
 
-use super::{BASE, Column, MAX_TRIALS, Plan, put};
+use super::{BASE, Column, GoesOn, MAX_TRIALS, Plan, put};
 
 /// What somebody wants more of.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,9 @@ pub struct Growth {
     /// The baseline from now on; absent: the one that it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<u32>,
+    /// New trials that begin with the last checkpoint of one that there is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goes_on: Vec<GoesOn>,
 }
 
 impl Growth {
@@ -53,7 +56,12 @@ impl Growth {
         };
         let points = (!points.is_empty()).then(|| format!("{count} ({})", points.join("; ")));
         let seeds = (!seeds.is_empty()).then(|| format!("seeds {}", seeds.join(", ")));
-        points.into_iter().chain(seeds).collect::<Vec<_>>().join(", ")
+        let goes_on = match self.goes_on.len() {
+            0 => None,
+            1 => Some("1 trial goes on from a shorter one".to_owned()),
+            many => Some(format!("{many} trials go on from shorter ones")),
+        };
+        points.into_iter().chain(seeds).chain(goes_on).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -132,6 +140,11 @@ impl Plan {
         let trials = points * (self.seeds.len() + growth.seeds.len()) as u64;
         if trials > u64::from(MAX_TRIALS) {
             return Err(ExtendError::TooMany(trials));
+        }
+        if !growth.points.is_empty() {
+            let mut grown = self.clone();
+            let first = grown.grow(&growth).start;
+            growth.goes_on = grown.going_on(first);
         }
         Ok(growth)
     }

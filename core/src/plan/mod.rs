@@ -9,6 +9,7 @@
 mod axis;
 mod expand;
 mod extend;
+mod going_on;
 mod order;
 mod point;
 mod probe;
@@ -28,6 +29,7 @@ use crate::stopping::Stop;
 pub(crate) use axis::rounded;
 pub use expand::expand;
 pub use extend::{ExtendError, Growth, Wish};
+pub use going_on::GoesOn;
 pub(crate) use sobol::mix;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.

@@ -214,6 +214,12 @@ pub struct Pace {
 }
 
 impl Recipe {
+    /// Whether its first epochs are those of `shorter`, to the bit: all else is equal, and nothing follows how many there are.
+    pub fn goes_on_from(&self, shorter: &Self) -> bool {
+        let as_long = Self { epochs: self.epochs, ..shorter.clone() };
+        shorter.epochs < self.epochs && !self.schedule.follows_length() && as_long == *self
+    }
+
     /// Rate and momentum of the next step; `plateau` is what [`Plateau::observe`] returned last.
     pub fn pace(&self, at: &Moment, plateau: Option<&PlateauState>) -> Pace {
         let (lr, epoch) = (self.lr, at.epoch);
@@ -282,6 +288,15 @@ impl OneCycle {
 }
 
 impl Schedule {
+    /// Whether its first epochs depend on how many there are in all.
+    pub fn follows_length(&self) -> bool {
+        match self {
+            Self::Cosine(Cosine { t_max, .. }) => *t_max == 0,
+            Self::OneCycle(_) => true,
+            Self::Constant | Self::Step(_) | Self::MultiStep(_) | Self::CosineRestarts(_) | Self::Plateau(_) => false,
+        }
+    }
+
     pub(super) fn check(&self, optimizer: &Optimizer, bounds: &mut Bounds) {
         match self {
             Self::Constant => {}

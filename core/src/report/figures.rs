@@ -15,7 +15,7 @@ pub use curves::curves;
 pub use effects::effects;
 pub use interaction::interaction;
 pub use pareto::pareto;
-pub use svg::{STYLE, escape, standalone};
+pub use svg::{Page, escape, fixed, standalone, style};
 pub use tex::PREAMBLE;
 
 /// A drawing with what it shows in words.
@@ -23,7 +23,7 @@ pub use tex::PREAMBLE;
 pub struct Figure {
     /// What it shows.
     pub caption: String,
-    /// The drawing, without [`STYLE`].
+    /// The drawing, without [`style`].
     pub svg: String,
     /// The drawing for LaTeX.
     pub tex: String,

@@ -38,6 +38,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         completed: sweep.counts.completed,
         failures: failures(sweep),
         numerics: numerics(sweep),
+        probe_steps: sweep.plan.limits.probe_steps,
         reused: reused(state, sweep),
         stopping: stopping::summary::summarise(sweep),
         cost: cost(sweep),

@@ -4,16 +4,37 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::id::SweepId;
-use crate::plan::{Growth, Plan};
+use crate::plan::{GoesOn, Growth, Plan};
 use crate::report::words::stamp;
 use crate::search::Setting;
 use crate::time::Timestamp;
 
 use super::sweep::Sweep;
-use super::trial::Trial;
+use super::trial::{Phase, Progress, Trial};
 use super::{State, TrialRef};
 
 impl Sweep {
+    /// What a trial that was never started would begin with, if it went on from a shorter one.
+    fn beginning(&self, one: GoesOn) -> Option<Progress> {
+        let new = self.trials.get(one.trial as usize);
+        let fresh = new.is_some_and(|new| new.phase == Phase::Waiting && new.attempt == 0 && new.progress.is_none());
+        let fits = fresh && self.plan.epochs(one.trial) > one.epoch && self.plan.epochs(one.from) == one.epoch;
+        self.trials.get(one.from as usize).filter(|_| fits)?.beginning(one.from, one.epoch)
+    }
+
+    /// Those of an extension that is asked for that can be: at most one for each trial, the first that there is.
+    pub fn can_go_on(&self, wanted: &[GoesOn]) -> Vec<GoesOn> {
+        let mut found: Vec<GoesOn> = Vec::new();
+        for one in wanted {
+            let from = self.trials.get(one.from as usize);
+            let fits = from.is_some_and(|from| from.beginning(one.from, one.epoch).is_some());
+            if fits && found.last().is_none_or(|last| last.trial != one.trial) {
+                found.push(*one);
+            }
+        }
+        found
+    }
+
     /// Whether more points will be proposed.
     pub fn is_searching(&self) -> bool {
         !self.closed && self.plan.points < self.plan.all_points()
@@ -45,9 +66,20 @@ impl State {
         let plan = &self.sweeps[number as usize].plan;
         if plan.stop.is_none() && plan.search.is_none() {
             self.grow(number, |plan| plan.grow(growth));
+            growth.goes_on.iter().for_each(|one| self.begin(number, *one));
             let words = format!("{}, by {user}: {}", stamp(now.0), growth.words());
             self.sweeps[number as usize].extensions.push(words);
         }
+    }
+
+    /// The trial begins where a shorter one ended.
+    fn begin(&mut self, number: u32, one: GoesOn) {
+        let sweep = &self.sweeps[number as usize];
+        let Some(begun) = sweep.beginning(one) else { return };
+        let at = TrialRef { sweep: number, index: one.trial };
+        let before = self.trial(at).stored();
+        self.trial_mut(at).progress = Some(Box::new(begun));
+        self.store(at, before);
     }
 
     fn grow(&mut self, number: u32, change: impl FnOnce(&mut Plan) -> Range<u32>) {

@@ -26,7 +26,7 @@ impl State {
         sweep.reused += 1;
         let trial = &mut sweep.trials[at.index as usize];
         let (ran_on, started) = (Vec::new(), None);
-        trial.progress = Some(Box::new(Progress { origin: Some(from), ran_on, started, ..*progress }));
+        trial.progress = Some(Box::new(Progress { origin: Some(from), begun: None, ran_on, started, ..*progress }));
         self.set_phase(at, Phase::Completed { early }, now);
     }
 }

@@ -185,6 +185,8 @@ pub struct Progress {
     pub ran_on: Vec<AgentId>,
     /// Where the trial is that was trained, if this one was not.
     pub origin: Option<TrialRef>,
+    /// The place of the shorter trial of this sweep that it was up to an epoch, and that epoch.
+    pub begun: Option<(u32, u32)>,
     /// When the first attempt started.
     pub started: Option<Timestamp>,
     /// When the trial ended.
@@ -242,8 +244,16 @@ impl Trial {
             && let Some(progress) = &mut self.progress
         {
             progress.last_checkpoint = progress.earlier_checkpoint.take();
+            progress.begun = progress.begun.filter(|_| progress.last_checkpoint.is_some());
             progress.rewind();
         }
+    }
+
+    /// What a longer trial may begin with, if this one, at `place` of their sweep, was trained here to the last of its epochs.
+    pub(crate) fn beginning(&self, place: u32, epochs: u32) -> Option<Progress> {
+        let done = self.phase == Phase::Completed { early: false };
+        let trained = self.progress.as_deref().filter(|progress| done && progress.origin.is_none());
+        trained.and_then(|progress| progress.begun(place, epochs))
     }
 
     /// The live lease, if there is one.
@@ -256,6 +266,21 @@ impl Trial {
 }
 
 impl Progress {
+    /// What a longer trial begins with that goes on from the trial at `place`: its curve, its best state and where it stands.
+    /// Nothing if that one did not come to its last epoch.
+    fn begun(&self, place: u32, epochs: u32) -> Option<Self> {
+        let checkpoint = self.last_checkpoint.as_deref()?.checkpoint.clone();
+        let (last, best, best_checkpoint) = (self.last.clone(), self.best.clone(), self.best_checkpoint.clone());
+        if checkpoint.epoch != epochs || last.as_ref().is_none_or(|last| last.epoch != epochs) {
+            return None;
+        }
+        let kept = Kept { checkpoint, last, best, best_checkpoint };
+        let mut begun = Self { last_checkpoint: Some(Box::new(kept)), begun: Some((place, epochs)), ..Self::default() };
+        begun.numerics.clone_from(&self.numerics);
+        begun.rewind();
+        Some(begun)
+    }
+
     /// What it refers to: the newest checkpoint, the best, the best that a next attempt would start with; and, if asked for, the
     /// same of the checkpoint before the newest. One may be there more than once.
     fn checkpoints(&self, earlier: bool) -> impl Iterator<Item = &Checkpoint> {

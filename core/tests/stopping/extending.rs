@@ -9,31 +9,31 @@ use sweep_core::report::summarise;
 use crate::lab::{Lab, fold};
 
 const HEAD: &str = "name = \"s\"\ndataset = \"d\"\nepochs = 3\n";
-const GRID: &str = "seeds = 2\n[grid]\nlr = [0.1, 0.01]\ndropout = [0.0, 0.3]\n";
+pub(crate) const GRID: &str = "seeds = 2\n[grid]\nlr = [0.1, 0.01]\ndropout = [0.0, 0.3]\n";
 
-fn file(text: &str) -> Plan {
+pub(crate) fn file(text: &str) -> Plan {
     plan_text(format!("{HEAD}{text}").as_bytes()).map(|(plan, _)| plan).unwrap()
 }
 
-fn lab(text: &str, slots: u32) -> Lab {
+pub(crate) fn lab(text: &str, slots: u32) -> Lab {
     Lab::of_file(&format!("{HEAD}{text}"), slots)
 }
 
-fn healthy(lab: &Lab) {
+pub(crate) fn healthy(lab: &Lab) {
     let audit = lab.audit();
     assert!(audit.is_exactly_once(), "{audit:?}");
     assert_eq!(lab.core.state().check(), Ok(()));
     assert_eq!(&fold(&lab.journal), lab.core.state());
 }
 
-fn extend(lab: &mut Lab, wish: Wish) -> Reply {
+pub(crate) fn extend(lab: &mut Lab, wish: Wish) -> Reply {
     let plan = &lab.sweep().plan;
     let (growth, points, seeds) = (plan.growth(&wish).unwrap(), plan.points, plan.seeds.len() as u32);
     let (sweep, user) = (lab.sweep, "ann".to_owned());
     lab.ask(Command::Extend { sweep, user, growth, points, seeds, queue_anyway: false, reuse: Vec::new() })
 }
 
-fn seeds(seeds: &[u64]) -> Wish {
+pub(crate) fn seeds(seeds: &[u64]) -> Wish {
     Wish { seeds: seeds.to_vec(), ..Wish::default() }
 }
 

@@ -23,8 +23,9 @@ pub(crate) enum Changing {
     /// Add seeds, values or epochs to a sweep and run only what is new
     #[command(
         after_help = "FILE is the sweep's file with more in it: values, axes, points, seeds. What the sweep has must still be there.\n\
-            More epochs are points of their own, trained from the beginning: most schedules end with the last epoch, so that the first\n\
-            epochs of a longer training are others.\n\n\
+            More epochs are points of their own; what there is stays as it is. A longer trial goes on from the last checkpoint of a completed\n\
+            one that is equal in all else, where that gives the same numbers. It begins at the beginning where the rate follows the number\n\
+            of epochs (cosine over all of them, one-cycle), because its first epochs are others. --dry-run says how many do what.\n\n\
             Examples:\n  sweepctl extend imagenette-first --seeds 5\n  sweepctl extend imagenette-first grid.toml --dry-run\n  \
             sweepctl extend imagenette-first --epochs 90"
     )]

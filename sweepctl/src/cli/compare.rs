@@ -31,9 +31,15 @@ pub(crate) struct Plot {
     /// The factor whose values are the lines of curves, or two with a comma between for an interaction
     #[arg(long, value_name = "PATH")]
     pub(crate) factor: Option<String>,
-    /// The file to write, .svg
+    /// The file to write, .svg or .png
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+    /// PNG: pixels for each pixel of the SVG; 2 is right for screens of 192 dpi, 3 for print [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=6))]
+    pub(crate) scale: Option<u8>,
+    /// PNG: for a dark page
+    #[arg(long)]
+    pub(crate) dark: bool,
     /// Replace a file that exists
     #[arg(long)]
     pub(crate) force: bool,

@@ -68,6 +68,7 @@ impl From<v1::SweepSummary> for SweepView {
             paused: summary.paused,
             stopped: summary.stopped,
             reused: summary.reused,
+            probe_steps: summary.probe_steps,
             completed: summary.completed,
             failed: summary.failed,
             cancelled: summary.cancelled,

@@ -31,10 +31,18 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
     let (trials, points, seeds) = (extended.trials, extended.points, extended.seeds);
     let (points, seeds) = (count(points, "point"), count(seeds, "seed"));
     out.print(format!("{} {} to run: {points} and {seeds} more\n", safe(&extended.name), count(trials, "new trial")))?;
-    if args.epochs.is_some() && trials > 0 {
-        out.note("more epochs are points of their own, trained from the beginning; what there is stays as it is");
+    if extended.goes_on > 0 {
+        let of = count(trials, "new trial");
+        out.note(format!("{} of {of} go on from the last checkpoint of one with fewer epochs", extended.goes_on));
     }
-    super::reuse::say(out, extended.reused, trials, &extended.reusable);
+    if args.epochs.is_some() && trials > extended.goes_on + extended.reused {
+        let rest = count(trials - extended.goes_on - extended.reused, "trial");
+        out.note(format!(
+            "{rest} begin at the beginning: the rate follows the number of epochs (cosine over all of them, one-cycle), there is none with \
+             fewer epochs and this seed, or it did not come to its last epoch"
+        ));
+    }
+    super::reuse::say(out, extended.reused, trials, &extended.reusable, "--reuse");
     match (trials, args.dry_run) {
         (0, _) => out.note("the sweep has all of this"),
         (_, true) => out.note("dry run: nothing was changed"),

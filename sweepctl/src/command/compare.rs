@@ -8,6 +8,7 @@ use sweep_core::report::compare::{Comparison, compare};
 use sweep_core::report::words::{interval, mean_and_sd, needed, p_value, points, verdict};
 use sweep_core::stats::paired::Difference;
 
+use super::report::warn_of_probe;
 use crate::cli::{self, Format};
 use crate::client::Client;
 use crate::fault::{Fault, count};
@@ -27,6 +28,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Resu
         Err(fault) => return Err(fault),
     };
     let b = client.report(&args.b, false).await?;
+    [&a, &b].into_iter().for_each(|report| warn_of_probe(out, report));
     let found = compare(&a, &b, args.interval.into());
     match out.format {
         Format::Json => out.json(&found),

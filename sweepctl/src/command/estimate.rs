@@ -106,7 +106,7 @@ fn measured(out: &Out, found: &Estimate) -> Result<(), Fault> {
 fn notes(out: &Out, found: &Estimate) {
     let reusable = found.reusable.iter().map(|(sweep, trials)| ReusableView { sweep: sweep.clone(), trials: *trials });
     let trials = found.shapes.iter().map(|shape| u64::from(shape.trials)).sum();
-    super::reuse::say(out, 0, trials, &reusable.collect::<Vec<_>>());
+    super::reuse::say(out, 0, trials, &reusable.collect::<Vec<_>>(), "submit --reuse");
     for shape in &found.shapes {
         if let Some(startup) = shape.seen.and_then(|seen| seen.startup) {
             out.note(format!("{}: {} more for each trial, as with its probe", words(shape), span(startup.0)));

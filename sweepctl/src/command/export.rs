@@ -9,7 +9,7 @@ use std::path::Path;
 use sweep_core::report::Report;
 use tensorboard::Events;
 
-use super::report::file;
+use super::report::{file, warn_of_probe};
 use crate::cli;
 use crate::client::Client;
 use crate::config::variable;
@@ -21,6 +21,7 @@ pub(crate) use mlflow::MlflowFault;
 /// Writes every trial that has trained into what was named.
 pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Result<(), Fault> {
     let report = client.report(&args.sweep, true).await?;
+    warn_of_probe(out, &report);
     if let Some(folder) = &args.tensorboard {
         tensorboard(out, &report, folder, args.force)?;
     }

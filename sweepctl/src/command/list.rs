@@ -29,10 +29,13 @@ pub(crate) fn print(out: &Out, sweeps: &[SweepView]) -> Result<(), Fault> {
             sweeps.iter().try_for_each(|sweep| csv_row(to, fields(sweep)))
         });
     }
-    let mut table =
-        Table::new(["name", "id", "status", "done", "running", "waiting", "failed", "best %", "ETA", "submitted"]);
+    const COLUMNS: [&str; 10] =
+        ["name", "id", "status", "done", "running", "waiting", "failed", "best %", "ETA", "submitted"];
+    let probes = sweeps.iter().any(|sweep| sweep.probe_steps.is_some());
+    let mut table = Table::new(COLUMNS.into_iter().chain(probes.then_some("")));
     for sweep in sweeps {
-        table.row([
+        let probe = probes.then(|| Cell::new(if sweep.probe_steps.is_some() { "probe, no result" } else { "" }));
+        let cells = [
             Cell::new(&sweep.name),
             Cell::new(short(&sweep.sweep)),
             Cell::state(&sweep.status),
@@ -40,15 +43,16 @@ pub(crate) fn print(out: &Out, sweeps: &[SweepView]) -> Result<(), Fault> {
             Cell::number(sweep.running),
             Cell::number(sweep.queued()),
             Cell::number(sweep.failed),
-            Cell::number(sweep.best_accuracy.map_or_else(|| "-".to_owned(), |best| percent(best.0))),
+            Cell::number(sweep.result().map_or_else(|| "-".to_owned(), |best| percent(best.0))),
             Cell::number(sweep.eta_seconds.filter(|_| !sweep.is_over()).map_or_else(|| "-".to_owned(), span)),
             Cell::new(ago(sweep.submitted)),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(probe));
     }
     out.table(&table)
 }
 
-const CSV: [&str; 16] = [
+const CSV: [&str; 17] = [
     "name",
     "sweep",
     "user",
@@ -65,9 +69,10 @@ const CSV: [&str; 16] = [
     "paused",
     "stopped",
     "best_accuracy",
+    "probe",
 ];
 
-fn fields(sweep: &SweepView) -> [String; 16] {
+fn fields(sweep: &SweepView) -> [String; 17] {
     [
         sweep.name.clone(),
         sweep.sweep.clone(),
@@ -85,5 +90,6 @@ fn fields(sweep: &SweepView) -> [String; 16] {
         sweep.paused.to_string(),
         sweep.stopped.to_string(),
         sweep.best_accuracy.map(|best| best.to_string()).unwrap_or_default(),
+        sweep.probe_steps.is_some().to_string(),
     ]
 }

@@ -2,16 +2,21 @@
 //! piece, because there may be 100,000.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 use sweep_core::id::SweepId;
 use sweep_core::plan::Plan;
+use sweep_core::reuse::refused;
 
+use super::reuse;
 use crate::cli::{self, Format};
+use crate::config::Config;
 use crate::fault::{Fault, count};
 use crate::output::{Listing, Out, csv_row, safe};
 use crate::sweep_file::{self, SweepFile};
+use crate::view::ReusableView;
 
 /// One trial as scripts see it.
 #[derive(Serialize)]
@@ -26,13 +31,48 @@ struct Row<'a> {
     labels: Vec<(&'a str, String)>,
 }
 
+/// How long somebody who did not ask waits for what a coordinator knows.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Whether a coordinator is asked: on demand, and for people if one is known.
+pub(crate) fn asks(out: &Out, config: &Config, args: &cli::Plan) -> bool {
+    args.reuse || (out.format == Format::Table && !out.is_quiet() && config.known_server().is_some())
+}
+
 /// Prints the plan of a file.
 pub(crate) fn run(out: &Out, args: &cli::Plan) -> Result<(), Fault> {
+    print(out, args, &sweep_file::load(out, &args.file)?, None)
+}
+
+/// The same, with what was trained before. Whoever did not ask for that is not told when nobody answers.
+pub(crate) async fn ask(out: &Out, config: &Config, args: &cli::Plan) -> Result<(), Fault> {
     let file = sweep_file::load(out, &args.file)?;
+    let (trials, refused) = (file.plan.len().into(), refused(&file.plan));
+    let say = |found: &[ReusableView]| reuse::say(out, 0, trials, found, "submit --reuse");
+    if !args.reuse {
+        print(out, args, &file, None)?;
+        if let (None, Ok(Ok(found))) = (refused, tokio::time::timeout(SOON, reuse::ask(config, &file)).await) {
+            say(&found);
+        }
+        return Ok(());
+    }
+    let found = if refused.is_some() { Vec::new() } else { reuse::ask(config, &file).await? };
+    print(out, args, &file, Some(&found))?;
+    match refused {
+        Some(why) => out.note(format!("`submit --reuse` refuses this file: {why}")),
+        None if found.is_empty() => out.note(
+            "none of its trials was trained in a sweep that you may see (same recipe, code and data): `submit --reuse` takes nothing",
+        ),
+        None => say(&found),
+    }
+    Ok(())
+}
+
+fn print(out: &Out, args: &cli::Plan, file: &SweepFile, reusable: Option<&[ReusableView]>) -> Result<(), Fault> {
     let sweep = file.id("");
     let shown = args.limit.unwrap_or(u32::MAX).min(file.plan.len());
     match out.format {
-        Format::Json => out.write(|to| json_rows(to, &file, sweep, shown)),
+        Format::Json => out.write(|to| json_rows(to, file, sweep, shown, reusable)),
         Format::Csv => out.write(|to| csv_rows(to, &file.plan, sweep, shown)),
         Format::Table => {
             describe(out, &file.plan);
@@ -99,8 +139,18 @@ fn row(plan: &Plan, sweep: SweepId, index: u32) -> Row<'_> {
     }
 }
 
-fn json_rows(to: &mut dyn Write, file: &SweepFile, sweep: SweepId, shown: u32) -> io::Result<()> {
-    let mut list = Listing::open(to, &head(file, sweep), "trials")?;
+fn json_rows(
+    to: &mut dyn Write,
+    file: &SweepFile,
+    sweep: SweepId,
+    shown: u32,
+    reusable: Option<&[ReusableView]>,
+) -> io::Result<()> {
+    let mut head = head(file, sweep);
+    if let Some(reusable) = reusable {
+        head["reusable"] = json!(reusable);
+    }
+    let mut list = Listing::open(to, &head, "trials")?;
     for index in 0..shown {
         let mut row = row(&file.plan, sweep, index);
         row.settings = row.labels.drain(..).map(|(path, label)| (path.to_owned(), label.into())).collect();

@@ -1,21 +1,47 @@
-//! `plot`: one figure of the report as an SVG file.
+//! `plot`: one figure of the report as a file, SVG or PNG.
+
+mod png;
 
 use sweep_core::report::analysis::{Options, analyse};
-use sweep_core::report::figures;
+use sweep_core::report::figures::{self, Page};
 
-use super::report::{ReportFault, file};
+use super::report::{ReportFault, file, warn_of_probe};
 use crate::cli::{self, Drawing};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::Out;
+use crate::output::{Out, safe};
+
+/// Pixels for each pixel of the SVG, if nobody says.
+const SCALE: u8 = 2;
+
+/// What a figure is written as.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Svg,
+    Png { page: Page, scale: u8 },
+}
+
+/// The form by the ending of the file.
+fn form(args: &cli::Plot) -> Result<Form, ReportFault> {
+    let ending = args.output.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    match ending.as_deref() {
+        Some("png") => {
+            let page = if args.dark { Page::Dark } else { Page::Light };
+            Ok(Form::Png { page, scale: args.scale.unwrap_or(SCALE) })
+        }
+        Some("svg") if args.dark => Err(ReportFault::OnlyPng { option: "--dark" }),
+        Some("svg") if args.scale.is_some() => Err(ReportFault::OnlyPng { option: "--scale" }),
+        Some("svg") => Ok(Form::Svg),
+        _ => Err(ReportFault::NoFigure { path: args.output.clone() }),
+    }
+}
 
 /// Draws what was asked for.
 pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<(), Fault> {
-    if args.output.extension().is_none_or(|ending| ending != "svg") {
-        return Err(ReportFault::NotSvg { path: args.output.clone() }.into());
-    }
+    let form = form(args)?;
     file::check(&args.output, args.force)?;
     let report = client.report(&args.sweep, args.figure == Drawing::Curves).await?;
+    warn_of_probe(out, &report);
     let factor = args.factor.clone().filter(|_| args.figure != Drawing::Interaction);
     let study = analyse(report, &Options { factor, ..Options::default() }).map_err(ReportFault::from)?;
     let pareto = |cost: &str| study.analysis.pareto.iter().find(|found| found.cost == cost).and_then(figures::pareto);
@@ -36,7 +62,20 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<
         Drawing::Parameters => pareto("parameters"),
     };
     let figure = figure.ok_or(ReportFault::NothingToDraw)?;
-    file::write(&args.output, figures::standalone(&figure.svg).as_bytes(), args.force)?;
+    if let Form::Png { .. } = form {
+        let lacking: String = png::lacking(&figure).into_iter().collect();
+        if !lacking.is_empty() {
+            out.warn(format!(
+                "the font of a PNG lacks these letters, they are left out (an SVG has them): {}",
+                safe(&lacking)
+            ));
+        }
+    }
+    let bytes = match form {
+        Form::Svg => figures::standalone(&figure.svg).into_bytes(),
+        Form::Png { page, scale } => png::png(&figure, page, scale).map_err(ReportFault::Pixels)?,
+    };
+    file::write(&args.output, &bytes, args.force)?;
     out.note(format!("wrote {}: {}", args.output.display(), figure.caption));
     Ok(())
 }

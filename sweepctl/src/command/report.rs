@@ -19,7 +19,7 @@ use sweep_core::report::document::{Classes, document};
 use crate::cli::{self, Chosen, Form, Format, Rows, Target};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::{Out, with_version};
+use crate::output::{Out, safe, with_version};
 
 pub(crate) use fault::ReportFault;
 
@@ -54,6 +54,13 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Report) -> Resul
             out.note(format!("wrote {}", path.display()));
             Ok(())
         }
+    }
+}
+
+/// For what has no place to say it: a figure, a comparison, an export.
+pub(super) fn warn_of_probe(out: &Out, report: &Report) {
+    if let Some(probe) = report.probe() {
+        out.warn(format!("{}: {probe}", safe(&report.name)));
     }
 }
 

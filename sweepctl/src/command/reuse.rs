@@ -1,11 +1,21 @@
 //! Results of earlier sweeps, in words: offered, or taken.
 
-use crate::fault::count;
+use crate::client::Client;
+use crate::config::Config;
+use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
+use crate::sweep_file::SweepFile;
 use crate::view::ReusableView;
 
-/// What there is for so many trials, and how much of it was taken.
-pub(super) fn say(out: &Out, taken: u64, trials: u64, reusable: &[ReusableView]) {
+/// What a coordinator has for the trials of a file that is not submitted.
+pub(super) async fn ask(config: &Config, file: &SweepFile) -> Result<Vec<ReusableView>, Fault> {
+    let client = Client::connect(&config.way()?).await?;
+    let found = client.estimate(&file.source.bytes).await?;
+    Ok(found.reusable.into_iter().map(|(sweep, trials)| ReusableView { sweep, trials }).collect())
+}
+
+/// What there is for so many trials, and how much of it was taken; `how` takes it.
+pub(super) fn say(out: &Out, taken: u64, trials: u64, reusable: &[ReusableView], how: &str) {
     let all: u64 = reusable.iter().map(|from| from.trials).sum();
     let names: Vec<String> = reusable.iter().map(|from| safe(&from.sweep).into_owned()).collect();
     let sweeps = if names.len() == 1 { "sweep" } else { "sweeps" };
@@ -15,9 +25,6 @@ pub(super) fn say(out: &Out, taken: u64, trials: u64, reusable: &[ReusableView])
     } else if all > 0 {
         let were = if all == 1 { "was" } else { "were" };
         let their = if all == 1 { "its result" } else { "their results" };
-        out.note(format!(
-            "{all} of {} {were} already trained in {from}: --reuse takes {their}",
-            count(trials, "trial")
-        ));
+        out.note(format!("{all} of {} {were} already trained in {from}: {how} takes {their}", count(trials, "trial")));
     }
 }

@@ -63,6 +63,12 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
     let mut line = |name: &str, text: String| head.row([Cell::new(name), Cell::new(text)]);
     line("sweep", format!("{} ({})", summary.name, summary.sweep));
     line("status", summary.status.clone());
+    if let Some(steps) = summary.probe_steps {
+        line(
+            "probe",
+            format!("no result: at most {steps} steps of each epoch, so that `plan --estimate` knows what they take"),
+        );
+    }
     let rest = [
         (summary.completed, "completed"),
         (summary.running, "running"),
@@ -84,7 +90,7 @@ fn sweep(out: &Out, page: &PageView) -> Result<(), Fault> {
             None => summary.priority.to_string(),
         },
     );
-    if let (Some(best), Some(trial)) = (summary.best_accuracy, &summary.best_trial) {
+    if let (Some(best), Some(trial)) = (summary.result(), &summary.best_trial) {
         line("best", format!("{} % validation accuracy, trial {}", percent(best.0), short(trial)));
     }
     for bound in &page.datasets {

@@ -44,7 +44,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         out.note("this sweep was submitted before; nothing was changed (to repeat it on purpose: --run LABEL)");
     } else {
         out.note(format!("submitted {}", count(submitted.trials, "trial")));
-        reuse::say(out, submitted.reused, submitted.trials, &submitted.reusable);
+        reuse::say(out, submitted.reused, submitted.trials, &submitted.reusable, "--reuse");
     }
     if submitted.name != file.plan.name {
         out.note(format!(

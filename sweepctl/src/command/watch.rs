@@ -149,7 +149,7 @@ fn state(view: &SweepView) -> String {
             parts.push(format!("{number} {what}"));
         }
     }
-    if let Some(best) = view.best_accuracy {
+    if let Some(best) = view.result() {
         parts.push(format!("best {} %", percent(best.0)));
     }
     if let Some(eta) = view.eta_seconds.filter(|_| !view.is_over()) {

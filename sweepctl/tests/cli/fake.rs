@@ -227,7 +227,8 @@ impl Sweeps for Service {
         self.asked.lock().unwrap().push(line);
         let seeds = request.seeds.len() as u32;
         let (trials, name) = (u64::from(seeds) * 4, request.sweep);
-        Ok(Response::new(v1::ExtendReply { trials, name, seeds, ..v1::ExtendReply::default() }))
+        let goes_on = if request.epochs > 0 { 3 } else { 0 };
+        Ok(Response::new(v1::ExtendReply { trials, name, seeds, goes_on, ..v1::ExtendReply::default() }))
     }
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
@@ -238,6 +239,7 @@ impl Sweeps for Service {
         }
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
+            "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };
         Ok(Response::new(v1::JsonReply { json }))

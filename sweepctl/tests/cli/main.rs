@@ -14,6 +14,7 @@ mod ops;
 mod ran;
 mod real;
 mod report;
+mod reuse;
 mod sharing;
 mod sweeps;
 mod up;

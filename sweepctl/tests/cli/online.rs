@@ -46,23 +46,6 @@ fn submit_prints_name_and_id_and_repeating_it_is_harmless() {
 }
 
 #[test]
-fn results_of_earlier_sweeps_are_offered_and_taken_when_asked_for() {
-    let bench = Bench::new();
-    std::fs::write(bench.home.path().join("seen.toml"), GRID.replace("imagenette-first", "seen")).unwrap();
-    let offered =
-        "6 of 72 trials were already trained in sweep older (same recipe, code and data): --reuse takes their";
-    bench.run(&["submit", "seen.toml"]).expect(0).tells(offered);
-    let ran = bench.run(&["submit", "seen.toml", "--reuse", "--run", "2"]).expect(0);
-    ran.tells("6 of 72 trials have the results of sweep older");
-    let json = bench.run(&["submit", "seen.toml", "--reuse", "--run", "3", "--json"]).expect(0).json();
-    assert_eq!((&json["reused"], &json["reusable"][0]["sweep"]), (&6.into(), &"older".into()));
-    bench
-        .run(&["plan", "seen.toml", "--estimate"])
-        .expect(0)
-        .tells("3 of 12 trials were already trained in sweep older");
-}
-
-#[test]
 fn another_file_of_the_same_name_is_told_its_name() {
     let bench = Bench::new();
     std::fs::write(bench.home.path().join("taken.toml"), GRID.replace("imagenette-first", "taken")).unwrap();
@@ -259,7 +242,8 @@ fn an_extension_says_what_is_new() {
     let bench = Bench::new();
     let ran = bench.run(&["extend", sweeps::NAME, "--seeds", "11,22", "--epochs", "40", "--dry-run"]).expect(0);
     ran.says("imagenette-first 8 new trials to run: 0 points and 2 seeds more")
-        .tells("points of their own")
+        .tells("3 of 8 new trials go on from the last checkpoint")
+        .tells("5 trials begin at the beginning: the rate follows the number of epochs")
         .tells("dry run");
     bench.run(&["extend", sweeps::NAME, "grid.toml"]).expect(0).says("0 new trials").tells("the sweep has all of this");
     assert_eq!(bench.run(&["extend", sweeps::NAME, "--seeds", "2", "--json"]).expect(0).json()["seeds"], 2);

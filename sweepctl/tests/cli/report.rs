@@ -51,6 +51,31 @@ fn pages_and_tables_are_written_whole() {
     bench.run(&["report", sweeps::NAME, "-o", "parquet"]).expect(2).tells("neither a form");
 }
 
+/// Whoever reads any form of it must not take a probe for a result.
+#[test]
+fn every_form_of_a_probe_says_that_it_is_one() {
+    let bench = Bench::new();
+    for form in ["table", "html", "md", "tex"] {
+        let text = bench.run(&["report", "probe-x", "-o", form]).expect(0).out;
+        assert!(text.contains("This is a probe, not a result") && text.contains("at most 20 steps"), "{form}: {text}");
+        let usual = bench.run(&["report", sweeps::NAME, "-o", form]).expect(0).out;
+        assert!(!usual.contains("a probe"), "{form}: {usual}");
+    }
+    assert_eq!(bench.run(&["report", "probe-x", "-o", "json"]).expect(0).json()["probe_steps"], 20);
+    for (sweep, word) in [("probe-x", "true"), (sweeps::NAME, "false")] {
+        for rows in ["points", "trials", "epochs"] {
+            let csv = bench.run(&["report", sweep, "-o", "csv", "--rows", rows]).expect(0).out;
+            let last: Vec<&str> = csv.lines().filter_map(|line| line.rsplit(',').next()).collect();
+            assert!(last[0] == "probe" && last.len() > 1 && last[1..].iter().all(|cell| *cell == word), "{csv}");
+        }
+    }
+    let file = bench.home.path().join("x.png");
+    bench.run(&["plot", "probe-x", "--figure", "curves", "-o", file.to_str().unwrap()]).expect(0).tells("not a result");
+    bench.run(&["compare", sweeps::NAME, "probe-x"]).expect(0).tells("probe-x: This is a probe");
+    let folder = bench.home.path().join("runs");
+    bench.run(&["export", "probe-x", "--tensorboard", folder.to_str().unwrap()]).expect(0).tells("not a result");
+}
+
 #[test]
 fn figures_are_drawn_one_by_one() {
     let bench = Bench::new();
@@ -66,7 +91,44 @@ fn figures_are_drawn_one_by_one() {
         .run(&["plot", sweeps::NAME, "--figure", "interaction", "-o", path, "--force"])
         .expect(2)
         .tells("nothing to draw");
-    bench.run(&["plot", sweeps::NAME, "--figure", "time", "-o", "x.png"]).expect(2).tells("rsvg-convert");
+}
+
+#[test]
+fn figures_are_svg_or_png_by_the_ending() {
+    let bench = Bench::new();
+    let plot = |file: &str, more: &[&str]| {
+        let path = bench.home.path().join(file);
+        let args = ["plot", sweeps::NAME, "--figure", "effects", "-o", path.to_str().unwrap()];
+        (bench.run(&[&args[..], more].concat()), path)
+    };
+    let (_, svg) = plot("x.svg", &[]);
+    let svg = std::fs::read_to_string(svg).unwrap();
+    let side = |name: &str| {
+        let after = svg.split_once(&format!(" {name}=\"")).unwrap().1;
+        after[..after.find('"').unwrap()].parse::<u32>().unwrap()
+    };
+    for (file, more, scale, paper) in [
+        ("x.png", &[][..], 2, [255, 255, 255]),
+        ("print.PNG", &["--scale", "3"], 3, [255, 255, 255]),
+        ("dark.png", &["--dark", "--scale", "1"], 1, [0x15, 0x18, 0x1c]),
+    ] {
+        let (ran, path) = plot(file, more);
+        ran.expect(0).tells("wrote");
+        let file = std::io::BufReader::new(std::fs::File::open(path).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((frame.width, frame.height), (scale * side("width"), scale * side("height")));
+        assert_eq!(pixels[..3], paper);
+    }
+    for wrong in ["x.pdf", "x", "png"] {
+        plot(wrong, &[]).0.expect(2).tells(".svg or .png");
+    }
+    for option in [&["--dark"][..], &["--scale", "2"]] {
+        plot("y.svg", option).0.expect(2).tells(option[0]).tells("is for PNG");
+    }
+    plot("y.png", &["--scale", "9"]).0.expect(2).tells("1..=6");
+    plot("x.png", &[]).0.expect(7).tells("--force");
 }
 
 #[test]

@@ -67,6 +67,7 @@ pub(crate) fn summary(name: &str, completed: u64, failed: u64, running: u64) -> 
         paused: 0,
         stopped: 0,
         reused: 0,
+        probe_steps: None,
         best_accuracy: (completed > 0).then_some(0.9125),
         best_trial_id: trial_id(0).0.as_bytes().to_vec().into(),
         eta_seconds: (!over).then_some(245.0),
@@ -222,11 +223,17 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             },
         }),
         drawn: Vec::new(),
+        probe_steps: None,
         reused: Default::default(),
         provenance: Provenance::default(),
         curves,
         cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
     }
+}
+
+/// The report of a probe.
+pub(crate) fn probe(sha256: &str, curves: bool) -> Report {
+    Report { name: "probe-x".to_owned(), probe_steps: Some(20), ..report(sha256, curves) }
 }
 
 /// The copy that the sweep trains on.

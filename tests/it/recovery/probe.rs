@@ -29,6 +29,12 @@ fn a_probe_trains_what_was_never_trained() {
     assert!(found["full"]["slot_hours"].as_f64().unwrap() > 0.0, "{found}");
     let audit = lab.json(&["audit", "probe-shapes"]).unwrap();
     assert_eq!((&audit["planned"], &audit["exactly_once"]), (&2.into(), &true.into()), "{audit}");
+    // Nobody takes it for a result.
+    let page = lab.text(&["report", "probe-shapes", "-o", "md"]).unwrap();
+    assert!(page.starts_with("# Probe probe-shapes\n\nThis is a probe, not a result"), "{page}");
+    assert_eq!(lab.json(&["list"]).unwrap()["sweeps"][0]["probe_steps"], 20);
+    assert!(lab.text(&["list"]).unwrap().contains("probe, no result"));
+    assert!(lab.text(&["show", "probe-shapes"]).unwrap().contains("no result: at most 20 steps"));
     // All is known now: there is no second probe.
     lab.text(&["plan", file, "--estimate", "--probe"]).unwrap();
     assert_eq!(lab.json(&["list"]).unwrap()["sweeps"].as_array().unwrap().len(), 1);

@@ -29,7 +29,7 @@ fn results_are_offered_and_taken_only_when_asked_for() {
         assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
         (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap())
     };
-    let offered = "8 of 16 trials were already trained in sweep base (same recipe, code and data): --reuse takes";
+    let offered = "8 of 16 trials were already trained in sweep base (same recipe, code and data)";
     let (_, told) = words(&["plan", &more, "--estimate"]);
     assert!(told.contains(offered), "{told}");
     let (_, told) = words(&["submit", &more, "--run", "again", "--watch"]);

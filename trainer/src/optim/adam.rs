@@ -12,6 +12,10 @@ pub(super) fn step(rule: &Moments, piece: &mut Piece, gradient: &mut Tensor, lr:
         return;
     };
     moments(rule, mean, square, gradient);
+    // The end of a cosine: nothing moves, and nothing can be divided by it.
+    if lr == 0.0 {
+        return;
+    }
 
     let step = step as f64;
     let (correct1, correct2) = (1.0 - rule.beta1.powf(step), 1.0 - rule.beta2.powf(step));

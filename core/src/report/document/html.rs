@@ -1,7 +1,7 @@
 //! A document as one HTML file: no scripts, nothing fetched, light and dark, readable when printed.
 
 use super::blocks::{Block, Document, Table};
-use crate::report::figures::{STYLE, escape};
+use crate::report::figures::{escape, style};
 
 const PAGE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#59636e;--page:#fff;--rule:#d4d9df;--head:#f3f5f7;--strong:#eaf3fb}
@@ -31,7 +31,8 @@ pub fn html(document: &Document) -> String {
     let mut text = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
-         <style>\n{PAGE}{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<nav>{}</nav>\n",
+         <style>\n{PAGE}{}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<nav>{}</nav>\n",
+        style(),
         headings.collect::<Vec<_>>().join("\n")
     );
     for block in &document.blocks {

@@ -19,6 +19,7 @@ pub(super) const MOST_ROWS: usize = 200;
 /// The whole report.
 pub fn document(study: &Study, classes: &[Classes]) -> Document {
     let sections = [
+        study.report.probe().map(Block::Text).into_iter().collect(),
         summary(study),
         stopping(study),
         ranking(study),
@@ -36,7 +37,8 @@ pub fn document(study: &Study, classes: &[Classes]) -> Document {
         provenance(study),
         methods(study),
     ];
-    Document { title: format!("Sweep {}", study.report.name), blocks: sections.into_iter().flatten().collect() }
+    let what = if study.report.probe_steps.is_some() { "Probe" } else { "Sweep" };
+    Document { title: format!("{what} {}", study.report.name), blocks: sections.into_iter().flatten().collect() }
 }
 
 pub(super) fn heading(text: &str) -> Block {

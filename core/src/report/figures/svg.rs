@@ -4,10 +4,38 @@ use std::fmt::Write;
 
 use super::canvas::{Canvas, Place, Shape};
 
-/// How the shapes look, on a light and on a dark page. Series differ in dashes too, for who sees no colour.
-pub const STYLE: &str = "\
-.fig{--f0:#0072B2;--f1:#D55E00;--f2:#009E73;--f3:#CC79A7;--f4:#E69F00;--f5:#56B4E9;--f6:#777777;--f7:#8C6D00;color:#1b1f24}
-@media (prefers-color-scheme:dark){.fig{--f0:#4EA3E0;--f1:#F07C2C;--f2:#1FBF94;--f3:#DE9CC0;--f4:#F0B429;--f5:#8CCBF0;--f6:#A0A0A0;--f7:#F0E442;color:#e4e7eb}}
+/// What a drawing lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// White.
+    Light,
+    /// Nearly black.
+    Dark,
+}
+
+impl Page {
+    const fn paper(self) -> &'static str {
+        match self {
+            Self::Light => "#fff",
+            Self::Dark => "#15181c",
+        }
+    }
+
+    /// Colours of series, and of everything else.
+    const fn colours(self) -> &'static str {
+        match self {
+            Self::Light => {
+                "--f0:#0072B2;--f1:#D55E00;--f2:#009E73;--f3:#CC79A7;--f4:#E69F00;--f5:#56B4E9;--f6:#777777;--f7:#8C6D00;color:#1b1f24"
+            }
+            Self::Dark => {
+                "--f0:#4EA3E0;--f1:#F07C2C;--f2:#1FBF94;--f3:#DE9CC0;--f4:#F0B429;--f5:#8CCBF0;--f6:#A0A0A0;--f7:#F0E442;color:#e4e7eb"
+            }
+        }
+    }
+}
+
+/// How the shapes look, whatever the page. Series differ in dashes too, for who sees no colour.
+const SHAPES: &str = "\
 .fig text{fill:currentColor;font:13px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 .fig .small{font-size:11.5px}.fig .strong{font-weight:600}.fig .end{text-anchor:end}.fig .middle{text-anchor:middle}
 .fig .axis{stroke:currentColor;stroke-opacity:.65;fill:none}.fig .grid{stroke:currentColor;stroke-opacity:.14;fill:none}
@@ -21,7 +49,13 @@ pub const STYLE: &str = "\
 .fig .line.c5{stroke-dasharray:7 3}.fig .line.c6{stroke-dasharray:2 3}.fig .line.c7{stroke-dasharray:9 3 2 3}
 ";
 
-/// The drawing, without [`STYLE`].
+/// How drawings look, on a light and on a dark page.
+pub fn style() -> String {
+    let (light, dark) = (Page::Light.colours(), Page::Dark.colours());
+    format!(".fig{{{light}}}\n@media (prefers-color-scheme:dark){{.fig{{{dark}}}}}\n{SHAPES}")
+}
+
+/// The drawing, without [`style`].
 pub(super) fn svg(canvas: &Canvas, title: &str) -> String {
     let (width, height, title) = (canvas.width, canvas.height, escape(title));
     let mut text = format!(
@@ -76,8 +110,25 @@ fn way(places: &[Place]) -> String {
 
 /// The drawing as a file of its own.
 pub fn standalone(svg: &str) -> String {
-    let page = "svg.fig{background:#fff}@media (prefers-color-scheme:dark){svg.fig{background:#15181c}}";
-    svg.replacen(">\n", &format!(">\n<style>\n{STYLE}{page}\n</style>\n"), 1)
+    let (light, dark) = (Page::Light.paper(), Page::Dark.paper());
+    let page =
+        format!("svg.fig{{background:{light}}}@media (prefers-color-scheme:dark){{svg.fig{{background:{dark}}}}}");
+    begins_with(svg, &format!("<style>\n{}{page}\n</style>\n", style()))
+}
+
+/// The drawing on one page, for programs that know neither the variables nor the questions of CSS.
+pub fn fixed(svg: &str, page: Page) -> String {
+    let colours = page.colours().split(';').filter_map(|one| one.split_once(':'));
+    let style = colours.fold(SHAPES.to_owned(), |style, (name, colour)| match name {
+        "color" => style.replace("currentColor", colour),
+        name => style.replace(&format!("var({name})"), colour),
+    });
+    let paper = page.paper();
+    begins_with(svg, &format!("<style>\n{style}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"{paper}\"/>\n"))
+}
+
+fn begins_with(svg: &str, first: &str) -> String {
+    svg.replacen(">\n", &format!(">\n{first}"), 1)
 }
 
 /// Text as it stands in SVG and HTML, in attributes too.
@@ -108,5 +159,10 @@ mod tests {
         let svg = canvas.finish("a<b".to_owned()).svg;
         assert!(svg.contains("&lt;script&gt;&amp;&quot; ") && svg.contains("a&lt;b"), "{svg}");
         assert!(standalone(&svg).contains("<style>"));
+        for (page, ink, series) in [(Page::Light, "#1b1f24", "#0072B2"), (Page::Dark, "#e4e7eb", "#4EA3E0")] {
+            let fixed = fixed(&svg, page);
+            assert!(fixed.contains(&format!("fill:{ink};")) && fixed.contains(&format!("stroke:{series}")), "{fixed}");
+            assert!(!["var(", "@media", "currentColor"].iter().any(|word| fixed.contains(word)), "{fixed}");
+        }
     }
 }

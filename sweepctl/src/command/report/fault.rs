@@ -12,12 +12,23 @@ pub(crate) enum ReportFault {
     /// See there.
     #[error("--factor: {0}")]
     Factor(#[from] UnknownFactor),
-    /// Figures are drawn in one form.
-    #[error("{}: figures are SVG, name a file that ends in .svg (a browser or rsvg-convert makes PNG of it)", path.display())]
-    NotSvg {
+    /// Figures have two forms.
+    #[error("{}: figures are written as SVG or PNG, name a file that ends in .svg or .png", path.display())]
+    NoFigure {
         /// What was asked for.
         path: PathBuf,
     },
+    /// An SVG has no pixels, and looks right on light and dark pages.
+    #[error(
+        "{option} is for PNG: an SVG has any size and suits light and dark pages; leave it out, or name a file that ends in .png"
+    )]
+    OnlyPng {
+        /// What was given.
+        option: &'static str,
+    },
+    /// The program that makes pixels of it does not take it.
+    #[error("cannot make a PNG of the figure")]
+    Pixels(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The sweep has no such figure.
     #[error(
         "there is nothing to draw: it takes results, curves two epochs, effects and interactions points that differ in one factor alone"

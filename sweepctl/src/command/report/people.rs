@@ -23,6 +23,9 @@ pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
         report.sweep.short(),
         count(trials, "trial")
     ))?;
+    if let Some(probe) = report.probe() {
+        out.print(format!("{}\n\n", safe(&probe)))?;
+    }
     out.table(&ranking(study))?;
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {

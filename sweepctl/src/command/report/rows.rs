@@ -70,11 +70,15 @@ impl Rowed {
 pub(super) fn rows(study: &Study, what: Rows) -> Rowed {
     let first = study.report.points.first();
     let paths = first.map(|row| row.settings.iter().map(|(path, _)| path.clone()).collect()).unwrap_or_default();
-    match what {
+    let mut rowed = match what {
         Rows::Points => points(study, paths),
         Rows::Trials => trials(study, paths),
         Rows::Epochs => epochs(study, paths),
-    }
+    };
+    // Who puts tables together must be able to leave probes out: they are no results.
+    rowed.columns.push("probe".to_owned());
+    rowed.rows.iter_mut().for_each(|row| row.push(Value::Flag(study.report.probe_steps.is_some())));
+    rowed
 }
 
 fn columns(before: &[&str], paths: Vec<String>, after: &[&str]) -> Vec<String> {
