@@ -5,7 +5,7 @@
 CARGO := cargo
 export SWEEP_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
 
-.PHONY: demo test build release package libtorch lint unit bench chaos proof clean-demo
+.PHONY: demo test build release package libtorch lint unit bench chaos proof fuzz clean-demo
 
 demo: release
 	deploy/demo.sh target/release
@@ -49,6 +49,12 @@ proof: release
 	target/release/sweep-model 10000 100000
 	for seed in $$(seq 1001 3000); do target/release/sweep-sim $$seed > /dev/null || exit 1; done
 	python3 tests/mutants/plant.py
+
+# Changed inputs for everything that reads what others wrote: FUZZ_SECONDS for each of the seven targets, an hour in all.
+FUZZ_SECONDS ?= 510
+fuzz: release
+	target/release/sweep-fuzz all --seconds $(FUZZ_SECONDS)
+	$(CARGO) run --release --locked -p sweep-trainer --example fuzz -- all --seconds $(FUZZ_SECONDS)
 
 clean-demo:
 	rm -rf .demo

@@ -127,7 +127,8 @@ impl Folders {
         let mut leases = Vec::new();
         for entry in fs::read_dir(self.root())? {
             let entry = entry?;
-            let lease = entry.file_name().to_str().and_then(|name| name.parse::<Lease>().ok());
+            let named = |name: &str| name.parse::<Lease>().ok().filter(|lease| lease.to_string() == name);
+            let lease = entry.file_name().to_str().and_then(named);
             match lease {
                 Some(lease) if entry.file_type()?.is_dir() => leases.push(lease),
                 _ => tracing::warn!(path = %entry.path().display(), "not an attempt, left alone"),

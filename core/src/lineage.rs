@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 /// Name space of the ids of journals and runs (a fixed random uuid).
 const NAMESPACE: Uuid = Uuid::from_u128(0x2c1b_83f0_7d5e_4a96_8e0a_54f2_19c7_6d3b);
 
+/// Most generations that a journal can be behind.
+const FAR: u32 = 1000;
+
 /// A place in a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -121,7 +124,8 @@ impl Lineage {
             && match seen.generation.cmp(&self.generation) {
                 Ordering::Less => false,
                 Ordering::Equal => seen.events > self.reach(seen.run),
-                Ordering::Greater => true,
+                // More of them than anybody ever accepts are a number that somebody made up.
+                Ordering::Greater => seen.generation - self.generation <= FAR,
             }
     }
 

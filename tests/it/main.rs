@@ -10,6 +10,7 @@ mod damaged;
 mod deploy;
 mod devices;
 mod disk;
+mod fuzz;
 mod members;
 mod model;
 mod netns;

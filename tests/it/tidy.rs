@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 9] = ["core", "proto", "identity", "ops", "coordinator", "agent", "trainer", "sweepctl", "tests"];
+const CRATES: [&str; 10] =
+    ["core", "proto", "identity", "ops", "coordinator", "agent", "trainer", "sweepctl", "fuzzing", "tests"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()

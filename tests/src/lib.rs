@@ -1,6 +1,6 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
 //! and kills them; [`chaos`] does so at random until a sweep is done, [`crash`] at every call of theirs; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
-//! connections, with the trainers of [`scripted`]; [`mod@bench`] measures dispatch; [`images`] finds real
+//! connections, with the trainers of [`scripted`]; [`fuzz`] has what must hold for all bytes; [`mod@bench`] measures dispatch; [`images`] finds real
 //! images, if there are any.
 
 use sha2::{Digest, Sha256};
@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 pub mod bench;
 pub mod chaos;
 pub mod crash;
+pub mod fuzz;
 pub mod images;
 pub mod model;
 pub mod process;

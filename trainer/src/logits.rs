@@ -32,9 +32,16 @@ fn input(i: usize) -> f32 {
 /// Applies the network in `file` to `images` fixed inputs; `image_size` replaces the recipe's.
 pub fn logits(file: &Path, image_size: Option<u32>, images: usize) -> Result<Logits, TrainError> {
     let (header, tensors) = checkpoint::load(file)?;
+    let wrong = header.recipe.check();
+    if !wrong.is_empty() {
+        return Err(TrainError::OutOfRange(wrong));
+    }
     let recipe = header.recipe;
     let image_size = image_size.unwrap_or(recipe.image_size);
     let classes = header.classes.len();
+    if classes == 0 {
+        return Err(TrainError::WeightsInvalid { path: file.to_path_buf(), what: "it names no classes".to_owned() });
+    }
     if let recipe::Model::Torchscript(_) = recipe.model {
         return Err(ScriptError::NotAllowed.into());
     }

@@ -25,9 +25,23 @@ FROM events WHERE no >= ? AND no < ?
 
 /// Some rows, parsed.
 struct Parsed {
+    /// Where the range ends that was asked for.
+    end: u64,
     first: u64,
     next: u64,
     commits: Vec<(Timestamp, Vec<Event>)>,
+}
+
+impl Parsed {
+    /// Whether there is anything in it; it must begin at `next`. A range without rows lies inside of a commit that began before
+    /// it: without that it is a gap, of which a damaged number may make a very long one.
+    fn follows(&self, next: u64) -> Result<bool, JournalError> {
+        let is_empty = self.commits.is_empty();
+        match if is_empty { next >= self.end } else { self.first == next } {
+            true => Ok(!is_empty),
+            false => Err(JournalError::Damaged { event: next, damage: Damage::Gap }),
+        }
+    }
 }
 
 /// Folds the journal.
@@ -52,8 +66,9 @@ pub(super) async fn read(
     while from <= last || !parsing.is_empty() {
         while from <= last && parsing.len() < AHEAD {
             let text = chunk(connection, from).await.map_err(sql)?;
-            parsing.push_back(tokio::task::spawn_blocking(move || parse(&text.unwrap_or_default())));
-            from += CHUNK;
+            let end = from + CHUNK;
+            parsing.push_back(tokio::task::spawn_blocking(move || parse(&text.unwrap_or_default(), end)));
+            from = end;
         }
         let Some(task) = parsing.pop_front() else { break };
         let parsed = task.await.expect("parsing does not panic and is not cancelled")?;
@@ -69,11 +84,8 @@ async fn chunk(connection: &mut SqliteConnection, from: u64) -> Result<Option<St
 }
 
 fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
-    if parsed.commits.is_empty() {
+    if !parsed.follows(replayed.events + 1)? {
         return Ok(());
-    }
-    if parsed.first != replayed.events + 1 {
-        return Err(JournalError::Damaged { event: replayed.events + 1, damage: Damage::Gap });
     }
     for (at, events) in &parsed.commits {
         events.iter().for_each(|event| replayed.state.apply(event, *at));
@@ -84,8 +96,8 @@ fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
 }
 
 /// Reads what [`READ_CHUNK`] wrote.
-fn parse(text: &str) -> Result<Parsed, JournalError> {
-    let mut parsed = Parsed { first: 0, next: 0, commits: Vec::new() };
+fn parse(text: &str, end: u64) -> Result<Parsed, JournalError> {
+    let mut parsed = Parsed { end, first: 0, next: 0, commits: Vec::new() };
     let mut rest = text;
     while let Some((head, tail)) = rest.split_once('\n') {
         let unreadable = JournalError::Damaged { event: parsed.next.max(1), damage: Damage::Unreadable };
@@ -97,7 +109,7 @@ fn parse(text: &str) -> Result<Parsed, JournalError> {
         } else if no as u64 != parsed.next {
             return Err(JournalError::Damaged { event: parsed.next, damage: Damage::Gap });
         }
-        let events = decode(no as u64, count as u64, check as u32, body)?;
+        let events = decode(no as u64, count as u64, Timestamp(at), check as u32, body)?;
         parsed.commits.push((Timestamp(at), events));
         parsed.next = (no + count) as u64;
         rest = tail;
@@ -118,11 +130,8 @@ pub(super) async fn read_all(
     let mut next = 1;
     while from <= last.unwrap_or(0) as u64 {
         let text = chunk(&mut connection, from).await.map_err(sql)?;
-        let parsed = parse(&text.unwrap_or_default())?;
-        if !parsed.commits.is_empty() {
-            if parsed.first != next {
-                return Err(JournalError::Damaged { event: next, damage: Damage::Gap });
-            }
+        let parsed = parse(&text.unwrap_or_default(), from + CHUNK)?;
+        if parsed.follows(next)? {
             next = parsed.next;
         }
         for (at, events) in &parsed.commits {

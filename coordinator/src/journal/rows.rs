@@ -15,7 +15,7 @@ pub struct Row {
     pub count: u64,
     /// Time of the commit.
     pub at: Timestamp,
-    /// CRC-32 of `body`.
+    /// CRC-32 of `no`, `at` and `body`; of `body` alone where an earlier release wrote it.
     pub check: u32,
     /// One event a line.
     pub body: String,
@@ -30,7 +30,7 @@ impl Row {
             body.push(b'\n');
         }
         let body = String::from_utf8(body).expect("JSON is UTF-8");
-        Self { no, count: events.len() as u64, at, check: crc32fast::hash(body.as_bytes()), body }
+        Self { no, count: events.len() as u64, at, check: sum(no, at, &body), body }
     }
 
     /// The events of the row.
@@ -38,17 +38,25 @@ impl Row {
     /// # Errors
     /// When the row is not what was written.
     pub fn decode(&self) -> Result<Vec<Event>, JournalError> {
-        decode(self.no, self.count, self.check, &self.body)
+        decode(self.no, self.count, self.at, self.check, &self.body)
     }
+}
+
+fn sum(no: u64, at: Timestamp, body: &str) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(&no.to_le_bytes());
+    hash.update(&at.0.to_le_bytes());
+    hash.update(body.as_bytes());
+    hash.finalize()
 }
 
 /// The events of a row that is kept in pieces.
 ///
 /// # Errors
 /// When the row is not what was written.
-pub fn decode(no: u64, count: u64, check: u32, body: &str) -> Result<Vec<Event>, JournalError> {
+pub fn decode(no: u64, count: u64, at: Timestamp, check: u32, body: &str) -> Result<Vec<Event>, JournalError> {
     let damaged = |event, damage| JournalError::Damaged { event, damage };
-    if crc32fast::hash(body.as_bytes()) != check {
+    if sum(no, at, body) != check && crc32fast::hash(body.as_bytes()) != check {
         return Err(damaged(no, Damage::Checksum));
     }
     let mut events = Vec::with_capacity(count.min(1 << 16) as usize);
@@ -81,6 +89,8 @@ mod tests {
             }
         };
         check(|row| row.body = row.body.replace("retry", "retri"), 7, Damage::Checksum);
+        check(|row| row.at = Timestamp(2), 7, Damage::Checksum);
+        check(|row| row.no = 9, 9, Damage::Checksum);
         check(|row| row.count = 3, 7, Damage::Count);
         check(
             |row| {
@@ -90,5 +100,15 @@ mod tests {
             7,
             Damage::Unreadable,
         );
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_release_is_read() {
+        let trial = TrialId::derive(SweepId::derive("x", ""), "a");
+        let row = Row::encode(7, Timestamp(1), &[Event::RetryDue { trial }]);
+        // What is written today has to be read by every later release, too.
+        assert_eq!(row.check, 2_975_410_703, "{}", row.body);
+        let check = crc32fast::hash(row.body.as_bytes());
+        assert_eq!(Row { check, ..row }.decode().unwrap().len(), 1);
     }
 }

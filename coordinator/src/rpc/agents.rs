@@ -97,7 +97,8 @@ impl Service for Agents {
                     let at = self.0.handle.query(|view| view.core.state().lineage.position()).await.map_err(refused)?;
                     return Ok(Response::new(PollReply { at: at.map(Seen::from), ..answer.into_inner() }));
                 }
-                _ = changes.changed() => {}
+                // Whom the coordinator does not know, as in safe mode, nothing changes for.
+                Ok(()) = changes.changed() => {}
             }
         }
     }

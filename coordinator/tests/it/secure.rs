@@ -317,7 +317,7 @@ async fn who_has_not_heard_that_it_joined_asks_again_and_nobody_else_does() {
     let (_folder, lab) = lab().await;
     let handed = lab.join_token().await;
     let tls = Tls::pinned(handed.pin.unwrap()).unwrap();
-    let mut joining = AccessClient::new(lab.link_with(&tls, Some(&handed.token)));
+    let mut joining = v1::access_client::AccessClient::new(lab.link_with(&tls, Some(&handed.token)));
     let [one, two] = [1, 2].map(|number| sweep_core::id::AgentId::from(uuid::Uuid::from_u128(number)));
     let [asked, other] = [(); 2].map(|()| KeyRequest::new().unwrap());
     let enroll = |agent, asked: &KeyRequest| v1::EnrollRequest {

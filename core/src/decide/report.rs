@@ -3,7 +3,7 @@
 
 use super::Step;
 use crate::alike;
-use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use crate::command::{Effect, EffectKind, EffectResult, Ending, Reject, Reply};
 use crate::event::{Checkpoint, Event, Failure, LossCause};
 use crate::id::{AgentId, Lease};
@@ -52,10 +52,29 @@ fn metrics(step: &mut Step<'_>, lease: Lease, records: Vec<EpochMetrics>, mut ac
         if metrics.seq != acked_seq + 1 {
             return EffectResult::Gap { acked_seq };
         }
+        if Some(metrics.epoch) != newest(step, lease).and_then(|epoch| epoch.checked_add(1)) {
+            let message = format!("epoch {} came as report {} of the attempt", metrics.epoch, metrics.seq);
+            return nonsense(step, lease, message);
+        }
         acked_seq = metrics.seq;
         step.emit(Event::EpochReported { lease, metrics });
     }
     EffectResult::Accepted { acked_seq }
+}
+
+/// The epoch that an attempt has come to.
+fn newest(step: &Step<'_>, lease: Lease) -> Option<u32> {
+    let (at, leased) = step.core.state.leased(lease)?;
+    let trial = step.core.state.trial(at);
+    let reported = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map(|metrics| metrics.epoch);
+    reported.filter(|_| leased.acked_seq > 0).or_else(|| Some(trial.resume_epoch()))
+}
+
+/// Numbers that no trainer can mean: nothing of them counts, and the attempt is over, by the fault of its host.
+fn nonsense(step: &mut Step<'_>, lease: Lease, message: String) -> EffectResult {
+    let failure = Failure { class: FailureClass::Host, reason: "events_corrupt".into(), message };
+    end(step, lease, 0, Ending::Failed(failure));
+    EffectResult::Fenced
 }
 
 /// The first word counts; what is not among what was left open is not heard.
@@ -81,6 +100,9 @@ fn started(step: &mut Step<'_>, lease: Lease, origin: Box<Origin>) {
 fn keep(step: &mut Step<'_>, lease: Lease, checkpoint: Checkpoint, acked_seq: u64) -> EffectResult {
     if checkpoint.seq > acked_seq {
         return EffectResult::Gap { acked_seq };
+    }
+    if newest(step, lease).is_none_or(|epoch| checkpoint.epoch > epoch) {
+        return nonsense(step, lease, format!("a checkpoint of epoch {} came before that epoch", checkpoint.epoch));
     }
     let progress = step.core.state.leased(lease).and_then(|(at, _)| step.core.state.trial(at).progress.as_ref());
     let kept = progress.is_some_and(|progress| {

@@ -245,6 +245,21 @@ fn an_older_checkpoint_that_is_heard_again_takes_nothing_back() {
 }
 
 #[test]
+fn an_attempt_whose_epochs_make_no_sense_is_over_and_its_trial_goes_on() {
+    for wrong in [0, 1, 3, u32::MAX] {
+        let (mut lab, lease) = Lab::training();
+        lab.epoch(1, lease, 1, 1, 0.5);
+        assert_eq!(lab.epoch(1, lease, 2, wrong, 0.5), EffectResult::Fenced, "epoch {wrong} after epoch 1");
+        lab.pass(Span::seconds(5));
+        lab.beat(1);
+        assert_eq!(lab.leases(1)[0].attempt, 2, "a host's fault is not charged");
+    }
+    let (mut lab, lease) = Lab::training();
+    lab.epoch(1, lease, 1, 1, 0.5);
+    assert_eq!(lab.checkpoint(1, lease, CheckpointKind::Best, 2, 1), EffectResult::Fenced);
+}
+
+#[test]
 fn a_checkpoint_brings_the_numbers_of_its_own_epoch_not_of_a_later_one() {
     let (mut lab, lease) = Lab::training();
     // Reports run ahead of uploads.

@@ -172,6 +172,8 @@ fn another_journal_and_an_older_place_prove_nothing() {
     assert!(lab.core.state().lineage.suspicion.is_none() && lab.journal.len() >= events);
     // A second loss, of what was accepted after the first one, is seen by its generation.
     assert!(lab.core.state().lineage.is_behind(Position { generation: 1, events: 1, ..here }));
+    // A number that nobody can have come to honestly would leave none for the next one.
+    assert!(!lab.core.state().lineage.is_behind(Position { generation: u32::MAX, events: 1, ..here }));
 }
 
 /// What is lost and replaced by other events is lost all the same: how many there are proves nothing.

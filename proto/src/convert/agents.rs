@@ -1,5 +1,7 @@
 //! Hello: what an agent is, and what it is told about the attempts it holds.
 
+use std::collections::BTreeSet;
+
 use sweep_core::command::Verdict;
 use sweep_core::device::Offer;
 use sweep_core::event::{AgentFacts, DatasetFacts};
@@ -35,6 +37,10 @@ pub fn hello_request(facts: &AgentFacts, held: &[Lease], build: &str) -> v1::Hel
 /// When an id is not one.
 pub fn hello(request: v1::HelloRequest) -> Result<(AgentFacts, Vec<Lease>), ConvertError> {
     let held = leases(&request.held)?;
+    let offer = request.offer.map(Offer::from).unwrap_or_default();
+    if !is_disjoint(&offer) {
+        return Err(ConvertError::new("offer.devices", ConvertReason::Repeated));
+    }
     let facts = AgentFacts {
         agent: id(&request.agent_id, "agent_id")?,
         host: request.host,
@@ -43,9 +49,18 @@ pub fn hello(request: v1::HelloRequest) -> Result<(AgentFacts, Vec<Lease>), Conv
         datasets: datasets(request.datasets),
         data_roots: request.data_roots,
         any_dataset: request.any_dataset,
-        offer: request.offer.map(Offer::from).unwrap_or_default(),
+        offer,
     };
     Ok((facts, held))
+}
+
+/// Whether a device is named once, and a slot is on one of them: else it would be given out twice.
+fn is_disjoint(offer: &Offer) -> bool {
+    let (mut ids, mut slots) = (BTreeSet::new(), BTreeSet::new());
+    offer
+        .devices
+        .iter()
+        .all(|device| ids.insert(device.id.as_str()) && device.slots.iter().all(|slot| slots.insert(*slot)))
 }
 
 impl From<Position> for v1::Seen {

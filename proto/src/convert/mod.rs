@@ -40,6 +40,9 @@ pub enum ConvertReason {
     /// Zero, or another value outside of its range.
     #[error("is out of range")]
     OutOfRange,
+    /// The same thing twice where it can be there once.
+    #[error("names something twice")]
+    Repeated,
     /// A word or an enum number that this version does not know.
     #[error("has an unknown value")]
     UnknownValue,

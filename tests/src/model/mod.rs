@@ -34,6 +34,7 @@ use crate::random::Random;
 use host::{Host, OnHost};
 use judge::Judge;
 use net::Net;
+pub(crate) use net::{Gathered, gather};
 use trainer::Rules;
 use weather::Weather;
 

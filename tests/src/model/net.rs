@@ -242,12 +242,13 @@ fn asked(headers: &HeaderMap) -> Option<Duration> {
 
 /// A body that is all there.
 #[derive(Default)]
-struct Gathered {
-    data: Vec<Bytes>,
-    trailers: Option<HeaderMap>,
+pub(crate) struct Gathered {
+    pub(crate) data: Vec<Bytes>,
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
-async fn gather(body: Body) -> Result<Gathered, WireError> {
+/// Waits for all of it.
+pub(crate) async fn gather(body: Body) -> Result<Gathered, WireError> {
     let mut body = std::pin::pin!(body);
     let mut gathered = Gathered::default();
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {

@@ -14,6 +14,10 @@ pub const MAX_SIDE: u32 = 16_384;
 /// Most memory one decoded image may need, and longest file that is read, bytes.
 pub const MAX_BYTES: u64 = 256 << 20;
 
+/// Of an image that is longer than so many times its short side, only the middle of that length is resized: a line of
+/// 16,384 pixels would become gigabytes, of which a square is kept.
+const LONGEST: u32 = 64;
+
 /// RGB pixels, row by row, three bytes each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
@@ -170,6 +174,9 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 
 /// Brings a decoded image into the form the cache keeps.
 pub fn prepare(image: Pixels, form: Form, resizer: &mut Resizer) -> Pixels {
+    let longest = image.width.min(image.height).saturating_mul(LONGEST);
+    let (w, h) = (image.width.min(longest), image.height.min(longest));
+    let image = centre(image, w, h);
     let (width, height) = (image.width, image.height);
     let short = width.min(height);
     let (side, enlarge) = match form {
@@ -234,6 +241,14 @@ mod tests {
         let out = prepare(gradient(20, 10), Form::Square(10), &mut Resizer::new());
         assert_eq!((out.width, out.height), (10, 10));
         assert_eq!(&out.rgb[..3], [5, 0, 7]);
+    }
+
+    #[test]
+    fn the_middle_of_a_line_is_its_square() {
+        let out = prepare(gradient(MAX_SIDE, 1), Form::Square(512), &mut Resizer::new());
+        assert_eq!((out.width, out.height, out.rgb.len()), (512, 512, 3 * 512 * 512));
+        let out = prepare(gradient(1, MAX_SIDE), Form::Whole(512), &mut Resizer::new());
+        assert_eq!((out.width, out.height), (1, 4));
     }
 
     #[test]

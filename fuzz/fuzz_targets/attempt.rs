@@ -1,0 +1,4 @@
+//! The target `attempt` for libFuzzer; what it checks is in `tests/src/fuzz/attempt.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sweep_tests::fuzz::run("attempt", data));
