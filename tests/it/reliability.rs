@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sweep_tests::crash::points::STEPS;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -44,6 +46,14 @@ fn every_test_that_is_named_exists() {
         seen += usize::from(!name.is_empty());
     }
     assert!(seen > 60, "only {seen} tests are named");
+}
+
+#[test]
+fn every_step_at_which_programs_die_has_its_row() {
+    for step in STEPS {
+        let row = format!("| {} | {} |", step.name, step.what);
+        assert!(page().contains(&row), "docs/reliability.md has no row {row}");
+    }
 }
 
 /// The lines that a hunk expects to find.
