@@ -82,6 +82,8 @@ pub struct Coordinator {
     cleaning: Cleaning,
     /// Ends where it stands when it is dropped: as if the process had.
     actor: AbortOnDropHandle<Result<(), JournalError>>,
+    /// Who tells people, if anybody is to be told. It ends after the owner.
+    teller: Option<AbortOnDropHandle<()>>,
     closing: CancellationToken,
 }
 
@@ -117,11 +119,10 @@ impl Coordinator {
         let (actor, handle) =
             Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone(), telling.is_some());
         let actor = AbortOnDropHandle::new(tokio::spawn(actor.run()));
-        if let Some(sender) = telling {
+        let teller = telling.map(|sender| {
             tracing::info!(?sender, "news goes to webhooks");
-            let changed = handle.changed();
-            tokio::spawn(sender.run(config.clock, changed));
-        }
+            AbortOnDropHandle::new(tokio::spawn(sender.run(config.clock, handle.changed())))
+        });
         let stopping = CancellationToken::new();
         let (handle_of_edge, metrics_of_edge) = (handle.clone(), metrics.clone());
         let edge = Edge {
@@ -135,7 +136,7 @@ impl Coordinator {
             metrics: metrics_of_edge,
             board,
         };
-        Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, closing })
+        Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, teller, closing })
     }
 
     /// Lets in only whom this guard lets in. Without it, everybody who can connect is trusted: the caller, who
@@ -194,7 +195,14 @@ impl Coordinator {
         self.closing.cancel();
         drop(self.handle);
         drop(self.edge);
-        Ok(self.actor.await??)
+        let ended = self.actor.await;
+        // Whoever starts next in this process finds the outbox as it is left here.
+        if let Some(teller) = self.teller
+            && tokio::time::timeout(DRAIN, teller).await.is_err()
+        {
+            tracing::warn!("a webhook does not answer; it is told again after the next start");
+        }
+        Ok(ended??)
     }
 }
 

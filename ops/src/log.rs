@@ -199,9 +199,12 @@ mod tests {
         assert_eq!(texts, ["line 8\n", "line 7\n", "line 6\n"]);
         let mut none = LogFile::with_limit(&path, 12, 0).unwrap();
         // Its parts come one by one, and stay together.
-        let [first, second] = ["the", "last"];
+        let [first, second] = ["the very", "last"];
         writeln!(none, "{first} {second}").unwrap();
-        assert_eq!((read(&path).as_str(), read(&folder.path().join("log.1")).as_str()), ("the last\n", "line 7\n"));
+        assert_eq!(
+            (read(&path).as_str(), read(&folder.path().join("log.1")).as_str()),
+            ("the very last\n", "line 7\n")
+        );
         let error = LogFile::open(&folder.path().join("no/log"), 1, 1).unwrap_err().to_string();
         assert!(error.contains("no/log") && error.contains("--log-file"), "{error}");
     }
