@@ -4,6 +4,7 @@
 mod archive;
 mod blobs;
 mod format;
+mod joining;
 mod journal;
 mod lab;
 mod metrics;
