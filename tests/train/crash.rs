@@ -17,7 +17,7 @@ fn wherever_a_trainer_dies_its_trial_ends_as_if_it_had_not() {
     super::demo_images(&built().unwrap(), &data);
     let mut setup = Setup::new(built().unwrap(), dir.path().join("lab"));
     setup.data = vec![data];
-    let limit = Duration::from_secs(900);
+    let limit = Duration::from_secs(1800);
     let plan = Plan { grid: |_| GRID.to_owned(), rounds: ROUNDS, stopping: 0, limit };
     let outcome = run(setup, plan).unwrap();
     println!("{outcome}");
