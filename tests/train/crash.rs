@@ -6,7 +6,7 @@ use sweep_tests::crash::points::{Program, STEPS};
 use sweep_tests::crash::{Plan, Round, run};
 use sweep_tests::process::{Setup, built};
 
-const ROUNDS: &[&[Round]] = &[&[Round::down("sweep-trainer", 100)]];
+const ROUNDS: &[&[Round]] = &[&[Round::every("sweep-trainer", 100)]];
 const GRID: &str = "dataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\nbatch_size = 64\nseeds = 4\n\
                     precision = \"fp32\"\nlayout = \"contiguous\"\n\n[grid]\nlr = [1e-3, 1e-2]\ndropout = [0.0, 0.1]\n";
 
