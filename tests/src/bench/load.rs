@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
 use sweep_agent::rpc::{Links, calls, links};
 use sweep_core::attempt::EpochMetrics;
 use sweep_core::command::{Effect, EffectKind, EffectResult};
@@ -68,11 +69,11 @@ pub async fn run(bin: &Path, dir: &Path, paces: &[Pace]) -> Result<Vec<Load>> {
     let agents = paces.first().context("no pace")?.agents;
     let (coordinator, _) = Coordinator::start(bin, dir).await?;
     let mut client = coordinator.client().await?;
-    submit(&mut client, &spec("load", agents * SLOTS, 100_000)).await?;
-    let mut reporters = Vec::new();
-    for number in 0..agents {
-        reporters.push(Reporter::start(&coordinator.url(), number).await?);
-    }
+    // Nobody has to choose what to compute with before the others may begin.
+    let decided = format!("precision = \"fp32\"\nlayout = \"contiguous\"\n{}", spec("load", agents * SLOTS, 100_000));
+    submit(&mut client, &decided).await?;
+    let url = coordinator.url();
+    let mut reporters = try_join_all((0..agents).map(|number| Reporter::start(&url, number))).await?;
     let mut loads = Vec::new();
     for pace in paces {
         let mut load = at(&mut reporters, *pace).await?;
@@ -87,9 +88,15 @@ impl Reporter {
         let (links, facts) = (links(url)?, settings(number, SLOTS).facts);
         let agent = facts.agent;
         calls::hello(links.clone(), facts, Vec::new()).await?;
-        let orders = calls::poll(links.clone(), agent, Vec::new(), 0, HEARTBEAT).await?;
-        let leases = orders.leases;
-        ensure!(leases.len() == SLOTS as usize, "{} leases for {SLOTS} slots", leases.len());
+        let (start, mut revision) = (Instant::now(), 0);
+        let leases = loop {
+            let orders = calls::poll(links.clone(), agent, Vec::new(), revision, HEARTBEAT).await?;
+            if orders.leases.len() == SLOTS as usize {
+                break orders.leases;
+            }
+            ensure!(start.elapsed() < HEARTBEAT * 30, "{} leases for {SLOTS} slots", orders.leases.len());
+            revision = orders.revision;
+        };
         Ok(Self { links, agent, leases, epochs: 0 })
     }
 
