@@ -79,6 +79,9 @@ pub struct Cli {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host
     #[arg(long, env = "SWEEP_AGENT_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// Send spans of what is done for trials (OpenTelemetry) to the collector at this base address, e.g. http://127.0.0.1:4318
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp: Option<String>,
     /// Log into this file instead of to standard error; it is put aside as PATH.1, PATH.2, ... when it is too long
     #[arg(long, env = "SWEEP_AGENT_LOG_FILE", value_name = "PATH")]
     pub log_file: Option<PathBuf>,

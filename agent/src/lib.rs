@@ -32,6 +32,7 @@ pub mod rpc;
 pub mod sandbox;
 pub mod series;
 pub mod session;
+mod spans;
 pub mod supervisor;
 pub mod tail;
 pub mod unit;

@@ -34,6 +34,7 @@ use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
 use sweep_identity::dial::Bearer;
 use sweep_ops::log::LogFile;
+use sweep_ops::traces::Traces;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -113,15 +114,20 @@ async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         tracing::info!("asked to leave; trainers go on and the next agent takes them over");
     };
-    match cli.pretend {
-        None => one(cli, asked).await?,
-        Some(count) => many(cli, count, asked).await?,
-    }
-    Ok(ExitCode::SUCCESS)
+    let traces = match &cli.otlp {
+        Some(url) => Traces::open(url, "sweep-agent", env!("CARGO_PKG_VERSION"))?,
+        None => Traces::default(),
+    };
+    let ended = match cli.pretend {
+        None => one(cli, &traces, asked).await,
+        Some(count) => many(cli, count, &traces, asked).await,
+    };
+    traces.close();
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// The agent of this host.
-async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn one(cli: &Cli, traces: &Traces, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let state = StateFolder::open(&cli.state()?)?;
     let address: Address = cli.coordinator.parse()?;
     let bearer = bearer(cli)?;
@@ -138,7 +144,7 @@ async fn one(cli: &Cli, shutdown: impl Future<Output = ()>) -> anyhow::Result<()
     let watching = watching.map(tokio::spawn);
     let measured = Measured { powercap: Some(cli.powercap.clone()), devices };
     let launcher = processes(cli, &state, &hardware, roots.clone(), trainer.clone(), &links, measured, walls.clone())?;
-    let mut settings = settings(cli, state.agent, hardware::host_name(), &hardware);
+    let mut settings = settings(cli, traces, state.agent, hardware::host_name(), &hardware);
     settings.facts.offer.trainer = version::program(&trainer).await;
     let root_names = roots.iter().filter_map(|root| root.to_str());
     settings.facts.data_roots = root_names.map(str::to_owned).collect();
@@ -180,7 +186,7 @@ async fn serve_metrics(address: SocketAddr, powercap: PathBuf, slots: usize) -> 
 }
 
 /// Several agents that need no data, in one process.
-async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn many(cli: &Cli, count: u32, traces: &Traces, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let hardware = match &cli.devices {
         Some(_) => hardware(cli)?,
         None => Hardware {
@@ -215,7 +221,7 @@ async fn many(cli: &Cli, count: u32, shutdown: impl Future<Output = ()>) -> anyh
             let launcher = processes(cli, &state, &hardware, Vec::new(), trainer, &links, measured, walls)?;
             (state.agent, launcher, Some(state))
         };
-        let mut settings = settings(cli, agent, host, &hardware);
+        let mut settings = settings(cli, traces, agent, host, &hardware);
         settings.facts.any_dataset = true;
         let mut stopped = stopped.clone();
         agents.spawn(async move {
@@ -274,7 +280,7 @@ fn devices(
     any.then(|| Devices::start(probe, rules))
 }
 
-fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Settings {
+fn settings(cli: &Cli, traces: &Traces, agent: AgentId, host: String, hardware: &Hardware) -> Settings {
     // The low half of a version 7 id is random but for its two highest bits.
     let [random, seed] = [(); 2].map(|()| Uuid::now_v7().as_u64_pair().1);
     Settings {
@@ -296,6 +302,7 @@ fn settings(cli: &Cli, agent: AgentId, host: String, hardware: &Hardware) -> Set
         },
         grace: Duration::from_secs(cli.grace),
         seed,
+        traces: traces.clone(),
     }
 }
 

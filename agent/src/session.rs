@@ -5,7 +5,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -14,6 +14,7 @@ use sweep_core::attempt::CheckpointLine;
 use sweep_core::command::{EffectResult, Verdict};
 use sweep_core::event::{AgentFacts, DatasetFacts};
 use sweep_core::id::Lease;
+use sweep_ops::traces::Traces;
 use sweep_proto::convert::Orders;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +26,7 @@ use crate::outbox::{Sent, Uploaded};
 use crate::rpc::blobs::BlobClient;
 use crate::rpc::{CallError, Links, calls};
 use crate::series::Shipment;
+use crate::spans;
 use crate::supervisor::Supervisor;
 use crate::unit::Told;
 
@@ -57,6 +59,15 @@ pub struct Settings {
     pub grace: Duration,
     /// Seed of the random pauses.
     pub seed: u64,
+    /// Who collects traces, if anybody does.
+    pub traces: Traces,
+}
+
+impl Settings {
+    /// Without traces.
+    pub fn new(facts: AgentFacts, grace: Duration, seed: u64) -> Self {
+        Self { facts, grace, seed, traces: Traces::default() }
+    }
 }
 
 /// Runs an agent until `shutdown`. Trainers live on; a later run takes them over. `datasets` holds
@@ -137,7 +148,7 @@ impl Session {
         let slots = settings.facts.slots.len() as u32;
         let now = Instant::now();
         Self {
-            supervisor: Supervisor::new(launcher, slots, settings.grace, tell),
+            supervisor: Supervisor::new(launcher, slots, settings.grace, tell).traced(settings.traces.clone()),
             blobs: BlobClient::new(links.bulk.clone()),
             random: settings.seed,
             settings,
@@ -224,6 +235,7 @@ impl Session {
                 self.report.failures = 0;
                 self.note_back();
                 let sent = std::mem::take(&mut self.sent);
+                self.supervisor.spans.reported(&sent);
                 if self.supervisor.reported(&sent, &results) {
                     self.report.pause(STUCK_PAUSE);
                 }
@@ -328,6 +340,7 @@ impl Session {
             && let Some(report) = self.supervisor.report()
         {
             self.sent = report.sent;
+            self.supervisor.spans.reporting();
             let (links, agent) = (self.links.clone(), self.settings.facts.agent);
             self.report.start(calls::report(links, agent, report.effects, report.known));
         }
@@ -345,9 +358,11 @@ impl Session {
         }
         if self.uploads.len() < UPLOADS {
             for (lease, line, source) in self.supervisor.uploads(now) {
-                let blobs = self.blobs.clone();
+                let (blobs, traces) = (self.blobs.clone(), self.settings.traces.clone());
                 let upload = async move {
+                    let since = SystemTime::now();
                     let outcome = blobs.upload(&line, source).await;
+                    spans::checkpoint(&traces, lease, &line, since, outcome);
                     (lease, line, outcome)
                 };
                 self.uploads.push(upload.boxed());

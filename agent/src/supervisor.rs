@@ -9,6 +9,7 @@ use sweep_core::attempt::{CheckpointLine, FailureClass};
 use sweep_core::command::{Effect, EffectResult, Ending, Verdict};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
+use sweep_ops::traces::Traces;
 use sweep_proto::convert::{Orders, PlacedOrder};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use crate::launcher::{Disposal, Found, Launcher, Source};
 use crate::outbox::{Sent, Step, Uploaded};
 use crate::reconcile::{Action, Running, reconcile};
 use crate::series::{LogPiece, Series};
+use crate::spans::Spans;
 use crate::unit::{Over, Told, Unit};
 
 /// Ended attempts that are remembered, so that an order delayed on its way starts none again.
@@ -47,6 +49,8 @@ pub struct Supervisor {
     /// What people look at, on its way.
     pub series: Series,
     meters: Meters,
+    /// What is done, for whoever collects traces.
+    pub(crate) spans: Spans,
 }
 
 /// Effects to report.
@@ -79,7 +83,15 @@ impl Supervisor {
             settled_order: VecDeque::new(),
             notes: Vec::new(),
             series: Series::default(),
+            spans: Spans::default(),
         }
+    }
+
+    /// Tells of what it does there.
+    #[must_use]
+    pub fn traced(mut self, traces: Traces) -> Self {
+        self.spans.traces = traces;
+        self
     }
 
     /// Takes over what an earlier life left.
@@ -102,6 +114,7 @@ impl Supervisor {
         while self.units.try_join_next().is_some() {}
         self.units.spawn(unit.run());
         self.meters.start(lease, slot);
+        self.spans.began(lease, slot);
         self.attempts.insert(lease, Attempt::new(slot, Some(ask)));
     }
 
@@ -234,6 +247,7 @@ impl Supervisor {
                     self.meters.stamp_all(lease, lines);
                 }
                 self.meters.stop(lease);
+                self.spans.over(lease, &over);
                 attempt.over(lease, over, &mut self.series);
                 if let Some(slot) = attempt.slot {
                     self.stuck.remove(&slot);

@@ -13,6 +13,7 @@ use sweep_core::id::{AgentId, Lease};
 use sweep_core::notice;
 use sweep_core::orders::{order, orders};
 use sweep_core::time::{Span, Timestamp};
+use sweep_ops::traces::Traces;
 use sweep_proto::convert::{Orders, PlacedOrder};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use crate::handle::{Ask, Handle, QUEUE, Query, Refusal, Synced, View};
 use crate::journal::{Batch, Journal, JournalError, Replayed, Series, key};
 use crate::metrics::{Metrics, Undelivered};
+use crate::spans;
 
 /// Requests handled in one commit.
 const BATCH: usize = 1024;
@@ -50,6 +52,7 @@ pub(crate) struct Actor {
     series: Waiting,
     looked: Instant,
     metrics: Arc<Metrics>,
+    traces: Traces,
     undelivered: Undelivered,
     /// Whether anybody wants to be told of anything.
     tells: bool,
@@ -99,7 +102,7 @@ impl Actor {
         clock: Clock,
         closing: CancellationToken,
         metrics: Arc<Metrics>,
-        tells: bool,
+        traces: Traces,
     ) -> (Self, Handle) {
         let clock = clock.not_before(replayed.newest);
         let books = Books::new(&replayed.state, clock.now());
@@ -107,10 +110,27 @@ impl Actor {
         let (sender, asks) = mpsc::channel(QUEUE);
         let (changed, seen) = watch::channel(0);
         let looked = Instant::now();
-        let (series, undelivered) = (Waiting::default(), Undelivered::default());
-        let actor =
-            Self { core, books, journal, clock, asks, changed, closing, series, looked, metrics, undelivered, tells };
+        let actor = Self {
+            core,
+            books,
+            journal,
+            clock,
+            asks,
+            changed,
+            closing,
+            series: Waiting::default(),
+            looked,
+            metrics,
+            traces,
+            undelivered: Undelivered::default(),
+            tells: false,
+        };
         (actor, Handle::new(sender, seen))
+    }
+
+    /// Somebody wants to be told of what happens.
+    pub(crate) fn telling(self) -> Self {
+        Self { tells: true, ..self }
     }
 
     /// Works until it is told to close.
@@ -197,6 +217,7 @@ impl Actor {
         if !batch.is_empty() {
             self.commit(&batch, &mut answers).await?;
             self.undelivered.observe(&batch.events);
+            spans::observe(&self.traces, self.core.state(), &batch.events, now);
         }
         if !batch.events.is_empty() {
             self.books.publish();

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sweep_identity::address::{Address, UNIX};
+use sweep_ops::traces::Traces;
 
 use crate::blobs::Blobs;
 use crate::clock::Clock;
@@ -30,6 +31,8 @@ pub struct Config {
     pub clock: Clock,
     /// When checkpoints that no trial refers to are cleaned away.
     pub cleaning: Cleaning,
+    /// Who collects traces, if anybody does.
+    pub traces: Traces,
 }
 
 /// When checkpoints that no trial refers to are cleaned away.
@@ -50,7 +53,12 @@ impl Default for Cleaning {
 impl Config {
     /// In a folder, by the system's clock.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        Self { store: Store::Folder(folder.into()), clock: Clock::system(), cleaning: Cleaning::default() }
+        Self::new(Store::Folder(folder.into()), Clock::system())
+    }
+
+    /// With everything else as usual.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, cleaning: Cleaning::default(), traces: Traces::default() }
     }
 
     /// Shown to people.

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod metrics;
 pub mod notify;
 pub mod rpc;
+mod spans;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -115,9 +116,11 @@ impl Coordinator {
         let reader = journal.reader();
         let guard = Guard::open(config.clock);
         let closing = CancellationToken::new();
+        let traces = config.traces;
         let metrics = Arc::new(Metrics::default());
         let (actor, handle) =
-            Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone(), telling.is_some());
+            Actor::new(journal, replayed, config.clock, closing.clone(), metrics.clone(), traces.clone());
+        let actor = if telling.is_some() { actor.telling() } else { actor };
         let actor = AbortOnDropHandle::new(tokio::spawn(actor.run()));
         let teller = telling.map(|sender| {
             tracing::info!(?sender, "news goes to webhooks");
@@ -134,6 +137,7 @@ impl Coordinator {
             guard,
             stopping,
             metrics: metrics_of_edge,
+            traces,
             board,
         };
         Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, teller, closing })

@@ -22,6 +22,7 @@ use sweep_identity::{listen, socket};
 use sweep_ops::doctor::Findings;
 use sweep_ops::log::{self, LogFile};
 use sweep_ops::metrics;
+use sweep_ops::traces::Traces;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -51,6 +52,10 @@ struct Serve {
     /// Serve numbers for Prometheus at http://ADDRESS/metrics; loopback only, for everybody on this host.
     #[arg(long, env = "SWEEPD_METRICS", value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// Send spans of what happens with sweeps and trials (OpenTelemetry) to the collector at this base address, e.g.
+    /// http://127.0.0.1:4318.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
     /// Log into this file instead of to standard error; it is put aside as PATH.1, PATH.2, ... when it is too long.
     #[arg(long, env = "SWEEPD_LOG_FILE", value_name = "PATH")]
     log_file: Option<PathBuf>,
@@ -152,7 +157,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Fsck { data, quick, output }) => {
             return tell(&fsck::look(&folder_of(data)?, quick).await, output);
         }
-        None => serve(&flags.serve).await?,
+        None => {
+            let traces = match &flags.serve.otlp {
+                Some(url) => Traces::open(url, "sweep-coordinator", env!("CARGO_PKG_VERSION"))?,
+                None => Traces::default(),
+            };
+            let served = serve(&flags.serve, traces.clone()).await;
+            traces.close();
+            served?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -196,7 +209,7 @@ async fn make_lab(data: &Path, mut names: Vec<String>) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{}", handed.expose()).context("telling the token")
 }
 
-async fn serve(flags: &Serve) -> anyhow::Result<()> {
+async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {
     let data = folder_of(flags.data.clone())?;
     let is_lab = init::is_lab(&data);
     let listen = match &flags.listen {
@@ -216,6 +229,7 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
         let every = Duration::from_millis(every);
         config.cleaning = Cleaning { every, grace: every * 100 };
     }
+    config.traces = traces;
     let clock = config.clock;
     let numbers = match flags.metrics {
         Some(address) => Some(metrics::listen(address).await?),

@@ -8,7 +8,7 @@
 //! and why), [`copies`] (which agents have other data),
 //! [`alike`] (which trials compute with the same precision and layout), [`device`] (what is on devices, who keeps
 //! trials from them), [`placement`] (what a sweep asks of them), [`packing`] (several trials on one),
-//! [`reuse`] (results that there are already), [`orders`] (what an agent should run), [`report`] (what came out), [`origin`] (where it came from), [`lineage`] (was the end of the journal lost?), [`audit`] (was it legal?), [`story`] (why it went as it did), [`access`] (who may), and
+//! [`reuse`] (results that there are already), [`orders`] (what an agent should run), [`report`] (what came out), [`origin`] (where it came from), [`lineage`] (was the end of the journal lost?), [`audit`] (was it legal?), [`story`] (why it went as it did), [`access`] (who may), [`spans`] (where things stand in a trace), and
 //! [`attempt`], the folder protocol between an agent and a trainer.
 //!
 //! Glossary. *Sweep*: a submitted file. *Plan*: its trials. *Point*: one combination of values.
@@ -55,6 +55,7 @@ pub mod reuse;
 pub mod schedule;
 pub mod search;
 pub mod shares;
+pub mod spans;
 pub mod spec;
 pub mod state;
 pub mod stats;

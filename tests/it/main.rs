@@ -22,3 +22,4 @@ mod simulation;
 mod stopping;
 mod syncs;
 mod tidy;
+mod traces;

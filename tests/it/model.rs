@@ -2,8 +2,9 @@
 //! numbers of an undisturbed run, and nothing that was acknowledged is lost. `sweep-model SEED` plays a seed again.
 
 use std::thread::{available_parallelism, scope};
+use std::time::Duration;
 
-use sweep_tests::model::run;
+use sweep_tests::model::{run, run_without};
 
 /// Seeds of every run of the tests.
 const SEEDS: u64 = 10_000;
@@ -31,6 +32,23 @@ fn a_quiet_cluster_repeats_nothing() {
         let resumed = quiet.text.matches("\"trial_halted\"").count() as u64;
         assert!(quiet.audit.attempts <= quiet.audit.planned + resumed, "seed {seed}: {:?}", quiet.audit);
     }
+}
+
+/// Trials that run go on to their ends, which are told when the coordinator is back: no lease is taken back, nothing is done again.
+#[test]
+fn a_coordinator_that_is_away_for_an_hour_costs_nothing() {
+    let hour = Duration::from_secs(3600);
+    let mut ran_on = 0;
+    for seed in 0..20 {
+        let quiet = run(seed, true).unwrap();
+        let away = run_without(seed, hour).unwrap();
+        let resumed = away.text.matches("\"trial_halted\"").count() as u64;
+        assert!(away.audit.attempts <= away.audit.planned + resumed, "seed {seed}: {:?}", away.audit);
+        assert!(!away.text.contains("\"lease_lost\""), "seed {seed}");
+        // Work that was done meanwhile is not done afterwards.
+        ran_on += u32::from(away.took < hour + quiet.took);
+    }
+    assert!(ran_on > 10, "{ran_on}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_identity::wire::Services;
+use sweep_ops::traces::Traces;
 use sweep_proto::convert::ConvertError;
 use sweep_proto::status::status;
 use sweep_proto::v1::access_server::AccessServer;
@@ -86,6 +87,8 @@ pub struct Edge {
     pub(crate) stopping: CancellationToken,
     /// Where times are noted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Who collects traces.
+    pub(crate) traces: Traces,
     /// Who is told what.
     pub(crate) board: Board,
 }

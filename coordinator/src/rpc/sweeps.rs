@@ -1,6 +1,7 @@
 //! What people call.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply, Submit};
@@ -24,6 +25,7 @@ use super::{Edge, curves, extend, probe, refs, refused, reuse, streams, unreadab
 use crate::access::identity::{Identity, Who};
 use crate::handle::View;
 use crate::journal::key;
+use crate::spans;
 
 /// Sweeps in a list, and trials on a page, when nothing is said.
 const PAGE: u32 = 100;
@@ -207,7 +209,7 @@ impl Service for Sweeps {
     }
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Result<Response<v1::JsonReply>, Status> {
-        let identity = Identity::of(&request);
+        let (identity, since) = (Identity::of(&request), SystemTime::now());
         let v1::SweepReportRequest { sweep: text, curves: with_curves } = request.into_inner();
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
@@ -217,9 +219,9 @@ impl Service for Sweeps {
             let begun = |number: u32| curves::begun(&state.sweeps[number as usize]);
             let elsewhere = reuse::places(sweep).into_iter().map(|(of, places)| (of, places, begun(of)));
             let elsewhere: Vec<_> = elsewhere.collect();
-            Ok::<_, Status>((number, trials, begun(number), elsewhere, summarise(state, sweep.id)))
+            Ok::<_, Status>((number, trials, begun(number), elsewhere, sweep.id, summarise(state, sweep.id)))
         });
-        let (number, trials, begun, elsewhere, mut report) = found.await.map_err(refused)??;
+        let (number, trials, begun, elsewhere, sweep, mut report) = found.await.map_err(refused)??;
         if let (true, Some(report)) = (with_curves, &mut report) {
             let rows = self.0.reader.curves(number).await.map_err(unreadable)?;
             let mut rows = curves::whole(rows, &begun);
@@ -233,7 +235,9 @@ impl Service for Sweeps {
             report.curves = curves::by_trial(rows, &trials);
         }
         let json = self.0.compute(move || serde_json::to_string(&report).expect("a report has string keys only"));
-        Ok(Response::new(v1::JsonReply { json: json.await? }))
+        let json = json.await?;
+        spans::read(&self.0.traces, sweep, since);
+        Ok(Response::new(v1::JsonReply { json }))
     }
 
     async fn estimate(&self, request: Request<v1::EstimateRequest>) -> Result<Response<v1::JsonReply>, Status> {

@@ -8,7 +8,7 @@ use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Config, Store};
 use sweep_coordinator::{Coordinator, ServeError};
 use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
@@ -46,11 +46,7 @@ impl Lab {
         let admin = init::lab(folder, &names, clock).await.unwrap();
         let authority = Arc::new(Authority::open(&init::authority_folder(folder)).unwrap());
         let keeper = Keeper::start(folder, clock).await.unwrap();
-        let config = Config {
-            store: Store::Memory(disk.store.clone(), disk.blobs.clone()),
-            clock,
-            cleaning: Cleaning::default(),
-        };
+        let config = Config::new(Store::Memory(disk.store.clone(), disk.blobs.clone()), clock);
         let coordinator = Coordinator::start(config).await.unwrap();
         let coordinator = coordinator.guarded(Guard::lab(keeper, authority.clone(), clock));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Config, Store};
 use sweep_coordinator::handle::Handle;
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_coordinator::metrics::Metrics;
@@ -45,11 +45,8 @@ impl Disk {
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config {
-            store: Store::Memory(self.store.clone(), self.blobs.clone()),
-            clock: Clock::at(Timestamp(1_700_000_000_000_000)),
-            cleaning: Cleaning::default(),
-        }
+        let store = Store::Memory(self.store.clone(), self.blobs.clone());
+        Config::new(store, Clock::at(Timestamp(1_700_000_000_000_000)))
     }
 }
 

@@ -102,6 +102,7 @@ impl Reporter {
 
     /// Reports so many further epochs of each attempt; how long the answer took.
     async fn report(&mut self, batch: u32) -> Result<Duration> {
+        let metrics = |epoch| EpochMetrics::uniform(u64::from(epoch), epoch, Num(1.0 / f64::from(epoch)));
         let epochs: Vec<EpochMetrics> = (self.epochs + 1..=self.epochs + batch).map(metrics).collect();
         let effect = |lease: &Lease| Effect { lease: *lease, what: EffectKind::Metrics(epochs.clone()) };
         let effects: Vec<Effect> = self.leases.iter().map(effect).collect();
@@ -165,23 +166,6 @@ async fn beat(links: Links, agent: AgentId, leases: Vec<Lease>, over: Arc<Atomic
         lost = lost.max(gone as u32);
     }
     Ok((took, lost))
-}
-
-fn metrics(epoch: u32) -> EpochMetrics {
-    let value = Num(1.0 / f64::from(epoch));
-    EpochMetrics {
-        seq: u64::from(epoch),
-        epoch,
-        train_loss: value,
-        train_accuracy: value,
-        val_loss: value,
-        val_accuracy: value,
-        lr: value,
-        images_per_s: value,
-        seconds: value,
-        top5: None,
-        cost: None,
-    }
 }
 
 /// How long after a `kill -9` of the coordinator it answers, and how long until every agent has called it, each with a trial.

@@ -187,7 +187,7 @@ pub fn settings(number: u32, slots: u32) -> Settings {
             slots as usize,
         )
     };
-    Settings { facts, grace: Duration::from_secs(1), seed: u64::from(number) }
+    Settings::new(facts, Duration::from_secs(1), u64::from(number))
 }
 
 /// A grid of so many trials (a multiple of 10; 100,000 has five axes).

@@ -20,7 +20,7 @@ use sweep_agent::session;
 use sweep_coordinator::Coordinator;
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Config, Store};
 use sweep_coordinator::janitor;
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_core::audit::Audit;
@@ -44,6 +44,8 @@ pub const KINDS: usize = 10;
 const PEOPLE: u32 = 1000;
 /// Simulated time by which everything must be over.
 const LIMIT: Duration = Duration::from_secs(3600);
+/// Simulated time until a coordinator leaves.
+const BEFORE: Duration = Duration::from_secs(20);
 /// Simulated time after the last trial in which agents must have put everything away.
 const SETTLE: Duration = Duration::from_secs(240);
 
@@ -70,7 +72,16 @@ pub struct Outcome {
 /// When anything is wrong: what, and all of it.
 pub fn run(seed: u64, quiet: bool) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async { World::new(seed, quiet).run().await }).with_context(|| format!("seed {seed}"))
+    runtime.block_on(async { World::new(seed, quiet).run(None).await }).with_context(|| format!("seed {seed}"))
+}
+
+/// Runs the cluster of a seed without other faults than that its coordinator dies in the middle and is away for so long.
+///
+/// # Errors
+/// When anything is wrong: what, and all of it.
+pub fn run_without(seed: u64, away: Duration) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(async { World::new(seed, true).run(Some(away)).await }).with_context(|| format!("seed {seed}"))
 }
 
 struct Node {
@@ -131,7 +142,7 @@ impl World {
         Self { random, weather, store, blobs, judge, net, nodes, coordinator, start, faults: [0; KINDS] }
     }
 
-    async fn run(mut self) -> Result<Outcome> {
+    async fn run(mut self, away: Option<Duration>) -> Result<Outcome> {
         self.start_coordinator().await?;
         for node in 0..self.nodes.len() {
             self.start_agent(node);
@@ -141,6 +152,14 @@ impl World {
         let meddles = self.weather.meddles.then_some(until);
         let ann = people::ann(self.net.wire(PEOPLE), specs, Random(self.random.bits()), meddles);
         let mut ann = tokio::spawn(ann);
+        if let Some(away) = away {
+            sleep(BEFORE).await;
+            self.net.close();
+            self.coordinator = None;
+            self.faults[0] += 1;
+            sleep(away).await;
+            self.start_coordinator().await?;
+        }
         if self.weather.until > Duration::ZERO {
             self.trouble(until).await?;
         }
@@ -318,7 +337,7 @@ impl World {
         let wall = 1_700_000_000_000_000 + self.start.elapsed().as_micros() as i64 + wrong * 1_000_000;
         let clock = Clock::at(Timestamp(wall)).with_rate(rate);
         let store = Store::Memory(self.store.clone(), self.blobs.clone());
-        let coordinator = Coordinator::start(Config { store, clock, cleaning: Cleaning::default() }).await?;
+        let coordinator = Coordinator::start(Config::new(store, clock)).await?;
         self.net.open(coordinator.services());
         self.coordinator = Some(coordinator);
         Ok(())
