@@ -34,21 +34,20 @@ fn a_quiet_cluster_repeats_nothing() {
     }
 }
 
-/// Trials that run go on to their ends, which are told when the coordinator is back: no lease is taken back, nothing is done again.
+/// What its agents did meanwhile is told when it is back: no lease is taken back, nothing is done again.
 #[test]
 fn a_coordinator_that_is_away_for_an_hour_costs_nothing() {
     let hour = Duration::from_secs(3600);
-    let mut ran_on = 0;
+    let mut in_the_middle = 0;
     for seed in 0..20 {
         let quiet = run(seed, true).unwrap();
         let away = run_without(seed, hour).unwrap();
         let resumed = away.text.matches("\"trial_halted\"").count() as u64;
         assert!(away.audit.attempts <= away.audit.planned + resumed, "seed {seed}: {:?}", away.audit);
-        assert!(!away.text.contains("\"lease_lost\""), "seed {seed}");
-        // Work that was done meanwhile is not done afterwards.
-        ran_on += u32::from(away.took < hour + quiet.took);
+        assert!(!away.text.contains("\"cause\":\"expired\""), "seed {seed}: a lease was taken back");
+        in_the_middle += u32::from(away.took > hour && quiet.took > Duration::from_secs(30));
     }
-    assert!(ran_on > 10, "{ran_on}");
+    assert!(in_the_middle >= 5, "{in_the_middle}");
 }
 
 #[test]
