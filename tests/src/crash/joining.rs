@@ -23,7 +23,7 @@ pub enum Who {
 /// died.
 ///
 /// # Errors
-/// When an agent is shut out with the token that it was given.
+/// When an agent is shut out with the token that it was given, or a log has a token or a key in it.
 pub fn run(bin: &Path, dir: &Path, who: Who, places: u32) -> Result<u32> {
     let lab = Lab {
         bin: bin.to_owned(),
@@ -40,12 +40,13 @@ pub fn run(bin: &Path, dir: &Path, who: Who, places: u32) -> Result<u32> {
     let mut login = lab.command("sweepctl").args(["login", &address]).stdin(Stdio::piped()).spawn()?;
     login.stdin.take().context("a pipe")?.write_all(&init.stdout)?;
     ensure!(login.wait()?.success(), "login");
-    let mut died = 0;
+    let (mut died, mut tokens) = (0, vec![init.stdout]);
     for place in 0..places {
         let home = format!("agent-{place}");
         let token = lab.command("sweepctl").args(["admin", "agent-token", "--note", &home]).output()?;
         ensure!(token.status.success(), "agent-token: {}", String::from_utf8_lossy(&token.stderr));
         private(&dir.join(format!("{home}.join")), &String::from_utf8_lossy(&token.stdout))?;
+        tokens.push(token.stdout);
         let program = if who == Who::Agent { AGENT } else { COORDINATOR };
         arm(&lab.folder, Round::every(program, place + 1))?;
         std::fs::write(lab.folder.join(format!("{program}.next")), place.to_string())?;
@@ -80,6 +81,7 @@ pub fn run(bin: &Path, dir: &Path, who: Who, places: u32) -> Result<u32> {
         );
         agent.end()?;
     }
+    lab.keeps_secrets(&tokens)?;
     Ok(died)
 }
 
@@ -113,10 +115,32 @@ impl Lab {
         command
             .current_dir(&self.dir)
             .env("HOME", &self.dir)
+            .env("SWEEP_LOG", "debug")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("XDG_STATE_HOME");
         command.env_remove("SWEEP_SERVER").stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
         command
+    }
+
+    /// What is logged, in detail, says no token and no key. A token ends with what nobody knows, before the fingerprint of the CA.
+    fn keeps_secrets(&self, tokens: &[Vec<u8>]) -> Result<()> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let log = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            ensure!(log.contains("DEBUG"), "{} is not in detail", path.display());
+            ensure!(!log.contains("PRIVATE KEY"), "{} has a key in it", path.display());
+            for token in tokens {
+                let token = String::from_utf8_lossy(token);
+                let secret = token.trim().split('.').next().unwrap_or_default();
+                let end = secret.get(secret.len().saturating_sub(20)..).filter(|end| end.len() == 20);
+                let end = end.context("a token without a secret")?;
+                ensure!(!log.contains(end), "{} has a token in it", path.display());
+            }
+        }
+        Ok(())
     }
 
     /// A program that dies where it is told to.
