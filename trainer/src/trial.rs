@@ -95,6 +95,7 @@ impl Source<'_> {
     /// One pass over `items` that trains nothing.
     fn look(&self, items: &[Item], state: &State, stop: &Stop) -> Result<Meter, TrainError> {
         let mut meter = Meter::new(self.dataset.classes.len(), self.device).with_pairs();
+        self.dataset.check()?;
         let size = self.recipe.batch_size.max(VAL_BATCH) as usize;
         self.batches().plain(items, size, |Batch { images, labels, .. }| {
             let _guard = tch::no_grad_guard();

@@ -13,34 +13,30 @@
 //! ...  bad images: JSON [[index, cause], ...]
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::mem;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::decode::{BadImage, Form, Pixels, decode, prepare};
+use super::build::build;
+use super::decode::Form;
 use super::listing::Entry;
 use super::memory::Mapped;
+use super::settle::Settling;
 use super::verified;
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::log::say;
 use crate::room::wait_for_room;
 
-const MAGIC: &[u8; 8] = b"SWEEPIMG";
-const VERSION: u32 = 2;
-const HEAD: usize = 80;
-const SLOT: usize = 40;
-/// Images decoded between two looks at the stop flag.
-const CHUNK: usize = 128;
-/// Time between two lines about the progress.
-const TELL: Duration = Duration::from_secs(2);
+pub(super) const MAGIC: &[u8; 8] = b"SWEEPIMG";
+pub(super) const VERSION: u32 = 2;
+pub(super) const HEAD: usize = 80;
+pub(super) const SLOT: usize = 40;
 
 /// Borrowed RGB pixels of one image.
 #[derive(Clone, Copy, Debug)]
@@ -59,27 +55,28 @@ pub struct Cache {
     map: Mapped,
     slots: Vec<Slot>,
     bad: Vec<(u32, String)>,
-    built: bool,
+    /// Of a file that this call built.
+    settling: Option<Settling>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    offset: u64,
-    width: u32,
-    height: u32,
-    digest: [u8; 16],
+pub(super) struct Slot {
+    pub(super) offset: u64,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) digest: [u8; 16],
     /// Width and height in the file, before anything was resized.
-    source: (u32, u32),
+    pub(super) source: (u32, u32),
 }
 
 impl Slot {
-    const BAD: Self = Self { offset: 0, width: 0, height: 0, digest: [0; 16], source: (0, 0) };
+    pub(super) const BAD: Self = Self { offset: 0, width: 0, height: 0, digest: [0; 16], source: (0, 0) };
 
     fn bytes(&self) -> u64 {
         3 * u64::from(self.width) * u64::from(self.height)
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.offset.to_le_bytes());
         out.extend_from_slice(&self.width.to_le_bytes());
         out.extend_from_slice(&self.height.to_le_bytes());
@@ -145,13 +142,12 @@ impl Cache {
         }
         say(format_args!("decoding {} images into {}", entries.len(), path.display()));
         let temporary = folder.join(format!("{stem}.tmp"));
-        wait_for_room(
+        let file = wait_for_room(
             &path,
             stop,
             || {
                 let result = build(&temporary, root, entries, form, stop)
-                    .and_then(|()| fs::rename(&temporary, &path))
-                    .and_then(|()| File::open(folder)?.sync_all());
+                    .and_then(|file| fs::rename(&temporary, &path).map(|()| file));
                 if result.is_err() {
                     fs::remove_file(&temporary).ok();
                 }
@@ -160,9 +156,11 @@ impl Cache {
             |source| interrupted_or(stop, trouble("write", &path)(source)),
         )?;
         forget_older(folder, &stem, &path);
-        let mut cache = Self::open(&path, entries.len())
+        // Its checksums were computed from what was written a moment ago.
+        let map = Mapped::new(&file).map_err(trouble("read back", &path))?;
+        let mut cache = Self::parse(map, entries.len(), true)
             .ok_or_else(|| trouble("read back", &path)(io::Error::from(io::ErrorKind::InvalidData)))?;
-        cache.built = true;
+        cache.settling = Some(Settling::start(file, path, File::sync_all));
         Ok(cache)
     }
 
@@ -198,7 +196,7 @@ impl Cache {
         }
         let bad = serde_json::from_slice(bad).ok()?;
         let slots: Vec<Slot> = index.chunks(SLOT).map(Slot::read).collect::<Option<_>>()?;
-        let cache = Self { map, slots, bad, built: false };
+        let cache = Self { map, slots, bad, settling: None };
         let whole = (0..images).into_par_iter().all(|image| {
             let slot = &cache.slots[image];
             slot.width == 0 || cache.pixels(slot).is_some_and(|rgb| known || digest(rgb) == slot.digest)
@@ -235,7 +233,15 @@ impl Cache {
 
     /// Whether this call built the file.
     pub fn was_built(&self) -> bool {
-        self.built
+        self.settling.is_some()
+    }
+
+    /// Whether the file this call built has turned out not to be on the disk.
+    ///
+    /// # Errors
+    /// [`TrainError::Cache`]: the disk did not take it. What is read through the map may be lost at any time.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.settling.as_ref().map_or(Ok(()), Settling::check)
     }
 }
 
@@ -246,14 +252,14 @@ fn interrupted_or(stop: &Stop, otherwise: TrainError) -> TrainError {
     }
 }
 
-fn digest(rgb: &[u8]) -> [u8; 16] {
+pub(super) fn digest(rgb: &[u8]) -> [u8; 16] {
     let full = Sha256::digest(rgb);
     let mut short = [0; 16];
     short.copy_from_slice(&full[..16]);
     short
 }
 
-fn seal(head: &[u8], index: &[u8], bad: &[u8]) -> [u8; 32] {
+pub(super) fn seal(head: &[u8], index: &[u8], bad: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(head);
     hash.update(index);
@@ -291,86 +297,6 @@ pub(super) fn key(root: &Path, entries: &[&Entry], label: &str) -> String {
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// One image on its way into the file.
-struct Decoded {
-    pixels: Pixels,
-    digest: [u8; 16],
-    /// Width and height in its file.
-    source: (u32, u32),
-}
-
-fn decode_all(root: &Path, entries: &[&Entry], form: Form) -> Vec<Result<Decoded, BadImage>> {
-    entries
-        .par_iter()
-        .map_init(Resizer::new, |resizer, entry| {
-            let whole = decode(&root.join(&entry.file))?;
-            let source = (whole.width, whole.height);
-            let pixels = prepare(whole, form, resizer);
-            let digest = digest(&pixels.rgb);
-            Ok(Decoded { pixels, digest, source })
-        })
-        .collect()
-}
-
-fn build(temporary: &Path, root: &Path, entries: &[&Entry], form: Form, stop: &Stop) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).open(temporary)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut offset = HEAD + entries.len() * SLOT;
-    io::copy(&mut io::Read::take(io::repeat(0), offset as u64), &mut out)?;
-    let mut index = Vec::with_capacity(entries.len() * SLOT);
-    let mut bad = Vec::new();
-    let mut decoded: Vec<Result<Decoded, BadImage>> = Vec::new();
-    let mut told = Instant::now();
-    // One chunk is decoded while the one before it is written.
-    for (number, next) in entries.chunks(CHUNK).chain([&[][..]]).enumerate() {
-        if stop.cause().is_some() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let write = || -> io::Result<()> {
-            for (place, result) in mem::take(&mut decoded).into_iter().enumerate() {
-                match result {
-                    Ok(Decoded { pixels, digest, source }) => {
-                        let (width, height) = (pixels.width, pixels.height);
-                        let slot = Slot { offset: offset as u64, width, height, digest, source };
-                        slot.write(&mut index);
-                        out.write_all(&pixels.rgb)?;
-                        offset += pixels.rgb.len();
-                    }
-                    Err(cause) => {
-                        Slot::BAD.write(&mut index);
-                        bad.push((((number - 1) * CHUNK + place) as u32, cause.to_string()));
-                    }
-                }
-            }
-            Ok(())
-        };
-        let (written, pictures) = rayon::join(write, || decode_all(root, next, form));
-        written?;
-        decoded = pictures;
-        if told.elapsed() >= TELL {
-            told = Instant::now();
-            let done = entries.len().min((number + 1) * CHUNK);
-            say(format_args!("decoded {done} of {} images ({} %)", entries.len(), 100 * done / entries.len()));
-        }
-    }
-    let bad = serde_json::to_vec(&bad)?;
-    out.write_all(&bad)?;
-    let mut head = Vec::with_capacity(HEAD);
-    head.extend_from_slice(MAGIC);
-    head.extend_from_slice(&VERSION.to_le_bytes());
-    head.extend_from_slice(&0u32.to_le_bytes());
-    for number in [entries.len(), offset, bad.len(), offset + bad.len()] {
-        head.extend_from_slice(&(number as u64).to_le_bytes());
-    }
-    let sum = seal(&head, &index, &bad);
-    head.extend_from_slice(&sum);
-    let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&head)?;
-    file.write_all(&index)?;
-    file.sync_all()
 }
 
 /// Removes caches of the same folder and form made from files that have changed since. A trainer

@@ -18,7 +18,7 @@ impl Mapped {
     pub fn new(file: &File) -> io::Result<Self> {
         #[expect(unsafe_code, reason = "memory maps have no safe form; see SAFETY")]
         // SAFETY: the bytes of a map must not change or vanish while it is borrowed. Only cache
-        // files are mapped: they are written under a temporary name, synced, renamed and from then
+        // files are mapped: they are written under a temporary name, renamed and from then
         // on only ever unlinked, which leaves open maps intact. They lie in a folder that belongs
         // to the agent's user.
         let map = unsafe { Mmap::map(file)? };

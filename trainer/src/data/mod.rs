@@ -2,6 +2,7 @@
 //! an image for training is left to `augment`, putting batches together to [`batches`].
 
 pub mod batches;
+mod build;
 pub mod cache;
 pub mod check;
 pub mod decode;
@@ -12,6 +13,7 @@ pub mod look;
 pub mod manifest;
 pub mod memory;
 mod rows;
+mod settle;
 pub mod split;
 pub mod stats;
 pub mod verified;
@@ -189,6 +191,17 @@ fn check_counts(listing: &Listing, train: &[Item], val: &[Item], recipe: &Recipe
         return Err(TrainError::BatchTooLarge { batch_size: recipe.batch_size, train_images });
     }
     Ok(())
+}
+
+impl Dataset {
+    /// Whether the caches behind it can still be relied on.
+    ///
+    /// # Errors
+    /// [`TrainError::Cache`], see [`Cache::check`].
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.square.check()?;
+        self.whole.as_ref().map_or(Ok(()), Cache::check)
+    }
 }
 
 fn digest(listing: &Listing, square: &Cache, whole: Option<&Cache>, train: &[Item], val: &[Item]) -> String {
