@@ -95,7 +95,8 @@ impl Metrics {
             self.trials.get_or_create(&[("state", phase)]).set(count);
         }
         self.slots.get_or_create(&[("use", "busy")]).set(now.busy);
-        self.slots.get_or_create(&[("use", "free")]).set(now.slots - now.busy);
+        self.slots.get_or_create(&[("use", "free")]).set(now.free);
+        self.slots.get_or_create(&[("use", "closed")]).set(now.slots - now.busy - now.free);
         self.agents.get_or_create(&[("state", "connected")]).set(now.connected);
         self.agents.get_or_create(&[("state", "silent")]).set(now.silent);
         self.sweeps.get_or_create(&[("state", "active")]).set(now.sweeps - now.ended);
@@ -156,9 +157,11 @@ impl Undelivered {
 
 /// Counts of one moment.
 struct Now {
-    trials: [(&'static str, i64); 6],
+    trials: [(&'static str, i64); 8],
     slots: i64,
     busy: i64,
+    /// Slots that could get a trial.
+    free: i64,
     connected: i64,
     silent: i64,
     sweeps: i64,
@@ -169,7 +172,7 @@ struct Now {
 impl Now {
     fn of(view: &View<'_>) -> Self {
         let state: &State = view.core.state();
-        let mut sums = [0; 6];
+        let mut sums = [0; 8];
         for sweep in &state.sweeps {
             let counts = sweep.counts;
             let all = [
@@ -185,18 +188,20 @@ impl Now {
             sums.iter_mut().zip(all).for_each(|(sum, count)| *sum += i64::from(count));
         }
         let names = ["waiting", "running", "backoff", "completed", "failed", "cancelled", "paused", "stopped"];
-        let (mut slots, mut busy, mut connected) = (0, 0, 0);
+        let (mut slots, mut busy, mut free, mut connected) = (0, 0, 0, 0);
         for (id, agent) in &state.agents {
             if view.core.is_reachable(*id, view.now) {
                 connected += 1;
                 slots += agent.slots.len() as i64;
                 busy += agent.slots.iter().flatten().count() as i64;
+                free += i64::from(agent.open(view.now));
             }
         }
         Self {
             trials: std::array::from_fn(|at| (names[at], sums[at])),
             slots,
             busy,
+            free,
             connected,
             silent: state.agents.len() as i64 - connected,
             sweeps: state.sweeps.len() as i64,

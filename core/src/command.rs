@@ -99,6 +99,13 @@ pub enum Command {
         /// What is to be different.
         change: HoldChange,
     },
+    /// An agent that may not come back: its trials are others', and it gets none until somebody trusts it again.
+    Dismiss {
+        /// Who asks.
+        user: String,
+        /// Which.
+        agent: AgentId,
+    },
     /// What an agent sees on its devices. Only what follows from it is durable.
     Observe {
         /// Who.

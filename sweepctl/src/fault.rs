@@ -141,6 +141,12 @@ pub(crate) enum Fault {
         /// `best` or `last`.
         kind: &'static str,
     },
+    /// No agent is on a host of that name.
+    #[error("no agent is on a host called {host}")]
+    NoHost {
+        /// What was typed.
+        host: String,
+    },
     /// A sweep has no trial with a result.
     #[error("sweep {sweep} has no completed trial yet, so none is the best")]
     NoBest {
@@ -274,9 +280,10 @@ impl Fault {
             Self::Login(_) | Self::Report(_) => Exit::Usage,
             Self::Dataset(fault) if fault.is_usage() => Exit::Usage,
             Self::Dataset(fault) if fault.is_unknown() => Exit::NotFound,
-            Self::Confusion(Nothing::NotKept { .. }) | Self::NoCheckpoint { .. } | Self::NoBest { .. } => {
-                Exit::NotFound
-            }
+            Self::Confusion(Nothing::NotKept { .. })
+            | Self::NoCheckpoint { .. }
+            | Self::NoBest { .. }
+            | Self::NoHost { .. } => Exit::NotFound,
             Self::Unreachable { .. } => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
             Self::Exists { .. } | Self::IsLab { .. } => Exit::Refused,
@@ -316,9 +323,13 @@ impl Fault {
                 "the coordinator is of an earlier release: `sweepctl version` tells; upgrade it, or use its release of sweepctl"
                     .to_owned(),
             ),
-            Self::Status { reason: Some(reason), .. } if reason.ends_with("_unknown") => {
+            Self::Status { reason: Some(reason), .. } if matches!(reason.as_str(), "host_unknown" | "slot_unknown" | "agent_unknown") => {
+                Some("`sweepctl agents` shows hosts, agents and slots".to_owned())
+            }
+            Self::Status { reason: Some(reason), .. } if matches!(reason.as_str(), "sweep_unknown" | "trial_unknown") => {
                 Some("`sweepctl list` shows the sweeps, `sweepctl show SWEEP` its trials; a prefix of an id has 4 digits or more".to_owned())
             }
+            Self::NoHost { .. } => Some("`sweepctl agents` shows hosts, agents and slots".to_owned()),
             Self::NoBest { .. } => Some("name one of its trials, with --last".to_owned()),
             _ => None,
         }

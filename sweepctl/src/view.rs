@@ -296,6 +296,17 @@ pub(crate) struct SlotView {
     pub(crate) share: Option<u32>,
 }
 
+impl SlotView {
+    /// What is on it: the trial, or why there is none. Whose trial it is may not be ours to know.
+    pub(crate) fn words(&self) -> &str {
+        match self.trial.as_deref() {
+            Some(id) if id.bytes().all(|digit| matches!(digit, b'0' | b'-')) => "busy",
+            Some(id) => short(id),
+            None => self.why.as_deref().unwrap_or("free"),
+        }
+    }
+}
+
 /// What people see of an id: its first eight digits.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)

@@ -1,6 +1,7 @@
 //! Logins, users, agents' certificates, the audit log: what the guard keeps, over the wire.
 
 use sweep_core::access::Role;
+use sweep_core::command::Command;
 use sweep_core::id::AgentId;
 use sweep_core::time::{Span, Timestamp};
 use sweep_identity::authority::AGENT_DAYS;
@@ -12,19 +13,20 @@ use sweep_proto::v1;
 use sweep_proto::v1::access_server::Access as Service;
 use tonic::{Code, Request, Response, Status};
 
-use super::malformed;
+use super::{malformed, refused};
 use crate::access::book::{AgentRecord, Book, Change, Denied, Done, TokenRecord, User};
 use crate::access::guard::Guard;
 use crate::access::identity::{Identity, Who};
 use crate::access::keeper::{Keeper, KeeperError};
 use crate::access::store::StoreError;
+use crate::handle::Handle;
 
 /// Entries of the audit log on a page.
 const PAGE: u32 = 1000;
 
 /// The service.
 #[derive(Debug)]
-pub(super) struct AccessService(pub(super) Guard);
+pub(super) struct AccessService(pub(super) Guard, pub(super) Handle);
 
 #[tonic::async_trait]
 impl Service for AccessService {
@@ -130,7 +132,11 @@ impl Service for AccessService {
         let identity = Identity::of(&request);
         let agent: AgentId = id(&request.into_inner().agent_id, "agent_id").map_err(malformed)?;
         identity.about(format!("agent {agent}"));
-        self.revoke(Change::RevokeAgent(agent)).await
+        let revoked = self.revoke(Change::RevokeAgent(agent)).await?;
+        // Its calls are over already; its trials go to others at once.
+        let user = identity.name(String::new());
+        self.1.command(Command::Dismiss { user, agent }).await.map_err(refused)?;
+        Ok(revoked)
     }
 
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::CertificateReply>, Status> {

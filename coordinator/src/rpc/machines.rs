@@ -30,8 +30,10 @@ impl Machines {
             user => user,
         };
         identity.about(match &change {
-            HoldChange::Set { kind, reason, .. } => {
-                format!("{} {}: {reason}", kind.reason(), target(&host, slot))
+            HoldChange::Set { kind, reason, span, from } => {
+                let from = from.map(|from| format!(" from {} us", from.0)).unwrap_or_default();
+                let span = span.map(|span| format!(" for {} s", span.0 / 1_000_000)).unwrap_or_default();
+                format!("{} {}{from}{span}: {reason}", kind.reason(), target(&host, slot))
             }
             HoldChange::Lift => target(&host, slot),
             HoldChange::CallOff => format!("no maintenance of {}", target(&host, slot)),

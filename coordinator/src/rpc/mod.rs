@@ -107,7 +107,10 @@ impl Edge {
 /// All services, before anybody stands at their door.
 fn routes(edge: &Edge) -> Routes {
     Routes::default()
-        .add_service(AccessServer::new(access::AccessService(edge.guard.clone())).max_decoding_message_size(SMALL))
+        .add_service(
+            AccessServer::new(access::AccessService(edge.guard.clone(), edge.handle.clone()))
+                .max_decoding_message_size(SMALL),
+        )
         .add_service(
             AgentsServer::new(agents::Agents(edge.clone(), single::Single::default()))
                 .max_decoding_message_size(MESSAGE),

@@ -50,6 +50,34 @@ impl From<RefError> for Status {
     }
 }
 
+/// The id of a sweep that is submitted to a project: that of the same file there, else a new one. What another project has, and the
+/// caller may not see, is not there; what they may see is not done again without their knowing.
+pub(super) fn fresh(
+    state: &State,
+    caller: &Identity,
+    canonical: &str,
+    run: &str,
+    project: &str,
+) -> Result<SweepId, Status> {
+    let plain = SweepId::derive(canonical, run);
+    let own = SweepId::derive(canonical, &format!("{run}\n{project}"));
+    match state.sweep(plain) {
+        Some(sweep) if sweep.project == project || state.sweep(own).is_some() => {
+            Ok(if sweep.project == project { plain } else { own })
+        }
+        Some(sweep) if caller.sees(sweep) => {
+            let text = format!(
+                "this file was submitted before, as {} in project {}, not {project}: `sweepctl move {} --project {project}` \
+                 takes it along, `--run NAME` does all of it again",
+                sweep.name, sweep.project, sweep.name
+            );
+            Err(status(Code::FailedPrecondition, "sweep_elsewhere", text))
+        }
+        Some(_) => Ok(own),
+        None => Ok(plain),
+    }
+}
+
 /// The position of the sweep that `text` names.
 ///
 /// # Errors

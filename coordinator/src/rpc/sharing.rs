@@ -64,7 +64,10 @@ impl Service for Sharing {
         };
         let change = change(request).map_err(malformed)?;
         match self.0.handle.command(Command::SetShares { user, change }).await.map_err(refused)? {
-            Reply::Set(setting) => Ok(Response::new(setting.into())),
+            Reply::Set(setting) => {
+                identity.about(serde_json::to_string(&setting).expect("a setting has string keys"));
+                Ok(Response::new(setting.into()))
+            }
             other => Err(unexpected(other)),
         }
     }

@@ -6,12 +6,13 @@ use std::time::SystemTime;
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply, Submit};
 use sweep_core::estimate::estimate;
-use sweep_core::id::SweepId;
+use sweep_core::id::{AgentId, SweepId};
 use sweep_core::plan::plan_text;
 use sweep_core::report::summarise;
 use sweep_core::shares::DEFAULT_USER;
 use sweep_core::spec::SpecError;
 use sweep_core::state::TrialRef;
+use sweep_core::state::agent::Agent;
 use sweep_proto::convert::id_bytes;
 use sweep_proto::status::status;
 use sweep_proto::v1;
@@ -68,7 +69,10 @@ impl Service for Sweeps {
         plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
         plan.source = String::from_utf8(text.into()).ok();
         let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
-        let (trials, sweep) = (plan.all_trials().into(), SweepId::derive(&spec.canonical(), &run));
+        let trials = plan.all_trials().into();
+        let (canonical, caller, wanted) = (spec.canonical(), identity.clone(), project.clone());
+        let found = self.0.handle.query(move |view| refs::fresh(view.core.state(), &caller, &canonical, &run, &wanted));
+        let sweep = found.await.map_err(refused)??;
         let plan = Arc::new(plan);
         let found = reuse::offers(&self.0, &identity, &plan, 0, Some(sweep)).await?;
         let reuse = reuse::wanted(&found, reuse, &plan)?;
@@ -276,10 +280,15 @@ impl Service for Sweeps {
         Ok(Response::new(v1::JsonReply { json: serde_json::to_string(&story).expect("a story is text") }))
     }
 
-    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsReply>, Status> {
-        self.ask(|view| {
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<v1::ListAgentsReply>, Status> {
+        let identity = Identity::of(&request);
+        self.ask(move |view| {
             let agents = view.core.state().agents.iter();
-            v1::ListAgentsReply { agents: agents.map(|(id, agent)| views::agent(view, *id, agent)).collect() }
+            let seen = |(id, agent): (&AgentId, &Agent)| views::agent(view, *id, agent, |sweep| identity.sees(sweep));
+            v1::ListAgentsReply { agents: agents.map(seen).collect() }
         })
         .await
     }

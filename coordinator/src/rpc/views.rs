@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sweep_core::copies;
 use sweep_core::decide::{LEASE_TIME, REACHABLE};
-use sweep_core::id::AgentId;
+use sweep_core::id::{AgentId, TrialId};
 use sweep_core::state::TrialRef;
 use sweep_core::state::agent::Agent;
 use sweep_core::state::sweep::Sweep;
@@ -16,6 +16,8 @@ use sweep_proto::v1::{
     AgentSummary, BoundDataset, Checkpoint, Dataset, DeviceState, EpochMetrics, HoldSummary, Offer, Score, SlotSummary,
     SweepSummary, TrialSummary,
 };
+
+use uuid::Uuid;
 
 use crate::handle::View;
 
@@ -151,8 +153,11 @@ pub(super) fn trial(view: View<'_>, at: TrialRef) -> TrialSummary {
     }
 }
 
-/// One agent.
-pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary {
+/// What runs on a slot is somebody else's.
+const OTHERS: &str = "(another project's)";
+
+/// One agent. Of trials that the caller may not see it is said that they are there.
+pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent, sees: impl Fn(&Sweep) -> bool) -> AgentSummary {
     let state = view.core.state();
     let seen = view.core.last_seen(id);
     let silent = view.now - seen.unwrap_or(view.books.started);
@@ -167,9 +172,17 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent) -> AgentSummary 
         let running = lease.and_then(|lease| Some((lease, state.leased(lease)?)));
         SlotSummary {
             what: what.clone(),
-            trial_id: running.map(|(lease, _)| id_bytes(lease.trial)).unwrap_or_default(),
+            trial_id: match running {
+                Some((lease, (at, _))) if sees(state.sweep_of(at)) => id_bytes(lease.trial),
+                Some(_) => id_bytes(TrialId::from(Uuid::nil())),
+                None => Default::default(),
+            },
             attempt: running.map_or(0, |(lease, _)| lease.attempt),
-            sweep_name: running.map(|(_, (at, _))| state.sweep_of(at).name.clone()).unwrap_or_default(),
+            sweep_name: match running {
+                Some((_, (at, _))) if sees(state.sweep_of(at)) => state.sweep_of(at).name.clone(),
+                Some(_) => OTHERS.to_owned(),
+                None => String::new(),
+            },
             since: running.map_or(0, |(_, (_, leased))| leased.since.0),
             closed: block.as_ref().map(|block| block.reason().to_owned()).unwrap_or_default(),
             why: block.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -1,6 +1,8 @@
 //! Projects are walls: what is on the other side is not refused, it is not there.
 
 use sha2::Digest as _;
+use sweep_core::event::AgentFacts;
+use sweep_proto::convert::{hello_request, id_bytes};
 use sweep_proto::v1;
 use tonic::Code;
 
@@ -139,5 +141,43 @@ async fn whoever_moves_a_sweep_has_rights_in_both_projects_and_others_see_it_no_
     let show = v1::ShowRequest { sweep: "small".to_owned(), ..v1::ShowRequest::default() };
     let shown = lab.sweeps(Some(&ada)).show(show).await.unwrap().into_inner();
     assert!(shown.notes.iter().any(|note| note.ends_with("moved to project text by ada")), "{:?}", shown.notes);
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_and_a_slot_of_another_project_say_nothing() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision"]).await;
+    let eve = lab.user_in("eve", "user", &["audio"]).await;
+    let submit = |project: &str| {
+        let (spec, project) = (SPEC.as_bytes().to_vec().into(), project.to_owned());
+        v1::SubmitRequest { spec, project, ..v1::SubmitRequest::default() }
+    };
+    let made = lab.sweeps(Some(&ada)).submit(submit("")).await.unwrap().into_inner();
+    let agent = lab.agent(1).await;
+    let facts = AgentFacts::pretend(agent.id, "pretend", 1);
+    agent.client().hello(hello_request(&facts, &[], "test")).await.unwrap();
+    let slot = |token| {
+        let mut client = lab.sweeps(Some(token));
+        async move {
+            let agents = client.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+            agents[0].slots[0].clone()
+        }
+    };
+    let (own, other) = (slot(&ada).await, slot(&eve).await);
+    assert_eq!((own.sweep_name.as_str(), other.sweep_name.as_str()), ("small", "(another project's)"));
+    assert!(other.trial_id.iter().all(|byte| *byte == 0) && own.trial_id != other.trial_id);
+    // The same file is another sweep there; who can see both is told of the first one.
+    let own = lab.sweeps(Some(&eve)).submit(submit("")).await.unwrap().into_inner();
+    assert!(!own.existing && own.sweep_id != made.sweep_id);
+    let again = lab.sweeps(Some(&eve)).submit(submit("audio")).await.unwrap().into_inner();
+    assert!(again.existing && again.sweep_id == own.sweep_id);
+    let elsewhere = lab.sweeps(Some(&lab.admin.token)).submit(submit("other")).await;
+    refused(elsewhere, Code::FailedPrecondition, "sweep_elsewhere");
+    // A revoked agent has no trial any more, and gets none.
+    lab.root().revoke_agent(v1::RevokeAgentRequest { agent_id: id_bytes(agent.id) }).await.unwrap();
+    let slot = slot(&ada).await;
+    assert!(slot.trial_id.is_empty(), "{slot:?}");
+    assert_eq!(slot.closed, "quarantined");
     lab.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
+use crate::device::{Hold, HoldKind};
 use crate::event::{AgentFacts, Event, LossCause};
 use crate::id::{AgentId, Lease};
 use crate::lineage::Position;
@@ -84,6 +85,26 @@ pub(super) fn called(step: &mut Step<'_>, agent: AgentId) -> bool {
         }
         _ => false,
     }
+}
+
+/// The agent is shut out: nobody waits until it is silent for long, nor for somebody who can take over. Answers with the number of
+/// trials that it had.
+pub(super) fn dismiss(step: &mut Step<'_>, user: String, agent: AgentId) -> Reply {
+    let Some(known) = step.core.state.agents.get(&agent) else { return Reply::Changed(0) };
+    let leases: Vec<Lease> = known.slots.iter().flatten().copied().collect();
+    let is_held = known.devices.holds.contains_key(&(None, HoldKind::Quarantine));
+    if let Some(seen) = step.core.seen.get_mut(&agent) {
+        seen.called = false;
+    }
+    if !is_held {
+        let reason = "its certificate was revoked".to_owned();
+        let hold = Hold { kind: HoldKind::Quarantine, user, reason, from: None, until: None };
+        step.emit(Event::SlotHeld { agent, slot: None, hold });
+    }
+    for lease in &leases {
+        step.emit(Event::LeaseLost { lease: *lease, cause: LossCause::Expired });
+    }
+    Reply::Changed(leases.len() as u32)
 }
 
 /// Takes the leases of silent agents back, but only when a reachable agent could use the trials:

@@ -179,12 +179,16 @@ fn held(
         }
         HoldChange::Set { kind, reason, span, from } => {
             check(&reason, span)?;
+            let until = span.map(|span| from.unwrap_or(step.now) + span);
+            if until.is_some_and(|until| until <= step.now) {
+                let (value, fix) = ("over by now".to_owned(), "a time that ends later".to_owned());
+                return Err(Reject::SettingInvalid { what: "from", value, fix });
+            }
             let from = from.filter(|from| *from > step.now);
             if from.is_some_and(|from| from - step.now > MAX_AHEAD) {
                 let (value, fix) = ("more than a year ahead".to_owned(), "at most 365 days ahead".to_owned());
                 return Err(Reject::SettingInvalid { what: "from", value, fix });
             }
-            let until = span.map(|span| from.unwrap_or(step.now) + span);
             let hold = Hold { kind, user, reason, from, until };
             if known.devices.holds.get(&(slot, kind)) == Some(&hold) {
                 return Ok((None, 0));

@@ -116,6 +116,7 @@ impl Core {
             Command::MoveSweep { sweep, user, project } => tuning::move_to(&mut step, sweep, user, project),
             Command::SetShares { user, change } => sweeps::set_shares(&mut step, user, change),
             Command::Hold { user, host, slot, change } => devices::hold(&mut step, user, &host, slot, change),
+            Command::Dismiss { user, agent } => agents::dismiss(&mut step, user, agent),
             Command::Observe { agent, sighting } => devices::observe(&mut step, agent, sighting),
             Command::Seen { position, command } => rollback::seen(&mut step, position, *command),
             Command::Start { build } => rollback::start(&mut step, build),

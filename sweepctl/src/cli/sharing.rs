@@ -111,6 +111,7 @@ pub(crate) struct SharesShow {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("values").multiple(true).required(true)
     .args(["share", "slots", "device_hours", "storage", "protected", "half_life", "preempt_after"]))]
+#[command(group = clap::ArgGroup::new("whose").args(["project", "user"]))]
 pub(crate) struct SharesSet {
     /// Of this project
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "host"])]
@@ -122,16 +123,16 @@ pub(crate) struct SharesSet {
     #[arg(long, value_name = "NAME", requires = "protected")]
     pub(crate) host: Option<String>,
     /// Its weight among others, 0 to 1000, e.g. 2 or 0.5; 0 gets only what nobody else can use [default: 1]
-    #[arg(long, value_name = "WEIGHT", value_parser = share, conflicts_with = "host")]
+    #[arg(long, value_name = "WEIGHT", value_parser = share, conflicts_with = "host", requires = "whose")]
     pub(crate) share: Option<u32>,
     /// Most slots at once, or `none` [default: none]
-    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host")]
+    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host", requires = "whose")]
     pub(crate) slots: Option<Quota>,
     /// Most device-hours in any seven days, or `none` [default: none]
-    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host")]
+    #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host", requires = "whose")]
     pub(crate) device_hours: Option<Quota>,
     /// Most checkpoints of a project in the store, e.g. `500GB`, or `none` [default: none]; when there are as many, nothing new starts
-    #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with_all = ["host", "user"])]
+    #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with_all = ["host", "user"], requires = "whose")]
     pub(crate) storage: Option<Quota>,
     /// Trials on so many of the host's first slots never have to give way [default: 0]
     #[arg(long, value_name = "N", requires = "host")]

@@ -19,7 +19,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Agents) -> Result<(),
     if let Some(host) = &args.host {
         agents.retain(|agent| agent.host == *host || (host.len() >= 4 && agent.agent.starts_with(host.as_str())));
         if agents.is_empty() {
-            out.note(format!("no agent is on a host called {}", safe(host)));
+            return Err(Fault::NoHost { host: safe(host).into_owned() });
         }
     }
     match out.format {
@@ -43,14 +43,12 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
             table.row(host().into_iter().chain([Cell::new(ago(agent.last_seen))]));
         }
         for (index, slot) in agent.slots.iter().enumerate() {
-            let closed = slot.why.as_deref().unwrap_or("free");
-            let trial = slot.trial.as_deref().map_or(closed, short);
             let attempt = slot.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
             table.row(host().into_iter().chain([
                 Cell::new(ago(agent.last_seen)),
                 Cell::number(index),
                 Cell::new(&slot.what),
-                Cell::new(trial),
+                Cell::new(slot.words()),
                 Cell::number(attempt),
                 Cell::new(slot.sweep.as_deref().unwrap_or_default()),
                 Cell::new(if slot.trial.is_some() { ago(slot.since) } else { String::new() }),

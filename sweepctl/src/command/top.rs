@@ -11,13 +11,12 @@ use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, span};
 use crate::view::sharing::QueueView;
-use crate::view::{AgentView, SweepView, short};
+use crate::view::{AgentView, SweepView};
 
 /// Sweeps asked for: more are not on anybody's screen.
 const SWEEPS: u32 = 1000;
-/// Where the cursor goes home and what is below it goes away.
-const HOME: &str = "\x1b[H";
-const REST: &str = "\x1b[J";
+/// The cursor goes home, and whatever was drawn goes away.
+const CLEAR: &str = "\x1b[H\x1b[J";
 /// Another screen than the one with the shell's history, and back.
 const OPEN: &str = "\x1b[?1049h\x1b[?25l";
 const CLOSE: &str = "\x1b[?25h\x1b[?1049l";
@@ -34,13 +33,14 @@ struct UserLine {
 /// Draws until Ctrl-C, or once.
 pub(crate) async fn run(out: &Out, client: &Client, args: &Top) -> Result<(), Fault> {
     if args.once || !out.is_terminal() || out.format != Format::Table {
-        return page(out, client).await;
+        return draw(out, &look(client).await?);
     }
     let _screen = Screen::open(out)?;
     loop {
-        out.print(HOME)?;
-        page(out, client).await?;
-        out.print(REST)?;
+        // Nothing is blank while the coordinator is asked.
+        let seen = look(client).await?;
+        out.print(CLEAR)?;
+        draw(out, &seen)?;
         tokio::time::sleep(args.interval).await;
     }
 }
@@ -62,16 +62,22 @@ impl Drop for Screen<'_> {
     }
 }
 
-async fn page(out: &Out, client: &Client) -> Result<(), Fault> {
-    let (agents, sweeps, queue) = (client.agents().await?, client.list(SWEEPS).await?, client.queue().await?);
-    let users = users(&sweeps);
+/// What a page shows.
+type Seen = (Vec<AgentView>, Vec<SweepView>, QueueView);
+
+async fn look(client: &Client) -> Result<Seen, Fault> {
+    Ok((client.agents().await?, client.list(SWEEPS).await?, client.queue().await?))
+}
+
+fn draw(out: &Out, (agents, sweeps, queue): &Seen) -> Result<(), Fault> {
+    let users = users(sweeps);
     if out.format == Format::Json {
         return out.json(&json!({"agents": agents, "users": users, "queue": queue}));
     }
-    out.write(|to| writeln!(to, "{}\n", headline(&agents, &sweeps, &queue)))?;
+    out.write(|to| writeln!(to, "{}\n", headline(agents, sweeps, queue)))?;
     let owners: BTreeMap<&str, &SweepView> = sweeps.iter().map(|sweep| (sweep.name.as_str(), sweep)).collect();
     let mut hosts = Table::new(["host", "status", "slot", "device", "trial", "sweep", "user", "since"]);
-    for agent in &agents {
+    for agent in agents {
         for (index, slot) in agent.slots.iter().enumerate() {
             let sweep = slot.sweep.as_deref().unwrap_or_default();
             let user = owners.get(sweep).map_or("", |sweep| sweep.user.as_str());
@@ -80,7 +86,7 @@ async fn page(out: &Out, client: &Client) -> Result<(), Fault> {
                 Cell::state(&agent.status),
                 Cell::number(index),
                 Cell::new(&slot.what),
-                Cell::new(slot.trial.as_deref().map_or("free", short)),
+                Cell::new(slot.words()),
                 Cell::new(sweep),
                 Cell::new(user),
                 Cell::new(if slot.trial.is_some() { ago(slot.since) } else { String::new() }),
