@@ -31,6 +31,10 @@ fn demo_images(bin: &Path, root: &Path) {
 }
 
 fn lab(dir: &Path, name: &str) -> Lab {
+    Lab::start(setup(dir, name)).unwrap()
+}
+
+fn setup(dir: &Path, name: &str) -> Setup {
     let bin = built().unwrap();
     let data = dir.join("data");
     if !data.exists() {
@@ -38,7 +42,7 @@ fn lab(dir: &Path, name: &str) -> Lab {
     }
     let mut setup = Setup::new(bin, dir.join(name));
     setup.data = vec![data];
-    Lab::start(setup).unwrap()
+    setup
 }
 
 #[test]
@@ -55,8 +59,10 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
         quiet.audit
     );
     let seed = u64::from(std::process::id());
-    let noisy =
-        run(&mut lab(dir.path(), "noisy"), &spec, Plan::kills(Duration::from_millis(800), seed, limit)).unwrap();
+    let mut hurt = setup(dir.path(), "noisy");
+    (hurt.has_proxy, hurt.disk) = (true, Some(256));
+    let plan = Plan::everything(Duration::from_millis(800), seed, limit, Some(20));
+    let noisy = run(&mut Lab::start(hurt).unwrap(), &spec, plan).unwrap();
     // How many depends on the machine's speed; the long run is `make chaos`.
     assert!(noisy.hurts.kills() >= 1, "seed {seed}: {}", noisy.hurts);
     let differing = differing(&noisy.result, &quiet.result, String::new());
