@@ -39,10 +39,12 @@ bench: release
 	target/release/sweepctl bench dispatch
 	target/release/sweepctl bench large
 
-# The acceptance sweep with a kill every few seconds, compared with a quiet run. Needs real images.
+# 500 trials that train nothing under 1,000 kills and everything else of docs/reliability.md, then the acceptance sweep under the same. The second
+# needs real images.
 chaos: release
-	rm -rf target/chaos
-	target/release/sweep-chaos sweeps/imagenette-small.toml --data $(SWEEP_TEST_DATA) --out target/chaos
+	rm -rf target/chaos target/chaos-images
+	target/release/sweep-chaos --trials 500 --cycles 1000 --every 0.3 --out target/chaos
+	target/release/sweep-chaos sweeps/imagenette-small.toml --data $(SWEEP_TEST_DATA) --out target/chaos-images
 
 # Everything of docs/reliability.md that takes longer than the tests: more seeds of both simulations, every planted bug. Hours.
 proof: release

@@ -5,6 +5,7 @@
 
 mod boundaries;
 mod breaks;
+mod chaos;
 mod crash;
 mod damaged;
 mod deploy;

@@ -60,9 +60,12 @@ fn the_same_seed_gives_the_same_journal() {
 #[test]
 fn faults_really_happen() {
     let mut faults = [0; sweep_tests::model::KINDS];
+    let mut losses = [0; 2];
     for seed in 0..200 {
         let outcome = run(seed, false).unwrap();
         faults.iter_mut().zip(outcome.faults).for_each(|(all, one)| *all += one);
+        losses.iter_mut().zip(outcome.losses).for_each(|(all, one)| *all += one);
     }
+    assert!(losses.iter().all(|count| *count > 10), "{losses:?}");
     assert!(faults.iter().all(|count| *count > 30), "{faults:?}");
 }

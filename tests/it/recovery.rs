@@ -9,6 +9,7 @@ mod search;
 use std::path::Path;
 use std::time::Duration;
 
+use sweep_tests::chaos::hurts::Hurt;
 use sweep_tests::chaos::{Outcome, Plan, run};
 use sweep_tests::process::{Lab, Setup, built, wait_for};
 
@@ -45,12 +46,11 @@ fn sweep(dir: &Path, name: &str, plan: Plan) -> Outcome {
 fn every_point_runs_exactly_once_under_kills_of_everything() {
     let dir = tempfile::tempdir().unwrap();
     let limit = Duration::from_secs(300);
-    let quiet = sweep(dir.path(), "quiet", Plan { every: None, seed: 0, limit });
+    let quiet = sweep(dir.path(), "quiet", Plan::quiet(limit));
     let seed = u64::from(std::process::id());
-    let noisy = sweep(dir.path(), "noisy", Plan { every: Some(Duration::from_millis(300)), seed, limit });
-    assert!(noisy.kills.iter().all(|kills| *kills > 0), "seed {seed}: kills {:?}", noisy.kills);
-    assert!(noisy.stops > 0, "seed {seed}: nothing was stopped");
-    assert_eq!(noisy.result, quiet.result, "seed {seed}, kills {:?}", noisy.kills);
+    let noisy = sweep(dir.path(), "noisy", Plan::kills(Duration::from_millis(300), seed, limit));
+    assert!(noisy.hurts.has_all(Hurt::PROCESSES), "seed {seed}: {}", noisy.hurts);
+    assert_eq!(noisy.result, quiet.result, "seed {seed}, {}", noisy.hurts);
     for audit in [&quiet.audit, &noisy.audit] {
         let text = audit.to_string();
         assert!(text.contains("\"violations\":[]"), "seed {seed}: {text}");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sweep_tests::chaos::hurts::Hurt;
 use sweep_tests::chaos::{Outcome, Plan, run};
 use sweep_tests::process::Lab;
 
@@ -41,12 +42,12 @@ fn fates(outcome: &Outcome) -> Vec<(u64, Vec<String>)> {
 fn killing_everything_changes_no_decision() {
     let dir = tempfile::tempdir().unwrap();
     let limit = Duration::from_secs(300);
-    let quiet = sweep(dir.path(), "quiet", "halving", Plan { every: None, seed: 0, limit });
+    let quiet = sweep(dir.path(), "quiet", "halving", Plan::quiet(limit));
     let seed = u64::from(std::process::id());
-    let noisy = Plan { every: Some(Duration::from_millis(300)), seed, limit };
+    let noisy = Plan::kills(Duration::from_millis(300), seed, limit);
     let killed = sweep(dir.path(), "noisy", "halving", noisy);
-    assert!(killed.kills[0] > 0, "seed {seed}: kills {:?}", killed.kills);
-    assert_eq!(fates(&killed), fates(&quiet), "seed {seed}, kills {:?}", killed.kills);
+    assert!(killed.hurts.of(Hurt::Coordinator) > 0, "seed {seed}: {}", killed.hurts);
+    assert_eq!(fates(&killed), fates(&quiet), "seed {seed}, {}", killed.hurts);
     let stopped = fates(&quiet).iter().filter(|(_, phases)| *phases == ["stopped", "stopped"]).count();
     assert!((1..12).contains(&stopped), "{stopped} of 12 configurations were stopped");
     let asha = sweep(dir.path(), "asha", "asha", noisy);

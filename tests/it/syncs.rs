@@ -20,7 +20,7 @@ fn checkpoints_and_commits_are_on_the_disk_before_they_count() {
     let spec = dir.path().join("s.toml");
     std::fs::write(&spec, "name = \"s\"\ndataset = \"none\"\n\n[grid]\nlr = [1e-3, 1e-2]\n").unwrap();
     let limit = Duration::from_secs(120);
-    run(&mut Lab::start(setup).unwrap(), &spec, Plan { every: None, seed: 0, limit }).unwrap();
+    run(&mut Lab::start(setup).unwrap(), &spec, Plan::quiet(limit)).unwrap();
     let asked = syncs.asked().unwrap();
     let is_blob = |path: &Path| path.components().any(|part| part.as_os_str() == "blobs");
     let (wrong, names) = wrong(&asked, is_blob);

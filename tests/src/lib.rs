@@ -1,5 +1,5 @@
 //! `sweep-tests`: the harness for everything that crosses crates. [`process`] runs the real binaries
-//! and kills them; [`chaos`] does so at random until a sweep is done, [`crash`] at every call of theirs; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
+//! and kills them; [`chaos`] does so at random, and worse to network, disk and files, until a sweep is done, [`crash`] at every call of theirs; [`model`] runs a cluster of calls in simulated time, [`sim`] one of
 //! connections, with the trainers of [`scripted`]; [`fuzz`] has what must hold for all bytes; [`mod@bench`] measures dispatch; [`images`] finds real
 //! images, if there are any.
 

@@ -11,6 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::chaos::disk::SmallDisk;
+use crate::chaos::proxy::Proxy;
+
 /// Longest wait for a process to be ready. Far more than needed: the machines are shared.
 const READY: Duration = Duration::from_secs(120);
 
@@ -35,6 +38,10 @@ pub struct Setup {
     pub coordinator_env: Vec<(String, String)>,
     /// More arguments of the coordinator.
     pub coordinator_args: Vec<String>,
+    /// Whether the agent reaches the coordinator through a [`Proxy`].
+    pub has_proxy: bool,
+    /// Megabytes of a disk of its own for the coordinator, where this process may mount one.
+    pub disk: Option<u32>,
 }
 
 /// Running processes; killed when dropped.
@@ -42,6 +49,8 @@ pub struct Setup {
 pub struct Lab {
     setup: Setup,
     address: String,
+    proxy: Option<Proxy>,
+    disk: Option<SmallDisk>,
     coordinator: Option<Child>,
     agent: Option<Child>,
 }
@@ -69,6 +78,8 @@ impl Setup {
             env: Vec::new(),
             coordinator_env: Vec::new(),
             coordinator_args: Vec::new(),
+            has_proxy: false,
+            disk: None,
         }
     }
 
@@ -96,7 +107,8 @@ impl Lab {
     /// When its folder cannot be made.
     pub fn prepare(setup: Setup) -> Result<Self> {
         std::fs::create_dir_all(&setup.dir)?;
-        Ok(Self { setup, address: "127.0.0.1:0".into(), coordinator: None, agent: None })
+        let disk = setup.disk.and_then(|megabytes| SmallDisk::mount(&setup.dir.join("coordinator"), megabytes));
+        Ok(Self { setup, address: "127.0.0.1:0".into(), proxy: None, disk, coordinator: None, agent: None })
     }
 
     /// Starts the coordinator, on the address of its first start.
@@ -105,6 +117,14 @@ impl Lab {
     /// When it does not serve in time.
     pub fn start_coordinator(&mut self) -> Result<()> {
         self.launch_coordinator()?;
+        self.serves()
+    }
+
+    /// Waits until the coordinator that was started last can be called.
+    ///
+    /// # Errors
+    /// When it does not serve in time.
+    pub fn serves(&mut self) -> Result<()> {
         wait_for("the coordinator's address", || self.is_served().then_some(()))
     }
 
@@ -156,14 +176,18 @@ impl Lab {
         ended(&mut self.agent)
     }
 
-    /// Starts the agent.
+    /// Starts the agent; what is between it and the coordinator is started with the first one.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start_agent(&mut self) -> Result<()> {
+        if self.setup.has_proxy && self.proxy.is_none() {
+            self.proxy = Some(Proxy::start(self.address.parse().context("the coordinator's address")?)?);
+        }
         let setup = &self.setup;
         let mut command = Command::new(setup.bin.join("sweep-agent"));
-        command.args(["--coordinator", &self.url()]);
+        let dialled = self.proxy.as_ref().map_or(self.url(), |proxy| format!("http://{}", proxy.address()));
+        command.args(["--coordinator", &dialled]);
         if setup.slots > 0 {
             command.args(["--slots", &setup.slots.to_string()]);
         }
@@ -177,6 +201,16 @@ impl Lab {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(setup.log("agent.log")?);
         self.agent = Some(command.spawn().context("start sweep-agent")?);
         Ok(())
+    }
+
+    /// What is between agent and coordinator, if there is something.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// The coordinator's own disk, if it was asked for and could be mounted.
+    pub fn disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
     }
 
     /// Waits until the agent is known to the coordinator.
@@ -212,9 +246,15 @@ impl Lab {
 
     /// Process ids of the trainers that run now.
     pub fn trainers(&self) -> Vec<u32> {
+        self.trainers_of("")
+    }
+
+    /// Process ids of the trainers of one trial.
+    pub fn trainers_of(&self, trial: &str) -> Vec<u32> {
         let agent = self.setup.dir.join("agent");
         let agent = agent.canonicalize().unwrap_or(agent).display().to_string();
-        let is_attempt = |argument: &str| argument.starts_with(&agent) && argument.contains("/attempts/");
+        let attempt = format!("/attempts/{trial}");
+        let is_attempt = |argument: &str| argument.starts_with(&agent) && argument.contains(&attempt);
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         pids.filter(|pid| {

@@ -31,6 +31,10 @@ fn demo_images(bin: &Path, root: &Path) {
 }
 
 fn lab(dir: &Path, name: &str) -> Lab {
+    Lab::start(setup(dir, name)).unwrap()
+}
+
+fn setup(dir: &Path, name: &str) -> Setup {
     let bin = built().unwrap();
     let data = dir.join("data");
     if !data.exists() {
@@ -38,7 +42,7 @@ fn lab(dir: &Path, name: &str) -> Lab {
     }
     let mut setup = Setup::new(bin, dir.join(name));
     setup.data = vec![data];
-    Lab::start(setup).unwrap()
+    setup
 }
 
 #[test]
@@ -47,7 +51,7 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
     let spec = dir.path().join("tiny.toml");
     std::fs::write(&spec, sweep("tiny", TINY)).unwrap();
     let limit = Duration::from_secs(600);
-    let quiet = run(&mut lab(dir.path(), "quiet"), &spec, Plan { every: None, seed: 0, limit }).unwrap();
+    let quiet = run(&mut lab(dir.path(), "quiet"), &spec, Plan::quiet(limit)).unwrap();
     assert_eq!(
         quiet.audit["completed"].as_u64().or(quiet.audit["audit"]["completed"].as_u64()),
         Some(8),
@@ -55,12 +59,14 @@ fn a_sweep_under_kills_ends_with_the_weights_of_a_quiet_one() {
         quiet.audit
     );
     let seed = u64::from(std::process::id());
-    let every = Some(Duration::from_millis(800));
-    let noisy = run(&mut lab(dir.path(), "noisy"), &spec, Plan { every, seed, limit }).unwrap();
+    let mut hurt = setup(dir.path(), "noisy");
+    (hurt.has_proxy, hurt.disk) = (true, Some(256));
+    let plan = Plan::everything(Duration::from_millis(800), seed, limit, Some(20));
+    let noisy = run(&mut Lab::start(hurt).unwrap(), &spec, plan).unwrap();
     // How many depends on the machine's speed; the long run is `make chaos`.
-    assert!(noisy.kills.iter().sum::<u32>() >= 1, "seed {seed}: only {:?} kills", noisy.kills);
+    assert!(noisy.hurts.kills() >= 1, "seed {seed}: {}", noisy.hurts);
     let differing = differing(&noisy.result, &quiet.result, String::new());
-    assert_eq!(differing, [] as [String; 0], "seed {seed}, kills {:?}", noisy.kills);
+    assert_eq!(differing, [] as [String; 0], "seed {seed}, {}", noisy.hurts);
     for audit in [&quiet.audit, &noisy.audit] {
         assert!(is_clean(audit), "seed {seed}: {audit}");
     }
@@ -97,7 +103,7 @@ fn all_trials_of_a_sweep_compute_alike_whatever_their_batch() {
     let text = "name = \"alike\"\ndataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 1\nseeds = 2\n\
         [grid]\nbatch_size = [4, 64]\n";
     std::fs::write(&spec, text).unwrap();
-    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let plan = Plan::quiet(Duration::from_secs(600));
     let outcome = run(&mut lab(dir.path(), "lab"), &spec, plan).unwrap();
     let numerics = outcome.result["numerics"].as_object().unwrap();
     assert_eq!(numerics.values().filter_map(Value::as_u64).collect::<Vec<_>>(), [4], "{numerics:?}");
@@ -110,7 +116,7 @@ fn the_best_checkpoint_is_fetched_and_loads() {
     let text = "name = \"one\"\ndataset = \"demo\"\nmodel = \"resnet18\"\nimage_size = 32\nepochs = 1\nlr = 1e-3\n";
     std::fs::write(&spec, text).unwrap();
     let mut lab = lab(dir.path(), "lab");
-    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let plan = Plan::quiet(Duration::from_secs(600));
     let outcome = run(&mut lab, &spec, plan).unwrap();
     let trial = find(&outcome.result["best"], "trial").or_else(|| find(&outcome.result, "trial")).unwrap();
     let out = dir.path().join("out");
@@ -167,7 +173,7 @@ fn real_images_train() {
     let mut setup = Setup::new(built().unwrap(), dir.path().join("lab"));
     setup.data = vec![root];
     let mut lab = Lab::start(setup).unwrap();
-    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let plan = Plan::quiet(Duration::from_secs(600));
     let outcome = run(&mut lab, &spec, plan).unwrap();
     let accuracy = outcome.result["points"][0]["accuracy"]["mean"].as_f64();
     let accuracy = accuracy.or_else(|| outcome.result["report"]["points"][0]["accuracy"]["mean"].as_f64()).unwrap();

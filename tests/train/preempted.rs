@@ -28,7 +28,7 @@ fn trials_that_gave_way_end_with_the_bits_of_undisturbed_ones() {
         path.to_str().unwrap().to_owned()
     };
     let (low, high) = (file("low", LOW), file("high", HIGH));
-    let plan = Plan { every: None, seed: 0, limit: Duration::from_secs(600) };
+    let plan = Plan::quiet(Duration::from_secs(600));
     let quiet = run(&mut lab(dir.path(), "quiet"), low.as_ref(), plan).unwrap();
     let lab = lab(dir.path(), "busy");
     lab.wait_for_agent().unwrap();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sweep_tests::chaos::hurts::Hurt;
 use sweep_tests::chaos::{Outcome, Plan, run};
 use sweep_tests::process::Lab;
 
@@ -27,12 +28,12 @@ fn sweep(dir: &Path, name: &str, slots: u32, plan: Plan) -> Outcome {
 fn killing_everything_changes_no_proposal() {
     let dir = tempfile::tempdir().unwrap();
     let limit = Duration::from_secs(300);
-    let quiet = sweep(dir.path(), "quiet", 1, Plan { every: None, seed: 0, limit });
+    let quiet = sweep(dir.path(), "quiet", 1, Plan::quiet(limit));
     let seed = u64::from(std::process::id());
-    let noisy = Plan { every: Some(Duration::from_millis(400)), seed, limit };
+    let noisy = Plan::kills(Duration::from_millis(400), seed, limit);
     let killed = sweep(dir.path(), "noisy", 1, noisy);
-    assert!(killed.kills.iter().all(|kills| *kills > 0), "seed {seed}: kills {:?}", killed.kills);
-    assert_eq!(killed.result, quiet.result, "seed {seed}, kills {:?}", killed.kills);
+    assert!(killed.hurts.has_all(Hurt::PROCESSES), "seed {seed}: {}", killed.hurts);
+    assert_eq!(killed.result, quiet.result, "seed {seed}, {}", killed.hurts);
     let wide = sweep(dir.path(), "wide", 3, noisy);
     for outcome in [&quiet, &killed, &wide] {
         let audit = &outcome.audit;

@@ -37,6 +37,7 @@ struct Args {
 #[derive(Default)]
 struct Sum {
     faults: [u64; model::KINDS],
+    losses: [u64; 2],
     trials: u64,
     attempts: u64,
     events: u64,
@@ -68,6 +69,7 @@ fn main() -> Result<()> {
                         print!("{}", outcome.text);
                     }
                     sum.faults.iter_mut().zip(outcome.faults).for_each(|(all, one)| *all += u64::from(one));
+                    sum.losses.iter_mut().zip(outcome.losses).for_each(|(all, one)| *all += u64::from(one));
                     sum.trials += outcome.audit.completed + outcome.audit.stopped;
                     sum.attempts += outcome.audit.attempts;
                     sum.events += outcome.audit.events;
@@ -102,6 +104,8 @@ fn main() -> Result<()> {
             "simulated_hours": (sum.simulated / 360.0).round() / 10.0,
             "seconds": (start.elapsed().as_secs_f64() * 10.0).round() / 10.0,
             "faults": faults,
+            "ends_lost": sum.losses[0],
+            "rollbacks": sum.losses[1],
         })
     );
     for (seed, what) in &sum.wrong {

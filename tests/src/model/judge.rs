@@ -116,6 +116,20 @@ impl Judge {
         self.0.lock().expect("nobody panics while judging").seen.lost.insert(sha256.to_owned());
     }
 
+    /// The journal has lost its end: what counts is what is left of it, and what was cleaned away since then is lost, too.
+    pub(super) fn rolled_back(&self, stored: &BTreeSet<String>) {
+        let mut inner = self.0.lock().expect("nobody panics while judging");
+        let before = std::mem::take(&mut inner.seen);
+        inner.rows = 0;
+        (inner.seen.lost, inner.seen.wrong) = (before.lost, before.wrong);
+        inner.catch_up();
+        // Only now: what is left is read again as if nobody had been heard, so that nothing in it is judged twice.
+        inner.seen.heard = before.heard;
+        let gone: Vec<String> =
+            inner.seen.newest.values().filter(|newest| !stored.contains(*newest)).cloned().collect();
+        inner.seen.lost.extend(gone);
+    }
+
     /// The coordinator has given an answer: what it says must be durable.
     pub(super) fn answered(&self, path: &str, request: &[Bytes], response: &[Bytes]) {
         let mut inner = self.0.lock().expect("nobody panics while judging");

@@ -6,6 +6,7 @@
 mod folder;
 mod host;
 mod judge;
+mod losses;
 mod net;
 mod people;
 mod trainer;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use sweep_agent::memory::Memory;
 use sweep_agent::rpc::Links;
 use sweep_agent::session;
 use sweep_coordinator::Coordinator;
@@ -33,6 +35,7 @@ use crate::bench::settings;
 use crate::random::Random;
 use host::{Host, OnHost};
 use judge::Judge;
+use losses::Losses;
 use net::Net;
 pub(crate) use net::{Gathered, gather};
 use trainer::Rules;
@@ -60,6 +63,8 @@ pub struct Outcome {
     pub text: String,
     /// Faults injected, by kind as in `Weather::kinds`.
     pub faults: [u32; KINDS],
+    /// How often the journal lost its end, and how often that was noticed.
+    pub losses: [u32; 2],
     /// Calls over the network.
     pub calls: u64,
     /// Simulated time until the last trial was over.
@@ -91,6 +96,8 @@ struct Node {
     life: u64,
     agent: Option<AbortHandle>,
     rebooted: bool,
+    /// What its agents have seen of the journal.
+    memory: Memory,
 }
 
 struct World {
@@ -104,6 +111,7 @@ struct World {
     coordinator: Option<Coordinator>,
     start: Instant,
     faults: [u32; KINDS],
+    losses: Losses,
 }
 
 /// Something that lasts.
@@ -135,11 +143,13 @@ impl World {
             life: 0,
             agent: None,
             rebooted: false,
+            memory: Memory::default(),
         });
         let nodes = nodes.collect();
         let net = Net::new(random.bits(), weather, judge.clone());
         let (blobs, coordinator, start) = (Blobs::memory(), None, Instant::now());
-        Self { random, weather, store, blobs, judge, net, nodes, coordinator, start, faults: [0; KINDS] }
+        let losses = Losses::draw(seed, weather.until);
+        Self { random, weather, store, blobs, judge, net, nodes, coordinator, start, faults: [0; KINDS], losses }
     }
 
     async fn run(mut self, away: Option<Duration>) -> Result<Outcome> {
@@ -160,8 +170,16 @@ impl World {
             sleep(away).await;
             self.start_coordinator().await?;
         }
+        if self.losses.any {
+            tokio::spawn(people::admin(self.net.wire(PEOPLE), Random(self.losses.bits())));
+        }
         if self.weather.until > Duration::ZERO {
             self.trouble(until).await?;
+        }
+        if self.losses.any {
+            // What she took for done may have been lost since.
+            let again = people::ann(self.net.wire(PEOPLE), Vec::new(), Random(self.losses.bits()), None);
+            ann = tokio::spawn(async move { drop(tokio::join!(ann, again)) });
         }
         let over = tokio::time::timeout(LIMIT, &mut ann).await;
         if over.is_err() {
@@ -181,7 +199,7 @@ impl World {
             if folders + processes > 0 {
                 wrong.push(format!("host {} has {folders} attempts and {processes} processes left", node.number));
             }
-            if node.host.unknown() > 0 {
+            if node.host.unknown() > 0 && !self.losses.any {
                 wrong.push(format!("the coordinator does not know {} attempts it gave", node.host.unknown()));
             }
         }
@@ -189,7 +207,8 @@ impl World {
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
         ensure!(audit.is_exactly_once(), "{audit:?}");
         let journal = crate::sha256(text.as_bytes());
-        Ok(Outcome { audit, journal, text, faults: self.faults, calls: self.net.calls(), took })
+        let losses = [self.losses.count, text.matches("\"rollback_accepted\"").count() as u32];
+        Ok(Outcome { audit, journal, text, faults: self.faults, losses, calls: self.net.calls(), took })
     }
 
     /// For people, when something does not come to an end.
@@ -225,6 +244,9 @@ impl World {
             sleep_until(wake).await;
             if wake >= until {
                 break;
+            }
+            if self.losses.is_due(self.start.elapsed()) {
+                self.lose_end(lasting.iter().any(|(_, fault)| *fault == Lasting::Coordinator)).await?;
             }
             let Some(kind) = (!kinds.is_empty()).then(|| kinds[self.random.below(kinds.len() as u64) as usize]) else {
                 continue;
@@ -318,6 +340,16 @@ impl World {
         Ok(())
     }
 
+    /// The coordinator dies, if it is not dead already, and starts on a journal that has lost its end.
+    async fn lose_end(&mut self, is_dead: bool) -> Result<()> {
+        self.net.close();
+        self.coordinator = None;
+        self.losses.cut(&self.store);
+        let stored = self.blobs.list().await?;
+        self.judge.rolled_back(&stored.into_iter().map(|blob| blob.sha256).collect());
+        if is_dead { Ok(()) } else { self.start_coordinator().await }
+    }
+
     async fn mend(&mut self, fault: Lasting) -> Result<()> {
         match fault {
             Lasting::Coordinator => self.start_coordinator().await?,
@@ -352,7 +384,10 @@ impl World {
         settings.seed = self.random.bits();
         let wire = || self.net.wire(node.number);
         let launcher = OnHost::new(node.host.clone(), wire(), std::mem::take(&mut node.rebooted));
-        let links = Links::plain(wire(), wire());
+        let mut links = Links::plain(wire(), wire());
+        if self.losses.any {
+            links.memory = node.memory.clone();
+        }
         let run = async move {
             let (keep, datasets) = watch::channel(Some(Vec::new()));
             session::run(settings, links, Arc::new(launcher), datasets, std::future::pending()).await;

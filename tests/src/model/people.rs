@@ -6,6 +6,7 @@ use std::time::Duration;
 use sweep_identity::wire::Wire;
 use sweep_proto::v1;
 use sweep_proto::v1::sweeps_client::SweepsClient;
+use sweep_proto::v1::upkeep_client::UpkeepClient;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::random::Random;
@@ -77,5 +78,19 @@ pub(super) async fn ann(wire: Wire, specs: Vec<String>, mut random: Random, medd
                 drop(timeout(PATIENCE, client.retry(request)).await);
             }
         }
+    }
+}
+
+/// Whoever runs the coordinator: sees after a while that it is in safe mode, and goes on without what was lost a while after that.
+pub(super) async fn admin(wire: Wire, mut random: Random) {
+    loop {
+        sleep(Duration::from_millis(1000 + random.below(20_000))).await;
+        let asked = timeout(PATIENCE, SweepsClient::new(wire.clone()).info(v1::InfoRequest {})).await;
+        if !asked.is_ok_and(|answer| answer.is_ok_and(|info| !info.into_inner().safe_mode.is_empty())) {
+            continue;
+        }
+        sleep(Duration::from_millis(random.below(60_000))).await;
+        let request = v1::AcceptRollbackRequest { user: "root".into() };
+        drop(timeout(PATIENCE, UpkeepClient::new(wire.clone()).accept_rollback(request)).await);
     }
 }

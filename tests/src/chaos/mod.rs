@@ -1,16 +1,24 @@
-//! Runs a sweep while killing a random process every so often, or stopping one for a while, and compares what comes out with a
+//! Runs a sweep while something is done to the lab every so often ([`hurts`] lists what), and compares what comes out with a
 //! quiet run: the same weights bit for bit, the same report.
+
+pub mod disk;
+pub mod hurts;
+pub mod noop;
+pub mod proxy;
+mod torment;
+mod wal;
 
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::process::Lab;
 use crate::random::Random;
+use hurts::{Counts, Hurt};
+use torment::Torment;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -19,29 +27,55 @@ pub struct Outcome {
     pub result: Value,
     /// The audit.
     pub audit: Value,
-    /// Kills of coordinator, agent and trainers.
-    pub kills: [u32; 3],
-    /// How often one of them was stopped (SIGSTOP) and went on a while later.
-    pub stops: u32,
+    /// What was done how often.
+    pub hurts: Counts,
+    /// How often an admin had to accept that the end of the journal was lost.
+    pub rollbacks: u32,
     /// How long it took.
     pub seconds: f64,
 }
 
-/// How to kill.
+/// What to do, and how often.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Mean time between kills; `None` is a quiet run.
+    /// Mean time between two things; `None` is a quiet run.
     pub every: Option<Duration>,
+    /// What is done; of these, whatever the lab allows.
+    pub hurts: &'static [Hurt],
+    /// After so many kills nothing more is done; `None`: to the end of the sweep.
+    pub cycles: Option<u32>,
     /// Seed of the choices.
     pub seed: u64,
     /// Longest time for the whole sweep.
     pub limit: Duration,
 }
 
-/// Submits `spec` to the lab and kills until the sweep is over.
+impl Plan {
+    /// Nothing is done.
+    pub fn quiet(limit: Duration) -> Self {
+        Self { every: None, hurts: &[], cycles: None, seed: 0, limit }
+    }
+
+    /// Processes are killed and stopped to the end of the sweep.
+    pub fn kills(every: Duration, seed: u64, limit: Duration) -> Self {
+        Self { every: Some(every), hurts: Hurt::PROCESSES, cycles: None, seed, limit }
+    }
+
+    /// Everything is done, until a program was killed so many times.
+    pub fn everything(every: Duration, seed: u64, limit: Duration, cycles: Option<u32>) -> Self {
+        Self { every: Some(every), hurts: Hurt::ALL, cycles, seed, limit }
+    }
+
+    /// How long a sweep has to last for all of its cycles: what is done takes its time, too, and not all of it kills.
+    pub fn least(&self) -> Duration {
+        self.every.unwrap_or_default() * self.cycles.unwrap_or_default() * 3
+    }
+}
+
+/// Submits `spec` to the lab and does what is planned until the sweep is over.
 ///
 /// # Errors
-/// When the sweep does not end in time, or a command fails.
+/// When the sweep does not end in time, a command fails, or something is wrong in the store at the end.
 pub fn run(lab: &mut Lab, spec: &Path, plan: Plan) -> Result<Outcome> {
     let start = Instant::now();
     lab.wait_for_agent()?;
@@ -53,80 +87,39 @@ pub fn run(lab: &mut Lab, spec: &Path, plan: Plan) -> Result<Outcome> {
     let mut watch = lab.command(&["watch", &sweep, "--quiet"]).spawn().context("sweepctl watch")?;
     std::thread::spawn(move || sender.send(watch.wait()));
 
-    let mut random = Random(plan.seed);
-    let mut hurts = [0; 4];
+    // When, and what: drawn from two streams, so that nothing that is done changes what comes later.
+    let mut random = Random(!plan.seed);
+    let mut torment = Torment::new(lab, &sweep, plan.seed, plan.hurts)?;
     loop {
-        let pause = match plan.every {
+        let is_enough = plan.cycles.is_some_and(|cycles| torment.counts().kills() >= cycles);
+        let pause = match plan.every.filter(|_| !is_enough) {
             Some(every) => every.mul_f64(0.5 + random.below(1000) as f64 / 1000.0),
-            None => plan.limit,
+            None => {
+                torment.calm();
+                plan.limit
+            }
         };
         match done.recv_timeout(pause) {
             Ok(status) => {
                 let status = status.context("sweepctl watch")?;
-                ensure!(status.success(), "sweepctl watch: {status}\n{}", lab.logs());
+                ensure!(status.success(), "sweepctl watch: {status}\n{}", torment.lab().logs());
                 break;
             }
             Err(RecvTimeoutError::Disconnected) => bail!("the watcher is gone"),
             Err(RecvTimeoutError::Timeout) if start.elapsed() > plan.limit => {
-                let state = lab.text(&["show", &sweep]).unwrap_or_default();
-                bail!(
-                    "not over after {:?} (seed {}, kills and stops {hurts:?})\n{state}{}",
-                    plan.limit,
-                    plan.seed,
-                    lab.logs()
-                );
+                let state = torment.lab().text(&["show", &sweep]).unwrap_or_default();
+                let (limit, seed, counts) = (plan.limit, plan.seed, torment.counts());
+                bail!("not over after {limit:?} (seed {seed}, {counts})\n{state}{}", torment.lab().logs());
             }
-            Err(RecvTimeoutError::Timeout) => hurt(lab, &mut random, &mut hurts)?,
+            Err(RecvTimeoutError::Timeout) => torment.hurt()?,
         }
     }
-    let [coordinator, agent, trainer, stops] = hurts;
-    let kills = [coordinator, agent, trainer];
+    torment.finish()?;
+    torment.look_at_store()?;
+    let (hurts, rollbacks) = torment.done();
     let report = lab.json(&["report", &sweep])?;
     let audit = lab.json(&["audit", &sweep])?;
-    Ok(Outcome { result: comparable(report), audit, kills, stops, seconds: start.elapsed().as_secs_f64() })
-}
-
-/// Kills coordinator, agent or a trainer, or stops one of them for a while.
-fn hurt(lab: &mut Lab, random: &mut Random, hurts: &mut [u32; 4]) -> Result<()> {
-    // A short run has some of each: what was not done yet comes first.
-    let mut kinds: Vec<usize> = (0..4).filter(|kind| hurts[*kind] == 0).collect();
-    if kinds.is_empty() {
-        kinds = vec![0, 1, 2, 3];
-    }
-    let kind = kinds[random.below(kinds.len() as u64) as usize];
-    let is_done = match kind {
-        0 => {
-            lab.kill_coordinator();
-            lab.start_coordinator()?;
-            true
-        }
-        1 => {
-            lab.kill_agent();
-            lab.start_agent()?;
-            true
-        }
-        2 => {
-            let trainers = lab.trainers();
-            let found = trainers.get(random.below(trainers.len().max(1) as u64) as usize);
-            found.inspect(|pid| lab.kill_process(**pid)).is_some()
-        }
-        _ => stop(lab, random),
-    };
-    hurts[kind] += u32::from(is_done);
-    Ok(())
-}
-
-/// Stops one of the processes for up to a second.
-fn stop(lab: &Lab, random: &mut Random) -> bool {
-    let all: Vec<u32> = lab.coordinator_pid().into_iter().chain(lab.agent_pid()).chain(lab.trainers()).collect();
-    let Some(pid) = all.get(random.below(all.len().max(1) as u64) as usize) else { return false };
-    let Some(pid) = Pid::from_raw(pid.cast_signed()) else { return false };
-    let stopped = kill_process(pid, Signal::STOP).is_ok();
-    // This is for how long it stands still; nothing is waited for.
-    std::thread::sleep(Duration::from_millis(50 + random.below(950)));
-    // A trainer may have been killed meanwhile by its agent.
-    kill_process(pid, Signal::CONT).ok();
-    stopped
+    Ok(Outcome { result: comparable(report), audit, hurts, rollbacks, seconds: start.elapsed().as_secs_f64() })
 }
 
 /// A report without what a kill changes: cost, where it ran, and what counts inside an attempt.
