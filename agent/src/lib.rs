@@ -36,3 +36,4 @@ pub mod supervisor;
 pub mod tail;
 pub mod unit;
 pub mod version;
+mod waits;

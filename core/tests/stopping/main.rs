@@ -10,6 +10,7 @@ mod live;
 mod searching;
 #[path = "../tube/mod.rs"]
 mod tube;
+mod waiting;
 
 use serde::Deserialize;
 use sweep_core::stopping::replay::{Replay, replay};

@@ -3,6 +3,7 @@
 //! carries calls (`net`). What goes wrong is drawn from the seed (`weather`); what must not go wrong is in `judge`. Much
 //! faster than [`crate::sim`], which has the whole of tonic and HTTP/2 in it.
 
+mod download;
 mod folder;
 mod host;
 mod judge;
