@@ -41,6 +41,12 @@ impl Racing {
         Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.all_points() as usize], places, seeds }))
     }
 
+    /// There are so many configurations now.
+    pub(super) fn room_for(&mut self, points: u32, epochs: u32) {
+        self.race.room_for(points, epochs);
+        self.tallies.resize(points as usize, Tally::new(self.seeds));
+    }
+
     /// The next seed of a point that was added.
     pub(super) fn added(&mut self, index: u32) {
         self.places.push(index);

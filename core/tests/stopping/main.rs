@@ -6,6 +6,7 @@
 mod extending;
 mod going_on;
 mod lab;
+mod late;
 mod live;
 mod searching;
 #[path = "../tube/mod.rs"]
