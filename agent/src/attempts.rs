@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile, PROGRESS_FILE};
+use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile, PROGRESS_FILE, WAIT_FILE};
 use sweep_core::id::Lease;
 
 use crate::launcher::Disposal;
@@ -87,6 +87,21 @@ impl Folders {
         let mut file = options.write(true).create(true).truncate(false).open(folder.join(ORDER_FILE))?;
         file.write_all(&text)?;
         file.set_len(text.len() as u64)
+    }
+
+    /// Says in an attempt's folder after which epoch its trainer waits. A trainer reads the old word or the new one. Where it
+    /// cannot be written the trainer is told nothing: an epoch in vain is better than a wait without an end.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_wait(folder: &Path, epoch: Option<u32>) -> io::Result<()> {
+        let path = folder.join(WAIT_FILE);
+        let Some(epoch) = epoch else { return gone(fs::remove_file(path)) };
+        let beside = path.with_extension("tmp");
+        fs::write(&beside, epoch.to_string()).and_then(|()| fs::rename(&beside, &path)).or_else(|error| {
+            gone(fs::remove_file(path))?;
+            Err(error)
+        })
     }
 
     /// Empties the folder of a settled attempt for the next one. False if it holds more than the
@@ -251,6 +266,26 @@ mod tests {
         fs::create_dir(second.join("ckpt")).unwrap();
         folders.dispose(lease(2), Disposal::Remove).unwrap();
         assert_eq!(fs::read_dir(folders.create(lease(3)).unwrap()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_word_to_wait_is_replaced_as_a_whole_and_taken_back() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        let folder = folders.create(lease(1)).unwrap();
+        Folders::write_wait(&folder, None).unwrap();
+        for epoch in [1, 27, 3] {
+            Folders::write_wait(&folder, Some(epoch)).unwrap();
+            assert_eq!(fs::read_to_string(folder.join(WAIT_FILE)).unwrap(), epoch.to_string());
+        }
+        // It cannot be written: nobody is to wait for ever.
+        fs::create_dir(folder.join("wait.tmp")).unwrap();
+        assert!(Folders::write_wait(&folder, Some(9)).is_err());
+        assert!(!folder.join(WAIT_FILE).exists());
+        fs::write(folder.join(WAIT_FILE), "1").unwrap();
+        // The next attempt in a folder waits for nothing that another was told.
+        folders.dispose(lease(1), Disposal::Remove).unwrap();
+        assert!(!folders.create(lease(2)).unwrap().join(WAIT_FILE).exists());
     }
 
     #[test]

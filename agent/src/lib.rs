@@ -37,3 +37,4 @@ pub mod supervisor;
 pub mod tail;
 pub mod unit;
 pub mod version;
+mod waits;

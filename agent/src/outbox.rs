@@ -28,6 +28,8 @@ pub struct Outbox {
     started: Option<Origin>,
     checkpoints: Vec<Pending>,
     end: Option<Ending>,
+    /// Its trainer waits with a checkpoint that is lost.
+    stranded: bool,
     /// The process is gone and its slot is free.
     over: bool,
 }
@@ -222,6 +224,20 @@ impl Outbox {
         }
     }
 
+    /// Whether a trainer that waits after `epoch` does so with a checkpoint that can never be reported: then its attempt has to end,
+    /// and ends as failed.
+    pub fn strand(&mut self, epoch: u32) -> bool {
+        let newest = |pending: &Pending| pending.line.kind == CheckpointKind::Last && pending.line.epoch >= epoch;
+        let Some(newest) = self.checkpoints.iter().rposition(newest).filter(|_| self.end.is_none()) else {
+            return false;
+        };
+        // The newest state never comes before the best one.
+        let mut with = self.checkpoints[..=newest].iter().enumerate();
+        self.stranded |=
+            with.any(|(at, one)| one.blob == Blob::Lost && (at == newest || one.line.kind == CheckpointKind::Best));
+        self.stranded
+    }
+
     /// Whether [`Outbox::take`] would give anything.
     pub fn is_ready(&self) -> bool {
         self.acked < self.epochs.len() as u64
@@ -275,7 +291,7 @@ impl Outbox {
         let how = if self.acked > seen {
             let acked = self.acked;
             Ending::Failed(corrupt(format!("the coordinator has {acked} epochs of this attempt, the file has {seen}")))
-        } else if let Some(lost) = lost.filter(|_| is_done) {
+        } else if let Some(lost) = lost.filter(|_| is_done || self.stranded) {
             Ending::Failed(Failure {
                 class: FailureClass::Host,
                 reason: "checkpoint_lost".into(),

@@ -301,3 +301,31 @@ fn what_trains_goes_along_with_the_first_report_and_asks_for_none() {
     case.push([epoch(2)]);
     assert_eq!(case.words(), "2..2");
 }
+
+#[test]
+fn a_trainer_that_waits_with_a_lost_checkpoint_fails_and_comes_back() {
+    let lost = |case: &mut Case, line: &CheckpointLine| case.0.uploaded(line, Uploaded::Lost);
+    // Before the rung another checkpoint follows, and after it nobody waits for this one.
+    let mut case = Case::with([epoch(1), epoch(2)]);
+    case.keep(last(2));
+    lost(&mut case, &last(2));
+    assert!(!case.0.strand(3));
+    case.push([epoch(3)]);
+    assert!(!case.0.strand(3), "its checkpoint is still to come");
+    case.keep(last(3));
+    assert!(!case.0.strand(3), "it may still be stored");
+    lost(&mut case, &last(3));
+    assert!(case.0.strand(3));
+    assert_eq!(case.accept(), Step::On);
+    case.push([line(Body::Stopped(Stopped { final_seq: 3, why: StopCause::Asked }))]);
+    assert!(!case.0.strand(3), "it is leaving");
+    case.0.finish(|| Ending::Stopped);
+    assert_eq!(case.words(), "checkpoint_lost3");
+    // The newest state never comes before the best one, so that it waits as well.
+    let mut case = Case::with([epoch(1)]);
+    case.keep(best(1));
+    case.keep(last(1));
+    case.store(&last(1));
+    lost(&mut case, &best(1));
+    assert!(case.0.strand(1));
+}

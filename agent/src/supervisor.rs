@@ -23,6 +23,7 @@ use crate::reconcile::{Action, Running, reconcile};
 use crate::series::{LogPiece, Series};
 use crate::spans::Spans;
 use crate::unit::{Over, Told, Unit};
+use crate::waits::Waits;
 
 /// Ended attempts that are remembered, so that an order delayed on its way starts none again.
 const REMEMBERED: usize = 4096;
@@ -39,6 +40,7 @@ pub struct Supervisor {
     attempts: BTreeMap<Lease, Attempt>,
     wanted: BTreeMap<Lease, Option<u32>>,
     bodies: BTreeMap<Lease, PlacedOrder>,
+    waits: Waits,
     /// Of the last orders taken from the coordinator that was greeted last.
     revision: Option<u64>,
     stuck: BTreeSet<u32>,
@@ -77,6 +79,7 @@ impl Supervisor {
             attempts: BTreeMap::new(),
             wanted: BTreeMap::new(),
             bodies: BTreeMap::new(),
+            waits: Waits::default(),
             revision: None,
             stuck: BTreeSet::new(),
             settled: BTreeSet::new(),
@@ -175,7 +178,23 @@ impl Supervisor {
         self.wanted = open.map(|lease| (lease, slot(&lease))).collect();
         let wanted = &self.wanted;
         self.bodies.retain(|lease, _| wanted.contains_key(lease));
+        let attempts = &self.attempts;
+        for (lease, epoch) in self.waits.news(self.wanted.keys(), &orders.waits, |lease| attempts.contains_key(lease)) {
+            self.launcher.wait_at(lease, epoch);
+            self.end_if_stranded(lease);
+        }
         self.act()
+    }
+
+    /// A trainer that waits for a decision which waits for a checkpoint that is lost would wait for ever. It leaves, and the trial goes on
+    /// from an earlier one.
+    fn end_if_stranded(&mut self, lease: Lease) {
+        if let (Some(epoch), Some(attempt)) = (self.waits.of(lease), self.attempts.get_mut(&lease))
+            && attempt.outbox.strand(epoch)
+        {
+            tracing::warn!(%lease, epoch, "the checkpoint that the trial waits with is lost");
+            attempt.ask_to_stop();
+        }
     }
 
     /// Starts and stops what the orders ask for.
@@ -281,6 +300,7 @@ impl Supervisor {
 
     fn settle(&mut self, lease: Lease, how: Disposal) {
         self.launcher.dispose(lease, how);
+        self.waits.forget(lease);
         self.attempts.remove(&lease);
         self.wanted.remove(&lease);
         // The same numbers may come again, for another attempt, where this one is unknown.
@@ -371,6 +391,7 @@ impl Supervisor {
             return;
         };
         attempt.uploaded(line, outcome, now);
+        self.end_if_stranded(lease);
     }
 
     /// When a paused upload may be tried again.

@@ -39,6 +39,7 @@ fn orders(revision: u64, numbers: &[u32]) -> Orders {
         leases: numbers.iter().copied().map(lease).collect(),
         bodies: numbers.iter().map(body).collect(),
         notes: Vec::new(),
+        waits: BTreeMap::new(),
     }
 }
 
@@ -116,8 +117,8 @@ async fn what_cannot_start_is_reported_and_verdicts_are_obeyed() {
     assert!(case.supervisor.report().is_none());
 }
 
-/// Its trainers never say a word, on devices that drew so many joules.
-struct Metered(Arc<std::sync::Mutex<f64>>);
+/// Its trainers never say a word, on devices that drew so many joules. It notes after which epochs they are to wait.
+struct Metered(Arc<std::sync::Mutex<f64>>, std::sync::Mutex<Vec<Option<u32>>>);
 
 struct Drawn(Arc<std::sync::Mutex<f64>>);
 
@@ -146,6 +147,10 @@ impl Launcher for Metered {
 
     fn dispose(&self, _: Lease, _: Disposal) {}
 
+    fn wait_at(&self, _: Lease, epoch: Option<u32>) {
+        self.1.lock().unwrap().push(epoch);
+    }
+
     fn meters(&self) -> Meters {
         let mut meters = Meters::default();
         meters.add(Part::Processors, None, Box::new(Drawn(Arc::clone(&self.0))));
@@ -157,7 +162,7 @@ impl Launcher for Metered {
 async fn epochs_are_reported_with_what_they_drew() {
     let drawn = Arc::new(std::sync::Mutex::new(100.0));
     let (tell, _told) = mpsc::channel(64);
-    let launcher = Arc::new(Metered(Arc::clone(&drawn)));
+    let launcher = Arc::new(Metered(Arc::clone(&drawn), std::sync::Mutex::default()));
     let mut supervisor = Supervisor::new(launcher, 2, Duration::from_secs(1), tell);
     supervisor.greeted(&[]);
     supervisor.orders(orders(1, &[0, 1]));
@@ -174,6 +179,39 @@ async fn epochs_are_reported_with_what_they_drew() {
         (Some(Num(15.0)), None, None),
         "half of 30: two share the device"
     );
+}
+
+#[tokio::test]
+async fn a_trainer_is_told_how_far_it_may_go_and_leaves_if_it_cannot_be_decided() {
+    let (tell, _told) = mpsc::channel(64);
+    let launcher = Arc::new(Metered(Arc::default(), std::sync::Mutex::default()));
+    let mut supervisor = Supervisor::new(launcher.clone(), 2, Duration::from_secs(1), tell);
+    supervisor.greeted(&[]);
+    let until = |revision, epoch: Option<u32>| Orders {
+        waits: epoch.map(|epoch| (lease(0), epoch)).into_iter().collect(),
+        ..orders(revision, &[0, 1])
+    };
+    for (revision, epoch) in [(1, Some(1)), (2, Some(1)), (1, None), (3, Some(3)), (4, None), (5, Some(2))] {
+        supervisor.orders(until(revision, epoch));
+    }
+    assert_eq!(*launcher.1.lock().unwrap(), [Some(1), Some(3), None, Some(2)], "in order, and only what is new");
+    let told = |body| Told::Lines(vec![Line { work: 0, body }]);
+    let line = CheckpointLine {
+        kind: sweep_core::attempt::CheckpointKind::Last,
+        epoch: 2,
+        seq: 2,
+        file: "last-2.safetensors".into(),
+        bytes: 1,
+        sha256: "0".repeat(64),
+    };
+    for epoch in 1..=2 {
+        supervisor.told(lease(0), told(Body::Epoch(EpochMetrics::uniform(epoch.into(), epoch, Num(0.0)))));
+    }
+    supervisor.told(lease(0), told(Body::Checkpoint(line.clone())));
+    assert_eq!(supervisor.uploads(Instant::now()).len(), 1);
+    assert!(supervisor.attempts[&lease(0)].stop.is_some());
+    supervisor.uploaded(lease(0), &line, Uploaded::Lost, Instant::now());
+    assert!(supervisor.attempts[&lease(0)].stop.is_none(), "it was asked to leave");
 }
 
 #[tokio::test]

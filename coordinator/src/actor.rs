@@ -2,6 +2,7 @@
 //! all of it, writes all events in one commit with one sync, and only then answers: durable first,
 //! then visible. Between two commits it answers queries. Everything is decided in the core.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -325,7 +326,8 @@ impl Actor {
         let state = self.core.state();
         if let Some(words) = state.lineage.words() {
             // Whatever it has goes on, and nothing else begins.
-            return Orders { revision, bodies: Vec::new(), leases: known.to_vec(), notes: vec![words] };
+            let (bodies, leases, waits) = (Vec::new(), known.to_vec(), BTreeMap::new());
+            return Orders { revision, bodies, leases, notes: vec![words], waits };
         }
         let wanted = orders(state, agent);
         let unknown = wanted.iter().filter(|wanted| !known.contains(&wanted.lease));
@@ -338,7 +340,8 @@ impl Actor {
         });
         let leases = wanted.iter().map(|wanted| wanted.lease).collect();
         let notes = copies::of_agent(state, agent).map(|other| other.to_string()).collect();
-        Orders { revision, bodies: body.collect(), leases, notes }
+        let waits = wanted.iter().filter_map(|wanted| Some((wanted.lease, wanted.until?))).collect();
+        Orders { revision, bodies: body.collect(), leases, notes, waits }
     }
 }
 

@@ -136,6 +136,9 @@ impl Books {
                 }
                 Event::TrialHalted { lease, .. } => self.touched.extend(self.owners.get(&lease.trial)),
                 Event::PointJudged { sweep, point, judgement } => {
+                    // Trainers wait for it.
+                    let trials = state.sweep(*sweep).into_iter().flat_map(|sweep| sweep.judged_together(*point));
+                    self.touched.extend(trials.filter_map(|trial| self.owners.get(&trial)));
                     let fate = match judgement.fate {
                         Fate::Promote => "goes on",
                         Fate::Stop => "is stopped",

@@ -7,6 +7,7 @@
 //!   order.json     what to train, complete before the trainer is started
 //!   events.jsonl   one `Line` of JSON each, appended by the trainer; the agent tails it
 //!   alive          locked (flock, exclusive) by the trainer for as long as it lives
+//!   wait           the epoch after which the trainer waits, if it has to; changed by the agent at any time
 //!   log.txt        stdout and stderr of the trainer
 //!   ckpt/          last-<epoch>.safetensors, best-<epoch>.safetensors; written as tmp, fsynced, renamed
 //! ```
@@ -33,6 +34,8 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 pub const ALIVE_FILE: &str = "alive";
 /// How often the trainer has got on so far, if it shows that: who shows nothing new for too long hangs.
 pub const PROGRESS_FILE: &str = "progress";
+/// The epoch after which the trainer waits to be told more, as a decimal number. Without it, it trains to its end.
+pub const WAIT_FILE: &str = "wait";
 /// stdout and stderr of the trainer.
 pub const LOG_FILE: &str = "log.txt";
 /// Folder of checkpoints inside the attempt folder.

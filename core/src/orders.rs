@@ -17,6 +17,8 @@ pub struct Wanted {
     pub slot: u32,
     /// Where the trial is kept.
     pub at: TrialRef,
+    /// The epoch after which its trainer waits until it is told to go on or to leave; nothing: it trains to its end.
+    pub until: Option<u32>,
 }
 
 /// Everything `agent` should be running, by slot. Cancelled trials and those that give way are left out:
@@ -26,7 +28,7 @@ pub fn orders(state: &State, agent: AgentId) -> Vec<Wanted> {
     let wanted = |(slot, lease): (u32, &Option<Lease>)| {
         let lease = (*lease)?;
         let (at, leased) = state.leased(lease)?;
-        leased.is_wanted().then_some(Wanted { lease, slot, at })
+        leased.is_wanted().then(|| Wanted { lease, slot, at, until: state.sweep_of(at).waits_at(at.index) })
     };
     (0u32..).zip(&agent.slots).filter_map(wanted).collect()
 }

@@ -31,9 +31,11 @@ pub fn rejected(reject: &Reject) -> Status {
     let code = match reject {
         Reject::SweepUnknown(_) | Reject::TrialUnknown(_) => Code::NotFound,
         Reject::HostUnknown { .. } | Reject::SlotUnknown { .. } => Code::NotFound,
-        Reject::ExtendedMeanwhile(_) | Reject::SafeMode(_) | Reject::AgentUnknown(_) | Reject::HeldWhole { .. } => {
-            Code::FailedPrecondition
-        }
+        Reject::ExtendedMeanwhile(_)
+        | Reject::SearchOver(_)
+        | Reject::SafeMode(_)
+        | Reject::AgentUnknown(_)
+        | Reject::HeldWhole { .. } => Code::FailedPrecondition,
         Reject::HostAmbiguous { .. } => Code::InvalidArgument,
         Reject::DatasetUnknown { .. }
         | Reject::DatasetBroken { .. }

@@ -38,6 +38,17 @@ fn fates(outcome: &Outcome) -> Vec<(u64, Vec<String>)> {
     fates
 }
 
+/// Nobody trains past a rung before it is decided: what was stopped has exactly the epochs of one.
+fn nothing_was_trained_in_vain(outcome: &Outcome) {
+    for point in outcome.result["points"].as_array().unwrap() {
+        for trial in point["trials"].as_array().unwrap() {
+            let epochs = trial["epochs"].as_u64().unwrap();
+            let wanted = if trial["phase"] == "stopped" { [1, 2, 4].contains(&epochs) } else { epochs == 100 };
+            assert!(wanted, "{trial}");
+        }
+    }
+}
+
 #[test]
 fn killing_everything_changes_no_decision() {
     let dir = tempfile::tempdir().unwrap();
@@ -52,6 +63,7 @@ fn killing_everything_changes_no_decision() {
     assert!((1..12).contains(&stopped), "{stopped} of 12 configurations were stopped");
     let asha = sweep(dir.path(), "asha", "asha", noisy);
     for outcome in [&quiet, &killed, &asha] {
+        nothing_was_trained_in_vain(outcome);
         let audit = &outcome.audit;
         assert_eq!(audit["exactly_once"], true, "seed {seed}: {audit}");
         assert_eq!(audit["completed"].as_u64().unwrap() + audit["stopped"].as_u64().unwrap(), 24, "{audit}");

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sweep_core::attempt::{ALIVE_FILE, Body, EVENTS_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause};
+use sweep_core::attempt::{ALIVE_FILE, Body, EVENTS_FILE, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause, WAIT_FILE};
 
 use crate::error::{OrderError, TrainError};
 use crate::log::say;
 use crate::room::wait_for_room;
 
+/// How often a trainer that waits looks whether it may go on.
+const WAIT_LOOK: Duration = Duration::from_millis(20);
 /// How often the watchdog looks at the agent's lock.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -99,6 +101,28 @@ impl Stop {
         })?;
         Ok(())
     }
+}
+
+/// Waits for as long as the agent says in `folder` that no epoch after `epoch` is to be trained yet.
+///
+/// # Errors
+/// When the trial shall end.
+pub fn wait_after(epoch: u32, folder: &Path, stop: &Stop) -> Result<(), TrainError> {
+    let waits = || wait_of(folder).is_some_and(|last| epoch >= last);
+    if !waits() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    while waits() {
+        stop.pause(WAIT_LOOK)?;
+    }
+    say(format_args!("goes on after epoch {epoch}, {:.2} s later", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Whatever is not a number says nothing: the trial goes on.
+fn wait_of(folder: &Path) -> Option<u32> {
+    fs::read_to_string(folder.join(WAIT_FILE)).ok()?.trim().parse().ok()
 }
 
 /// Whether nobody holds `lock` exclusively. Asks for a shared lock for a moment only.

@@ -19,7 +19,7 @@ use crate::device;
 use crate::error::{OrderError, TrainError};
 use crate::hardware;
 use crate::init::{self, Files};
-use crate::link::Stop;
+use crate::link::{self, Stop};
 use crate::log::say;
 use crate::metric::Mean;
 use crate::model::script::Script;
@@ -136,8 +136,8 @@ fn train(
     if work.resume.is_none() {
         files.initial = init::open(&recipe.init, &order.data_roots)?;
     }
-    let folder = folder.join(CHECKPOINT_DIR);
-    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &folder, &files)?;
+    let checkpoints = folder.join(CHECKPOINT_DIR);
+    let mut trial = Trial::new(recipe, &dataset, numerics, device, helper, &checkpoints, &files)?;
     drop(files);
     if let Some(resume) = &work.resume {
         trial.resume(resume)?;
@@ -237,6 +237,9 @@ fn train(
             trial.test(stop)?;
         }
         emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
+        if !trial.is_over() {
+            link::wait_after(epoch, folder, stop)?;
+        }
     }
     // Only an attempt that found every epoch done, and the test images not looked at, has this left.
     if work.probe_steps.is_none() && trial.test(stop)? {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use common::{Bench, with_val};
 use sweep_core::attempt::{
-    ALIVE_FILE, Body, CHECKPOINT_DIR, EVENTS_FILE, FailureClass, Line, ORDER_FILE, OrderFile, PROTOCOL, StopCause,
+    ALIVE_FILE, Body, CHECKPOINT_DIR, EVENTS_FILE, FailureClass, Line, ORDER_FILE, OrderFile, PROGRESS_FILE, PROTOCOL,
+    StopCause, WAIT_FILE,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sweep-trainer");
@@ -152,6 +153,58 @@ fn sigterm_ends_a_trial_as_stopped_and_the_next_attempt_goes_on() {
     let Some(Body::Stopped(stopped)) = told.last() else { panic!("{:?}", told.last()) };
     assert_eq!(stopped.why, StopCause::Asked);
     assert_eq!(stopped.final_seq as usize, epochs(&folder));
+}
+
+/// The weights of a trial that waited are those of one that did not, and it trains nothing while it waits.
+#[test]
+fn a_trainer_waits_at_a_rung_until_it_may_go_on_or_has_to_leave() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let order = bench.order(&QUICK.replace("\"epochs\":2", "\"epochs\":4"));
+    let straight = attempt(&bench, "straight", &order);
+    assert_eq!(end(&mut start(&straight)).code(), Some(0));
+    let folder = attempt(&bench, "waits", &order);
+    fs::write(folder.join(WAIT_FILE), "1").unwrap();
+    let mut child = start(&folder);
+    // Who waits shows that it does not hang: twice, since the first may be of the time before.
+    let shows_life = || {
+        for _ in 0..2 {
+            let shown = || fs::read(folder.join(PROGRESS_FILE)).ok();
+            let before = shown();
+            wait_for("a sign of life", || shown() != before);
+        }
+    };
+    let kept = |epoch: u32| {
+        let is =
+            |body: &Body| matches!(body, Body::Checkpoint(line) if line.file == format!("last-{epoch}.safetensors"));
+        lines(&folder).iter().any(is)
+    };
+    wait_for("the checkpoint of the rung", || kept(1));
+    // The word may come again; a later epoch is what it goes on for.
+    fs::write(folder.join(WAIT_FILE), "1").unwrap();
+    shows_life();
+    assert_eq!((epochs(&folder), child.try_wait().unwrap()), (1, None), "it waits");
+    fs::write(folder.join("wait.tmp"), "3").unwrap();
+    fs::rename(folder.join("wait.tmp"), folder.join(WAIT_FILE)).unwrap();
+    wait_for("the checkpoint of the next rung", || kept(3));
+    shows_life();
+    assert_eq!((epochs(&folder), child.try_wait().unwrap()), (3, None));
+    fs::remove_file(folder.join(WAIT_FILE)).unwrap();
+    assert_eq!(end(&mut child).code(), Some(0));
+    let done = |folder: &Path| match lines(folder).pop() {
+        Some(Body::Done(done)) => done.weights,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(done(&folder), done(&straight));
+    // Not promoted: it leaves with what it has.
+    let folder = attempt(&bench, "leaves", &order);
+    fs::write(folder.join(WAIT_FILE), "2").unwrap();
+    let mut child = start(&folder);
+    wait_for("the rung", || folder.join(CHECKPOINT_DIR).join("last-2.safetensors").exists());
+    signal(&child, "TERM");
+    assert_eq!(end(&mut child).code(), Some(0));
+    assert_eq!(epochs(&folder), 2);
+    assert!(matches!(lines(&folder).pop(), Some(Body::Stopped(stopped)) if stopped.final_seq == 2));
 }
 
 #[test]

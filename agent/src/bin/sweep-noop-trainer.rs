@@ -3,7 +3,7 @@
 //!
 //! `SWEEP_NOOP_EPOCHS=recipe` writes as many epochs as the recipe asks for (a number: so many;
 //! unset: one), `SWEEP_NOOP_EPOCH_MS` sleeps in each, `SWEEP_NOOP_CHECKPOINT=1` writes small
-//! checkpoints and goes on from them, `SWEEP_NOOP_SPEED` says how many images a second it pretends to do. The curve follows from learning rate, seed and epoch alone.
+//! checkpoints, goes on from them and waits where it is told to, `SWEEP_NOOP_SPEED` says how many images a second it pretends to do. The curve follows from learning rate, seed and epoch alone.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use sweep_core::attempt::{
     ALIVE_FILE, Body, CHECKPOINT_DIR, CheckpointKind, CheckpointLine, Done, EVENTS_FILE, EpochMetrics, Line,
-    ORDER_FILE, OrderFile, PROTOCOL, Started, StopCause, Stopped,
+    ORDER_FILE, OrderFile, PROTOCOL, Started, StopCause, Stopped, WAIT_FILE,
 };
 use sweep_core::cost::EpochCost;
 use sweep_core::num::Num;
@@ -128,6 +128,9 @@ fn train(folder: &Path) -> io::Result<()> {
             line(&mut out, Body::Checkpoint(kept));
             run.write(&mut out)?;
             run.forget(epoch, best.epoch);
+            while epoch < epochs && run.waits_after(epoch) && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
     let weights = Uuid::new_v5(&Uuid::NAMESPACE_OID, run.content(epochs, best).as_bytes()).simple().to_string();
@@ -186,6 +189,12 @@ impl Run<'_> {
         self.events.write_all(out)?;
         out.clear();
         Ok(())
+    }
+
+    /// Whether the agent says that no later epoch is to be trained yet.
+    fn waits_after(&self, epoch: u32) -> bool {
+        let word = fs::read_to_string(self.folder.join(WAIT_FILE)).ok();
+        word.and_then(|word| word.trim().parse().ok()).is_some_and(|last: u32| epoch >= last)
     }
 
     /// A curve that rises towards a height that depends on the learning rate, with some noise.

@@ -1,11 +1,12 @@
 //! Real trainers: one process group per attempt, told what to do by a file and heard through
 //! another. A trainer outlives its agent; the next life of the agent takes it over.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -89,6 +90,8 @@ struct Inner {
     blobs: BlobClient,
     /// What trainers read: nothing.
     silence: File,
+    /// After which epochs trainers wait. Held while such a word is written, so that the newest is the one that stays.
+    waits: Mutex<BTreeMap<Lease, u32>>,
     /// The part of the environment that is the same for all.
     environment: Vec<(&'static str, OsString)>,
 }
@@ -103,7 +106,8 @@ impl ProcessLauncher {
         let passed = PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
         let ours = environment::of_trainer(config.threads).map(|(name, value)| (name, value.into()));
         let environment = passed.chain(ours).collect();
-        Ok(Self { inner: Arc::new(Inner { config, folders, blobs, silence, environment }) })
+        let waits = Mutex::default();
+        Ok(Self { inner: Arc::new(Inner { config, folders, blobs, silence, waits, environment }) })
     }
 }
 
@@ -149,6 +153,19 @@ impl Launcher for ProcessLauncher {
         async move { Ok(Box::new(inner.attach(lease)?) as Box<dyn Trainer>) }.boxed()
     }
 
+    fn wait_at(&self, lease: Lease, epoch: Option<u32>) {
+        let mut waits = self.inner.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        match epoch {
+            Some(epoch) => drop(waits.insert(lease, epoch)),
+            None => drop(waits.remove(&lease)),
+        }
+        let folder = self.inner.folders.path(lease);
+        // One that is about to be started has none yet: it finds the word when it is made.
+        if folder.is_dir() {
+            say_wait(lease, &folder, epoch);
+        }
+    }
+
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source> {
         // A name from a trainer never leads out of its folder.
         let name = Path::new(file).file_name().filter(|name| *name == file)?;
@@ -158,6 +175,7 @@ impl Launcher for ProcessLauncher {
     }
 
     fn dispose(&self, lease: Lease, how: Disposal) {
+        self.inner.waits.lock().unwrap_or_else(PoisonError::into_inner).remove(&lease);
         if let Err(error) = self.inner.folders.dispose(lease, how) {
             tracing::warn!(%lease, %error, "cannot settle the attempt's folder");
         }
@@ -172,6 +190,12 @@ impl Inner {
             .folders
             .create(lease)
             .map_err(|error| host(&error, format!("cannot make the attempt's folder: {error}")))?;
+        {
+            let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(epoch) = waits.get(&lease) {
+                say_wait(lease, &folder, Some(*epoch));
+            }
+        }
         let resume = match &order.order.resume {
             None => None,
             Some(checkpoint) => Some(Resume {
@@ -292,6 +316,13 @@ fn open_log(folder: &Path) -> io::Result<File> {
 
 fn failure(reason: &str, message: String) -> Failure {
     Failure { class: FailureClass::Host, reason: reason.into(), message }
+}
+
+/// Tells a trainer after which epoch it waits. One that cannot be told trains on.
+fn say_wait(lease: Lease, folder: &Path, epoch: Option<u32>) {
+    if let Err(error) = Folders::write_wait(folder, epoch) {
+        tracing::warn!(%lease, %error, "cannot tell the trainer when to wait");
+    }
 }
 
 /// A failure of this host, never charged to the trial.

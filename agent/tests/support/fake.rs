@@ -217,6 +217,7 @@ impl Fake {
             leases: wanted.iter().map(|wanted| wanted.lease).collect(),
             bodies: unknown.map(body).collect(),
             notes: Vec::new(),
+            waits: wanted.iter().filter_map(|wanted| Some((wanted.lease, wanted.until?))).collect(),
         };
         v1::Orders::from(&orders)
     }

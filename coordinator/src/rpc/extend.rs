@@ -37,7 +37,7 @@ pub(super) async fn extend(
     let (sweep, name, owner, project, plan) = found.await.map_err(refused)??;
     identity.about(format!("sweep {sweep}"));
     identity.check(Permission::Change, &owner, Some(&project))?;
-    let (points, seeds_before) = (plan.points, plan.seeds.len() as u32);
+    let (points, seeds_before) = (plan.all_points(), plan.seeds.len() as u32);
     let before = plan.clone();
     let growth = edge.compute(move || {
         let file = if spec.is_empty() { None } else { Some(plan_text(&spec).map_err(|errors| invalid(&errors))?.0) };
@@ -46,7 +46,7 @@ pub(super) async fn extend(
         growth.map_err(|error| status(Code::FailedPrecondition, "extend_refused", error.to_string()))
     });
     let growth = growth.await??;
-    let (new_points, new_seeds) = (growth.points.len() as u32, growth.seeds.len() as u32);
+    let (new_points, new_seeds) = (growth.points.len() as u32 + growth.samples, growth.seeds.len() as u32);
     let mut grown = Plan::clone(&before);
     grown.grow(&growth);
     let grown = Arc::new(grown);

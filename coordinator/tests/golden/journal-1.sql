@@ -108,3 +108,5 @@ INSERT INTO events VALUES (39, 1, 39, 4250514465, '{"sweep_moved":{"sweep":"fb87
 ');
 INSERT INTO events VALUES (40, 1, 40, 3169451563, '{"sweep_extended":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","growth":{"goes_on":[{"trial":9,"from":0,"epoch":2}]}}}
 ');
+INSERT INTO events VALUES (41, 1, 41, 3393454743, '{"sweep_extended":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","growth":{"samples":5}}}
+');

@@ -178,7 +178,7 @@ fn examples() -> Vec<Event> {
         Event::SweepExtended {
             sweep,
             user: user(),
-            growth: Growth { seeds: vec![8], points, baseline: Some(1), goes_on: Vec::new() },
+            growth: Growth { seeds: vec![8], points, baseline: Some(1), ..Growth::default() },
         },
         Event::PointProposed { sweep, point: 9, settings: vec![setting("dropout", 0.1)], from: 4 },
         Event::SearchEnded { sweep },
@@ -205,6 +205,7 @@ fn examples() -> Vec<Event> {
             user: user(),
             growth: Growth { goes_on: vec![GoesOn { trial: 9, from: 0, epoch: 2 }], ..Growth::default() },
         },
+        Event::SweepExtended { sweep, user: user(), growth: Growth { samples: 5, ..Growth::default() } },
     ]
 }
 

@@ -1,5 +1,5 @@
-//! The part of the oracle about trials that appear over time. What a user adds is new, and never to a sweep whose points were
-//! compared. What it goes on from was trained to its end with a recipe that is equal in all but the number of epochs. What a search proposes is the next, inside of what is searched, new, and no
+//! The part of the oracle about trials that appear over time. What a user adds is new, and never to a sweep whose early stopping or search it
+//! would make wrong. What it goes on from was trained to its end with a recipe that is equal in all but the number of epochs. What a search proposes is the next, inside of what is searched, new, and no
 //! more than there may be; none comes after the end of the search.
 
 use std::ops::Range;
@@ -50,7 +50,7 @@ impl Auditor {
 
     pub(super) fn extended(&mut self, sweep: SweepId, growth: &Growth) {
         match self.sweeps.get(&sweep) {
-            Some(book) if book.plan.stop.is_none() && book.plan.search.is_none() => {
+            Some(book) if book.plan.takes(growth) && !(growth.samples > 0 && book.closed) => {
                 self.grow(sweep, |plan| plan.grow(growth));
                 growth.goes_on.iter().for_each(|one| self.goes_on(sweep, *one));
             }

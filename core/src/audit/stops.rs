@@ -23,6 +23,8 @@ pub(super) struct Stops {
 struct Sweep {
     baseline: Option<u32>,
     pauses: bool,
+    /// Where a new configuration is judged first, if that is the same for all.
+    first: Option<u32>,
     points: Vec<Point>,
 }
 
@@ -52,7 +54,7 @@ impl Stops {
                 let limit = first.filter(|_| stop.bracket_count(plan.epochs(0)) == 1);
                 let of = |point| Point { limit: limit.filter(|_| plan.baseline != Some(point)), settled: None };
                 let points = (0..plan.all_points()).map(of).collect();
-                let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), points };
+                let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), first: limit, points };
                 self.sweeps.entry(*sweep).or_insert(known);
                 for (index, id) in (0u32..).zip(plan.trial_ids(*sweep)) {
                     self.trials.insert(id, Trial { sweep: *sweep, point: plan.trial(index).point, checkpoint: 0 });
@@ -112,7 +114,9 @@ impl Stops {
 
     /// Another trial of a sweep, if it is one that stops early.
     pub(super) fn added(&mut self, sweep: SweepId, point: u32, trial: TrialId) {
-        if self.sweeps.contains_key(&sweep) {
+        if let Some(known) = self.sweeps.get_mut(&sweep) {
+            let fresh = Point { limit: known.first, settled: None };
+            known.points.resize(known.points.len().max(point as usize + 1), fresh);
             self.trials.insert(trial, Trial { sweep, point, checkpoint: 0 });
         }
     }

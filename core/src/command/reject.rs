@@ -14,6 +14,11 @@ pub enum Reject {
     /// The plan has changed since it was worked out what is new.
     #[error("sweep {0} was extended meanwhile: ask again")]
     ExtendedMeanwhile(String),
+    /// Nothing is left to be searched, or nobody wants it any more.
+    #[error(
+        "the search of sweep {0} is over: every point that can be tried was proposed, or the sweep was cancelled; submit another sweep"
+    )]
+    SearchOver(String),
     /// An agent must say hello before anything else.
     #[error("agent {0} has not said hello to this coordinator")]
     AgentUnknown(AgentId),
@@ -127,6 +132,7 @@ impl Reject {
             Self::SweepUnknown(_) => "sweep_unknown",
             Self::TrialUnknown(_) => "trial_unknown",
             Self::ExtendedMeanwhile(_) => "extended_meanwhile",
+            Self::SearchOver(_) => "extend_refused",
             Self::AgentUnknown(_) => "agent_unknown",
             Self::DatasetUnknown { .. } => "dataset_unknown",
             Self::DatasetBroken { .. } => "dataset_broken",

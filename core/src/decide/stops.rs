@@ -20,6 +20,11 @@ pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
         Event::SweepCancelled { sweep, .. } | Event::SweepRetried { sweep, .. } | Event::SweepSet { sweep, .. } => {
             state.number(*sweep)?
         }
+        // Its search may go on that was over.
+        Event::SweepExtended { sweep, .. } => {
+            let number = state.number(*sweep)?;
+            return state.sweeps[number as usize].plan.search.is_some().then_some(number);
+        }
         // Room for another point; nothing for early stopping.
         Event::LeaseGranted { lease, .. } => {
             let number = state.find(lease.trial)?.sweep;

@@ -52,11 +52,15 @@ pub(super) fn extend(
 ) -> Reply {
     let Some(sweep) = step.core.state.sweep(id) else { return Reply::Rejected(Reject::SweepUnknown(id)) };
     let plan = &sweep.plan;
-    if (plan.points, plan.seeds.len() as u32) != of || plan.stop.is_some() || plan.search.is_some() {
+    if (plan.all_points(), plan.seeds.len() as u32) != of || !plan.takes(&growth) {
         return Reply::Rejected(Reject::ExtendedMeanwhile(sweep.name.clone()));
     }
+    if growth.samples > 0 && sweep.closed {
+        return Reply::Rejected(Reject::SearchOver(sweep.name.clone()));
+    }
     let mut grown = Plan::clone(plan);
-    let added = grown.grow(&growth).len() as u32;
+    grown.grow(&growth);
+    let added = grown.all_trials() - plan.all_trials();
     if !queue_anyway && let Err(reject) = fits_data(&step.core.state, &grown) {
         return Reply::Rejected(reject);
     }

@@ -33,6 +33,9 @@ pub struct Growth {
     /// New points; what is not named stays as in the base.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<Vec<Setting>>,
+    /// So many more points are proposed by the search.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub samples: u32,
     /// The baseline from now on; absent: the one that it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<u32>,
@@ -61,8 +64,18 @@ impl Growth {
             1 => Some("1 trial goes on from a shorter one".to_owned()),
             many => Some(format!("{many} trials go on from shorter ones")),
         };
-        points.into_iter().chain(seeds).chain(goes_on).collect::<Vec<_>>().join(", ")
+        let samples = match self.samples {
+            0 => None,
+            1 => Some("1 more point to be proposed".to_owned()),
+            many => Some(format!("{many} more points to be proposed")),
+        };
+        points.into_iter().chain(samples).chain(seeds).chain(goes_on).collect::<Vec<_>>().join(", ")
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Why a plan cannot grow like that.
@@ -70,14 +83,35 @@ impl Growth {
 pub enum ExtendError {
     /// Configurations were compared with those that there were.
     #[error(
-        "the sweep stops early (`{0}`): what was stopped was compared with the points and seeds that there were; submit another sweep"
+        "`stop = \"{0}\"` compares all points of a rung at once, with those that there were: more points would have changed what was stopped; \
+         submit another sweep, or use `asha`, which takes points at any time"
     )]
-    Stops(&'static str),
+    StopsAll(&'static str),
+    /// Seeds of configurations that are judged by their mean.
+    #[error(
+        "the sweep stops early (`{0}`), and a point is judged by all of its seeds together: what was decided was decided without the new ones; submit a \
+         sweep without `stop` of the points that were left, as [[point]], with all seeds: `--reuse` takes the results that there are"
+    )]
+    StopsSeeds(&'static str),
+    /// Epochs that rungs follow from.
+    #[error(
+        "the sweep stops early (`{0}`) and compares points with the same number of epochs; submit another sweep with more `epochs`"
+    )]
+    StopsEpochs(&'static str),
+    /// The file asks for other early stopping than the sweep has.
+    #[error("`stop` of the file is not that of the sweep: what was decided stays decided; submit another sweep")]
+    OtherStop,
     /// Points were chosen by the results that there were.
     #[error(
-        "the sweep searches: its points follow from the seeds and results that there were; submit another sweep with more `samples`"
+        "the sweep searches: its points follow from the seeds, values and epochs that there were; only `samples` in its file can grow, for all else submit \
+         another sweep"
     )]
     Searches,
+    /// The file asks for another search than the sweep is.
+    #[error(
+        "{0} of the file is not that of the sweep: a search goes on with more `samples` of the same; submit another sweep"
+    )]
+    OtherSearch(&'static str),
     /// A file that does not have everything that the sweep has.
     #[error("{missing} that the sweep has {} not in the file ({first}): extending only adds; to leave something out, submit another sweep", if *.count == 1 { "is" } else { "are" })]
     Missing {
@@ -110,13 +144,8 @@ impl Plan {
     /// # Errors
     /// When the plan cannot grow like that.
     pub fn growth(&self, wish: &Wish) -> Result<Growth, ExtendError> {
-        for plan in std::iter::once(self).chain(&wish.plan) {
-            if let Some(stop) = plan.stop.as_deref() {
-                return Err(ExtendError::Stops(stop.rule.name()));
-            }
-            if plan.search.is_some() {
-                return Err(ExtendError::Searches);
-            }
+        if self.search.is_some() || wish.plan.as_ref().is_some_and(|file| file.search.is_some()) {
+            return self.more_samples(wish);
         }
         let mut growth = Growth::default();
         let mut seeds = wish.seeds.clone();
@@ -133,6 +162,7 @@ impl Plan {
                 growth.seeds.push(seed);
             }
         }
+        self.suits_stop(wish, &growth)?;
         if let Some(epochs) = wish.epochs {
             self.more_epochs(epochs, &mut growth)?;
         }
@@ -234,6 +264,9 @@ impl Plan {
     /// Adds what is new: the indices of its trials. New points run with the seeds that there were, then every point with the new ones.
     pub fn grow(&mut self, growth: &Growth) -> Range<u32> {
         let before = self.len();
+        if let Some(search) = &mut self.search {
+            search.points += growth.samples;
+        }
         let paths = growth.points.iter().flatten().map(|setting| &setting.path);
         for path in paths.collect::<std::collections::BTreeSet<_>>() {
             if !self.columns.iter().any(|column| column.path == *path) {
@@ -248,7 +281,12 @@ impl Plan {
         let first = self.points;
         growth.points.iter().for_each(|settings| self.add_row(settings));
         let (new, all) = (first..self.points, 0..self.points);
-        self.order.extend((0..old).flat_map(|seed| new.clone().map(move |point| point * seeds + seed)));
+        if self.stop.is_some() {
+            // Seeds of a point that are judged together follow each other.
+            self.order.extend(new.flat_map(|point| (0..old).map(move |seed| point * seeds + seed)));
+        } else {
+            self.order.extend((0..old).flat_map(|seed| new.clone().map(move |point| point * seeds + seed)));
+        }
         self.order.extend((old..seeds).flat_map(|seed| all.clone().map(move |point| point * seeds + seed)));
         self.baseline = growth.baseline.filter(|point| *point < self.points).or(self.baseline);
         before..self.len()
@@ -263,7 +301,7 @@ impl Plan {
 }
 
 /// A recipe as text: equal for equal recipes, whatever way they are put together.
-fn text(mut value: Value) -> String {
+pub(super) fn text(mut value: Value) -> String {
     put(&mut value, "seed", Value::from(0));
     match serde_json::from_value::<Recipe>(value.clone()).map(serde_json::to_value) {
         Ok(Ok(recipe)) => recipe.to_string(),
@@ -271,7 +309,7 @@ fn text(mut value: Value) -> String {
     }
 }
 
-fn missing(count: usize, what: &str, first: String) -> ExtendError {
+pub(super) fn missing(count: usize, what: &str, first: String) -> ExtendError {
     let missing = if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     ExtendError::Missing { missing, count, first }
 }

@@ -10,6 +10,7 @@ mod axis;
 mod expand;
 mod extend;
 mod going_on;
+mod late;
 mod order;
 mod point;
 mod probe;

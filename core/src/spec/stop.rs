@@ -217,6 +217,9 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
     if stop.warmup_epochs.max(1) >= last {
         let what = format!("warmup_epochs = {} leaves no epoch of {last} to stop before", stop.warmup_epochs);
         useless("stop", what, "lower `warmup_epochs`, or train longer");
+    } else if stop.warmup_epochs == 0 && stop.interval >= last {
+        let what = format!("interval = {} leaves no epoch of {last} to stop before", stop.interval);
+        useless("stop.interval", what, "lower `interval`, or train longer");
     }
     if stop.min_configurations >= others.max(1) {
         let what = format!("min_configurations = {}, and there are {others} to stop", stop.min_configurations);

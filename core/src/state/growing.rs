@@ -64,7 +64,7 @@ impl State {
     pub(super) fn extended(&mut self, id: SweepId, user: &str, growth: &Growth, now: Timestamp) {
         let Some(number) = self.by_id.get(&id).copied() else { return };
         let plan = &self.sweeps[number as usize].plan;
-        if plan.stop.is_none() && plan.search.is_none() {
+        if plan.takes(growth) && !(growth.samples > 0 && self.sweeps[number as usize].closed) {
             self.grow(number, |plan| plan.grow(growth));
             growth.goes_on.iter().for_each(|one| self.begin(number, *one));
             let words = format!("{}, by {user}: {}", stamp(now.0), growth.words());
@@ -88,6 +88,10 @@ impl State {
         let added = change(Arc::make_mut(&mut sweep.plan));
         sweep.name_datasets();
         self.shapes.grow(&mut sweep.shapes, &sweep.plan);
+        if let Some(racing) = &mut sweep.racing {
+            let epochs = added.clone().map(|index| sweep.plan.epochs(index)).max().unwrap_or_default();
+            racing.room_for(sweep.plan.all_points(), epochs);
+        }
         for index in added {
             let trial = sweep.plan.trial_id(sweep.id, index);
             self.trials.insert(trial, TrialRef { sweep: number, index });

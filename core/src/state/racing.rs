@@ -41,6 +41,12 @@ impl Racing {
         Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.all_points() as usize], places, seeds }))
     }
 
+    /// There are so many configurations now.
+    pub(super) fn room_for(&mut self, points: u32, epochs: u32) {
+        self.race.room_for(points, epochs);
+        self.tallies.resize(points as usize, Tally::new(self.seeds));
+    }
+
     /// The next seed of a point that was added.
     pub(super) fn added(&mut self, index: u32) {
         self.places.push(index);
@@ -103,14 +109,20 @@ impl Racing {
         }
     }
 
+    /// The epoch after which the trials of a configuration wait, because more than that is not decided yet, or decided against.
+    pub(crate) fn waits_at(&self, point: u32, epochs: u32) -> Option<u32> {
+        let until = match self.race.stopped(point) {
+            Some(judgement) => Some(judgement.epoch),
+            None => self.race.limit(point),
+        };
+        until.filter(|until| *until < epochs)
+    }
+
     /// The epoch whose checkpoint a trial leaves with, if it has to leave now.
     pub(crate) fn halts(&self, point: u32, trial: &Trial, epochs: u32) -> Option<u32> {
         let reached = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
         let kept = trial.resume_epoch();
-        let until = match self.race.stopped(point) {
-            Some(judgement) => judgement.epoch,
-            None => self.race.limit(point)?,
-        };
+        let until = self.waits_at(point, epochs)?;
         // One that has trained its last epoch is as good as gone.
         let leaves = trial.leased()?.is_wanted() && kept >= until && reached >= until && kept < epochs;
         leaves.then_some(kept)

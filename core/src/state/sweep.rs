@@ -191,6 +191,17 @@ impl Sweep {
         racing.map_or(Phase::Waiting, |racing| racing.rest(self.plan.trial(index).point, &self.trials[index as usize]))
     }
 
+    /// The epoch after which a trial waits for what early stopping decides.
+    pub(crate) fn waits_at(&self, index: u32) -> Option<u32> {
+        self.racing.as_deref()?.waits_at(self.plan.trial(index).point, self.plan.epochs(index))
+    }
+
+    /// The trials that early stopping judges together with others of a point; none where nothing is stopped early.
+    pub fn judged_together(&self, point: u32) -> impl Iterator<Item = TrialId> {
+        let trials = self.racing.as_deref().map_or(&[][..], |racing| racing.trials(point));
+        trials.iter().map(|index| self.ids[*index as usize])
+    }
+
     /// Whether an agent has a data set, in a copy, and what the sweep asks for.
     pub fn can_run_on(&self, agent: &Agent, dataset: &str, bound: Option<&str>) -> bool {
         agent.can_use(dataset, bound) && self.plan.limits.placement.fits_on(agent)

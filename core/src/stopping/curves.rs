@@ -28,6 +28,11 @@ impl Curves {
         Self { averages, curves: vec![Curve::default(); points as usize], columns: Vec::new(), finished: 0 }
     }
 
+    /// There are so many configurations now.
+    pub(super) fn room_for(&mut self, points: u32) {
+        self.curves.resize(points as usize, Curve::default());
+    }
+
     /// The next epoch's score.
     pub(super) fn push(&mut self, point: u32, score: f64) {
         let curve = &mut self.curves[point as usize];

@@ -102,6 +102,31 @@ impl Race {
         Self { stop, sweep, epochs, entrants, ladders, curves, latest: None }
     }
 
+    /// There are so many configurations now, of at most so many epochs; those that are new come to the first rung of their bracket
+    /// like all others did.
+    pub fn room_for(&mut self, points: u32, epochs: u32) {
+        self.epochs = self.epochs.max(epochs);
+        let before = self.entrants.len();
+        if points as usize <= before {
+            return;
+        }
+        // Each bracket gets its share from the first configuration on: more of them change nothing for those that there were.
+        for bracket in rungs::assign(&self.stop, points, self.epochs).into_iter().skip(before) {
+            while self.ladders.len() <= bracket as usize {
+                let epochs = rungs::epochs(&self.stop, self.ladders.len() as u32, self.epochs);
+                self.ladders.push(Ladder::new(if self.stop.rule.has_rungs() { epochs } else { Vec::new() }));
+            }
+            if let Some(first) = self.ladders[bracket as usize].rungs.first_mut() {
+                first.heading += 1;
+            }
+            let (stage, judged) = (Stage::To(0), None);
+            self.entrants.push(Entrant { bracket, epoch: 0, stage, exempt: false, baseline: false, judged });
+        }
+        if let Some(curves) = &mut self.curves {
+            curves.room_for(points);
+        }
+    }
+
     /// The settings.
     pub fn stop(&self) -> &Stop {
         &self.stop

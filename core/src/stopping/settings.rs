@@ -49,6 +49,12 @@ impl Rule {
         matches!(self, Self::Asha | Self::AshaStop | Self::Halving | Self::Hyperband)
     }
 
+    /// Configurations may come when others are judged already: they are compared with those that came before, as all others are.
+    /// Where a rung waits for all that there are, or shares them out in brackets, they may not.
+    pub fn takes_late_comers(self) -> bool {
+        !matches!(self, Self::Halving | Self::Hyperband)
+    }
+
     /// A configuration waits at a rung, its slot free, until it is promoted or stopped.
     pub fn pauses(self) -> bool {
         matches!(self, Self::Asha | Self::Halving | Self::Hyperband)

@@ -157,10 +157,6 @@ fn what_cannot_be_is_refused_with_the_reason() {
     ));
     assert!(matches!(plan.growth(&Wish { epochs: Some(100_001), ..Wish::default() }), Err(ExtendError::NoRecipe(_))));
     assert!(matches!(plan.growth(&seeds(&(10..30_000).collect::<Vec<_>>())), Err(ExtendError::TooMany(_))));
-    let stops = file("stop = \"asha\"\n[grid]\nlr = [0.1, 0.01]\n");
-    assert!(matches!(stops.growth(&seeds(&[5])), Err(ExtendError::Stops("asha"))));
-    let searches = file("search = \"tpe\"\nsamples = 20\n[grid]\nlr = { uniform = [0.1, 0.2] }\n");
-    assert!(matches!(searches.growth(&seeds(&[5])), Err(ExtendError::Searches)));
     // Nothing new is no error, and not written down.
     let mut lab = lab(GRID, 3).run();
     let before = lab.journal.len();

@@ -33,6 +33,8 @@ pub(crate) struct Lab {
     seeds: usize,
     /// A checkpoint is kept so many epochs after it was taken.
     lag: u32,
+    /// Trainers wait where they are told to; those of an earlier release train on.
+    waits: bool,
 }
 
 fn agent() -> AgentId {
@@ -87,7 +89,7 @@ impl Lab {
         let now = Timestamp(1_000_000);
         let (core, sweep) = (Core::new(State::default(), now), SweepId::derive("race", ""));
         let (commands, journal) = (Vec::new(), Vec::new());
-        let mut lab = Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0 };
+        let mut lab = Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0, waits: false };
         lab.ask(Command::Hello { facts: facts(slots), held: vec![] });
         let (user, project) = ("ann".to_owned(), "p".to_owned());
         lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }));
@@ -96,6 +98,11 @@ impl Lab {
 
     pub(crate) fn lagging(mut self, lag: u32) -> Self {
         self.lag = lag;
+        self
+    }
+
+    pub(crate) fn waiting(mut self) -> Self {
+        self.waits = true;
         self
     }
 
@@ -120,15 +127,20 @@ impl Lab {
         for slot in 0..self.slots {
             let held = self.core.state().agents[&agent()].slots[slot as usize];
             let Some(lease) = held else { continue };
-            let wanted = orders(self.core.state(), agent()).iter().any(|wanted| wanted.lease == lease);
+            let wanted = orders(self.core.state(), agent()).into_iter().find(|wanted| wanted.lease == lease);
             let (at, leased) = self.core.state().leased(lease).unwrap();
             let seq = leased.acked_seq;
-            if !wanted {
+            let Some(wanted) = wanted else {
                 self.effect(lease, EffectKind::Ended { final_seq: seq, how: Ending::Stopped });
                 continue;
-            }
+            };
             let last = self.core.state().trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
             let epoch = last.map_or(0, |last| last.epoch) + 1;
+            if self.waits && wanted.until.is_some_and(|until| epoch > until) {
+                // Its checkpoint comes while it waits.
+                self.keep(lease, epoch - 1, seq);
+                continue;
+            }
             let planned = self.sweep().plan.trial(at.index);
             let (value, epochs) = match self.curves.get(planned.point as usize * self.seeds + planned.seed as usize) {
                 Some(curve) => (Num(curve[epoch as usize - 1]), curve.len() as u32),
@@ -139,16 +151,18 @@ impl Lab {
             // A checkpoint that comes late is of an epoch before.
             let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);
             if kept > 0 && u64::from(epoch - kept) <= seq {
-                let (kind, seq) = (CheckpointKind::Last, seq + 1 - u64::from(epoch - kept));
-                let checkpoint =
-                    Checkpoint { kind, epoch: kept, seq, sha256: format!("{}-{kept}", lease.trial), bytes: 1 };
-                self.effect(lease, EffectKind::Checkpoint(checkpoint));
+                self.keep(lease, kept, seq + 1 - u64::from(epoch - kept));
             }
             if epoch == epochs {
                 let how = Ending::Done { early: false, weights: "w".into(), test: None };
                 self.effect(lease, EffectKind::Ended { final_seq: seq + 1, how });
             }
         }
+    }
+
+    fn keep(&mut self, lease: Lease, epoch: u32, seq: u64) {
+        let (kind, sha256) = (CheckpointKind::Last, format!("{}-{epoch}", lease.trial));
+        self.effect(lease, EffectKind::Checkpoint(Checkpoint { kind, epoch, seq, sha256, bytes: 1 }));
     }
 
     /// Until nothing is left to do.

@@ -6,10 +6,12 @@
 mod extending;
 mod going_on;
 mod lab;
+mod late;
 mod live;
 mod searching;
 #[path = "../tube/mod.rs"]
 mod tube;
+mod waiting;
 
 use serde::Deserialize;
 use sweep_core::stopping::replay::{Replay, replay};

@@ -1,5 +1,7 @@
 //! Orders: what an agent should be running.
 
+use std::collections::BTreeMap;
+
 use sweep_core::id::Lease;
 use sweep_core::orders::Order;
 use sweep_core::recipe::{Layout, Numerics, Precision};
@@ -18,6 +20,8 @@ pub struct Orders {
     pub bodies: Vec<PlacedOrder>,
     /// For people: why the agent gets no trials of some sweeps.
     pub notes: Vec<String>,
+    /// The epoch after which a trainer waits to be told more; who is not named trains to its end.
+    pub waits: BTreeMap<Lease, u32>,
 }
 
 /// What to run for a lease, and where.
@@ -46,6 +50,9 @@ impl From<&Orders> for v1::Orders {
             leases: to_leases(&orders.leases),
             bodies: orders.bodies.iter().map(v1::Order::from).collect(),
             notes: orders.notes.clone(),
+            waits: (orders.waits.iter())
+                .map(|(lease, epoch)| v1::Wait { lease: Some((*lease).into()), epoch: *epoch })
+                .collect(),
         }
     }
 }
@@ -58,7 +65,15 @@ impl TryFrom<&v1::Orders> for Orders {
             leases: leases(&orders.leases)?,
             bodies: orders.bodies.iter().map(PlacedOrder::try_from).collect::<Result<_, _>>()?,
             notes: orders.notes.clone(),
+            waits: orders.waits.iter().map(wait).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+fn wait(wait: &v1::Wait) -> Result<(Lease, u32), ConvertError> {
+    match wait.epoch {
+        0 => Err(ConvertError::new("orders.waits.epoch", ConvertReason::OutOfRange)),
+        epoch => Ok((lease(wait.lease.as_ref())?, epoch)),
     }
 }
 
@@ -111,5 +126,28 @@ impl TryFrom<&v1::Order> for PlacedOrder {
         let (lease, probe_steps) = (lease(order.lease.as_ref())?, order.probe_steps);
         let order = Order { recipe, resume, best, fingerprint, numerics, alike, probe_steps };
         Ok(Self { lease, slot, order })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sweep_core::id::{SweepId, TrialId};
+
+    #[test]
+    fn waits_travel_and_those_of_an_earlier_release_have_none() {
+        let lease = |attempt| Lease { trial: TrialId::derive(SweepId::derive("orders", ""), ""), attempt };
+        let leases = vec![lease(1), lease(2)];
+        let waits = BTreeMap::from([(lease(2), 9)]);
+        let said = Orders { revision: 3, leases, bodies: Vec::new(), notes: Vec::new(), waits };
+        let sent = v1::Orders::from(&said);
+        assert_eq!(Orders::try_from(&sent), Ok(said.clone()));
+        let earlier = v1::Orders { waits: Vec::new(), ..sent.clone() };
+        assert_eq!(Orders::try_from(&earlier), Ok(Orders { waits: BTreeMap::new(), ..said }));
+        let never = v1::Wait { epoch: 0, ..sent.waits[0].clone() };
+        assert!(
+            Orders::try_from(&v1::Orders { waits: vec![never], ..sent }).is_err(),
+            "nobody waits before the first epoch"
+        );
     }
 }

@@ -22,7 +22,8 @@ pub(crate) enum Changing {
     Retry(Retry),
     /// Add seeds, values or epochs to a sweep and run only what is new
     #[command(
-        after_help = "FILE is the sweep's file with more in it: values, axes, points, seeds. What the sweep has must still be there.\n\
+        after_help = "FILE is the sweep's file with more in it: values, axes, points, samples, seeds. What the sweep has must still be there.\n\
+            A sweep that stops early or searches takes what changes nothing that was decided; the rest is refused with the way out.\n\
             More epochs are points of their own; what there is stays as it is. A longer trial goes on from the last checkpoint of a completed\n\
             one that is equal in all else, where that gives the same numbers. It begins at the beginning where the rate follows the number\n\
             of epochs (cosine over all of them, one-cycle), because its first epochs are others. --dry-run says how many do what.\n\n\

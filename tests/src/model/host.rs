@@ -7,27 +7,24 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sha2::{Digest as _, Sha256};
 use sweep_agent::launcher::{Disposal, Exit, ExitKind, Found, Launcher, News, Signal, Source, Trainer};
 use sweep_agent::tail::Lines;
-use sweep_core::attempt::{FailureClass, Line, StopCause};
-use sweep_core::event::{Checkpoint, Failure};
+use sweep_core::attempt::{Line, StopCause};
+use sweep_core::event::Failure;
 use sweep_core::id::Lease;
-use sweep_core::retry::CHECKPOINT_MISSING;
 use sweep_identity::wire::Wire;
 use sweep_proto::convert::PlacedOrder;
-use sweep_proto::v1;
-use sweep_proto::v1::blobs_client::BlobsClient;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::download::download;
 use super::folder::Folder;
 use super::judge::Judge;
 use super::trainer::{Files, Rules, train};
 use crate::random::Random;
 
-/// Pause before a checkpoint is fetched again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// How often a trainer that waits looks whether it may go on.
+const WAIT_LOOK: Duration = Duration::from_millis(200);
 
 /// See the module. Clones share it.
 #[derive(Clone)]
@@ -40,6 +37,8 @@ struct Inner {
     folders: BTreeMap<Lease, Folder>,
     /// Folders moved away, and how.
     aside: Vec<(Lease, Disposal)>,
+    /// After which epochs trainers wait: files that outlive the agent.
+    waits: BTreeMap<Lease, u32>,
     /// Since when there is no agent.
     alone: Option<Instant>,
     rules: Rules,
@@ -49,9 +48,9 @@ struct Inner {
 impl Host {
     /// Switched on.
     pub(super) fn new(name: String, seed: u64, rules: Rules, judge: Judge) -> Self {
-        let (folders, aside) = (BTreeMap::new(), Vec::new());
+        let (folders, aside, waits) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
         let random = Random(seed);
-        Self(Arc::new(Mutex::new(Inner { name, seed, random, folders, aside, alone: None, rules, judge })))
+        Self(Arc::new(Mutex::new(Inner { name, seed, random, folders, aside, waits, alone: None, rules, judge })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -163,6 +162,17 @@ impl Host {
         }
     }
 
+    /// A trainer waits for as long as it is not to train on after `epoch`. Why it has to leave, if it has to.
+    pub(super) async fn wait_after(&self, lease: Lease, epoch: u32, orphan: Duration) -> Option<StopCause> {
+        while self.inner().waits.get(&lease).is_some_and(|last| epoch >= *last) {
+            let why = self.wait(lease, WAIT_LOOK, orphan).await;
+            if why.is_some() {
+                return why;
+            }
+        }
+        None
+    }
+
     fn changed(&self, lease: Lease) -> Option<watch::Receiver<u64>> {
         Some(self.inner().folders.get(&lease)?.changed.subscribe())
     }
@@ -260,6 +270,14 @@ impl Launcher for OnHost {
         async move { Ok(Box::new(trainer) as Box<dyn Trainer>) }.boxed()
     }
 
+    fn wait_at(&self, lease: Lease, epoch: Option<u32>) {
+        let mut inner = self.host.inner();
+        match epoch {
+            Some(epoch) => inner.waits.insert(lease, epoch),
+            None => inner.waits.remove(&lease),
+        };
+    }
+
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source> {
         let inner = self.host.inner();
         inner.folders.get(&lease)?.files.get(file).cloned().map(Source::Bytes)
@@ -267,6 +285,7 @@ impl Launcher for OnHost {
 
     fn dispose(&self, lease: Lease, how: Disposal) {
         let mut inner = self.host.inner();
+        inner.waits.remove(&lease);
         if let Some(folder) = inner.folders.remove(&lease) {
             if folder.lives() {
                 let name = inner.name.clone();
@@ -274,32 +293,6 @@ impl Launcher for OnHost {
             }
             inner.aside.push((lease, how));
         }
-    }
-}
-
-/// Fetches a checkpoint until it has it.
-async fn download(wire: Wire, checkpoint: &Checkpoint) -> Result<Bytes, Failure> {
-    loop {
-        let request = v1::DownloadRequest { sha256: checkpoint.sha256.clone() };
-        let mut client = BlobsClient::new(wire.clone());
-        match client.download(request).await {
-            Ok(chunks) => {
-                let mut chunks = chunks.into_inner();
-                let mut bytes = Vec::new();
-                while let Ok(Some(chunk)) = chunks.message().await {
-                    bytes.extend_from_slice(&chunk.data);
-                }
-                if format!("{:x}", Sha256::digest(&bytes)) == checkpoint.sha256 {
-                    return Ok(bytes.into());
-                }
-            }
-            Err(status) if status.code() == tonic::Code::NotFound => {
-                let message = format!("the coordinator has no blob {}", checkpoint.sha256);
-                return Err(Failure { class: FailureClass::Host, reason: CHECKPOINT_MISSING.into(), message });
-            }
-            Err(_) => {}
-        }
-        sleep(AGAIN).await;
     }
 }
 

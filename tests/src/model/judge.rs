@@ -223,6 +223,7 @@ pub(super) fn verdict(events: &[Event]) -> (Vec<String>, Audit, String) {
     let mut curves: BTreeMap<String, Curve> = BTreeMap::new();
     for event in events {
         auditor.read(event);
+        wrong.extend(in_vain(&state, event));
         state.apply(event, Timestamp(0));
         text.push_str(&serde_json::to_string(event).unwrap_or_default());
         text.push('\n');
@@ -252,6 +253,15 @@ pub(super) fn verdict(events: &[Event]) -> (Vec<String>, Audit, String) {
     let audit = auditor.all();
     wrong.extend(audit.violations.iter().map(|violation| format!("{violation:?}")));
     (wrong, audit, text)
+}
+
+/// An epoch that nobody may ever ask for: past a rung, before it is decided that the trial goes on.
+fn in_vain(state: &State, event: &Event) -> Option<String> {
+    let Event::EpochReported { lease, metrics } = event else { return None };
+    let at = state.find(lease.trial)?;
+    let sweep = state.sweep_of(at);
+    let limit = sweep.racing.as_deref()?.race.limit(sweep.plan.trial(at.index).point)?;
+    (metrics.epoch > limit).then(|| format!("{lease} trained epoch {} and was to wait after {limit}", metrics.epoch))
 }
 
 fn recipe(state: &State, lease: Lease) -> Option<Recipe> {

@@ -3,12 +3,14 @@
 //! carries calls (`net`). What goes wrong is drawn from the seed (`weather`); what must not go wrong is in `judge`. Much
 //! faster than [`crate::sim`], which has the whole of tonic and HTTP/2 in it.
 
+mod download;
 mod folder;
 mod host;
 mod judge;
 mod losses;
 mod net;
 mod people;
+mod standing;
 mod trainer;
 mod weather;
 
@@ -76,17 +78,20 @@ pub struct Outcome {
 /// # Errors
 /// When anything is wrong: what, and all of it.
 pub fn run(seed: u64, quiet: bool) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async { World::new(seed, quiet).run(None).await }).with_context(|| format!("seed {seed}"))
+    play(seed, quiet, None)
 }
 
-/// Runs the cluster of a seed without other faults than that its coordinator dies in the middle and is away for so long.
+/// The same without other faults than that the coordinator dies in the middle and is away for so long.
 ///
 /// # Errors
 /// When anything is wrong: what, and all of it.
 pub fn run_without(seed: u64, away: Duration) -> Result<Outcome> {
+    play(seed, true, Some(away))
+}
+
+fn play(seed: u64, quiet: bool, away: Option<Duration>) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    runtime.block_on(async { World::new(seed, true).run(Some(away)).await }).with_context(|| format!("seed {seed}"))
+    runtime.block_on(async { World::new(seed, quiet).run(away).await }).with_context(|| format!("seed {seed}"))
 }
 
 struct Node {
@@ -209,21 +214,6 @@ impl World {
         let journal = crate::sha256(text.as_bytes());
         let losses = [self.losses.count, text.matches("\"rollback_accepted\"").count() as u32];
         Ok(Outcome { audit, journal, text, faults: self.faults, losses, calls: self.net.calls(), took })
-    }
-
-    /// For people, when something does not come to an end.
-    async fn state(&self) -> String {
-        let Some(coordinator) = &self.coordinator else { return "no coordinator".to_owned() };
-        let view = coordinator.handle.query(|view| {
-            let sweeps = view.core.state().sweeps.iter().map(|sweep| {
-                let phases = sweep.trials.iter().map(|trial| trial.phase.name());
-                format!("{} {}: {:?}", sweep.name, sweep.status(), phases.collect::<Vec<_>>())
-            });
-            sweeps.collect::<Vec<_>>().join("; ")
-        });
-        let left: Vec<_> = self.nodes.iter().map(|node| node.host.left()).collect();
-        let wrong = self.judge.wrong();
-        format!("{} hosts {left:?} {wrong:?}", view.await.unwrap_or_default())
     }
 
     async fn trouble(&mut self, until: Instant) -> Result<()> {

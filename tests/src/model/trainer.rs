@@ -183,6 +183,12 @@ async fn life(host: &Host, lease: Lease, order: Order, resume: Option<Bytes>, ru
             host.save(lease, file, if damaged { bytes.slice(1..) } else { bytes.clone() });
             write(host, lease, Body::Checkpoint(line)).await;
         }
+        if epoch < recipe.epochs
+            && let Some(why) = host.wait_after(lease, epoch, rules.orphan).await
+        {
+            write(host, lease, Body::Stopped(Stopped { final_seq: seq, why })).await;
+            return ExitKind::Code(0);
+        }
     }
     let done = Done { final_seq: seq, early: false, weights: weights(state), test: None };
     write(host, lease, Body::Done(done)).await;
