@@ -248,9 +248,7 @@ impl Supervisor {
 
     /// Takes what a unit tells.
     pub fn told(&mut self, lease: Lease, told: Told) {
-        let Some(attempt) = self.attempts.get_mut(&lease) else {
-            return;
-        };
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         match told {
             Told::Log { offset, text } => self.series.log(LogPiece { lease, offset, text }),
             Told::Lines(mut lines) => {
@@ -283,9 +281,7 @@ impl Supervisor {
 
     /// Nothing of the attempt will be accepted.
     fn give_up(&mut self, lease: Lease, fate: Fate) {
-        let Some(attempt) = self.attempts.get_mut(&lease) else {
-            return;
-        };
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         tracing::warn!(%lease, ?fate, "the coordinator does not want this attempt");
         attempt.fate = fate;
         attempt.ask_to_stop();
@@ -387,9 +383,7 @@ impl Supervisor {
 
     /// An upload ended.
     pub fn uploaded(&mut self, lease: Lease, line: &CheckpointLine, outcome: Uploaded, now: Instant) {
-        let Some(attempt) = self.attempts.get_mut(&lease) else {
-            return;
-        };
+        let Some(attempt) = self.attempts.get_mut(&lease) else { return };
         attempt.uploaded(line, outcome, now);
         self.end_if_stranded(lease);
     }
