@@ -34,10 +34,13 @@ lint: libtorch
 unit: build
 	$(CARGO) test --locked --workspace
 
-# The dispatch figures of the README, on this machine.
+# The figures of the README and of docs/reliability.md, on this machine.
 bench: release
 	target/release/sweepctl bench dispatch
 	target/release/sweepctl bench large
+	target/release/sweepctl bench load
+	target/release/sweepctl bench faults
+	$(CARGO) run --release --locked -p sweep-core --example schedule_speed
 
 # 500 trials that train nothing under 1,000 kills and everything else of docs/reliability.md, then the acceptance sweep under the same. The second
 # needs real images.
