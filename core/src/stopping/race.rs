@@ -86,8 +86,9 @@ impl Race {
         let epochs_of =
             |bracket| if stop.rule.has_rungs() { rungs::epochs(&stop, bracket, epochs) } else { Vec::new() };
         let mut ladders: Vec<Ladder> = (0..count).map(|bracket| Ladder::new(epochs_of(bracket))).collect();
-        for bracket in brackets {
-            if let Some(first) = ladders[*bracket as usize].rungs.first_mut() {
+        // The baseline runs beside the others: it takes no place at a rung, so that it is never all that is left.
+        for (point, bracket) in (0u32..).zip(brackets) {
+            if let Some(first) = ladders[*bracket as usize].rungs.first_mut().filter(|_| baseline != Some(point)) {
                 first.heading += 1;
             }
         }
@@ -172,13 +173,14 @@ impl Race {
         }
         let ladder = &mut self.ladders[entrant.bracket as usize];
         if let Stage::To(at) = entrant.stage
+            && !entrant.baseline
             && let Some(rung) = ladder.rungs.get_mut(at as usize).filter(|rung| rung.epoch == epoch)
         {
             rung.waiting.insert(key);
             rung.heading -= 1;
             entrant.stage = Stage::At(at, key);
             // Those with pauses have nobody at its end before the last rung.
-            if entrant.baseline || (entrant.exempt && !self.stop.rule.pauses()) {
+            if entrant.exempt && !self.stop.rule.pauses() {
                 self.pass(point);
             }
         }
@@ -195,7 +197,7 @@ impl Race {
         let ladder = &mut self.ladders[entrant.bracket as usize];
         match entrant.stage {
             Stage::To(at) => {
-                if let Some(rung) = ladder.rungs.get_mut(at as usize) {
+                if let Some(rung) = ladder.rungs.get_mut(at as usize).filter(|_| !entrant.baseline) {
                     rung.heading -= 1;
                 }
             }

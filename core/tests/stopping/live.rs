@@ -9,7 +9,7 @@ use sweep_core::queue::{Why, waiting};
 use sweep_core::state::trial::Phase;
 use sweep_core::stopping::replay::replay;
 use sweep_core::stopping::summary::{summarise, why};
-use sweep_core::stopping::{Fate, Rule, Stop};
+use sweep_core::stopping::{Cause, Fate, Rule, Stop};
 
 use crate::curves;
 use crate::lab::{Lab, fold};
@@ -95,6 +95,17 @@ proptest! {
             let most = max_epochs.filter(|_| phases[0] == "stopped" && lag == 0).unwrap_or(6);
             let trained = epochs_of(&lab);
             prop_assert!((0..lab.sweep().plan.len()).filter(|index| of(*index)).all(|index| trained[index as usize] <= most));
+        }
+        // The baseline takes nobody's place: the best of the others runs to its end, too.
+        if rule.pauses() {
+            let stopped = lab.judgements().into_iter().filter(|(_, judged)| judged.cause == Cause::Rule && judged.fate != Fate::Promote);
+            for (point, judged) in stopped {
+                prop_assert!(judged.rank > 1, "{}: {:?}", point, judged);
+            }
+            let ended = (0..8).filter(|point| baseline != Some(*point)).filter(|point| {
+                lab.sweep().trials[*point as usize * seeds].phase.name() == "completed"
+            });
+            prop_assert!(max_epochs.is_some() || ended.count() > 0, "nobody but the baseline ran to its end");
         }
         for cut in cuts {
             let cut = (cut * lab.journal.len() as f64) as usize;
