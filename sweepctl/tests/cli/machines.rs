@@ -140,5 +140,5 @@ fn agents_show_their_devices_and_who_is_on_them() {
         (&agent["slots"][1]["closed"], &agent["slots"][0]["closed"]),
         (&"busy".into(), &serde_json::Value::Null)
     );
-    bench.run(&["agents", "gpu-99"]).expect(0).tells("no agent is on a host called gpu-99");
+    bench.run(&["agents", "gpu-99"]).expect(3).tells("no agent is on a host called gpu-99");
 }
