@@ -9,7 +9,7 @@ use sweep_core::queue::{Why, waiting};
 use sweep_core::state::trial::Phase;
 use sweep_core::stopping::replay::replay;
 use sweep_core::stopping::summary::{summarise, why};
-use sweep_core::stopping::{Cause, Fate, Rule, Stop};
+use sweep_core::stopping::{Fate, Judgement, Rule, Stop};
 
 use crate::curves;
 use crate::lab::{Lab, fold};
@@ -96,20 +96,24 @@ proptest! {
             let trained = epochs_of(&lab);
             prop_assert!((0..lab.sweep().plan.len()).filter(|index| of(*index)).all(|index| trained[index as usize] <= most));
         }
-        // The baseline takes nobody's place: the best of the others runs to its end, too.
-        if rule.pauses() {
-            let stopped = lab.judgements().into_iter().filter(|(_, judged)| judged.cause == Cause::Rule && judged.fate != Fate::Promote);
-            for (point, judged) in stopped {
-                prop_assert!(judged.rank > 1, "{}: {:?}", point, judged);
-            }
-            let ended = (0..8).filter(|point| baseline != Some(*point)).filter(|point| {
-                lab.sweep().trials[*point as usize * seeds].phase.name() == "completed"
-            });
-            prop_assert!(max_epochs.is_some() || ended.count() > 0, "nobody but the baseline ran to its end");
-        }
         for cut in cuts {
             let cut = (cut * lab.journal.len() as f64) as usize;
             prop_assert!(lab.with_a_crash_at(cut) == lab.journal, "another history after a crash at event {}", cut);
+        }
+    }
+}
+
+/// The baseline takes nobody's place: the best of the others runs to its end, too.
+#[test]
+fn a_small_ablation_is_not_left_with_its_baseline_alone() {
+    for rule in [Rule::Asha, Rule::Halving, Rule::Hyperband] {
+        for (points, baseline) in [(2, 0), (4, 0), (4, 3), (5, 2), (8, 0), (8, 5)] {
+            let lab = Lab::new(&Stop::new(rule), some(points, 9), 1, 2, Some(baseline)).run();
+            healthy(&lab);
+            let ended = (0..points).filter(|point| lab.sweep().trials[*point].phase.name() == "completed");
+            assert!(ended.count() > 1, "{rule:?}, {points} points: nobody but the baseline ran to its end");
+            let first = |(_, judged): &&(u32, Judgement)| judged.fate != Fate::Promote && judged.rank == 1;
+            assert_eq!(lab.judgements().iter().find(first), None, "{rule:?}, {points} points");
         }
     }
 }
@@ -246,7 +250,7 @@ fn the_oracle_sees_what_must_not_be() {
     assert!(early.contains("halted_early"), "{early:?}");
     let stopped = found(&|event| match event.clone() {
         Event::PointJudged { sweep, point, judgement } => {
-            let judgement = sweep_core::stopping::Judgement { fate: Fate::Stop, ..judgement };
+            let judgement = Judgement { fate: Fate::Stop, ..judgement };
             vec![Event::PointJudged { sweep, point, judgement }]
         }
         other => vec![other],
