@@ -30,6 +30,25 @@ pub struct Config {
     pub clock: Clock,
     /// When checkpoints that no trial refers to are cleaned away.
     pub cleaning: Cleaning,
+    /// When snapshots of the state are taken.
+    pub snapshots: Snapshots,
+}
+
+/// When snapshots of the state are taken, so that a start need not read the whole journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshots {
+    /// After so many events.
+    pub every: u64,
+    /// How often it is looked whether there are as many.
+    pub look: Duration,
+    /// Between two pieces of the journal that the start has not read.
+    pub pause: Duration,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { every: 300_000, look: Duration::from_secs(5), pause: Duration::from_millis(20) }
+    }
 }
 
 /// When checkpoints that no trial refers to are cleaned away.
@@ -50,7 +69,8 @@ impl Default for Cleaning {
 impl Config {
     /// In a folder, by the system's clock.
     pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        Self { store: Store::Folder(folder.into()), clock: Clock::system(), cleaning: Cleaning::default() }
+        let (cleaning, snapshots) = (Cleaning::default(), Snapshots::default());
+        Self { store: Store::Folder(folder.into()), clock: Clock::system(), cleaning, snapshots }
     }
 
     /// Shown to people.

@@ -14,7 +14,7 @@ use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::archive::{fsck, restore};
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Listen, default_folder, loopback_only};
+use sweep_coordinator::config::{Cleaning, Config, Listen, Snapshots, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, doctor, folder};
 use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
@@ -71,6 +71,9 @@ struct Serve {
     /// Clean checkpoints away that no trial refers to every so many milliseconds, when they are a hundred times as old (for tests).
     #[arg(long, hide = true, value_name = "MS")]
     clean_every: Option<u64>,
+    /// Take a snapshot of the state after so many events, and look for it all the time (for tests).
+    #[arg(long, hide = true, value_name = "EVENTS")]
+    snapshot_every: Option<u64>,
 }
 
 /// Forms of output.
@@ -215,6 +218,9 @@ async fn serve(flags: &Serve) -> anyhow::Result<()> {
     if let Some(every) = flags.clean_every {
         let every = Duration::from_millis(every);
         config.cleaning = Cleaning { every, grace: every * 100 };
+    }
+    if let Some(every) = flags.snapshot_every {
+        config.snapshots = Snapshots { every, look: Duration::from_millis(50), pause: Duration::ZERO };
     }
     let clock = config.clock;
     let numbers = match flags.metrics {

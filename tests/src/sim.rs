@@ -17,7 +17,7 @@ use sweep_agent::rpc::Links;
 use sweep_agent::session;
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Cleaning, Config, Snapshots, Store};
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_core::audit::{Audit, Auditor};
 use sweep_core::event::Event;
@@ -183,7 +183,12 @@ async fn coordinator(store: MemoryStore, blobs: Blobs) -> turmoil::Result {
         Some((accepted, listener))
     });
     let wall = Timestamp(turmoil::sim_elapsed().unwrap_or_default().as_micros() as i64);
-    let config = Config { store: Store::Memory(store, blobs), clock: Clock::at(wall), cleaning: Cleaning::default() };
+    let config = Config {
+        store: Store::Memory(store, blobs),
+        clock: Clock::at(wall),
+        cleaning: Cleaning::default(),
+        snapshots: Snapshots::default(),
+    };
     sweep_coordinator::serve(config, incoming, std::future::pending()).await?;
     Ok(())
 }

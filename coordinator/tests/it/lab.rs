@@ -8,7 +8,7 @@ use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Cleaning, Config, Snapshots, Store};
 use sweep_coordinator::{Coordinator, ServeError};
 use sweep_core::id::AgentId;
 use sweep_identity::address::Address;
@@ -50,6 +50,7 @@ impl Lab {
             store: Store::Memory(disk.store.clone(), disk.blobs.clone()),
             clock,
             cleaning: Cleaning::default(),
+            snapshots: Snapshots::default(),
         };
         let coordinator = Coordinator::start(config).await.unwrap();
         let coordinator = coordinator.guarded(Guard::lab(keeper, authority.clone(), clock));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Cleaning, Config, Snapshots, Store};
 use sweep_coordinator::handle::Handle;
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_coordinator::metrics::Metrics;
@@ -49,6 +49,7 @@ impl Disk {
             store: Store::Memory(self.store.clone(), self.blobs.clone()),
             clock: Clock::at(Timestamp(1_700_000_000_000_000)),
             cleaning: Cleaning::default(),
+            snapshots: Snapshots::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use prost::Message;
 use sweep_coordinator::Coordinator;
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Cleaning, Config, Snapshots, Store};
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_core::audit::Auditor;
 use sweep_core::state::State;
@@ -116,8 +116,13 @@ impl Lab {
 async fn begin(store: &MemoryStore, blobs: &Blobs, start: Instant) -> Coordinator {
     let wall = 1_700_000_000_000_000 + start.elapsed().as_micros() as i64;
     let store = Store::Memory(store.clone(), blobs.clone());
-    let started =
-        Coordinator::start(Config { store, clock: Clock::at(Timestamp(wall)), cleaning: Cleaning::default() }).await;
+    let started = Coordinator::start(Config {
+        store,
+        clock: Clock::at(Timestamp(wall)),
+        cleaning: Cleaning::default(),
+        snapshots: Snapshots::default(),
+    })
+    .await;
     started.unwrap_or_else(|error| panic!("a coordinator reads what one has written: {error:?}"))
 }
 

@@ -20,7 +20,7 @@ use sweep_agent::session;
 use sweep_coordinator::Coordinator;
 use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Store};
+use sweep_coordinator::config::{Cleaning, Config, Snapshots, Store};
 use sweep_coordinator::janitor;
 use sweep_coordinator::journal::memory::MemoryStore;
 use sweep_core::audit::Audit;
@@ -318,7 +318,9 @@ impl World {
         let wall = 1_700_000_000_000_000 + self.start.elapsed().as_micros() as i64 + wrong * 1_000_000;
         let clock = Clock::at(Timestamp(wall)).with_rate(rate);
         let store = Store::Memory(self.store.clone(), self.blobs.clone());
-        let coordinator = Coordinator::start(Config { store, clock, cleaning: Cleaning::default() }).await?;
+        let coordinator =
+            Coordinator::start(Config { store, clock, cleaning: Cleaning::default(), snapshots: Snapshots::default() })
+                .await?;
         self.net.open(coordinator.services());
         self.coordinator = Some(coordinator);
         Ok(())
