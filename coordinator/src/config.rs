@@ -33,6 +33,25 @@ pub struct Config {
     pub cleaning: Cleaning,
     /// Who collects traces, if anybody does.
     pub traces: Traces,
+    /// When snapshots of the state are taken.
+    pub snapshots: Snapshots,
+}
+
+/// When snapshots of the state are taken, so that a start need not read the whole journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshots {
+    /// After so many events.
+    pub every: u64,
+    /// How often it is looked whether there are as many.
+    pub look: Duration,
+    /// Between two pieces of the journal that the start has not read.
+    pub pause: Duration,
+}
+
+impl Default for Snapshots {
+    fn default() -> Self {
+        Self { every: 300_000, look: Duration::from_secs(5), pause: Duration::from_millis(20) }
+    }
 }
 
 /// When checkpoints that no trial refers to are cleaned away.
@@ -58,7 +77,7 @@ impl Config {
 
     /// With everything else as usual.
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, cleaning: Cleaning::default(), traces: Traces::default() }
+        Self { store, clock, cleaning: Cleaning::default(), traces: Traces::default(), snapshots: Snapshots::default() }
     }
 
     /// Shown to people.

@@ -58,6 +58,13 @@ fn remote(number: i64) -> Option<&'static str> {
     REMOTE.iter().find(|(known, _)| *known == number & 0xffff_ffff).map(|(_, kind)| *kind)
 }
 
+impl FolderError {
+    /// Whether it passes when there is room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+    }
+}
+
 /// Whether a folder lies on a disk of this host.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod metrics;
 pub mod notify;
 pub mod rpc;
+mod snapshots;
 mod spans;
 
 use std::future::Future;
@@ -45,6 +46,7 @@ use metrics::Metrics;
 use notify::board::Board;
 use notify::sender::Sender;
 use rpc::Edge;
+use snapshots::Keeper;
 
 /// Calls in flight get so long to end at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -86,6 +88,8 @@ pub struct Coordinator {
     /// Who tells people, if anybody is to be told. It ends after the owner.
     teller: Option<AbortOnDropHandle<()>>,
     closing: CancellationToken,
+    /// Who takes snapshots of the state, where there is a file.
+    keeper: Option<Keeper>,
 }
 
 impl Coordinator {
@@ -96,7 +100,7 @@ impl Coordinator {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let place = config.place();
         let in_memory = matches!(config.store, Store::Memory(..));
-        let (mut board, mut telling) = (Board::default(), None);
+        let (mut board, mut telling, mut keeper) = (Board::default(), None, None);
         let (journal, replayed, blobs) = match config.store {
             Store::Folder(folder) => {
                 let hooks = notify::read(&folder)?;
@@ -105,6 +109,8 @@ impl Coordinator {
                     board = Board::new(folder.clone(), hooks);
                     telling = Some(Sender::open(&folder, board.clone()).await.map_err(ServeError::Outbox)?);
                 }
+                let (readers, unread, pace) = (journal.reader(), replayed.unread, config.snapshots);
+                keeper = Some(Keeper { readers, folder: folder.clone(), unread, pace });
                 (Journal::Sqlite(journal), replayed, Blobs::open(&folder.join("blobs"))?)
             }
             Store::Memory(store, blobs) => {
@@ -112,7 +118,12 @@ impl Coordinator {
                 (Journal::Memory(journal), replayed, blobs)
             }
         };
-        tracing::info!(events = replayed.events, sweeps = replayed.state.sweeps.len(), "journal read");
+        tracing::info!(
+            events = replayed.events,
+            from_snapshot = replayed.unread,
+            sweeps = replayed.state.sweeps.len(),
+            "journal read"
+        );
         let reader = journal.reader();
         let guard = Guard::open(config.clock);
         let closing = CancellationToken::new();
@@ -140,7 +151,7 @@ impl Coordinator {
             traces,
             board,
         };
-        Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, teller, closing })
+        Ok(Self { handle, metrics, edge, cleaning: config.cleaning, actor, teller, closing, keeper })
     }
 
     /// Lets in only whom this guard lets in. Without it, everybody who can connect is trusted: the caller, who
@@ -175,6 +186,13 @@ impl Coordinator {
         // Checkpoints of a simulation are not worth a wall clock.
         let janitor = (!self.edge.in_memory)
             .then(|| tokio::spawn(janitor::run(self.handle.clone(), self.edge.blobs.clone(), self.cleaning)));
+        let keeper = self.keeper.take();
+        let mut keeper = AbortOnDropHandle::new(tokio::spawn(async {
+            match keeper {
+                Some(keeper) => keeper.run().await,
+                None => std::future::pending().await,
+            }
+        }));
         let server = router.serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
         let mut server = std::pin::pin!(server);
         let mut shutdown = std::pin::pin!(shutdown);
@@ -182,11 +200,13 @@ impl Coordinator {
             biased;
             () = &mut shutdown => None,
             failed = &mut self.actor => Some(failed),
+            damaged = &mut keeper => Some(damaged),
             served = &mut server => { served?; None }
         };
         if let Some(janitor) = janitor {
             janitor.abort();
         }
+        drop(keeper);
         if let Some(ended) = ended {
             return Ok(ended??);
         }

@@ -1,5 +1,6 @@
 //! The binary: flags, log, signals, exit code. Everything else is in the library.
 
+use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
 use sweep_coordinator::archive::{fsck, restore};
 use sweep_coordinator::clock::Clock;
-use sweep_coordinator::config::{Cleaning, Config, Listen, default_folder, loopback_only};
+use sweep_coordinator::config::{Cleaning, Config, Listen, Snapshots, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, doctor, folder};
 use sweep_identity::address::UNIX;
 use sweep_identity::authority::Authority;
@@ -76,6 +77,9 @@ struct Serve {
     /// Clean checkpoints away that no trial refers to every so many milliseconds, when they are a hundred times as old (for tests).
     #[arg(long, hide = true, value_name = "MS")]
     clean_every: Option<u64>,
+    /// Take a snapshot of the state after so many events, and look for it all the time (for tests).
+    #[arg(long, hide = true, value_name = "EVENTS")]
+    snapshot_every: Option<u64>,
 }
 
 /// Forms of output.
@@ -230,6 +234,9 @@ async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {
         config.cleaning = Cleaning { every, grace: every * 100 };
     }
     config.traces = traces;
+    if let Some(every) = flags.snapshot_every {
+        config.snapshots = Snapshots { every, look: Duration::from_millis(50), pause: Duration::ZERO };
+    }
     let clock = config.clock;
     let numbers = match flags.metrics {
         Some(address) => Some(metrics::listen(address).await?),
@@ -255,7 +262,7 @@ async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {
         Err(path) => {
             let guard = if flags.local_token { Guard::local(&init::local(&data)?, clock) } else { Guard::open(clock) };
             let listener = socket::listen(path)?;
-            folder::publish_address(&data, format!("{UNIX}{}", path.display()))?;
+            announce(&data, format!("{UNIX}{}", path.display()))?;
             tracing::info!(socket = %path.display(), data = %data.display(), "ready for this user, and nobody else");
             coordinator.guarded(guard).serve(socket::connections(listener), shutdown).await?;
             tracing::info!("stopped");
@@ -270,7 +277,7 @@ async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {
         let keeper = Keeper::start(&data, clock).await?;
         // For whoever is on this host; others know its name.
         let here = if bound.ip().is_unspecified() { format!("localhost:{}", bound.port()) } else { bound.to_string() };
-        folder::publish_address(&data, format!("https://{here}"))?;
+        announce(&data, format!("https://{here}"))?;
         tracing::info!(
             address = %bound, data = %data.display(), fingerprint = %authority.fingerprint(),
             names = authority.names().join(" "), "ready, with TLS and logins"
@@ -279,13 +286,31 @@ async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {
         coordinator.guarded(guard).serve(listen::encrypted(listener, tls), shutdown).await?;
     } else {
         let guard = if flags.local_token { Guard::local(&init::local(&data)?, clock) } else { Guard::open(clock) };
-        folder::publish_address(&data, bound)?;
+        announce(&data, bound)?;
         let who = if flags.local_token { "whoever has its token" } else { "everybody on this host" };
         tracing::info!(address = %bound, data = %data.display(), "ready for {who}, and nobody from elsewhere");
         coordinator.guarded(guard).serve(nodelay(TcpListenerStream::new(listener)), shutdown).await?;
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Writes down where others find this coordinator. On a full disk it does so when there is room: whoever knows the address
+/// already, such as agents, comes back meanwhile.
+fn announce(data: &Path, address: impl Display) -> anyhow::Result<()> {
+    let (data, address) = (data.to_owned(), address.to_string());
+    match folder::publish_address(&data, &address) {
+        Err(error) if error.is_full() => {
+            tracing::warn!(%error, "the address is written when there is room");
+            tokio::spawn(async move {
+                while folder::publish_address(&data, &address).is_err() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+            Ok(())
+        }
+        written => Ok(written?),
+    }
 }
 
 /// Small answers must not wait for more to send.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{AgentId, SweepId};
@@ -52,7 +53,7 @@ pub fn permits(key: &str, numerics: Numerics) -> bool {
 }
 
 /// What the trials of a sweep compute with, by [`key`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Choices {
     /// `None`: a trial got on without saying, as pretend trainers do, and nobody waits any more.
     made: BTreeMap<String, Option<Numerics>>,

@@ -367,14 +367,14 @@ pub enum LossCause {
 }
 
 /// A shared plan is written as the plan.
-mod shared_plan {
+pub(crate) mod shared_plan {
     use super::{Arc, Deserialize, Plan, Serialize};
 
-    pub(super) fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, serializer: S) -> Result<S::Ok, S::Error> {
         plan.as_ref().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Plan>, D::Error> {
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Plan>, D::Error> {
         Plan::deserialize(deserializer).map(Arc::new)
     }
 }

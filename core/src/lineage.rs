@@ -66,7 +66,7 @@ pub struct Acceptance {
 }
 
 /// Which history this is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Lineage {
     journal: Option<Uuid>,
     /// How often an admin has accepted that the end was lost.

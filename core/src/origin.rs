@@ -54,7 +54,7 @@ impl Origin {
 }
 
 /// What the trainers of a sweep have said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origins {
     /// Programs that trained.
     pub programs: BTreeSet<String>,

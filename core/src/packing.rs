@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::num::Num;
@@ -130,7 +131,7 @@ pub fn share(needs: Option<u64>, device: u64, slots: u32) -> u32 {
 }
 
 /// What was measured of a shape on a model of device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// The most memory that a trial had, bytes.
     pub peak: Option<u64>,
@@ -140,7 +141,7 @@ pub struct Measured {
     limit: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Speed {
     /// Thousandths of images/s, over all epochs.
     sum: u64,

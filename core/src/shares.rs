@@ -57,7 +57,7 @@ impl Default for Entitlement {
 }
 
 /// Everything that was set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shares {
     /// After so long, use counts half.
     pub half_life: Span,

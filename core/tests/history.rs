@@ -24,7 +24,7 @@ use sweep_core::shares::{Change, Patch};
 use sweep_core::state::State;
 use sweep_core::stopping::{Rule, Stop};
 use sweep_core::time::{Span, Timestamp};
-use tube::transact;
+use tube::{reread, transact};
 
 const EPOCHS: u32 = 3;
 
@@ -302,7 +302,7 @@ impl World {
                 self.journal.extend(events.into_iter().map(|event| (self.now, event)));
             }
             Op::CoordinatorRestarts => {
-                self.core = Core::new(replay(&self.journal), self.now);
+                self.core = Core::new(reread(&replay(&self.journal)), self.now);
             }
         }
     }
@@ -389,6 +389,12 @@ proptest! {
         for (at, event) in &world.journal {
             state.apply(event, *at);
             prop_assert_eq!(state.check(), Ok(()));
+            let after = |state: State| {
+                let (mut core, mut events) = (Core::new(state, *at), Vec::new());
+                core.settle(*at + Span::seconds(61), &mut events);
+                events
+            };
+            prop_assert_eq!(after(reread(&state)), after(state.clone()), "a snapshot decides as the fold");
         }
     }
 }

@@ -25,7 +25,8 @@ const ROUNDS: &[&[Round]] = &[
     &[Round::at(COORDINATOR, "sync sweep.db-wal"), Round::at(AGENT, "end")],
     &[Round::at(COORDINATOR, "receive 127.0.0.2"), Round::at(AGENT, "read /ckpt/")],
     &[Round::at(AGENT, "read-all /ckpt/")],
-    &[Round::at(AGENT, "remove")],
+    &[Round::at(COORDINATOR, "name snapshot.bin"), Round::at(AGENT, "remove")],
+    &[Round::at(COORDINATOR, "write snapshot.bin")],
 ];
 
 #[test]

@@ -89,7 +89,7 @@ pub async fn restore(data: &Path, backup: &Path) -> Result<Restored, ArchiveErro
 
 /// What came after the backup is lost, and agents may know of it: nothing is decided before an admin has accepted that.
 async fn suspect(data: &Path) -> Result<(), ArchiveError> {
-    let (journal, Replayed { state, events, newest }) = SqliteJournal::open(data).await?;
+    let (journal, Replayed { state, events, newest, .. }) = SqliteJournal::open(data).await?;
     let suspicion = Suspicion { agent: None, host: String::new(), generation: state.lineage.generation, events };
     let events = vec![Event::RollbackSuspected(suspicion)];
     let mut journal = Journal::Sqlite(journal);

@@ -56,7 +56,8 @@ impl Examined {
     /// When a row is not what was written.
     pub async fn events(&mut self) -> Result<(Replayed, Auditor), JournalError> {
         let mut auditor = Auditor::new();
-        let replayed = replay::read(&mut self.connection, &self.path, |event| auditor.read(event)).await?;
+        let replayed =
+            replay::read(&mut self.connection, &self.path, Replayed::default(), |event| auditor.read(event)).await?;
         Ok((replayed, auditor))
     }
 

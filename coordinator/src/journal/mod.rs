@@ -5,9 +5,10 @@
 pub mod examine;
 pub mod memory;
 pub mod reader;
-mod replay;
+pub(crate) mod replay;
 pub mod rows;
 mod series;
+pub mod snapshot;
 pub mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use sweep_core::time::Timestamp;
 use crate::handle::Refusal;
 use memory::MemoryJournal;
 use reader::Reader;
+use snapshot::Mark;
 use sqlite::SqliteJournal;
 
 /// Everything that one commit makes durable.
@@ -236,9 +238,18 @@ pub struct Replayed {
     pub events: u64,
     /// The time of the newest.
     pub newest: Timestamp,
+    /// The last commit, where the journal is a file.
+    pub mark: Option<Mark>,
+    /// How many of the events were not read, because a snapshot stands for them.
+    pub unread: u64,
 }
 
 impl JournalError {
+    /// Whether the journal is not what was written.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Corrupt { .. })
+    }
+
     /// What callers are told while this lasts; nothing if it does not pass by itself.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self {

@@ -10,7 +10,9 @@ use sweep_core::time::Timestamp;
 use tokio::task::JoinHandle;
 
 use super::rows::decode;
+use super::snapshot::{self, Mark};
 use super::{Damage, JournalError, Replayed};
+use crate::archive::JOURNAL;
 
 /// Events that are read back at once.
 const CHUNK: u64 = 2048;
@@ -29,6 +31,8 @@ struct Parsed {
     end: u64,
     first: u64,
     next: u64,
+    /// The last of `commits`.
+    mark: Option<Mark>,
     commits: Vec<(Timestamp, Vec<Event>)>,
 }
 
@@ -44,25 +48,29 @@ impl Parsed {
     }
 }
 
-/// Folds the journal.
+/// Folds the journal, from the newest snapshot beside it on if there is one.
 pub(super) async fn replay(connection: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
-    read(connection, path, |_| {}).await
+    let begun = match path.parent() {
+        Some(folder) => snapshot::newest(connection, folder).await,
+        None => Replayed::default(),
+    };
+    read(connection, path, begun, |_| {}).await
 }
 
-/// Folds the journal and shows each event: SQLite reads on its thread, chunks are parsed on others, and folded here in
+/// Goes on with what is folded, and shows each event that follows: SQLite reads on its thread, chunks are parsed on others, and folded here in
 /// order.
 pub(super) async fn read(
     connection: &mut SqliteConnection,
     path: &Path,
+    mut replayed: Replayed,
     mut each: impl FnMut(&Event),
 ) -> Result<Replayed, JournalError> {
     let sql = |source| JournalError::sql("reading", path, source);
     let last: Option<i64> =
         sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
     let last = last.unwrap_or(0) as u64;
-    let mut replayed = Replayed::default();
     let mut parsing: VecDeque<JoinHandle<Result<Parsed, JournalError>>> = VecDeque::new();
-    let mut from = 1;
+    let mut from = replayed.events + 1;
     while from <= last || !parsing.is_empty() {
         while from <= last && parsing.len() < AHEAD {
             let text = chunk(connection, from).await.map_err(sql)?;
@@ -92,12 +100,13 @@ fn fold(replayed: &mut Replayed, parsed: Parsed) -> Result<(), JournalError> {
         replayed.newest = replayed.newest.max(*at);
     }
     replayed.events = parsed.next - 1;
+    replayed.mark = parsed.mark;
     Ok(())
 }
 
 /// Reads what [`READ_CHUNK`] wrote.
 fn parse(text: &str, end: u64) -> Result<Parsed, JournalError> {
-    let mut parsed = Parsed { end, first: 0, next: 0, commits: Vec::new() };
+    let mut parsed = Parsed { end, first: 0, next: 0, mark: None, commits: Vec::new() };
     let mut rest = text;
     while let Some((head, tail)) = rest.split_once('\n') {
         let unreadable = JournalError::Damaged { event: parsed.next.max(1), damage: Damage::Unreadable };
@@ -111,6 +120,7 @@ fn parse(text: &str, end: u64) -> Result<Parsed, JournalError> {
         }
         let events = decode(no as u64, count as u64, Timestamp(at), check as u32, body)?;
         parsed.commits.push((Timestamp(at), events));
+        parsed.mark = Some(Mark { no: no as u64, count: count as u64, at: Timestamp(at), check: check as u32 });
         parsed.next = (no + count) as u64;
         rest = tail;
     }
@@ -122,13 +132,12 @@ pub(super) async fn read_all(
     readers: &SqlitePool,
     mut each: impl FnMut(Timestamp, &Event),
 ) -> Result<(), JournalError> {
-    let sql = |source| JournalError::sql("reading", Path::new("sweep.db"), source);
+    let sql = |source| JournalError::sql("reading", Path::new(JOURNAL), source);
     let mut connection = readers.acquire().await.map_err(sql)?;
-    let last: Option<i64> =
-        sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(&mut *connection).await.map_err(sql)?;
+    let last = last(readers).await?;
     let mut from = 1;
     let mut next = 1;
-    while from <= last.unwrap_or(0) as u64 {
+    while from <= last {
         let text = chunk(&mut connection, from).await.map_err(sql)?;
         let parsed = parse(&text.unwrap_or_default(), from + CHUNK)?;
         if parsed.follows(next)? {
@@ -140,4 +149,24 @@ pub(super) async fn read_all(
         from += CHUNK;
     }
     Ok(())
+}
+
+/// Number of the first event of the last commit.
+pub(crate) async fn last(readers: &SqlitePool) -> Result<u64, JournalError> {
+    let last: Result<Option<i64>, _> = sqlx::query_scalar("SELECT max(no) FROM events").fetch_one(readers).await;
+    last.map(|last| last.unwrap_or(0) as u64).map_err(|source| JournalError::sql("reading", Path::new(JOURNAL), source))
+}
+
+/// Reads some rows from event `next` on, which begins one, and does nothing with them; returns what to read next.
+pub(crate) async fn check(readers: &SqlitePool, next: u64) -> Result<u64, JournalError> {
+    let sql = |source| JournalError::sql("reading", Path::new(JOURNAL), source);
+    let mut connection = readers.acquire().await.map_err(sql)?;
+    let text = chunk(&mut connection, next).await.map_err(sql)?.unwrap_or_default();
+    drop(connection);
+    let parsed = tokio::task::spawn_blocking(move || parse(&text, next + CHUNK));
+    let parsed = parsed.await.expect("parsing does not panic and is not cancelled")?;
+    match parsed.follows(next)? {
+        true => Ok(parsed.next),
+        false => Err(JournalError::Damaged { event: next, damage: Damage::Gap }),
+    }
 }

@@ -117,7 +117,7 @@ impl SqliteJournal {
         prepare(&mut writer, &path).await?;
         sqlx::raw_sql(outbox::TABLES).execute(&mut writer).await.map_err(|source| sql("preparing", source))?;
         let readers = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(6)
             .connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("query_only", "on"));
         let replayed = replay(&mut writer, &path).await?;
         let next = replayed.events + 1;

@@ -13,6 +13,7 @@ mod owner;
 mod secure;
 mod service;
 mod sharing;
+mod snapshots;
 mod walls;
 mod wire;
 mod world;

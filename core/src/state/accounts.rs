@@ -4,13 +4,15 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::shares::{Entitlement, Setting, Shares};
 use crate::time::Timestamp;
 
 use super::usage::{Meter, Typical, Week};
 
 /// All of them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accounts {
     /// What was set.
     pub shares: Shares,
@@ -30,7 +32,7 @@ pub struct Accounts {
 }
 
 /// A project.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Project {
     /// Its name.
     pub name: String,
@@ -45,7 +47,7 @@ pub struct Project {
 }
 
 /// A user, over all projects.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
     /// Its name.
     pub name: String,
@@ -56,7 +58,7 @@ pub struct User {
 }
 
 /// A user in a project.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// Index of the project.
     pub project: u32,

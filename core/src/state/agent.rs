@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::device::{Block, Hold, Offer};
 use crate::event::{AgentFacts, DatasetFacts};
 use crate::id::{AgentId, Lease};
@@ -28,7 +30,7 @@ impl AgentFacts {
 }
 
 /// An agent as last heard of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agent {
     /// What it said.
     pub facts: AgentFacts,

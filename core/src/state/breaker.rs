@@ -8,6 +8,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attempt::FailureClass;
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
@@ -24,7 +26,7 @@ pub const LIMIT: usize = 5;
 pub const WINDOW: Span = Span::seconds(60);
 
 /// What went wrong lately in a sweep, and whether that stopped it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
     recent: Vec<Fault>,
     /// The trials whose failures stopped the sweep; empty while it goes on.
@@ -32,7 +34,7 @@ pub struct Breaker {
 }
 
 /// A failure that counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fault {
     at: Timestamp,
     index: u32,

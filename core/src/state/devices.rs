@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::device::{Block, Closed, Hold, HoldKind, Occupant};
 use crate::event::AgentFacts;
 use crate::id::{AgentId, Lease};
@@ -11,7 +13,7 @@ use super::State;
 use super::agent::Agent;
 
 /// Everything that keeps trials from slots of one agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Devices {
     /// By slot (`None`: the whole host) and kind.
     pub holds: BTreeMap<(Option<u32>, HoldKind), Hold>,

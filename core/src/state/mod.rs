@@ -35,7 +35,7 @@ use sweep::Sweep;
 use trial::{Leased, Phase, Trial};
 
 /// Where a trial is kept: index of its sweep, index in its plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct TrialRef {
     /// Index into [`State::sweeps`].
     pub sweep: u32,
@@ -44,7 +44,7 @@ pub struct TrialRef {
 }
 
 /// Everything the coordinator knows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct State {
     /// Sweeps in order of submission.
     pub sweeps: Vec<Sweep>,

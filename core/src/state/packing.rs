@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attempt::EpochMetrics;
 use crate::id::Lease;
 use crate::packing::{Measured, NONE, shape, shapes};
@@ -12,7 +14,7 @@ use super::State;
 use super::agent::Agent;
 
 /// A device whose slots are given out by what trials need of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// Index into the devices of the agent's offer.
     pub device: usize,
@@ -23,7 +25,7 @@ pub struct Room {
 }
 
 /// A trial on a shared device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lodger {
     /// Of which shape.
     pub shape: Option<u32>,
@@ -39,7 +41,7 @@ impl Room {
 }
 
 /// All shapes that were ever submitted, and what was measured of them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Shapes {
     ids: BTreeMap<String, u32>,
     measured: BTreeMap<u32, BTreeMap<String, Measured>>,

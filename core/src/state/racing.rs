@@ -3,6 +3,8 @@
 
 use std::cmp::Reverse;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attempt::{EpochMetrics, FailureClass};
 use crate::event::Failure;
 use crate::id::{Lease, SweepId};
@@ -17,7 +19,7 @@ use super::{State, TrialRef};
 pub type Turn = (Reverse<u32>, u32);
 
 /// The configurations of a sweep that stops early.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Racing {
     /// Where each stands.
     pub race: Race,

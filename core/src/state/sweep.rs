@@ -4,7 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alike::{self, Choices};
+use crate::event::shared_plan;
 use crate::id::{AgentId, SweepId, TrialId};
 use crate::origin::{Origin, Origins};
 use crate::packing::NONE;
@@ -18,7 +21,7 @@ use crate::state::trial::{Phase, Trial};
 use crate::time::{Span, Timestamp};
 
 /// A submitted sweep.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// Its id.
     pub id: SweepId,
@@ -35,6 +38,7 @@ pub struct Sweep {
     /// When the last trial ended, while all are ended.
     pub ended: Option<Timestamp>,
     /// What to run.
+    #[serde(with = "shared_plan")]
     pub plan: Arc<Plan>,
     /// Ids in plan order.
     pub ids: Vec<TrialId>,
@@ -71,7 +75,7 @@ pub struct Sweep {
 }
 
 /// Number of trials per phase.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Ready to run.
     pub waiting: u32,

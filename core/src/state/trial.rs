@@ -2,6 +2,8 @@
 
 use std::iter;
 
+use serde::{Deserialize, Serialize};
+
 use crate::attempt::{CheckpointKind, EpochMetrics};
 use crate::cost::{Energy, Part};
 use crate::evaluation::Score;
@@ -14,7 +16,7 @@ use crate::time::Timestamp;
 use super::TrialRef;
 
 /// Where a trial stands. Terminal phases change only when a user asks for a retry.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Phase {
     /// Ready to run.
     Waiting,
@@ -62,7 +64,7 @@ impl Phase {
 }
 
 /// A live lease.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Leased {
     /// Who runs it.
     pub agent: AgentId,
@@ -132,7 +134,7 @@ impl Leased {
 }
 
 /// A trial's whole state, small because there may be 100,000.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     /// Where it stands.
     pub phase: Phase,
@@ -149,7 +151,7 @@ pub struct Trial {
 }
 
 /// What a trial has reached along its visible curve.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The newest epoch.
     pub last: Option<EpochMetrics>,
@@ -194,7 +196,7 @@ pub struct Progress {
 }
 
 /// A checkpoint with the progress that belongs to it, so that a new attempt starts from both.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     /// The blob.
     pub checkpoint: Checkpoint,

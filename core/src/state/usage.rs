@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Span, Timestamp};
 
 /// An hour, microseconds.
@@ -18,7 +20,7 @@ const INVERSE_LN2: u128 = 6_196_328_019;
 static FADE: [[u64; 256]; 8] = fade();
 
 /// Use that fades: after a half-life it counts half.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meter {
     /// Thousandths of devices in use.
     pub running: u64,
@@ -96,7 +98,7 @@ const fn fade() -> [[u64; 256]; 8] {
 }
 
 /// Use of the last seven days, hour by hour: it counts in full, and then no more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Week {
     /// Thousandths of devices in use.
     pub running: u64,
@@ -152,7 +154,7 @@ impl Week {
 
 /// How long an attempt takes, as seen by somebody who looks at a running one: long attempts count by their
 /// length. What was long ago counts less.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typical {
     /// Lengths, milliseconds.
     sum: u64,

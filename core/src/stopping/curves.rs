@@ -1,8 +1,10 @@
 //! Whole curves of configurations, for the rules that compare a running one with those that are at their end. Each
 //! epoch's values of those are kept sorted, so that a comparison costs no pass over them.
 
+use serde::{Deserialize, Serialize};
+
 /// What is known about one configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Curve {
     /// What the others are compared with, epoch by epoch.
     column: Vec<f64>,
@@ -12,7 +14,7 @@ pub(super) struct Curve {
 }
 
 /// All configurations.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Curves {
     /// Others are compared with the running averages instead of the values.
     averages: bool,

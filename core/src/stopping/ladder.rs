@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
+use serde::{Deserialize, Serialize};
+
 use super::score::Key;
 
 /// What a rule says is due: at which rung, who, and whether it goes on.
 pub(super) type Due = (usize, Key, bool);
 
 /// An epoch at which configurations are compared.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rung {
     pub(super) epoch: u32,
     /// Arrived, and neither promoted nor stopped.
@@ -52,7 +54,7 @@ impl Rung {
 }
 
 /// The rungs of one bracket, the lowest first.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ladder {
     pub(super) rungs: Vec<Rung>,
 }

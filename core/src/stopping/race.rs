@@ -1,6 +1,8 @@
 //! All configurations of a sweep, where each stands, and which decision is due. A fold: what it is told changes it, and
 //! the next decision is a function of what it is; telling it again what it knows changes nothing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::SweepId;
 use crate::num::Num;
 
@@ -12,7 +14,7 @@ use super::tally::Sample;
 use super::{Cause, Fate, Judgement, asha, asha_stop, budget, halving, hyperband, median, percentile, rungs};
 
 /// The configurations of one sweep.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Race {
     stop: Stop,
     sweep: SweepId,
@@ -25,7 +27,7 @@ pub struct Race {
     latest: Option<(u32, Sample)>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entrant {
     bracket: u32,
     /// Epochs known.
@@ -37,7 +39,7 @@ struct Entrant {
     judged: Option<Box<Judgement>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 enum Stage {
     /// On the way to a rung, or, past the last one, to its end.
     To(u32),

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::recipe::Watched;
 
 /// A value turned so that higher is better. What is not a number is the worst there is.
@@ -15,7 +17,7 @@ pub(crate) fn score(metric: Watched, value: f64) -> f64 {
 }
 
 /// A configuration with its score; the greater is the better, of equals the one that comes first in the plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) score: f64,
     pub(super) point: u32,

@@ -1,10 +1,12 @@
 //! From trials to configurations: what the seeds of a point reported, epoch by epoch, until all of them have.
 
+use serde::{Deserialize, Serialize};
+
 use crate::attempt::EpochMetrics;
 use crate::recipe::Watched;
 
 /// One epoch of a configuration: means over its seeds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Sample {
     /// The metric.
     pub value: f64,
@@ -25,12 +27,12 @@ impl PartialEq for Sample {
 }
 
 /// The trials of one configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     seeds: Vec<Seed>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seed {
     /// Epochs reported.
     epoch: u32,
@@ -42,7 +44,7 @@ struct Seed {
 }
 
 /// How a trial ended, for the mean of its configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Its last value stands, and so does that of a patient trial that ended early.
     Finished,

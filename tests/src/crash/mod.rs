@@ -127,7 +127,7 @@ pub fn run(mut setup: Setup, plan: Plan) -> Result<Outcome> {
     let environment = environment.map(|(name, value)| (name.to_owned(), value.display().to_string()));
     let program = setup.trainer.clone();
     setup.coordinator_env.extend(environment.clone());
-    setup.coordinator_args = vec!["--clean-every".into(), "50".into()];
+    setup.coordinator_args = ["--clean-every", "50", "--snapshot-every", "20"].map(str::to_owned).to_vec();
     setup.trainer = wrap(&root, &setup.bin.join(&program), &environment)?;
     // Walls around trainers would keep them from noting where they die.
     setup.agent_args.extend(["--sandbox".to_owned(), "off".to_owned()]);

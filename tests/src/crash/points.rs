@@ -88,7 +88,7 @@ const A: Program = Program::Agent;
 const W: Program = Program::Trainer;
 
 /// All of them but two: W7, a trainer that ends while no agent is there, is in [`super::Outcome::alone`]; A12 is looked at where an agent joins.
-pub const STEPS: [Step; 28] = [
+pub const STEPS: [Step; 31] = [
     step(C, "C1", "a request was read, nothing is decided", |d| d.is(C, "receive", "")),
     step(C, "C2", "a commit is written in part", |d| d.is(C, "write", "sweep.db-wal") && d.when == "half"),
     step(
@@ -107,6 +107,11 @@ pub const STEPS: [Step; 28] = [
     step(C, "C10", "a receiver of news is told, and that is not written down", |d| d.is(C, "receive", HERE)),
     step(C, "C11", "a journal is read at the start", |d| d.program == C && d.moment == Moment::Starting),
     step(C, "C12", "on the way to a stop that was asked for", |d| d.program == C && d.moment == Moment::Stopping),
+    step(C, "C14", "a snapshot of the state is written in part", |d| d.is(C, "write", "snapshot.bin")),
+    step(C, "C15", "it is written, and has no name", |d| d.is(C, "name", "snapshot.bin") && d.when == "before"),
+    step(C, "C16", "it has its name, and its folder is not synced", |d| {
+        d.is(C, "name", "snapshot.bin") && d.when == "after"
+    }),
     step(A, "A1", "a lease came, and its order is not written", |d| d.is(A, "write", "order.json") && d.when == "half"),
     step(A, "A2", "the order is written, and nothing started", |d| d.is(A, "cut", "order.json") && d.when == "after"),
     step(A, "A3", "a trainer is started, and nothing noted", |d| d.is(A, "child", "") && d.when == "after"),
