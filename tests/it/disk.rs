@@ -1,27 +1,40 @@
 //! A full disk under the coordinator: refused with a clear word, nothing lost, work goes on by itself
 //! when there is room. Uses a small tmpfs, so it needs the right to mount; without it the test says so.
 
+use std::path::Path;
+
 use sweep_tests::process::{Lab, wait_for};
+
+/// A sweep that runs beside a small disk of the coordinator's; nothing where none can be mounted.
+fn running(dir: &Path) -> Option<Lab> {
+    let mut setup = super::recovery::setup(dir);
+    setup.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "300".into()));
+    setup.disk = Some(8);
+    let lab = Lab::start(setup).unwrap();
+    if lab.disk().is_none() {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return None;
+    }
+    lab.wait_for_agent().unwrap();
+    let spec = dir.join("noop.toml");
+    std::fs::write(&spec, super::recovery::SPEC).unwrap();
+    lab.text(&["submit", spec.to_str().unwrap()]).unwrap();
+    wait_for("a trainer", || lab.trainers().first().copied()).unwrap();
+    Some(lab)
+}
+
+/// Waits for the end: every point once.
+fn all_there(lab: &Lab) {
+    lab.text(&["watch", "noop", "--quiet"]).unwrap();
+    let audit = lab.text(&["audit", "noop", "--json"]).unwrap();
+    assert!(audit.contains("\"completed\":32") || audit.contains("\"completed\": 32"), "{audit}");
+}
 
 #[test]
 fn a_full_disk_is_said_survived_and_healed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut setup = super::recovery::setup(dir.path());
-    setup.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "300".into()));
-    setup.disk = Some(8);
-    let lab = Lab::start(setup).unwrap();
-    let Some(small) = lab.disk() else {
-        {
-            eprintln!("skipped: no right to mount a tmpfs");
-        }
-        return;
-    };
-    lab.wait_for_agent().unwrap();
-    let spec = dir.path().join("noop.toml");
-    std::fs::write(&spec, super::recovery::SPEC).unwrap();
-    lab.text(&["submit", spec.to_str().unwrap()]).unwrap();
-    wait_for("a trainer", || lab.trainers().first().copied()).unwrap();
-
+    let Some(lab) = running(dir.path()) else { return };
+    let small = lab.disk().unwrap();
     small.fill().unwrap();
     let words = wait_for("the refusal", || {
         let output = lab.ctl(&["cancel", "noop", "--trial", "00000000"]).unwrap();
@@ -31,9 +44,25 @@ fn a_full_disk_is_said_survived_and_healed() {
     })
     .unwrap();
     assert!(words.contains("coordinator"), "the place is named: {words}");
-
     small.clear();
-    lab.text(&["watch", "noop", "--quiet"]).unwrap();
-    let audit = lab.text(&["audit", "noop", "--json"]).unwrap();
-    assert!(audit.contains("\"completed\":32") || audit.contains("\"completed\": 32"), "{audit}");
+    all_there(&lab);
+}
+
+#[test]
+fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut lab) = running(dir.path()) else { return };
+    lab.kill_coordinator();
+    // The place that this leaves must be taken, too.
+    std::fs::remove_file(dir.path().join("coordinator/address")).unwrap();
+    lab.disk().unwrap().fill().unwrap();
+    lab.launch_coordinator().unwrap();
+    let said = wait_for("word of the full disk", || {
+        let ended = lab.coordinator_ended().ok()?.is_some();
+        (ended || lab.logs().contains("when there is room")).then_some(ended)
+    });
+    assert_eq!(said.ok(), Some(false), "{}", lab.logs());
+    lab.disk().unwrap().clear();
+    lab.serves().unwrap();
+    all_there(&lab);
 }
