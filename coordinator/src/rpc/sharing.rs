@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
-use sweep_core::queue::{Waiting, waiting};
+use sweep_core::queue::{Basis, Before, Waiting, Why, waiting};
 use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
 use sweep_core::state::usage::Week;
 use sweep_core::time::Timestamp;
@@ -35,8 +35,12 @@ impl Service for Sharing {
             let found = waiting(state, now, |agent| core.is_reachable(agent, now));
             let open = state.agents.iter().filter(|(agent, _)| core.is_reachable(**agent, now));
             let free_slots = open.map(|(_, agent)| u64::from(agent.open(now))).sum();
-            let seen = found.into_iter().filter(|waiting| identity.sees(&state.sweeps[waiting.sweep as usize]));
-            v1::QueueReply { waiting: seen.map(|waiting| one(view, waiting)).collect(), free_slots }
+            let sweep = |waiting: &Waiting| &state.sweeps[waiting.sweep as usize];
+            let (seen, hidden): (Vec<_>, Vec<_>) = found.into_iter().partition(|waiting| identity.sees(sweep(waiting)));
+            let of = |waiting: &Waiting| u64::from(sweep(waiting).counts.waiting + sweep(waiting).counts.backoff);
+            let (hidden_sweeps, hidden_trials) = (hidden.len() as u64, hidden.iter().map(of).sum());
+            let waiting = seen.into_iter().map(|waiting| one(view, waiting)).collect();
+            v1::QueueReply { waiting, free_slots, hidden_sweeps, hidden_trials }
         });
         Ok(Response::new(reply.await.map_err(refused)?))
     }
@@ -85,6 +89,10 @@ impl Service for Sharing {
 
 fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
     let sweep = &view.core.state().sweeps[waiting.sweep as usize];
+    let before = match &waiting.why {
+        Why::NoFreeSlot { before, .. } => *before,
+        _ => Before::default(),
+    };
     v1::WaitingSweep {
         sweep_id: id_bytes(sweep.id),
         name: sweep.name.clone(),
@@ -97,6 +105,9 @@ fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
         reason: waiting.why.reason().to_owned(),
         why: waiting.why.to_string(),
         starts: waiting.starts.map(|starts| starts.0),
+        starts_by: waiting.by.map(Basis::as_str).unwrap_or_default().to_owned(),
+        before_sweeps: before.sweeps,
+        before_trials: before.trials,
     }
 }
 

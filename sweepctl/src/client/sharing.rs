@@ -128,7 +128,9 @@ fn setting(reply: v1::SetSharesReply) -> Option<SettingView> {
 
 impl From<v1::QueueReply> for QueueView {
     fn from(reply: v1::QueueReply) -> Self {
-        Self { waiting: reply.waiting.into_iter().map(WaitingView::from).collect(), free_slots: reply.free_slots }
+        let v1::QueueReply { waiting, free_slots, hidden_sweeps, hidden_trials } = reply;
+        let waiting = waiting.into_iter().map(WaitingView::from).collect();
+        Self { waiting, free_slots, hidden_sweeps, hidden_trials }
     }
 }
 
@@ -146,6 +148,9 @@ impl From<v1::WaitingSweep> for WaitingView {
             reason: waiting.reason,
             why: waiting.why,
             starts: waiting.starts,
+            starts_by: waiting.starts_by,
+            before_sweeps: waiting.before_sweeps,
+            before_trials: waiting.before_trials,
         }
     }
 }
