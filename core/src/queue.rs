@@ -6,7 +6,7 @@ mod why;
 
 use crate::id::AgentId;
 use crate::maintenance;
-use crate::schedule::{Closed, Kinds, Tree};
+use crate::schedule::{self, Closed, Kinds, Tree};
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::Agent;
@@ -57,8 +57,8 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
                 let (why, others) = view.closed(number, &closed, &is_reachable);
                 match others {
                     true => {
-                        let part = kinds.part(state, number);
-                        (Why::NoFreeSlot { before: first, closed: why, part }, view.take(number))
+                        let (part, short) = (kinds.part(state, number), view.is_short(number, &is_reachable));
+                        (Why::NoFreeSlot { before: first, closed: why, short, part }, view.take(number))
                     }
                     false => (Why::Closed(why), None),
                 }
@@ -184,6 +184,20 @@ impl View<'_> {
         (own, others)
     }
 
+    /// Whether all hosts with a free slot that could run it have too little memory or too few cores left, and there are some.
+    fn is_short(&self, number: u32, is_reachable: impl Fn(AgentId) -> bool) -> bool {
+        let sweep = &self.state.sweeps[number as usize];
+        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound));
+        let free = |agent: &Agent| agent.rooms.is_empty() && agent.open(self.now) > 0;
+        let mut agents =
+            self.state.agents.iter().filter(|(id, agent)| is_reachable(**id) && free(agent) && fits(agent));
+        let mut any = false;
+        agents.all(|(_, agent)| {
+            any = true;
+            schedule::is_short(self.state, number, agent)
+        }) && any
+    }
+
     /// Of a sweep that has reached a limit, or has nothing ready.
     fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Expected>) {
         let accounts = &self.state.accounts;
@@ -222,7 +236,7 @@ impl View<'_> {
                 let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
                 (Why::Hours { of, most }, week.below(self.now, limit).map(known))
             }
-            None => (Why::NoFreeSlot { before: Before::default(), closed: Vec::new(), part: None }, None),
+            None => (Why::NoFreeSlot { before: Before::default(), closed: Vec::new(), short: false, part: None }, None),
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Why {
         before: Before,
         /// Slots that could run it, but are closed, and why.
         closed: Vec<String>,
+        /// Slots are free, but too little memory or too few cores of their hosts.
+        short: bool,
         /// Where trials share GPUs: thousandths of one that its next trial needs.
         part: Option<u32>,
     },
@@ -102,7 +104,7 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFreeSlot { before, closed, part } => {
+            Self::NoFreeSlot { before, closed, short, part } => {
                 match (before.sweeps, before.trials) {
                     (0, _) => write!(out, "no free slot; it is next")?,
                     (1, 1) => write!(out, "no free slot; 1 sweep with 1 waiting trial comes before")?,
@@ -110,6 +112,12 @@ impl fmt::Display for Why {
                     (sweeps, trials) => {
                         write!(out, "no free slot; {sweeps} sweeps with {trials} waiting trials come before")?;
                     }
+                }
+                if *short {
+                    write!(
+                        out,
+                        "; hosts with free slots have too little memory or too few cores left beside what runs there"
+                    )?;
                 }
                 match part {
                     Some(part) if u64::from(*part) < DEVICE => write!(out, "; needs 0.{part:03} of a GPU")?,

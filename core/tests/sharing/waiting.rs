@@ -77,11 +77,11 @@ fn until_a_trial_is_completed_a_slot_is_expected_by_epochs() {
     // One trial has come to an epoch: the other, which has not, is taken to be like it.
     lab.pass(Span::seconds(10));
     lab.epoch(first, 1, 8.0);
-    let left = i64::from(EPOCHS - 1) * 8;
-    assert_eq!(lab.expected(), Some((left, Basis::Epochs)));
+    let epochs = i64::from(EPOCHS);
+    assert_eq!(lab.expected(), Some((epochs * 8 - 10, Basis::Epochs)));
     lab.pass(Span::seconds(10));
     lab.epoch(second, 1, 2.0);
-    assert_eq!(lab.expected(), Some((left / 4, Basis::Epochs)), "by its own");
+    assert_eq!(lab.expected(), Some(((epochs - 1) * 2, Basis::Epochs)), "by its own");
     // Numbers of a trainer that make no sense are no time.
     for (epoch, seconds) in [(2, 0.0), (3, -1.0), (4, f64::NAN), (5, f64::MAX)] {
         lab.epoch(first, epoch, seconds);
