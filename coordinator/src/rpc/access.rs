@@ -51,11 +51,25 @@ impl Service for AccessService {
 
     async fn put_user(&self, request: Request<v1::PutUserRequest>) -> Result<Response<v1::UserReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::PutUserRequest { name, role, projects } = request.into_inner();
-        identity.about(format!("user {name}: {role} in {}", projects.join(", ")));
-        let role = parse_role(&role)?;
-        match self.change(Change::PutUser { name, role, projects: projects.into_iter().collect() }).await? {
-            Done::User(user) => Ok(Response::new(self.user(&user)?)),
+        let v1::PutUserRequest { name, role, projects, set } = request.into_inner();
+        let said = format!("user {name}: {role} in {}", projects.join(", "));
+        let role = (!set || !role.is_empty()).then(|| parse_role(&role));
+        let role = role.transpose().inspect_err(|_| identity.about(said.clone()))?;
+        let projects = (!set || !projects.is_empty()).then(|| projects.into_iter().collect());
+        let change = match role {
+            Some(role) if !set => Change::AddUser { name, role, projects: projects.unwrap_or_default() },
+            role => Change::SetUser { name, role, projects },
+        };
+        match self.change(change).await.inspect_err(|_| identity.about(said.clone()))? {
+            Done::User(user) => {
+                identity.about(said);
+                Ok(Response::new(self.user(&user)?))
+            }
+            Done::Set(before, now) => {
+                identity.about(format!("user {}: {}; was {}", now.name, now.words(), before.words()));
+                let before = Some(user_summary(&self.keeper()?.book(), &before, self.0.now()));
+                Ok(Response::new(v1::UserReply { before, ..self.user(&now)? }))
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -246,7 +260,7 @@ impl AccessService {
 
     fn user(&self, user: &User) -> Result<v1::UserReply, Status> {
         let summary = user_summary(&self.keeper()?.book(), user, self.0.now());
-        Ok(v1::UserReply { user: Some(summary) })
+        Ok(v1::UserReply { user: Some(summary), before: None })
     }
 }
 
@@ -263,6 +277,7 @@ fn failed(error: &KeeperError) -> Status {
                 Denied::Name(_) | Denied::Note | Denied::LifeTooLong(_) => Code::InvalidArgument,
                 Denied::UserUnknown(_) | Denied::TokenUnknown(_) | Denied::AgentUnknown(_) => Code::NotFound,
                 Denied::LastAdmin(_) | Denied::RoleTooGreat { .. } | Denied::AgentKnown(_) => Code::FailedPrecondition,
+                Denied::UserKnown(_) => Code::AlreadyExists,
                 Denied::TooMany => Code::ResourceExhausted,
             };
             (code, denied.reason())

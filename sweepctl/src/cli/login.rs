@@ -57,11 +57,11 @@ impl Role {
 pub(crate) enum Admin {
     /// Make certificates and a first login, on the coordinator's host, while it does not run
     #[command(
-        after_help = "Prints a token of `admin` that is good for one day. Run again, it makes another token and changes\n\
-            nothing else.\n\nExamples:\n  sweepctl admin init --host lab.example.org --host 10.0.0.5 > admin-token"
+        after_help = "Prints a token of `admin` that is good for one day. Run again, it makes another token, and adds\n\
+            names that are new to the coordinator's certificate.\n\nExamples:\n  sweepctl admin init --host lab.example.org --host 10.0.0.5 > admin-token"
     )]
     Init(Init),
-    /// Users: add, list, remove
+    /// Users: add, set, list, remove
     #[command(subcommand)]
     User(User),
     /// Their tokens: create, list, revoke
@@ -126,7 +126,7 @@ pub(crate) struct Init {
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
-    /// Add a user, or give one another role or other projects
+    /// Add a user
     #[command(
         after_help = "Examples:\n  sweepctl admin user add ada --project vision\n  sweepctl admin user add bob --role viewer"
     )]
@@ -138,6 +138,21 @@ pub(crate) enum User {
         role: Role,
         /// Where; may be repeated
         #[arg(long, value_name = "NAME", default_value = "default")]
+        project: Vec<String>,
+    },
+    /// Give a user another role or other projects; what is not said stays
+    #[command(
+        after_help = "Projects take the place of those before.\n\nExamples:\n  sweepctl admin user set ada --role project-admin\n  \
+            sweepctl admin user set ada --project vision --project audio"
+    )]
+    Set {
+        /// Who
+        name: String,
+        /// What they may do from now on
+        #[arg(long, value_enum, required_unless_present = "project")]
+        role: Option<Role>,
+        /// Where, from now on; may be repeated
+        #[arg(long, value_name = "NAME")]
         project: Vec<String>,
     },
     /// List users

@@ -15,6 +15,7 @@ use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, safe, stamp};
+use crate::view::access::UserView;
 
 /// Makes a lab; the token goes to standard output.
 pub(crate) fn init(out: &Out, args: &cli::Init) -> Result<(), Fault> {
@@ -69,9 +70,19 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
 async fn user(out: &Out, client: &Client, command: &cli::User) -> Result<(), Fault> {
     match command {
         cli::User::Add { name, role, project } => {
-            client.put_user(name, role.name(), project).await?;
+            client.add_user(name, role.name(), project).await?;
             out.note(format!("{name} is {} in {}", role.name(), project.join(", ")));
             out.note(format!("next     sweepctl admin token create {name}"));
+            Ok(())
+        }
+        cli::User::Set { name, role, project } => {
+            let (before, now) = client.set_user(name, role.map_or("", cli::Role::name), project).await?;
+            let words = |user: &UserView| format!("{} in {}", user.role, safe(&user.projects.join(", ")));
+            let (before, now) = (words(&before), words(&now));
+            out.note(match before == now {
+                true => format!("{name} is {now}, as before"),
+                false => format!("{name} is {now}; was {before}"),
+            });
             Ok(())
         }
         cli::User::Remove { name } => {

@@ -54,6 +54,13 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     let token = run(root, &init).expect(0).tells("good for one day").out;
     let mode = std::fs::metadata(data.join("ca/ca.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    // Another name later on; the token before stays good.
+    let more = ["admin", "init", "--data", "data", "--host", "lab.example.org", "--host", "127.0.0.1"];
+    run(root, &more)
+        .expect(0)
+        .tells("new names lab.example.org: from its next start on the coordinator's certificate is for");
+    let names = std::fs::read_to_string(data.join("ca/names")).unwrap();
+    assert!(names.contains("lab.example.org") && names.contains("127.0.0.1"), "{names}");
     let _coordinator = listening("127.0.0.1:0");
     let server = wait_until("an address", || std::fs::read_to_string(data.join("address")).ok());
     let server = server.trim().to_owned();
@@ -75,6 +82,16 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     // People.
     run(root, &["admin", "user", "add", "ada"]).expect(0).tells("ada is user");
     run(root, &["admin", "user", "add", "bob"]).expect(0);
+    // Who is there is not made somebody else by the way.
+    let again = ["admin", "user", "add", "bob", "--role", "viewer", "--project", "audio"];
+    let hint = "there is a user `bob` already, user in default; `sweepctl admin user set bob`";
+    run(root, &again).expect(7).tells("[user_known]").tells(hint);
+    let set = ["admin", "user", "set", "bob", "--role", "viewer", "--project", "audio", "--project", "default"];
+    run(root, &set).expect(0).tells("bob is viewer in audio, default; was user in default");
+    run(root, &["admin", "user", "set", "bob", "--role", "user"]).expect(0).tells("is user in audio, default");
+    run(root, &["admin", "user", "set", "bob", "--project", "default"]).expect(0).tells("was user in audio, default");
+    run(root, &["admin", "user", "set", "eve", "--role", "user"]).expect(3).tells("[user_unknown]");
+    run(root, &["admin", "user", "set", "bob"]).expect(2);
     let create = |name: &str| run(root, &["admin", "token", "create", name, "--note", "laptop"]).expect(0).out;
     let file = private(&ada.join("token"), &create("ada"));
     run(ada, &["login", &server, "--token-file", file.to_str().unwrap()]).expect(0).tells("as ada (user)");
