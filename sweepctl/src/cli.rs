@@ -157,7 +157,9 @@ pub(crate) enum Command {
     )]
     Why(Why),
     /// Log in to a coordinator; the token is asked for, or read from a pipe or a file
-    #[command(after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token")]
+    #[command(
+        after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token\n  sweepctl login --renew"
+    )]
     Login(Login),
     /// End the login: the token is revoked and forgotten
     #[command(after_help = "Examples:\n  sweepctl logout")]

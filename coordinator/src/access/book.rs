@@ -16,6 +16,8 @@ pub(super) const DAY: Span = Span::seconds(86_400);
 pub const TOKEN_LIFE: [Span; 2] = [Span(90 * DAY.0), Span(366 * DAY.0)];
 /// How long a join token is good if nothing is said, and at most.
 pub const JOIN_LIFE: [Span; 2] = [Span::seconds(3600), Span(7 * DAY.0)];
+/// How long a token that was renewed is still good, so that an answer that was lost locks nobody out.
+const RENEWED: Span = Span::seconds(60);
 /// The name of whoever needs none: nobody may take it.
 pub const LOCAL: &str = "local";
 /// Longest name and note, letters.
@@ -61,6 +63,15 @@ pub enum Change {
         life: Option<Span>,
         /// For people.
         note: String,
+    },
+    /// A token of a user takes the place of another, for as long as that one was made for.
+    RenewToken {
+        /// The public half of the one before.
+        old: String,
+        /// Its own public half.
+        id: String,
+        /// Its hash.
+        digest: Digest,
     },
     /// A token is good for nothing from now on.
     RevokeToken(String),
@@ -182,10 +193,24 @@ impl Book {
                 let note = valid_note(note)?;
                 room(self.tokens.len())?;
                 let expires = now + life;
-                let token =
-                    TokenRecord { id, digest, user, role, note, created: now, expires, revoked: None, spent_for: None };
+                let (created, revoked, spent_for) = (now, None, None);
+                let (first, successor) = (None, None);
+                let token = TokenRecord {
+                    id,
+                    digest,
+                    user,
+                    role,
+                    note,
+                    created,
+                    expires,
+                    revoked,
+                    spent_for,
+                    first,
+                    successor,
+                };
                 Ok((vec![Record::Token(token.clone())], Done::Token(token)))
             }
+            Change::RenewToken { old, id, digest } => self.renew_token(old, id, &digest, now),
             Change::RevokeToken(id) => {
                 let token = self.tokens.get(&id).ok_or(Denied::TokenUnknown(id))?;
                 let records = revoked(token, now).map(Record::Token);
@@ -235,6 +260,39 @@ impl Book {
         let theirs = self.tokens.values().filter(|token| token.user.as_deref() == Some(name));
         let tokens = theirs.filter_map(|token| revoked(token, now)).map(Record::Token);
         Ok(([Record::User(user.clone())].into_iter().chain(tokens).collect(), Done::User(user)))
+    }
+
+    /// The one before ends within a minute: until then whoever has not heard the answer may ask again, and what they were not told of ends.
+    fn renew_token(
+        &self,
+        old: String,
+        id: String,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<(Vec<Record>, Done), Denied> {
+        let known = self.good(&old, now).filter(|(_, user)| user.is_some());
+        let (known, _) = known.ok_or(Denied::TokenUnknown(old))?;
+        room(self.tokens.len())?;
+        let unheard = known.successor.as_ref().and_then(|id| self.tokens.get(id));
+        let made = unheard.unwrap_or(known);
+        let first = known.first.unwrap_or(known.created);
+        let expires = (now + (made.expires - made.created)).min(first + TOKEN_LIFE[1]);
+        if expires <= known.expires {
+            return Err(Denied::TokenOld);
+        }
+        let next = TokenRecord {
+            id: id.clone(),
+            digest: digest.hex(),
+            created: now,
+            expires,
+            first: Some(first),
+            successor: None,
+            ..known.clone()
+        };
+        let gone = TokenRecord { expires: known.expires.min(now + RENEWED), successor: Some(id), ..known.clone() };
+        let unheard = unheard.and_then(|unheard| revoked(unheard, now));
+        let records = [next.clone(), gone].into_iter().chain(unheard).map(Record::Token);
+        Ok((records.collect(), Done::Token(next)))
     }
 
     fn enroll(

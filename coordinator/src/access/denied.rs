@@ -38,6 +38,11 @@ pub enum Denied {
     /// Longer than is good.
     #[error("a token of this kind is good for {} days at most", .0.0 / DAY.0)]
     LifeTooLong(Span),
+    /// An admin has to say again that they may come in.
+    #[error(
+        "this token cannot be renewed further: a year has passed since an admin made the first; ask one for a new token"
+    )]
+    TokenOld,
     /// No such token.
     #[error("there is no token `{0}`; `sweepctl admin token list` shows them")]
     TokenUnknown(String),
@@ -64,6 +69,7 @@ impl Denied {
             Self::LastAdmin(_) => "last_admin",
             Self::RoleTooGreat { .. } => "role_too_great",
             Self::LifeTooLong(_) => "life_too_long",
+            Self::TokenOld => "token_old",
             Self::TokenUnknown(_) => "token_unknown",
             Self::AgentUnknown(_) => "agent_not_enrolled",
             Self::AgentKnown(_) => "agent_enrolled",

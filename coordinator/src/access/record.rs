@@ -44,6 +44,12 @@ pub struct TokenRecord {
     /// Who has joined with it: whoever has not heard the answer may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent_for: Option<Spent>,
+    /// When an admin made the first of those that were renewed up to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
+    /// The token that takes its place: whoever has not heard the answer may ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<String>,
 }
 
 /// Who has joined with a token.

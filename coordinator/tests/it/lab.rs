@@ -102,6 +102,11 @@ impl Lab {
         let projects = projects.iter().map(|project| (*project).to_owned()).collect();
         let user = v1::PutUserRequest { name: name.to_owned(), role: role.to_owned(), projects, set: false };
         self.root().put_user(user).await.unwrap();
+        self.token_of(name).await
+    }
+
+    /// Another token of a user.
+    pub(crate) async fn token_of(&self, name: &str) -> Token {
         let asked = v1::CreateTokenRequest { user: name.to_owned(), ..v1::CreateTokenRequest::default() };
         let made = self.root().create_token(asked).await.unwrap().into_inner();
         made.token.parse::<Handed>().unwrap().token

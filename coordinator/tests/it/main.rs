@@ -10,6 +10,7 @@ mod lab;
 mod metrics;
 mod notify;
 mod owner;
+mod renewing;
 mod secure;
 mod service;
 mod sharing;

@@ -10,7 +10,11 @@ use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares};
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     /// The coordinator: a name, `name:port`, or https://name:port [default port: 7443]
-    pub(crate) host: String,
+    #[arg(required_unless_present = "renew")]
+    pub(crate) host: Option<String>,
+    /// Make a new token in place of the one that is kept, before it ends; that one dies
+    #[arg(long, conflicts_with_all = ["host", "token_file", "fingerprint"])]
+    pub(crate) renew: bool,
     /// Read the token from a file that only you can read, instead of asking
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -19,6 +19,12 @@ impl Client {
         self.get(self.access().logout(v1::LogoutRequest {}).await).map(drop)
     }
 
+    /// A token in place of that of this login, its id, and when it ends.
+    pub(crate) async fn renew_token(&self) -> Result<(String, String, i64), Fault> {
+        let reply = self.get(self.access().renew_token(v1::RenewTokenRequest {}).await)?;
+        Ok((reply.token, reply.id, reply.expires))
+    }
+
     /// Makes a user.
     pub(crate) async fn add_user(&self, name: &str, role: &str, projects: &[String]) -> Result<(), Fault> {
         self.put_user(name, role, projects, false).await.map(drop)

@@ -77,7 +77,23 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     run_with_input(root, &["login", &server, "--fingerprint", pin], bare.as_bytes()).expect(0).tells("as admin");
     let kept = root.join(".config/sweep/credentials.toml");
     assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
-    run(root, &["whoami"]).expect(0).says("admin (admin)");
+    // A first token is good for a day: that is soon. Who renews it goes on with another, and the first is dead.
+    let ran = run(root, &["whoami"]).expect(0).says("admin (admin)").tells("ends in 23 h");
+    ran.tells("`sweepctl login --renew` makes a new one");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    run(root, &["login", "--renew"]).expect(0).tells("a new token is kept for").tells("until    20");
+    run(root, &["login", "--renew", &server]).expect(2);
+    run(ada, &["login", "--renew", "--server", &server]).expect(4).tells("not logged in at");
+    let renewed = std::fs::read_to_string(&kept).unwrap();
+    assert!(renewed != text && !renewed.contains(bare));
+    std::fs::write(&kept, &text).unwrap();
+    run(root, &["whoami"]).expect(4);
+    // A login by an earlier release learns when its token ends.
+    let without: String =
+        renewed.lines().filter(|line| !line.starts_with("expires")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&kept, &without).unwrap();
+    run(root, &["whoami"]).expect(0);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), renewed);
 
     // People.
     run(root, &["admin", "user", "add", "ada"]).expect(0).tells("ada is user");
