@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::offline::GRID;
+use crate::ops::other as program;
 use crate::ran::{command, finish, run, run_with_input, wait_until};
 use crate::real::built;
 
@@ -130,11 +131,27 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     // It is a member: the token is spent, and not needed any more.
     drop(joined);
     std::fs::remove_file(&join).unwrap();
-    let _again = start(&agent, root, &joining[..6]);
+    let mut again = start(&agent, root, &joining[..6]);
     let list = run(root, &["admin", "agent", "list", "--json"]).expect(0).json();
     let id = list["agents"][0]["agent"].as_str().unwrap().to_owned();
     assert_eq!(list["agents"][0]["note"], "gpu1");
+    // Its doctor knows whether it is a member, and what to do if it is none any more.
+    let doctor = |state: &str| program(&agent, root, &["--coordinator", &server, "--state", state, "doctor"]);
+    doctor("agent").says("has joined; its certificate is good for 13 days").says("takes this agent for a member");
+    doctor("another").expect(1).says("this agent has not joined the lab").says("can be reached");
     run(root, &["admin", "agent", "revoke", &id]).expect(0).tells("it is out");
+    doctor("agent").expect(1).says("has revoked this agent").says("join --again");
+    let _ = again.0.kill();
+    let _ = again.0.wait();
+    let token = private(&root.join("join"), &run(root, &["admin", "agent-token"]).expect(0).out);
+    let join =
+        ["--coordinator", &server, "--state", "agent", "--join-file", token.to_str().unwrap(), "join", "--again"];
+    program(&agent, root, &join[..7]).expect(1).tells("has joined before");
+    program(&agent, root, &join[..4]).expect(2);
+    program(&agent, root, &join).expect(0).tells("it is a member");
+    doctor("agent").says("takes this agent for a member");
+    run(root, &["admin", "agent", "revoke", &id]).expect(0);
+    program(&agent, root, &join).expect(1).tells("joining failed");
 
     // Out again, at once.
     let tokens = run(root, &["admin", "token", "list", "--user", "bob", "--json"]).expect(0).json();
