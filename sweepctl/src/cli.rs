@@ -30,7 +30,7 @@ pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use hold::{Holding, Maintenance, Place};
-pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
+pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, ShowLog, Token, User};
 pub(crate) use notify::Notify;
 pub(crate) use report::{Chosen, Form, Interval, Report, Rows, Target};
 pub(crate) use shape::{Color, Format, Shape};

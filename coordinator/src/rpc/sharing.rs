@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
+use sweep_core::nearest::nearest;
 use sweep_core::queue::{Basis, Before, Waiting, Why, waiting};
-use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
+use sweep_core::shares::{Change, DEFAULT_USER, DEVICE, Entitlement};
 use sweep_core::state::usage::Week;
 use sweep_core::time::Timestamp;
 use sweep_proto::convert::{change, id_bytes, lab, reservation};
+use sweep_proto::status::status;
 use sweep_proto::v1;
 use sweep_proto::v1::sharing_server::Sharing as Service;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
 use super::{Edge, malformed, refused, tuning};
@@ -66,7 +68,11 @@ impl Service for Sharing {
             user if user.is_empty() => DEFAULT_USER.to_owned(),
             user => user,
         };
+        let new = request.new;
         let change = change(request).map_err(malformed)?;
+        if !new {
+            self.check_name(&change).await?;
+        }
         match self.0.handle.command(Command::SetShares { user, change }).await.map_err(refused)? {
             Reply::Set(setting) => {
                 identity.about(serde_json::to_string(&setting).expect("a setting has string keys"));
@@ -84,6 +90,46 @@ impl Service for Sharing {
     async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Result<Response<v1::MoveSweepReply>, Status> {
         let identity = Identity::of(&request);
         tuning::move_to(&self.0, &identity, request.into_inner()).await.map(Response::new)
+    }
+}
+
+impl Sharing {
+    /// Where there are logins, a project or a user that nobody has heard of is taken for a slip.
+    async fn check_name(&self, change: &Change) -> Result<(), Status> {
+        let Some((keeper, _)) = self.0.guard.lab_parts() else { return Ok(()) };
+        let (is_user, name) = match change {
+            Change::Project(name, _) => (false, name.clone()),
+            Change::Reservation(_, Some(reservation)) => (false, reservation.project.clone()),
+            Change::User(name, _) => (true, name.clone()),
+            Change::Reservation(_, None) | Change::Host(..) | Change::Lab { .. } => return Ok(()),
+        };
+        let book = keeper.book();
+        let people = book.users.values().filter(|user| user.removed.is_none());
+        let mut known: BTreeSet<String> = match is_user {
+            true => people.map(|user| user.name.clone()).collect(),
+            false => people.flat_map(|user| user.projects.clone()).collect(),
+        };
+        let seen = self.0.handle.query(move |view| {
+            let accounts = &view.core.state().accounts;
+            let names: Vec<String> = match is_user {
+                true => accounts.users.iter().map(|user| user.name.clone()).collect(),
+                false => accounts.projects.iter().map(|project| project.name.clone()).collect(),
+            };
+            let set = match is_user {
+                true => accounts.shares.users.keys(),
+                false => accounts.shares.projects.keys(),
+            };
+            set.cloned().chain(names).collect::<Vec<_>>()
+        });
+        known.extend(seen.await.map_err(refused)?);
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let near = nearest(&name, known.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let what = if is_user { "there is no user" } else { "nobody is in a project" };
+        let text = format!("{what} `{}`{near} (--new sets it all the same)", name.escape_debug());
+        Err(status(Code::FailedPrecondition, "name_unknown", text))
     }
 }
 

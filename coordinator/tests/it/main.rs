@@ -3,6 +3,7 @@
 
 mod archive;
 mod blobs;
+mod every_wall;
 mod format;
 mod joining;
 mod journal;

@@ -41,7 +41,7 @@ async fn whoever_renews_a_token_goes_on_with_the_new_one_alone() {
     let noted = |entry: &&v1::AuditEntry| entry.body.contains("Access.RenewToken") && entry.body.contains(new.id());
     let entry = log.iter().find(noted).unwrap();
     assert!(entry.body.contains("ada") && entry.body.contains(old.id()), "{}", entry.body);
-    assert!(log.iter().all(|entry| !entry.body.contains(&new.expose())));
+    assert!(log.iter().all(|entry| !entry.body.contains(new.expose())));
     lab.stop().await;
 }
 

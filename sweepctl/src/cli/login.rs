@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::sharing::{When, when};
 use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares};
 
 /// Arguments of `login`.
@@ -239,7 +240,9 @@ pub(crate) enum Agent {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditLog {
     /// Print it, oldest first, a JSON document a line
-    Show,
+    #[command(after_help = "Examples:\n  sweepctl admin audit-log show --user ada --since 7d\n  \
+            sweepctl admin audit-log show --method PutUser | jq -r .about")]
+    Show(ShowLog),
     /// Check that nothing in it was changed, left out or put in
     #[command(
         after_help = "Prints the newest hash. Keep it somewhere else: with --head, a later run also proves that the end\n\
@@ -250,6 +253,20 @@ pub(crate) enum AuditLog {
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
     },
+}
+
+/// What of the log is printed: what all of these hold for.
+#[derive(Debug, Args)]
+pub(crate) struct ShowLog {
+    /// Only what this user did, `agent ID` or `unknown`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Only from then on: a time such as `2026-12-01T18:00:00Z`, or how long ago, e.g. `2h`
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub(crate) since: Option<When>,
+    /// Only calls with this in the name of the method, capitals or not, e.g. `PutUser` or `sweeps.`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) method: Option<String>,
 }
 
 impl Admin {

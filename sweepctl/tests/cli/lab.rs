@@ -174,6 +174,13 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     run(root, &["admin", "audit-log", "verify", "--head", &"0".repeat(64)]).expect(1).tells("was cut");
     let log = run(root, &["admin", "audit-log", "show"]).expect(0).says("Sweeps.Submit").says("Access.RevokeAgent").out;
     assert!(!log.contains(&bare[17..40]), "no secret is in it");
+    let show = |args: &[&str]| run(root, &[&["admin", "audit-log", "show"], args].concat()).expect(0).out;
+    let submitted = show(&["--user", "ada", "--method", "sweeps.s", "--since", "1h"]);
+    assert!(submitted.contains("Sweeps.Submit") && submitted.lines().count() == 1, "{submitted}");
+    assert!(show(&["--user", "bob"]).contains("not_yours") || show(&["--user", "bob"]).contains("PermissionDenied"));
+    assert_eq!(show(&["--since", "2100-01-01T00:00:00Z"]), "");
+    assert_eq!(show(&["--since", "1h"]), log);
+    run(root, &["admin", "audit-log", "show", "--since", "soon"]).expect(2);
     finish(&mut command(root, &["admin", "init", "--data", "data", "--host", "x"]))
         .expect(1)
         .tells("another coordinator");
