@@ -121,6 +121,12 @@ pub struct Cli {
 /// What else it can do.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub enum Other {
+    /// Join a lab with the token of --join-file, and end; the agent must not run meanwhile
+    Join {
+        /// Also if it has joined before: after it was revoked (`sweepctl admin agent revoke`), or its certificate has ended
+        #[arg(long)]
+        again: bool,
+    },
     /// Look at this host before something fails, and say how to put right what is wrong (exit code 1: something is broken)
     Doctor {
         /// Form of the output

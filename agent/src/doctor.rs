@@ -13,11 +13,14 @@ use tokio::time::timeout;
 
 use crate::config::Cli;
 use crate::energy::rapl::Rapl;
+use crate::membership::Member;
 use crate::rpc::about::{About, about};
 use crate::sandbox::Features;
 
 /// Time for a program or a coordinator to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How an agent that is no member any more becomes one.
+const AGAIN: &str = "stop it, sweepctl admin agent-token, sweep-agent with its flags and --join-file FILE join --again; start it, sweepctl undrain HOST";
 /// Shared memory below which CUDA's and PyTorch's helpers have too little, bytes.
 const SHARED: u64 = 64 << 20;
 
@@ -30,7 +33,7 @@ pub async fn look(cli: &Cli) -> Findings {
     trainer(&cli.trainer(), &mut found).await;
     walls(&mut found);
     memory(&mut found);
-    coordinator(&cli.coordinator, &mut found).await;
+    coordinator(cli, &mut found).await;
     found
 }
 
@@ -147,42 +150,95 @@ fn memory(found: &mut Findings) {
     }
 }
 
-async fn coordinator(server: &str, found: &mut Findings) {
-    let address: Address = match server.parse() {
+async fn coordinator(cli: &Cli, found: &mut Findings) {
+    let address: Address = match cli.coordinator.parse() {
         Ok(address) => address,
         Err(error) => return found.problem("coordinator", format!("{error}"), "--coordinator URL"),
     };
-    if address.encrypted {
+    let member = if address.encrypted { member(cli, found) } else { None };
+    if address.encrypted && member.is_none() {
         // Who it is says its certificate, which an agent that has not joined cannot judge; that somebody listens can be seen.
-        let place = (address.host.as_str(), address.port);
-        let dialled = timeout(PATIENCE, tokio::net::TcpStream::connect(place)).await;
-        match dialled.map_err(|_| "no answer".to_owned()).and_then(|dialled| dialled.map_err(|error| error.to_string()))
-        {
-            Ok(_) => found.ok("coordinator", format!("{address} can be reached")),
-            Err(error) => {
-                let fix = "is it running, is the name right, does a firewall let this host through?";
-                found.problem("coordinator", format!("{address}: {error}"), fix);
-            }
-        }
-        return;
+        return listens(&address, found).await;
     }
+    let tls = match member.as_ref().map(Member::tls).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return found.problem("member", error.to_string(), AGAIN),
+    };
     let start = Instant::now();
-    match timeout(PATIENCE, about(&address)).await {
+    let fix = match address.encrypted {
+        true => {
+            "is it running, is the name right and one of its certificate (`sweepctl admin init --host` adds one), does a firewall let this host through?"
+        }
+        false => "start it, or name it with --coordinator URL",
+    };
+    match timeout(PATIENCE, about(&address, tls.as_ref())).await {
         Ok(Ok(About { build, protocol, now })) => {
-            found.ok("coordinator", format!("{address} answers"));
+            let how = if member.is_some() { " and takes this agent for a member" } else { "" };
+            found.ok("coordinator", format!("{address} answers{how}"));
             found.versions((env!("CARGO_PKG_VERSION"), sweep_proto::PROTOCOL), (&build, protocol));
             if let Some(theirs) = now {
-                let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                found.clock(ours, theirs, start.elapsed());
+                found.clock(since_1970(), theirs, start.elapsed());
             }
         }
-        Ok(Err(error)) => {
-            found.problem("coordinator", format!("{address}: {error}"), "start it, or name it with --coordinator URL")
+        Ok(Err(error)) if error.is_revoked() => {
+            found.problem("member", format!("{address} has revoked this agent"), AGAIN);
         }
-        Err(_) => found.problem(
-            "coordinator",
-            format!("{address} does not answer"),
-            "start it, or name it with --coordinator URL",
-        ),
+        Ok(Err(error)) => found.problem("coordinator", format!("{address}: {error}"), fix),
+        Err(_) => found.problem("coordinator", format!("{address} does not answer"), fix),
     }
+}
+
+/// Whether this agent has joined, and until when; a member that can be asked as.
+fn member(cli: &Cli, found: &mut Findings) -> Option<Member> {
+    let member = match Member::read(&cli.state().ok()?) {
+        Ok(Some(member)) => member,
+        Ok(None) if cli.join_file.is_some() => {
+            found.ok(
+                "member",
+                "this agent has not joined yet; it does at its first start, with the token of --join-file",
+            );
+            return None;
+        }
+        Ok(None) => {
+            let fix = "sweepctl admin agent-token, then start it once with --join-file FILE";
+            found.problem("member", "this agent has not joined the lab", fix);
+            return None;
+        }
+        Err(error) => {
+            found.problem("member", error.to_string(), AGAIN);
+            return None;
+        }
+    };
+    let now = since_1970().as_secs() as i64;
+    let (id, days) = (member.agent(), (member.expires() - now) / 86_400);
+    match now {
+        _ if now >= member.expires() => {
+            let fix = format!("sweepctl admin agent revoke {id}; {AGAIN}");
+            found.problem("member", format!("the certificate of agent {id} has ended"), fix);
+            return None;
+        }
+        _ if now >= member.renews() => {
+            let fix = "let the agent run: it asks for another one by itself; its log says why it has none yet";
+            found.warn("member", format!("the certificate of agent {id} ends in {days} days and is not renewed"), fix);
+        }
+        _ => found
+            .ok("member", format!("agent {id} has joined; its certificate is good for {days} days and renews itself")),
+    }
+    Some(member)
+}
+
+async fn listens(address: &Address, found: &mut Findings) {
+    let place = (address.host.as_str(), address.port);
+    let dialled = timeout(PATIENCE, tokio::net::TcpStream::connect(place)).await;
+    match dialled.map_err(|_| "no answer".to_owned()).and_then(|dialled| dialled.map_err(|error| error.to_string())) {
+        Ok(_) => found.ok("coordinator", format!("{address} can be reached")),
+        Err(error) => {
+            let fix = "is it running, is the name right, does a firewall let this host through?";
+            found.problem("coordinator", format!("{address}: {error}"), fix);
+        }
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -104,6 +104,9 @@ async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
         std::io::stdout().write_all(text.as_bytes()).context("telling what was found")?;
         return Ok(if found.has_problem() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
+    if let Some(Other::Join { again }) = cli.command {
+        return join(cli, again).await;
+    }
     no_core_dumps();
     let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -124,6 +127,18 @@ async fn serve(cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     traces.close();
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Becomes a member, or one again, and starts nothing.
+async fn join(cli: &Cli, again: bool) -> anyhow::Result<ExitCode> {
+    let state = StateFolder::open(&cli.state()?)?;
+    let address: Address = cli.coordinator.parse()?;
+    anyhow::ensure!(address.encrypted, "there is nothing to join at {address}: a lab is at https://HOST:7443");
+    let file = cli.join_file.as_deref();
+    let file = file.context("say with which token: --join-file FILE (`sweepctl admin agent-token` makes one)")?;
+    let member = Member::enter(&state.path, &address, state.agent, file, again).await?;
+    tracing::info!(agent = %member.agent(), "it is a member; if it was revoked before, `sweepctl undrain HOST` trusts it again");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The agent of this host.

@@ -42,8 +42,14 @@ pub enum MemberError {
         address: String,
     },
     /// Its certificate has ended.
-    #[error("this agent's certificate has ended: join again with a new token and --join-file FILE")]
+    #[error(
+        "this agent's certificate has ended: `sweepctl admin agent revoke` it, then join again with a new token (`sweep-agent --join-file \
+         FILE join --again`)"
+    )]
     Ended,
+    /// It is a member.
+    #[error("this agent has joined before: `join --again` takes another certificate, if it was revoked")]
+    Joined,
     /// A token for people, or without the fingerprint of the CA.
     #[error("{} does not hold a join token with the fingerprint of a CA", .0.display())]
     WrongToken(PathBuf),
@@ -80,6 +86,7 @@ pub struct Member {
     authority: CertificateDer<'static>,
     own: OwnCertificate,
     expires: i64,
+    agent: AgentId,
 }
 
 impl Member {
@@ -98,8 +105,40 @@ impl Member {
         let (Some(Ok(own)), Some(Ok(authority))) = (certificates.next(), certificates.next()) else {
             return Err(CertificateError::Unreadable.into());
         };
-        let expires = AgentCertificate::read(&own)?.expires;
-        Ok(Some(Self { path, authority, own: OwnCertificate::new(&text, &own)?, expires }))
+        let AgentCertificate { expires, agent, .. } = AgentCertificate::read(&own)?;
+        Ok(Some(Self { path, authority, own: OwnCertificate::new(&text, &own)?, expires, agent: agent.into() }))
+    }
+
+    /// When its certificate ends, seconds since 1970.
+    pub fn expires(&self) -> i64 {
+        self.expires
+    }
+
+    /// When it asks for the next one, seconds since 1970.
+    pub fn renews(&self) -> i64 {
+        self.expires - RENEW
+    }
+
+    /// As whom it has joined.
+    pub fn agent(&self) -> AgentId {
+        self.agent
+    }
+
+    /// Joins with the token in a file, `again` also if it has joined before. What there was stays until the coordinator has said yes.
+    ///
+    /// # Errors
+    /// When it has joined before, or is not let in.
+    pub async fn enter(
+        state: &Path,
+        address: &Address,
+        agent: AgentId,
+        file: &Path,
+        again: bool,
+    ) -> Result<Self, MemberError> {
+        if !again && Self::read(state)?.is_some() {
+            return Err(MemberError::Joined);
+        }
+        Self::join(state, address, agent, file).await
     }
 
     /// Reads, or joins with the token in a file.

@@ -208,9 +208,14 @@ async fn make_lab(data: &Path, mut names: Vec<String>) -> anyhow::Result<()> {
     use std::io::Write as _;
     let _lock = folder::lock(data)?;
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-    let handed = init::lab(data, &names, Clock::system()).await?;
+    let made = init::lab(data, &names, Clock::system()).await?;
+    if !made.added.is_empty() {
+        let (added, names) = (made.added.join(", "), made.names.join(", "));
+        let text = format!("new names {added}: from its next start on the coordinator's certificate is for {names}");
+        writeln!(std::io::stderr(), "{text}").context("telling the names")?;
+    }
     // The one thing it says on standard output, once.
-    writeln!(std::io::stdout(), "{}", handed.expose()).context("telling the token")
+    writeln!(std::io::stdout(), "{}", made.token.expose()).context("telling the token")
 }
 
 async fn serve(flags: &Serve, traces: Traces) -> anyhow::Result<()> {

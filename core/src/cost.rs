@@ -21,8 +21,12 @@ pub struct EpochCost {
     /// The most memory the trainer's process has had up to here, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
-    /// The most memory that the trial has had on its accelerator up to here, bytes. Measured by the agent. The one
-    /// figure of these that is decided from: how many trials share a device.
+    /// The most of it up to here that is in no file, bytes: what the process shares with no other. Decided from: how many trials share a
+    /// host. Absent from an older trainer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_memory: Option<u64>,
+    /// The most memory that the trial has had on its accelerator up to here, bytes. Measured by the agent. Decided
+    /// from, too: how many trials share a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_memory: Option<u64>,
     /// The precision and layout that the trial computes with, for people; absent from an older trainer.

@@ -317,7 +317,10 @@ pub enum HoldChange {
     /// Lift everything that is held there.
     Lift,
     /// Maintenance that was planned is off, or over.
-    CallOff,
+    CallOff {
+        /// Only what begins then; without it all of it.
+        from: Option<Timestamp>,
+    },
 }
 
 #[cfg(test)]

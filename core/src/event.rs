@@ -274,6 +274,9 @@ pub enum Event {
         /// Only holds of this kind; all if it is absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         kind: Option<HoldKind>,
+        /// Only what begins then, if that is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Timestamp>,
     },
     /// Processes that are not ours came to a device, others came, or all have been gone for a while.
     DeviceBusy {

@@ -130,6 +130,11 @@ pub fn share(needs: Option<u64>, device: u64, slots: u32) -> u32 {
     u32::try_from(part).unwrap_or(whole).clamp(whole / slots, whole)
 }
 
+/// What to reckon with where this was measured, bytes.
+pub(crate) fn with_headroom(peak: u64) -> u64 {
+    peak.saturating_add(peak / 100 * HEADROOM).saturating_add(1)
+}
+
 /// What was measured of a shape on a model of device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
@@ -157,7 +162,7 @@ impl Speed {
 impl Measured {
     /// The memory to reckon with, bytes.
     pub fn needs(&self) -> Option<u64> {
-        self.peak.map(|peak| peak.saturating_add(peak / 100 * HEADROOM).saturating_add(1))
+        self.peak.map(with_headroom)
     }
 
     /// So many of this shape may be together: one more than is known to be worth it.

@@ -54,17 +54,6 @@ pub enum Demand<'a> {
     Cores(u32),
 }
 
-/// What trials on a device and a host ask for together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// Bytes of the device.
-    pub memory: u64,
-    /// Bytes of the host.
-    pub ram: u64,
-    /// Cores of the host.
-    pub cores: u32,
-}
-
 impl Placement {
     /// Anywhere will do.
     pub fn is_default(&self) -> bool {
@@ -89,18 +78,6 @@ impl Placement {
     pub fn fits_on(&self, agent: &Agent) -> bool {
         let slots = agent.slots.len() as u32;
         slots > 0 && (self.is_default() || (0..slots).any(|slot| self.fits(agent, slot)))
-    }
-
-    /// Whether it fits beside what is there.
-    pub fn fits_beside(&self, agent: &Agent, slot: u32, taken: Taken) -> bool {
-        let offer = &agent.facts.offer;
-        let device = offer.device_of(slot).map_or(0, |device| device.memory);
-        let room = |wanted: Option<u64>, taken: u64, most: u64| {
-            wanted.is_none_or(|wanted| taken.saturating_add(wanted) <= most)
-        };
-        room(self.memory, taken.memory, device)
-            && room(self.ram, taken.ram, offer.memory)
-            && room(self.cores.map(u64::from), taken.cores.into(), offer.cores.into())
     }
 
     /// Why none of these agents could ever run it, if that is so.

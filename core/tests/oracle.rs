@@ -92,7 +92,7 @@ fn held(slot: Option<u32>) -> Event {
 }
 
 fn lifted() -> Event {
-    Event::HoldsLifted { agent: nobody(), slot: None, user: "root".into(), kind: None }
+    Event::HoldsLifted { agent: nobody(), slot: None, user: "root".into(), kind: None, from: None }
 }
 
 fn hours(closed: bool) -> Event {

@@ -102,6 +102,26 @@ impl Authority {
         Self::open(folder)
     }
 
+    /// The coordinator may be called by these names, too; answers those that are new. Its next certificate holds them.
+    ///
+    /// # Errors
+    /// When one cannot be in a certificate, or they cannot be written; nothing is changed then.
+    pub fn add_names(&mut self, folder: &Path, names: &[String]) -> Result<Vec<String>, AuthorityError> {
+        names.iter().try_for_each(|name| san(name).map(drop))?;
+        let mut all = self.names.clone();
+        for name in names {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        }
+        let added = all[self.names.len()..].to_vec();
+        if !added.is_empty() {
+            private::write(&folder.join(NAMES), format!("{}\n", all.join("\n")).as_bytes())?;
+            self.names = all;
+        }
+        Ok(added)
+    }
+
     /// Whether there is one in a folder.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(CERTIFICATE).is_file()
@@ -284,6 +304,23 @@ mod tests {
         let refused = Authority::create(folder.path(), &wrong).unwrap_err().to_string();
         assert!(refused.contains("lab host"), "{refused}");
         assert!(!Authority::is_in(folder.path()));
+    }
+
+    #[test]
+    fn names_are_added_and_the_authority_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut authority = Authority::create(folder.path(), &names()).unwrap();
+        let more = ["lab.example.org", "127.0.0.1", "10.0.0.5", "lab.example.org"].map(str::to_owned);
+        assert_eq!(authority.add_names(folder.path(), &more).unwrap(), ["lab.example.org", "10.0.0.5"]);
+        assert!(authority.add_names(folder.path(), &["a b".to_owned(), "new".to_owned()]).is_err());
+        assert_eq!(authority.add_names(folder.path(), &names()).unwrap(), [""; 0]);
+        let again = Authority::open(folder.path()).unwrap();
+        assert_eq!((again.fingerprint(), again.names()), (authority.fingerprint(), authority.names()));
+        assert_eq!(again.names().len(), 5);
+        let issued = again.issue().unwrap();
+        let (_, read) = x509_parser::parse_x509_certificate(&issued.key.cert[0]).unwrap();
+        let held = read.subject_alternative_name().unwrap().unwrap().value.general_names.len();
+        assert_eq!(held, 5, "the next certificate is for all of them");
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub fn encrypted(listener: TcpListener, tls: Arc<ServerConfig>) -> ReceiverStrea
 async fn accept(listener: TcpListener, tls: TlsAcceptor, ready: mpsc::Sender<io::Result<Connection>>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     let places = Places::default();
-    let nothing = Arc::new(Nothing::default());
+    let (nothing, crowds) = (Arc::new(Nothing::default()), Nothing::default());
     loop {
         let Ok(permit) = handshakes.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -116,9 +116,12 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, ready: mpsc::Sender<io:
                 continue;
             }
         };
-        let Some(place) = places.take(address.ip()) else {
-            nothing.count("an address has too many connections");
-            continue;
+        let place = match places.take(address.ip()) {
+            Ok(place) => place,
+            Err(crowded) => {
+                crowds.crowded(&crowded);
+                continue;
+            }
         };
         let (tls, ready, nothing) = (tls.clone(), ready.clone(), nothing.clone());
         tokio::spawn(async move {
@@ -152,19 +155,27 @@ async fn greet(tls: TlsAcceptor, stream: TcpStream, address: SocketAddr, place: 
     Ok(Connection { stream, peer: Peer { address, agent }, replay: PREFACE, _place: place })
 }
 
+/// An address has as many connections as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} has {PER_ADDRESS} connections without the certificate of an agent and gets no more until one of them ends: a program \
+     there leaves them open, or too many people share the address"
+)]
+struct Crowded(IpAddr);
+
 /// How many connections each address has.
 #[derive(Clone, Debug, Default)]
 struct Places(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
 impl Places {
-    fn take(&self, address: IpAddr) -> Option<Place> {
+    fn take(&self, address: IpAddr) -> Result<Place, Crowded> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(address).or_default();
         if *count >= PER_ADDRESS {
-            return None;
+            return Err(Crowded(address));
         }
         *count += 1;
-        Some(Place { places: self.clone(), address })
+        Ok(Place { places: self.clone(), address })
     }
 }
 
@@ -193,13 +204,28 @@ struct Nothing(Mutex<(u64, Option<Instant>)>);
 
 impl Nothing {
     fn count(&self, why: &str) {
+        if let Some(connections) = self.due() {
+            tracing::info!(connections, last = why, "connections came to nothing");
+        }
+    }
+
+    /// People cannot get in: a line of its own, that a flood of others does not hide.
+    fn crowded(&self, why: &Crowded) {
+        if let Some(refused) = self.due() {
+            tracing::warn!(refused, "{why}");
+        }
+    }
+
+    /// One more; how many there were since it was said last, if it is time to say it again.
+    fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, said) = &mut *state;
         *count += 1;
-        if said.is_none_or(|said| said.elapsed() >= QUIET) {
-            tracing::info!(connections = *count, last = why, "connections came to nothing");
-            (*count, *said) = (0, Some(Instant::now()));
-        }
+        let is_due = said.is_none_or(|said| said.elapsed() >= QUIET);
+        is_due.then(|| {
+            *said = Some(Instant::now());
+            std::mem::take(count)
+        })
     }
 }
 
@@ -212,12 +238,21 @@ mod tests {
         let places = Places::default();
         let (here, there) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let mut held: Vec<Place> = (0..PER_ADDRESS).map(|_| places.take(here).unwrap()).collect();
-        assert!(places.take(here).is_none());
-        assert!(places.take(there).is_some());
+        let crowded = places.take(here).unwrap_err();
+        assert!(crowded.to_string().starts_with("10.0.0.1 has 256 connections without the certificate of an agent"));
+        assert!(places.take(there).is_ok());
         held.pop();
-        assert!(places.take(here).is_some());
+        assert!(places.take(here).is_ok());
         drop(held);
         assert!(places.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_often_is_said_now_and_then_with_how_often() {
+        let nothing = Nothing::default();
+        assert_eq!([(); 3].map(|()| nothing.due()), [Some(1), None, None]);
+        tokio::time::advance(QUIET).await;
+        assert_eq!((nothing.due(), nothing.due()), (Some(3), None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,7 +30,7 @@ pub(crate) use compare::{Compare, Drawing, Export, Plot};
 pub(crate) use dataset::{Dataset, DatasetAdd, DatasetOne};
 pub(crate) use fetch::{Fetch, StateFormat};
 pub(crate) use hold::{Holding, Maintenance, Place};
-pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, Token, User};
+pub(crate) use login::{Admin, Agent, AuditLog, Init, Login, Logout, Role, ShowLog, Token, User};
 pub(crate) use notify::Notify;
 pub(crate) use report::{Chosen, Form, Interval, Report, Rows, Target};
 pub(crate) use shape::{Color, Format, Shape};
@@ -157,7 +157,9 @@ pub(crate) enum Command {
     )]
     Why(Why),
     /// Log in to a coordinator; the token is asked for, or read from a pipe or a file
-    #[command(after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token")]
+    #[command(
+        after_help = "Examples:\n  sweepctl login lab.example.org\n  sweepctl login lab:7443 --token-file token\n  sweepctl login --renew"
+    )]
     Login(Login),
     /// End the login: the token is revoked and forgotten
     #[command(after_help = "Examples:\n  sweepctl logout")]

@@ -99,10 +99,7 @@ impl Way {
             return Ok(Self { server: server.to_owned(), tls, bearer: Bearer::file(Path::new(&file))? });
         }
         match login {
-            Some(login) => {
-                let token: Token = login.token.parse()?;
-                Ok(Self { server: server.to_owned(), tls: Some(login.tls()?), bearer: Bearer::token(&token) })
-            }
+            Some(login) => login.way(server),
             None => Ok(Self { server: server.to_owned(), tls: None, bearer: here }),
         }
     }
@@ -138,6 +135,9 @@ pub(crate) struct Login {
     pub(crate) token: String,
     /// The coordinator's CA, PEM.
     pub(crate) authority: String,
+    /// When the token ends, microseconds since 1970; not known of a login by an earlier release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<i64>,
 }
 
 impl std::fmt::Debug for Login {
@@ -147,6 +147,17 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
+    /// How to reach the coordinator as who this is.
+    pub(crate) fn way(&self, server: &str) -> Result<Way, LoginFault> {
+        let token: Token = self.token.parse()?;
+        Ok(Way { server: server.to_owned(), tls: Some(self.tls()?), bearer: Bearer::token(&token) })
+    }
+
+    /// The public half of its token.
+    pub(crate) fn token_id(&self) -> Option<String> {
+        self.token.parse::<Token>().ok().map(|token| token.id().to_owned())
+    }
+
     fn tls(&self) -> Result<Tls, LoginFault> {
         Ok(Tls::authority(&from_pem(&self.authority)?, None)?)
     }
@@ -239,7 +250,10 @@ mod tests {
     fn logins_are_written_and_read() {
         let mut logins = Logins { current: Some("https://lab:7443".to_owned()), ..Logins::default() };
         let (user, token) = ("ada".to_owned(), "t".to_owned());
-        logins.servers.insert("https://lab:7443".to_owned(), Login { user, token, authority: "a\nb\n".to_owned() });
+        logins.servers.insert(
+            "https://lab:7443".to_owned(),
+            Login { user, token, authority: "a\nb\n".to_owned(), expires: None },
+        );
         let text = toml::to_string(&logins).unwrap();
         let read: Logins = toml::from_str(&text).unwrap();
         assert_eq!(read.servers["https://lab:7443"].authority, "a\nb\n");

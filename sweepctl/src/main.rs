@@ -114,13 +114,16 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
 
 /// Commands that talk to a coordinator.
 async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
+    if !matches!(command, Command::Login(_) | Command::Logout(_)) {
+        command::login::warn(out, config);
+    }
     match command {
         // A file that is not valid is refused before anybody is called.
         Command::Submit(args) => return command::submit::run(out, config, args).await,
         Command::Plan(args) if !args.estimate => return command::plan::ask(out, config, args).await,
         Command::Version { .. } => return command::version::run(out, config).await,
         Command::Doctor { .. } => return command::doctor::run(out, config).await,
-        Command::Login(args) => return command::login::login(out, args).await,
+        Command::Login(args) => return command::login::run(out, config, args).await,
         Command::Logout(args) => return command::login::logout(out, config, args).await,
         _ => {}
     }
@@ -144,7 +147,7 @@ async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault>
         Command::Audit(args) => command::audit::run(out, &client, args).await,
         Command::Why(args) => command::why::run(out, &client, args).await,
         Command::Plan(args) => command::estimate::run(out, &client, args).await,
-        Command::Whoami { .. } => command::login::whoami(out, &client).await,
+        Command::Whoami { .. } => command::login::whoami(out, config, &client).await,
         Command::Admin(command) => command::admin::run(out, &client, command).await,
         Command::Up(_)
         | Command::Check(_)

@@ -42,13 +42,15 @@ impl Pace {
     /// The sums, after the last step.
     pub fn cost(self, numerics: Numerics) -> EpochCost {
         let whole = (self.before - self.began).as_secs_f64();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         EpochCost {
             step_ms: median(self.steps).into(),
             data_wait: (self.waited.as_secs_f64() / whole).into(),
             device_memory: None,
             steps: None,
             part: None,
-            peak_memory: fs::read_to_string("/proc/self/status").ok().and_then(|status| high_water(&status)),
+            peak_memory: bytes(&status, "VmHWM:"),
+            own_memory: own(&status),
             numerics: Some(numerics.to_string()),
             // The agent's to say: it knows who else is on the device.
             energy: None,
@@ -65,12 +67,19 @@ fn median(mut values: Vec<f32>) -> f64 {
     f64::from(*values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
-/// The line `VmHWM` of `/proc/<pid>/status`, bytes: the most of the process that was in memory at once,
-/// pages of the mapped image cache that it looked at included.
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A line of `/proc/<pid>/status`, bytes. `VmHWM`: the most of the process that was in memory at once, pages of the mapped
+/// image cache that it looked at included.
+fn bytes(status: &str, line: &str) -> Option<u64> {
+    let line = status.lines().find_map(|found| found.strip_prefix(line))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// The most that was in no file. The kernel keeps no such mark, so the pages of files that are in memory now are taken off the mark of
+/// all: programs and the image cache, which every trainer of the host shares and which the kernel may let go of.
+fn own(status: &str) -> Option<u64> {
+    let files = bytes(status, "RssFile:")? + bytes(status, "RssShmem:")?;
+    Some(bytes(status, "VmHWM:")?.saturating_sub(files).max(bytes(status, "RssAnon:")?))
 }
 
 #[cfg(test)]
@@ -88,10 +97,16 @@ mod tests {
     #[test]
     fn memory_is_read_from_the_kernels_words() {
         let status = "Name:\tsweep-trainer\nVmPeak:\t  999 kB\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n";
-        assert_eq!(high_water(status), Some(12_345 * 1024));
-        assert_eq!(high_water("VmRSS:\t 1 kB\n"), None);
-        let here = Pace::begin().cost(Numerics::PLAIN).peak_memory;
-        assert!(here.is_some_and(|bytes| bytes > 1 << 20), "{here:?}");
+        assert_eq!(bytes(status, "VmHWM:"), Some(12_345 * 1024));
+        assert_eq!((bytes("VmRSS:\t 1 kB\n", "VmHWM:"), own(status)), (None, None));
+        let parts = |anonymous: u64| {
+            format!("VmHWM:\t 900 kB\nRssAnon:\t {anonymous} kB\nRssFile:\t 500 kB\nRssShmem:\t 100 kB\n")
+        };
+        // It had more before; or files came into memory since then.
+        assert_eq!((own(&parts(200)), own(&parts(400))), (Some(300 * 1024), Some(400 * 1024)));
+        let here = Pace::begin().cost(Numerics::PLAIN);
+        let (all, own) = (here.peak_memory.unwrap(), here.own_memory.unwrap());
+        assert!(own > 1 << 16 && own < all, "{own} of {all}");
     }
 
     #[test]

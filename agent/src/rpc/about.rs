@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sweep_identity::address::Address;
-use sweep_identity::dial::{Bearer, DialError};
+use sweep_identity::dial::{Bearer, DialError, Tls};
+use sweep_proto::status::reason_of;
 use sweep_proto::v1::InfoRequest;
 use sweep_proto::v1::sweeps_client::SweepsClient;
 use tonic::Status;
@@ -19,6 +20,13 @@ pub enum AboutError {
     Refused(#[from] Box<Status>),
 }
 
+impl AboutError {
+    /// The coordinator knows this agent and has put it out, or its certificate has ended.
+    pub fn is_revoked(&self) -> bool {
+        matches!(self, Self::Refused(status) if reason_of(status).as_deref() == Some("agent_revoked"))
+    }
+}
+
 /// What it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
@@ -30,12 +38,12 @@ pub struct About {
     pub now: Option<Duration>,
 }
 
-/// Asks a coordinator on this host.
+/// Asks a coordinator on this host, or as a member of its lab.
 ///
 /// # Errors
-/// When it does not answer.
-pub async fn about(address: &Address) -> Result<About, AboutError> {
-    let link = super::link(address, None, Bearer::default())?;
+/// When it does not answer, or does not take the member for one.
+pub async fn about(address: &Address, tls: Option<&Tls>) -> Result<About, AboutError> {
+    let link = super::link(address, tls, Bearer::default())?;
     let said = SweepsClient::new(link).info(InfoRequest {}).await.map_err(Box::new)?.into_inner();
     let now = u64::try_from(said.now).ok().filter(|now| *now > 0).map(Duration::from_micros);
     Ok(About { build: said.build, protocol: said.protocol, now })

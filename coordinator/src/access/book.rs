@@ -3,19 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use sweep_core::access::Role;
 use sweep_core::id::AgentId;
 use sweep_core::time::{Span, Timestamp};
 use sweep_identity::token::Digest;
 
 pub use super::denied::Denied;
+pub use super::record::{AgentRecord, Record, Spent, TokenRecord, User};
 
 pub(super) const DAY: Span = Span::seconds(86_400);
 /// How long a person's token is good if nothing is said, and at most.
 pub const TOKEN_LIFE: [Span; 2] = [Span(90 * DAY.0), Span(366 * DAY.0)];
 /// How long a join token is good if nothing is said, and at most.
 pub const JOIN_LIFE: [Span; 2] = [Span::seconds(3600), Span(7 * DAY.0)];
+/// How long a token that was renewed is still good, so that an answer that was lost locks nobody out.
+const RENEWED: Span = Span::seconds(60);
 /// The name of whoever needs none: nobody may take it.
 pub const LOCAL: &str = "local";
 /// Longest name and note, letters.
@@ -24,107 +26,26 @@ pub(super) const LONGEST: usize = 64;
 pub(super) const PROJECTS: usize = 256;
 pub(super) const RECORDS: usize = 100_000;
 
-/// A person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// What they are called, in the journal and in the audit log; never given to another.
-    pub name: String,
-    /// What they may do, everywhere they are.
-    pub role: Role,
-    /// Where they are.
-    pub projects: BTreeSet<String>,
-    /// When they came.
-    pub created: Timestamp,
-    /// When they left.
-    pub removed: Option<Timestamp>,
-}
-
-/// What is known of a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenRecord {
-    /// Its public half.
-    pub id: String,
-    /// SHA-256 of all of it, hex.
-    pub digest: String,
-    /// Whose; `None` of a join token.
-    pub user: Option<String>,
-    /// At most this, whatever the user is.
-    pub role: Role,
-    /// For people.
-    pub note: String,
-    /// Since when.
-    pub created: Timestamp,
-    /// Until when.
-    pub expires: Timestamp,
-    /// When it was revoked, or spent.
-    pub revoked: Option<Timestamp>,
-    /// Who has joined with it: whoever has not heard the answer may ask again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub spent_for: Option<Spent>,
-}
-
-/// Who has joined with a token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spent {
-    /// Which agent.
-    pub agent: AgentId,
-    /// SHA-256 of the key that it showed.
-    pub key: String,
-    /// How often it had enrolled then.
-    pub generation: u32,
-}
-
-/// What is known of an agent that has enrolled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AgentRecord {
-    /// Which.
-    pub agent: AgentId,
-    /// The note of its join token.
-    pub note: String,
-    /// How often it has enrolled; only certificates of the last time are good.
-    pub generation: u32,
-    /// When, the last time.
-    pub enrolled: Timestamp,
-    /// When its newest certificate ends.
-    pub expires: Timestamp,
-    /// When it was revoked.
-    pub revoked: Option<Timestamp>,
-}
-
-/// One thing that is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Record {
-    /// See there.
-    User(User),
-    /// See there.
-    Token(TokenRecord),
-    /// See there.
-    Agent(AgentRecord),
-}
-
-impl Record {
-    /// Under which name it is stored; a later one of the same name takes its place.
-    pub fn key(&self) -> String {
-        match self {
-            Self::User(user) => format!("user/{}", user.name),
-            Self::Token(token) => format!("token/{}", token.id),
-            Self::Agent(agent) => format!("agent/{}", agent.agent),
-        }
-    }
-}
-
 /// What somebody wants changed.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A new user, or another role or other projects.
-    PutUser {
+    /// A new user, or one who comes back.
+    AddUser {
         /// Who.
         name: String,
         /// What they may do.
         role: Role,
         /// Where.
         projects: BTreeSet<String>,
+    },
+    /// Another role, other projects; what is not said stays.
+    SetUser {
+        /// Who.
+        name: String,
+        /// What they may do.
+        role: Option<Role>,
+        /// Where.
+        projects: Option<BTreeSet<String>>,
     },
     /// They leave; their tokens with them.
     RemoveUser(String),
@@ -142,6 +63,15 @@ pub enum Change {
         life: Option<Span>,
         /// For people.
         note: String,
+    },
+    /// A token of a user takes the place of another, for as long as that one was made for.
+    RenewToken {
+        /// The public half of the one before.
+        old: String,
+        /// Its own public half.
+        id: String,
+        /// Its hash.
+        digest: Digest,
     },
     /// A token is good for nothing from now on.
     RevokeToken(String),
@@ -172,6 +102,8 @@ pub enum Change {
 pub enum Done {
     /// As it is now.
     User(User),
+    /// As it was, and as it is now.
+    Set(User, User),
     /// As it is now.
     Token(TokenRecord),
     /// Whether anything was changed.
@@ -228,7 +160,20 @@ impl Book {
     /// When it must not be made; nothing is to be stored then.
     pub fn decide(&self, change: Change, now: Timestamp) -> Result<(Vec<Record>, Done), Denied> {
         match change {
-            Change::PutUser { name, role, projects } => self.put_user(name, role, projects, now),
+            Change::AddUser { name, role, projects } => {
+                if let Some(user) = self.users.get(&name).filter(|user| user.removed.is_none()) {
+                    return Err(Denied::UserKnown(Box::new(user.clone())));
+                }
+                let user = self.put_user(name, role, projects, now)?;
+                Ok((vec![Record::User(user.clone())], Done::User(user)))
+            }
+            Change::SetUser { name, role, projects } => {
+                let before = self.user(&name)?.clone();
+                let projects = projects.unwrap_or_else(|| before.projects.clone());
+                let user = self.put_user(name, role.unwrap_or(before.role), projects, now)?;
+                let record = (user != before).then(|| Record::User(user.clone()));
+                Ok((record.into_iter().collect(), Done::Set(before, user)))
+            }
             Change::RemoveUser(name) => self.remove_user(&name, now),
             Change::AddToken { id, digest, user, role, life, note } => {
                 let role = match &user {
@@ -248,10 +193,24 @@ impl Book {
                 let note = valid_note(note)?;
                 room(self.tokens.len())?;
                 let expires = now + life;
-                let token =
-                    TokenRecord { id, digest, user, role, note, created: now, expires, revoked: None, spent_for: None };
+                let (created, revoked, spent_for) = (now, None, None);
+                let (first, successor) = (None, None);
+                let token = TokenRecord {
+                    id,
+                    digest,
+                    user,
+                    role,
+                    note,
+                    created,
+                    expires,
+                    revoked,
+                    spent_for,
+                    first,
+                    successor,
+                };
                 Ok((vec![Record::Token(token.clone())], Done::Token(token)))
             }
+            Change::RenewToken { old, id, digest } => self.renew_token(old, id, &digest, now),
             Change::RevokeToken(id) => {
                 let token = self.tokens.get(&id).ok_or(Denied::TokenUnknown(id))?;
                 let records = revoked(token, now).map(Record::Token);
@@ -281,13 +240,7 @@ impl Book {
         user.ok_or_else(|| Denied::UserUnknown(name.to_owned()))
     }
 
-    fn put_user(
-        &self,
-        name: String,
-        role: Role,
-        projects: BTreeSet<String>,
-        now: Timestamp,
-    ) -> Result<(Vec<Record>, Done), Denied> {
+    fn put_user(&self, name: String, role: Role, projects: BTreeSet<String>, now: Timestamp) -> Result<User, Denied> {
         valid_name(&name)?;
         projects.iter().try_for_each(|project| valid_name(project))?;
         if projects.len() > PROJECTS {
@@ -298,8 +251,7 @@ impl Book {
             self.not_last(&name)?;
         }
         let created = self.users.get(&name).map_or(now, |known| known.created);
-        let user = User { name, role, projects, created, removed: None };
-        Ok((vec![Record::User(user.clone())], Done::User(user)))
+        Ok(User { name, role, projects, created, removed: None })
     }
 
     fn remove_user(&self, name: &str, now: Timestamp) -> Result<(Vec<Record>, Done), Denied> {
@@ -308,6 +260,39 @@ impl Book {
         let theirs = self.tokens.values().filter(|token| token.user.as_deref() == Some(name));
         let tokens = theirs.filter_map(|token| revoked(token, now)).map(Record::Token);
         Ok(([Record::User(user.clone())].into_iter().chain(tokens).collect(), Done::User(user)))
+    }
+
+    /// The one before ends within a minute: until then whoever has not heard the answer may ask again, and what they were not told of ends.
+    fn renew_token(
+        &self,
+        old: String,
+        id: String,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<(Vec<Record>, Done), Denied> {
+        let known = self.good(&old, now).filter(|(_, user)| user.is_some());
+        let (known, _) = known.ok_or(Denied::TokenUnknown(old))?;
+        room(self.tokens.len())?;
+        let unheard = known.successor.as_ref().and_then(|id| self.tokens.get(id));
+        let made = unheard.unwrap_or(known);
+        let first = known.first.unwrap_or(known.created);
+        let expires = (now + (made.expires - made.created)).min(first + TOKEN_LIFE[1]);
+        if expires <= known.expires {
+            return Err(Denied::TokenOld);
+        }
+        let next = TokenRecord {
+            id: id.clone(),
+            digest: digest.hex(),
+            created: now,
+            expires,
+            first: Some(first),
+            successor: None,
+            ..known.clone()
+        };
+        let gone = TokenRecord { expires: known.expires.min(now + RENEWED), successor: Some(id), ..known.clone() };
+        let unheard = unheard.and_then(|unheard| revoked(unheard, now));
+        let records = [next.clone(), gone].into_iter().chain(unheard).map(Record::Token);
+        Ok((records.collect(), Done::Token(next)))
     }
 
     fn enroll(

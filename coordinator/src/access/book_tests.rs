@@ -24,7 +24,7 @@ fn make(book: &mut Book, change: Change, now: Timestamp) -> Result<Done, Denied>
 }
 
 fn user(name: &str, role: Role) -> Change {
-    Change::PutUser { name: name.to_owned(), role, projects: BTreeSet::from(["default".to_owned()]) }
+    Change::AddUser { name: name.to_owned(), role, projects: BTreeSet::from(["default".to_owned()]) }
 }
 
 fn token(id: &str, user: Option<&str>, role: Option<Role>, life: Option<Span>) -> Change {
@@ -60,6 +60,26 @@ fn a_token_is_good_until_it_expires_is_revoked_or_its_user_leaves() {
 }
 
 #[test]
+fn whoever_is_there_is_changed_only_if_that_is_said_and_only_in_what_is_said() {
+    let mut book = book();
+    let denied = make(&mut book, user("ada", Role::Admin), NOW).unwrap_err();
+    assert_eq!((denied.reason(), book.users["ada"].role), ("user_known", Role::User));
+    assert!(denied.to_string().contains("already, user in default; `sweepctl admin user set ada`"), "{denied}");
+    let set = |role, projects: Option<&str>| {
+        let projects = projects.map(|project| BTreeSet::from([project.to_owned()]));
+        Change::SetUser { name: "ada".to_owned(), role, projects }
+    };
+    let Ok(Done::Set(before, now)) = make(&mut book, set(Some(Role::Viewer), None), NOW) else { panic!() };
+    assert_eq!((before.words(), now.words()), ("user in default".to_owned(), "viewer in default".to_owned()));
+    make(&mut book, set(None, Some("audio")), NOW).unwrap();
+    assert_eq!(book.users["ada"].words(), "viewer in audio");
+    let (records, _) = book.decide(set(None, Some("audio")), NOW).unwrap();
+    assert_eq!(records, [], "as before");
+    make(&mut book, Change::RemoveUser("ada".to_owned()), NOW).unwrap();
+    assert_eq!(make(&mut book, set(Some(Role::User), None), NOW).unwrap_err().reason(), "user_unknown");
+}
+
+#[test]
 fn what_must_not_be_is_refused() {
     let mut book = book();
     let refused = |book: &mut Book, change: Change| make(book, change, NOW).unwrap_err().reason();
@@ -90,8 +110,9 @@ fn somebody_can_always_let_others_in() {
     let mut book = book();
     let last = Err(Denied::LastAdmin("root".to_owned()));
     assert_eq!(make(&mut book, Change::RemoveUser("root".to_owned()), NOW), last);
-    assert_eq!(make(&mut book, user("root", Role::User), NOW), last);
-    make(&mut book, user("ada", Role::Admin), NOW).unwrap();
+    let set = |name: &str, role| Change::SetUser { name: name.to_owned(), role: Some(role), projects: None };
+    assert_eq!(make(&mut book, set("root", Role::User), NOW), last);
+    make(&mut book, set("ada", Role::Admin), NOW).unwrap();
     make(&mut book, Change::RemoveUser("root".to_owned()), NOW).unwrap();
     assert_eq!(make(&mut book, Change::RemoveUser("ada".to_owned()), NOW), Err(Denied::LastAdmin("ada".to_owned())));
 }

@@ -4,7 +4,7 @@ use sweep_core::access::Role;
 use sweep_core::id::AgentId;
 use sweep_core::time::Span;
 
-use super::book::{DAY, LONGEST, PROJECTS, RECORDS};
+use super::book::{DAY, LONGEST, PROJECTS, RECORDS, User};
 
 /// Why it was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,12 @@ pub enum Denied {
     /// Nobody is called so.
     #[error("there is no user `{0}`; `sweepctl admin user add {0}` makes one")]
     UserUnknown(String),
+    /// They are here already, and stay as they are.
+    #[error(
+        "there is a user `{}` already, {}; `sweepctl admin user set {}` gives one another role or other projects",
+        .0.name, .0.words(), .0.name
+    )]
+    UserKnown(Box<User>),
     /// There would be nobody to let anybody in.
     #[error("`{0}` is the last admin: make another one first")]
     LastAdmin(String),
@@ -32,6 +38,11 @@ pub enum Denied {
     /// Longer than is good.
     #[error("a token of this kind is good for {} days at most", .0.0 / DAY.0)]
     LifeTooLong(Span),
+    /// An admin has to say again that they may come in.
+    #[error(
+        "this token cannot be renewed further: a year has passed since an admin made the first; ask one for a new token"
+    )]
+    TokenOld,
     /// No such token.
     #[error("there is no token `{0}`; `sweepctl admin token list` shows them")]
     TokenUnknown(String),
@@ -54,9 +65,11 @@ impl Denied {
         match self {
             Self::Name(_) | Self::Note => "name_invalid",
             Self::UserUnknown(_) => "user_unknown",
+            Self::UserKnown(_) => "user_known",
             Self::LastAdmin(_) => "last_admin",
             Self::RoleTooGreat { .. } => "role_too_great",
             Self::LifeTooLong(_) => "life_too_long",
+            Self::TokenOld => "token_old",
             Self::TokenUnknown(_) => "token_unknown",
             Self::AgentUnknown(_) => "agent_not_enrolled",
             Self::AgentKnown(_) => "agent_enrolled",

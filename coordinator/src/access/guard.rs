@@ -183,9 +183,8 @@ impl Guard {
         let agent = AgentId::from(shown.agent);
         let until = Timestamp(shown.expires.saturating_mul(1_000_000));
         if self.now() >= until || book.member(agent, shown.generation).is_none() {
-            let text = "this agent's certificate is revoked or has expired: to enrol it again, move member.pem \
-                        out of its state folder and start it with a new join token (`sweepctl admin agent-token`); once it is back, \
-                        `sweepctl undrain HOST` trusts it with trials";
+            let text = "this agent's certificate is revoked or has expired: to enrol it again, `sweep-agent --join-file FILE join --again` \
+                        with a new join token (`sweepctl admin agent-token`); once it is back, `sweepctl undrain HOST` trusts it with trials";
             return Err(status(Code::Unauthenticated, "agent_revoked", text));
         }
         let who = Who::Agent { agent, generation: shown.generation };

@@ -57,27 +57,51 @@ pub fn is_lab(data: &Path) -> bool {
     Authority::is_in(&authority_folder(data))
 }
 
-/// Makes the CA if there is none, the admin if there is none, and a new token for them.
+/// What was made.
+#[derive(Debug)]
+pub struct Made {
+    /// The token of the admin.
+    pub token: Handed,
+    /// Names that the coordinator's certificate did not hold before; none of a new lab.
+    pub added: Vec<String>,
+    /// All that it holds from its next start on.
+    pub names: Vec<String>,
+}
+
+/// Makes the CA if there is none, the admin if there is none, and a new token for them. Names that the CA does not know yet are
+/// added: the coordinator makes its certificate at every start.
 ///
 /// # Errors
 /// When something cannot be written.
-pub async fn lab(data: &Path, names: &[String], clock: Clock) -> Result<Handed, InitError> {
+pub async fn lab(data: &Path, names: &[String], clock: Clock) -> Result<Made, InitError> {
     let folder = authority_folder(data);
-    let authority = if is_lab(data) { Authority::open(&folder)? } else { Authority::create(&folder, names)? };
+    let (authority, added) = match is_lab(data) {
+        true => {
+            let mut authority = Authority::open(&folder)?;
+            let added = authority.add_names(&folder, names)?;
+            (authority, added)
+        }
+        false => (Authority::create(&folder, names)?, Vec::new()),
+    };
     let keeper = Keeper::start(data, clock).await?;
     let book = keeper.book();
     let is_admin = book.users.get(ADMIN).is_some_and(|user| user.role == Role::Admin && user.removed.is_none());
     if !is_admin {
-        let projects = BTreeSet::from([PROJECT.to_owned()]);
-        keeper.change(Change::PutUser { name: ADMIN.to_owned(), role: Role::Admin, projects }).await?;
+        let (name, projects) = (ADMIN.to_owned(), BTreeSet::from([PROJECT.to_owned()]));
+        let change = match book.users.get(ADMIN).filter(|user| user.removed.is_none()) {
+            Some(_) => Change::SetUser { name, role: Some(Role::Admin), projects: None },
+            None => Change::AddUser { name, role: Role::Admin, projects },
+        };
+        keeper.change(change).await?;
     }
     let token = Token::generate(Kind::User)?;
     let (id, digest, note) = (token.id().to_owned(), token.digest(), "admin init".to_owned());
     let add = Change::AddToken { id, digest, user: Some(ADMIN.to_owned()), role: None, life: Some(FIRST), note };
     keeper.change(add).await?;
-    let who = serde_json::json!({ "at": clock.now().0, "who": "init", "method": "init", "about": token.id() });
+    let who = serde_json::json!({ "at": clock.now().0, "who": "init", "method": "init", "about": token.id(), "names": added });
     keeper.note(who.to_string()).await?;
-    Ok(Handed { token, pin: Some(authority.fingerprint()) })
+    let token = Handed { token, pin: Some(authority.fingerprint()) };
+    Ok(Made { token, added, names: authority.names().to_vec() })
 }
 
 /// The token of a coordinator that serves one person: made at the first start.

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod init;
 pub mod keeper;
 mod rate;
+mod record;
 pub mod store;
 
 #[cfg(test)]

@@ -49,13 +49,41 @@ impl Service for AccessService {
         Ok(Response::new(v1::LogoutReply {}))
     }
 
+    async fn renew_token(
+        &self,
+        request: Request<v1::RenewTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let identity = Identity::of(&request);
+        let Some(old) = identity.token.clone() else {
+            return Err(status(Code::FailedPrecondition, "no_token", "the caller has shown no token to renew"));
+        };
+        let token = generate(Kind::User)?;
+        identity.about(format!("token {} in place of {old}", token.id()));
+        let change = Change::RenewToken { old, id: token.id().to_owned(), digest: token.digest() };
+        self.hand(token, self.change(change).await?)
+    }
+
     async fn put_user(&self, request: Request<v1::PutUserRequest>) -> Result<Response<v1::UserReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::PutUserRequest { name, role, projects } = request.into_inner();
-        identity.about(format!("user {name}: {role} in {}", projects.join(", ")));
-        let role = parse_role(&role)?;
-        match self.change(Change::PutUser { name, role, projects: projects.into_iter().collect() }).await? {
-            Done::User(user) => Ok(Response::new(self.user(&user)?)),
+        let v1::PutUserRequest { name, role, projects, set } = request.into_inner();
+        let said = format!("user {name}: {role} in {}", projects.join(", "));
+        let role = (!set || !role.is_empty()).then(|| parse_role(&role));
+        let role = role.transpose().inspect_err(|_| identity.about(said.clone()))?;
+        let projects = (!set || !projects.is_empty()).then(|| projects.into_iter().collect());
+        let change = match role {
+            Some(role) if !set => Change::AddUser { name, role, projects: projects.unwrap_or_default() },
+            role => Change::SetUser { name, role, projects },
+        };
+        match self.change(change).await.inspect_err(|_| identity.about(said.clone()))? {
+            Done::User(user) => {
+                identity.about(said);
+                Ok(Response::new(self.user(&user)?))
+            }
+            Done::Set(before, now) => {
+                identity.about(format!("user {}: {}; was {}", now.name, now.words(), before.words()));
+                let before = Some(user_summary(&self.keeper()?.book(), &before, self.0.now()));
+                Ok(Response::new(v1::UserReply { before, ..self.user(&now)? }))
+            }
             other => Err(unexpected(&other)),
         }
     }
@@ -207,15 +235,19 @@ impl AccessService {
         seconds: u64,
         note: String,
     ) -> Result<Response<v1::CreateTokenReply>, Status> {
-        let token = Token::generate(kind).map_err(|error| status(Code::Internal, "internal", error.to_string()))?;
+        let token = generate(kind)?;
         let whose = user.clone().unwrap_or_else(|| "an agent".to_owned());
         identity.about(format!("token {} for {whose}", token.id()));
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000).min(i64::MAX / 1_000_000);
         let life = (seconds > 0).then(|| Span::seconds(seconds));
         let (id, digest) = (token.id().to_owned(), token.digest());
-        let Done::Token(made) = self.change(Change::AddToken { id, digest, user, role, life, note }).await? else {
-            return Err(status(Code::Internal, "internal", "a token was not made"));
-        };
+        let done = self.change(Change::AddToken { id, digest, user, role, life, note }).await?;
+        self.hand(token, done)
+    }
+
+    /// Tells a token, this once.
+    fn hand(&self, token: Token, done: Done) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let Done::Token(made) = done else { return Err(unexpected(&done)) };
         let pin = self.0.lab_parts().map(|(_, authority)| authority.fingerprint());
         let token = Handed { token, pin }.expose();
         Ok(Response::new(v1::CreateTokenReply { token, id: made.id, expires: made.expires.0 }))
@@ -246,8 +278,12 @@ impl AccessService {
 
     fn user(&self, user: &User) -> Result<v1::UserReply, Status> {
         let summary = user_summary(&self.keeper()?.book(), user, self.0.now());
-        Ok(v1::UserReply { user: Some(summary) })
+        Ok(v1::UserReply { user: Some(summary), before: None })
     }
+}
+
+fn generate(kind: Kind) -> Result<Token, Status> {
+    Token::generate(kind).map_err(|error| status(Code::Internal, "internal", error.to_string()))
 }
 
 fn parse_role(role: &str) -> Result<Role, Status> {
@@ -262,7 +298,10 @@ fn failed(error: &KeeperError) -> Status {
             let code = match denied {
                 Denied::Name(_) | Denied::Note | Denied::LifeTooLong(_) => Code::InvalidArgument,
                 Denied::UserUnknown(_) | Denied::TokenUnknown(_) | Denied::AgentUnknown(_) => Code::NotFound,
-                Denied::LastAdmin(_) | Denied::RoleTooGreat { .. } | Denied::AgentKnown(_) => Code::FailedPrecondition,
+                Denied::LastAdmin(_) | Denied::RoleTooGreat { .. } | Denied::AgentKnown(_) | Denied::TokenOld => {
+                    Code::FailedPrecondition
+                }
+                Denied::UserKnown(_) => Code::AlreadyExists,
                 Denied::TooMany => Code::ResourceExhausted,
             };
             (code, denied.reason())

@@ -3,6 +3,7 @@
 use sweep_core::command::{Command, Reply};
 use sweep_core::device::HoldChange;
 use sweep_core::shares::DEFAULT_USER;
+use sweep_core::time::Timestamp;
 use sweep_proto::convert::{hold_change, target};
 use sweep_proto::v1;
 use sweep_proto::v1::machines_server::Machines as Service;
@@ -36,7 +37,10 @@ impl Machines {
                 format!("{} {}{from}{span}: {reason}", kind.reason(), target(&host, slot))
             }
             HoldChange::Lift => target(&host, slot),
-            HoldChange::CallOff => format!("no maintenance of {}", target(&host, slot)),
+            HoldChange::CallOff { from } => {
+                let from = from.map(|from| format!(" from {} us", from.0)).unwrap_or_default();
+                format!("no maintenance of {}{from}", target(&host, slot))
+            }
         });
         match self.0.handle.command(Command::Hold { user, host, slot, change }).await.map_err(refused)? {
             Reply::Changed(count) => Ok(count.into()),
@@ -58,8 +62,9 @@ impl Service for Machines {
 
     async fn lift(&self, request: Request<v1::LiftRequest>) -> Result<Response<v1::LiftReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::LiftRequest { host, slot, user, maintenance } = request.into_inner();
-        let change = if maintenance { HoldChange::CallOff } else { HoldChange::Lift };
+        let v1::LiftRequest { host, slot, user, maintenance, from } = request.into_inner();
+        let from = from.map(Timestamp);
+        let change = if maintenance { HoldChange::CallOff { from } } else { HoldChange::Lift };
         let lifted = self.change(&identity, user, host, slot, change).await?;
         Ok(Response::new(v1::LiftReply { lifted }))
     }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
-use sweep_core::queue::{Waiting, waiting};
-use sweep_core::shares::{DEFAULT_USER, DEVICE, Entitlement};
+use sweep_core::nearest::nearest;
+use sweep_core::queue::{Basis, Before, Waiting, Why, waiting};
+use sweep_core::shares::{Change, DEFAULT_USER, DEVICE, Entitlement};
 use sweep_core::state::usage::Week;
 use sweep_core::time::Timestamp;
 use sweep_proto::convert::{change, id_bytes, lab, reservation};
+use sweep_proto::status::status;
 use sweep_proto::v1;
 use sweep_proto::v1::sharing_server::Sharing as Service;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
 use super::{Edge, malformed, refused, tuning};
@@ -35,8 +37,12 @@ impl Service for Sharing {
             let found = waiting(state, now, |agent| core.is_reachable(agent, now));
             let open = state.agents.iter().filter(|(agent, _)| core.is_reachable(**agent, now));
             let free_slots = open.map(|(_, agent)| u64::from(agent.open(now))).sum();
-            let seen = found.into_iter().filter(|waiting| identity.sees(&state.sweeps[waiting.sweep as usize]));
-            v1::QueueReply { waiting: seen.map(|waiting| one(view, waiting)).collect(), free_slots }
+            let sweep = |waiting: &Waiting| &state.sweeps[waiting.sweep as usize];
+            let (seen, hidden): (Vec<_>, Vec<_>) = found.into_iter().partition(|waiting| identity.sees(sweep(waiting)));
+            let of = |waiting: &Waiting| u64::from(sweep(waiting).counts.waiting + sweep(waiting).counts.backoff);
+            let (hidden_sweeps, hidden_trials) = (hidden.len() as u64, hidden.iter().map(of).sum());
+            let waiting = seen.into_iter().map(|waiting| one(view, waiting)).collect();
+            v1::QueueReply { waiting, free_slots, hidden_sweeps, hidden_trials }
         });
         Ok(Response::new(reply.await.map_err(refused)?))
     }
@@ -62,7 +68,11 @@ impl Service for Sharing {
             user if user.is_empty() => DEFAULT_USER.to_owned(),
             user => user,
         };
+        let new = request.new;
         let change = change(request).map_err(malformed)?;
+        if !new {
+            self.check_name(&change).await?;
+        }
         match self.0.handle.command(Command::SetShares { user, change }).await.map_err(refused)? {
             Reply::Set(setting) => {
                 identity.about(serde_json::to_string(&setting).expect("a setting has string keys"));
@@ -83,8 +93,52 @@ impl Service for Sharing {
     }
 }
 
+impl Sharing {
+    /// Where there are logins, a project or a user that nobody has heard of is taken for a slip.
+    async fn check_name(&self, change: &Change) -> Result<(), Status> {
+        let Some((keeper, _)) = self.0.guard.lab_parts() else { return Ok(()) };
+        let (is_user, name) = match change {
+            Change::Project(name, _) => (false, name.clone()),
+            Change::Reservation(_, Some(reservation)) => (false, reservation.project.clone()),
+            Change::User(name, _) => (true, name.clone()),
+            Change::Reservation(_, None) | Change::Host(..) | Change::Lab { .. } => return Ok(()),
+        };
+        let book = keeper.book();
+        let people = book.users.values().filter(|user| user.removed.is_none());
+        let mut known: BTreeSet<String> = match is_user {
+            true => people.map(|user| user.name.clone()).collect(),
+            false => people.flat_map(|user| user.projects.clone()).collect(),
+        };
+        let seen = self.0.handle.query(move |view| {
+            let accounts = &view.core.state().accounts;
+            let names: Vec<String> = match is_user {
+                true => accounts.users.iter().map(|user| user.name.clone()).collect(),
+                false => accounts.projects.iter().map(|project| project.name.clone()).collect(),
+            };
+            let set = match is_user {
+                true => accounts.shares.users.keys(),
+                false => accounts.shares.projects.keys(),
+            };
+            set.cloned().chain(names).collect::<Vec<_>>()
+        });
+        known.extend(seen.await.map_err(refused)?);
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let near = nearest(&name, known.iter().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let what = if is_user { "there is no user" } else { "nobody is in a project" };
+        let text = format!("{what} `{}`{near} (--new sets it all the same)", name.escape_debug());
+        Err(status(Code::FailedPrecondition, "name_unknown", text))
+    }
+}
+
 fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
     let sweep = &view.core.state().sweeps[waiting.sweep as usize];
+    let before = match &waiting.why {
+        Why::NoFreeSlot { before, .. } => *before,
+        _ => Before::default(),
+    };
     v1::WaitingSweep {
         sweep_id: id_bytes(sweep.id),
         name: sweep.name.clone(),
@@ -97,6 +151,9 @@ fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
         reason: waiting.why.reason().to_owned(),
         why: waiting.why.to_string(),
         starts: waiting.starts.map(|starts| starts.0),
+        starts_by: waiting.by.map(Basis::as_str).unwrap_or_default().to_owned(),
+        before_sweeps: before.sweeps,
+        before_trials: before.trials,
     }
 }
 

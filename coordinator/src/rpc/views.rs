@@ -202,7 +202,7 @@ pub(super) fn agent(view: View<'_>, id: AgentId, agent: &Agent, sees: impl Fn(&S
         devices: seen_on.iter().map(DeviceState::from).collect(),
         holds: {
             let holds = agent.devices.holds.iter().filter(|(_, hold)| !hold.is_over(view.now));
-            holds.map(|((slot, _), hold)| HoldSummary::new(*slot, hold)).collect()
+            holds.map(|((slot, ..), hold)| HoldSummary::new(*slot, hold)).collect()
         },
         notes: copies::of_agent(state, id).map(|other| other.to_string()).collect(),
     }

@@ -191,7 +191,7 @@ fn examples() -> Vec<Event> {
             numerics: Some(numerics),
         },
         Event::SlotHeld { agent, slot: Some(1), hold },
-        Event::HoldsLifted { agent, slot: Some(1), user: user(), kind: Some(HoldKind::Quarantine) },
+        Event::HoldsLifted { agent, slot: Some(1), user: user(), kind: Some(HoldKind::Quarantine), from: None },
         Event::DeviceBusy { agent, device: "GPU-0".into(), by: vec![alice] },
         Event::GuestHours { agent, closed: Some(Closed { until: Some(Timestamp(70)) }) },
         Event::SharesSet { user: user(), setting: Setting::Project { name: "vision".into(), entitlement } },

@@ -43,7 +43,7 @@ impl Lab {
     /// On a folder, at some time; starting it again makes another admin token.
     pub(crate) async fn start(folder: &Path, disk: &Disk, clock: Clock) -> Self {
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
-        let admin = init::lab(folder, &names, clock).await.unwrap();
+        let admin = init::lab(folder, &names, clock).await.unwrap().token;
         let authority = Arc::new(Authority::open(&init::authority_folder(folder)).unwrap());
         let keeper = Keeper::start(folder, clock).await.unwrap();
         let config = Config::new(Store::Memory(disk.store.clone(), disk.blobs.clone()), clock);
@@ -100,8 +100,13 @@ impl Lab {
     /// A user of these projects with a token.
     pub(crate) async fn user_in(&self, name: &str, role: &str, projects: &[&str]) -> Token {
         let projects = projects.iter().map(|project| (*project).to_owned()).collect();
-        let user = v1::PutUserRequest { name: name.to_owned(), role: role.to_owned(), projects };
+        let user = v1::PutUserRequest { name: name.to_owned(), role: role.to_owned(), projects, set: false };
         self.root().put_user(user).await.unwrap();
+        self.token_of(name).await
+    }
+
+    /// Another token of a user.
+    pub(crate) async fn token_of(&self, name: &str) -> Token {
         let asked = v1::CreateTokenRequest { user: name.to_owned(), ..v1::CreateTokenRequest::default() };
         let made = self.root().create_token(asked).await.unwrap().into_inner();
         made.token.parse::<Handed>().unwrap().token

@@ -3,6 +3,7 @@
 
 mod archive;
 mod blobs;
+mod every_wall;
 mod format;
 mod joining;
 mod journal;
@@ -10,6 +11,7 @@ mod lab;
 mod metrics;
 mod notify;
 mod owner;
+mod renewing;
 mod secure;
 mod service;
 mod sharing;

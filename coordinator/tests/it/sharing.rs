@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::world::{Disk, Pretend, SPEC, World, done, metrics};
 
 async fn set(world: &World, change: Change) -> Result<v1::SetSharesReply, tonic::Status> {
-    let request = v1::SetSharesRequest { user: "root".to_owned(), change: Some(change) };
+    let request = v1::SetSharesRequest { user: "root".to_owned(), change: Some(change), new: false };
     let reply = SharingClient::new(world.channel.clone()).set_shares(request).await;
     reply.map(tonic::Response::into_inner)
 }

@@ -74,12 +74,14 @@ async fn what_is_in_another_project_is_not_there() {
     let queue = |token| {
         let mut client = lab.sharing(Some(token));
         async move {
-            let waiting = client.queue(v1::QueueRequest {}).await.unwrap().into_inner().waiting.len();
+            let queue = client.queue(v1::QueueRequest {}).await.unwrap().into_inner();
+            let waiting = (queue.waiting.len(), queue.hidden_sweeps, queue.hidden_trials);
             let shares = client.show_shares(v1::ShowSharesRequest {}).await.unwrap().into_inner();
             (waiting, shares.projects.len(), shares.users.len())
         }
     };
-    assert_eq!((queue(&ada).await, queue(&eve).await), ((1, 1, 1), (0, 0, 0)));
+    // How much others want is no secret: else nobody knew what they wait for.
+    assert_eq!((queue(&ada).await, queue(&eve).await), (((1, 0, 0), 1, 1), ((0, 1, 2), 0, 0)));
     lab.stop().await;
 }
 
@@ -109,6 +111,37 @@ async fn the_owner_the_head_of_the_project_and_admins_change_a_sweep_and_nobody_
         assert!(story.contains(words), "{story}");
     }
     assert!(!story.contains("somebody else"), "{story}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn a_share_of_somebody_unknown_is_taken_for_a_slip() {
+    use v1::set_shares_request::Change;
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision"]).await;
+    let root = lab.admin.token.clone();
+    let set = |change: Change, new: bool| {
+        let mut client = lab.sharing(Some(&root));
+        let request = v1::SetSharesRequest { user: String::new(), change: Some(change), new };
+        async move { client.set_shares(request).await }
+    };
+    let of = |name: &str| v1::EntitlementChange { name: name.to_owned(), share: Some(2000), ..Default::default() };
+    set(Change::OfProject(of("vision")), false).await.unwrap();
+    let slip = set(Change::OfProject(of("visoin")), false).await;
+    assert!(slip.as_ref().unwrap_err().message().contains("did you mean `vision`? (--new"), "{slip:?}");
+    refused(slip, Code::FailedPrecondition, "name_unknown");
+    refused(set(Change::OfUser(of("eva")), false).await, Code::FailedPrecondition, "name_unknown");
+    let (name, project) = ("deadline".to_owned(), "visoin".to_owned());
+    let until = i64::MAX / 4;
+    let reserve = v1::Reservation { name, project, slots: 1, from: 0, until, reason: String::new() };
+    refused(set(Change::Reserve(reserve), false).await, Code::FailedPrecondition, "name_unknown");
+    let shares = lab.sharing(Some(&root)).show_shares(v1::ShowSharesRequest {}).await.unwrap().into_inner();
+    assert_eq!((shares.projects.len(), shares.users.len()), (1, 0), "nothing of it was set");
+    // What is meant to come is set all the same; from then on it is known.
+    set(Change::OfProject(of("visoin")), true).await.unwrap();
+    set(Change::OfProject(of("visoin")), false).await.unwrap();
+    set(Change::OfUser(of("ada")), false).await.unwrap();
+    drop(ada);
     lab.stop().await;
 }
 

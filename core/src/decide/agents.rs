@@ -92,7 +92,7 @@ pub(super) fn called(step: &mut Step<'_>, agent: AgentId) -> bool {
 pub(super) fn dismiss(step: &mut Step<'_>, user: String, agent: AgentId) -> Reply {
     let Some(known) = step.core.state.agents.get(&agent) else { return Reply::Changed(0) };
     let leases: Vec<Lease> = known.slots.iter().flatten().copied().collect();
-    let is_held = known.devices.holds.contains_key(&(None, HoldKind::Quarantine));
+    let is_held = known.devices.holds.contains_key(&(None, HoldKind::Quarantine, None));
     if let Some(seen) = step.core.seen.get_mut(&agent) {
         seen.called = false;
     }

@@ -12,10 +12,13 @@ use crate::maintenance;
 use crate::nearest::nearest;
 use crate::state::State;
 use crate::state::agent::Agent;
+use crate::state::devices::{Devices, hold_key};
 use crate::time::Span;
 
 /// Maintenance is planned at most so far ahead.
 const MAX_AHEAD: Span = Span::hours(365 * 24);
+/// Windows of maintenance of a host and its slots that stand at once.
+const MAX_WINDOWS: usize = 64;
 /// Most processes that are written down of one device.
 const OCCUPANTS: usize = 8;
 
@@ -77,7 +80,7 @@ fn is_still(now: &[Occupant], before: &[Occupant]) -> bool {
 }
 
 fn quarantine(known: &Agent, agent: AgentId, slot: u32, reason: String) -> Option<Event> {
-    let held = known.devices.holds.contains_key(&(Some(slot), HoldKind::Quarantine));
+    let held = known.devices.holds.contains_key(&(Some(slot), HoldKind::Quarantine, None));
     let hold = Hold { kind: HoldKind::Quarantine, user: SYSTEM.to_owned(), reason, from: None, until: None };
     (!held).then_some(Event::SlotHeld { agent, slot: Some(slot), hold })
 }
@@ -134,7 +137,7 @@ pub(super) fn evict(step: &mut Step<'_>) {
 /// What an administrator says about a slot or a host. Answers with the number of trials that have to leave, or of
 /// holds that were lifted.
 pub(super) fn hold(step: &mut Step<'_>, user: String, host: &str, slot: Option<u32>, change: HoldChange) -> Reply {
-    let planned = matches!(change, HoldChange::CallOff | HoldChange::Set { kind: HoldKind::Maintenance, .. });
+    let planned = matches!(change, HoldChange::CallOff { .. } | HoldChange::Set { kind: HoldKind::Maintenance, .. });
     let agents = match maintenance::everybody(&step.core.state, host).filter(|_| planned) {
         Some(agents) => agents,
         None => match find(&step.core.state, host) {
@@ -170,12 +173,13 @@ fn held(
     }
     match change {
         HoldChange::Lift => lift(known, agent, user, host, slot),
-        HoldChange::CallOff => {
+        HoldChange::CallOff { from } => {
             let only = Some(HoldKind::Maintenance);
             let mut after = known.devices.clone();
-            after.lift(&known.facts, slot, only);
-            let count = (known.devices.holds.len() - after.holds.len()) as u32;
-            Ok(((count > 0).then_some(Event::HoldsLifted { agent, slot, user, kind: only }), count))
+            after.lift(&known.facts, slot, only, from);
+            let standing = |devices: &Devices| devices.holds.values().filter(|hold| !hold.is_over(step.now)).count();
+            let count = (standing(&known.devices) - standing(&after)) as u32;
+            Ok(((count > 0).then_some(Event::HoldsLifted { agent, slot, user, kind: only, from }), count))
         }
         HoldChange::Set { kind, reason, span, from } => {
             check(&reason, span)?;
@@ -190,11 +194,16 @@ fn held(
                 return Err(Reject::SettingInvalid { what: "from", value, fix });
             }
             let hold = Hold { kind, user, reason, from, until };
-            if known.devices.holds.get(&(slot, kind)) == Some(&hold) {
+            if known.devices.holds.get(&hold_key(slot, &hold)) == Some(&hold) {
                 return Ok((None, 0));
             }
             let mut after = known.devices.clone();
-            after.holds.insert((slot, kind), hold.clone());
+            after.hold(slot, &hold, step.now);
+            if after.holds.keys().filter(|(.., window)| window.is_some()).count() > MAX_WINDOWS {
+                let (value, fix) =
+                    (format!("of {host}"), format!("at most {MAX_WINDOWS} windows; call some off (`--cancel`)"));
+                return Err(Reject::SettingInvalid { what: "maintenance", value, fix });
+            }
             let is_wanted = |lease: Lease| step.core.state.leased(lease).is_some_and(|(_, leased)| leased.is_wanted());
             let leaves = |slot: u32| after.eviction(&known.facts, slot, step.now).is_some();
             let running = (0u32..).zip(&known.slots).filter_map(|(slot, lease)| Some((slot, (*lease)?)));
@@ -212,15 +221,15 @@ fn lift(
     slot: Option<u32>,
 ) -> Result<(Option<Event>, u32), Reject> {
     let mut after = known.devices.clone();
-    after.lift(&known.facts, slot, None);
+    after.lift(&known.facts, slot, None, None);
     let count = (known.devices.holds.len() - after.holds.len()) as u32;
-    let whole = after.holds.iter().find(|((held, _), _)| held.is_none());
+    let whole = after.holds.iter().find(|((held, ..), _)| held.is_none());
     if let (0, Some((_, hold)), Some(slot)) = (count, whole, slot) {
         let what = Block::Held(hold).to_string();
         return Err(Reject::HeldWhole { host: host.to_owned(), slot, what });
     }
     let any = count > 0 || after != known.devices;
-    Ok((any.then_some(Event::HoldsLifted { agent, slot, user, kind: None }), count))
+    Ok((any.then_some(Event::HoldsLifted { agent, slot, user, kind: None, from: None }), count))
 }
 
 fn check(reason: &str, span: Option<Span>) -> Result<(), Reject> {

@@ -10,6 +10,7 @@
 //! many trials ever give way; (5) no trial is looked at that cannot be granted: the cost depends on the number of sweeps
 //! that could start a trial, of their owners, and of agents with free slots, never on the number of waiting trials.
 
+mod host;
 mod load;
 mod place;
 mod preempt;
@@ -27,6 +28,7 @@ use crate::state::packing::Room;
 use crate::state::racing::Turn;
 use crate::time::{Span, Timestamp};
 
+pub(crate) use host::is_short;
 pub use preempt::preemptions;
 pub(crate) use tree::{Closed, Tree};
 

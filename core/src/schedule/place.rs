@@ -3,13 +3,14 @@
 //! devices that trials share, an empty one comes before company; where somebody needs a whole one and none comes free
 //! by itself, the one with the fewest trials is filled no more.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::attempt::FailureClass;
 use crate::id::AgentId;
 use crate::maintenance;
-use crate::placement::{Placement, Taken as Sum};
+use crate::placement::Placement;
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::{Agent, Known};
@@ -17,6 +18,7 @@ use crate::state::sweep::Sweep;
 use crate::state::trial::Trial;
 use crate::time::{Span, Timestamp};
 
+use super::host::{Booked, HostPart};
 use super::room::{Part, Shared};
 
 /// What a trial needs.
@@ -74,6 +76,8 @@ struct Place<'a> {
     taken: BTreeMap<u32, (&'a Placement, bool)>,
     /// Devices that trials share.
     rooms: Vec<Shared<'a>>,
+    /// Counted when it is asked for.
+    booked: OnceCell<Booked>,
 }
 
 /// A trial that ran out of memory is tried again without company.
@@ -93,7 +97,7 @@ impl<'a> Places<'a> {
         for (id, agent) in state.agents.iter().filter(|(id, agent)| may(agent) && is_reachable(**id)) {
             let devices = &agent.facts.offer.devices;
             let rooms = agent.rooms.iter().map(|room| Shared::new(state, &devices[room.device], room)).collect();
-            let place = Place { agent, from: 0, taken: BTreeMap::new(), rooms };
+            let place = Place { agent, from: 0, taken: BTreeMap::new(), rooms, booked: OnceCell::new() };
             places.crowded |= place.rooms.iter().any(|room| room.trials > 1 || (room.trials == 1 && room.is_open()));
             let open = place.open(now);
             if open > 0 {
@@ -139,7 +143,7 @@ impl<'a> Places<'a> {
             return None;
         };
         let place = self.agents.get_mut(&agent)?;
-        place.taken.insert(slot, (need.placement, need.alone));
+        place.occupy(self.state, slot, need);
         let mut left = free - 1;
         if let (Some(part), Some(room)) = (part, place.room_mut(slot)) {
             room.take(part);
@@ -266,7 +270,8 @@ impl<'a> Place<'a> {
         let mut free = (self.from as u32..slots as u32).filter(|slot| self.is_free(*slot, now));
         let lasts = |slot: u32| agent.planned(slot, now).is_none_or(|(left, _)| left >= need.horizon);
         if need.placement.is_default() && !need.alone && agent.facts.offer.devices.is_empty() {
-            return free.find(|slot| lasts(*slot)).map(|slot| (slot, None));
+            let slot = free.find(|slot| lasts(*slot))?;
+            return self.has_room(state, slot, need).then_some((slot, None));
         }
         free.find_map(|slot| {
             let part = match self.room(slot) {
@@ -278,32 +283,40 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// What its trials take of the host, those of this plan included.
+    fn booked(&self, state: &State) -> &Booked {
+        self.booked.get_or_init(|| Booked::of(state, self.agent, None))
+    }
+
+    /// A trial of this plan takes a slot.
+    fn occupy(&mut self, state: &State, slot: u32, need: Need<'a>) {
+        let part = HostPart::of(state, self.agent, slot, need.placement, need.shape);
+        self.booked(state);
+        self.booked.get_mut().into_iter().for_each(|booked| booked.add(part));
+        self.taken.insert(slot, (need.placement, need.alone));
+    }
+
     /// Whether a trial fits beside those on the same device and host.
     fn has_room(&self, state: &State, slot: u32, need: Need<'a>) -> bool {
-        let device = self.agent.facts.offer.device_of(slot);
-        // The parts of a shared device never come to more than all of it.
-        let device = device.filter(|device| device.slots.len() > 1 && !device.packed);
-        let asks = need.placement.ram.is_some() || need.placement.cores.is_some();
-        if device.is_none() && !asks {
-            return true;
+        let part = HostPart::of(state, self.agent, slot, need.placement, need.shape);
+        if !part.fits(self.agent, || self.booked(state)) {
+            return false;
         }
-        let mut sum = Sum::default();
-        let beside = |other: u32| device.is_some_and(|device| device.slots.contains(&other));
+        // The parts of a shared device never come to more than all of it.
+        let device = self.agent.facts.offer.device_of(slot);
+        let Some(device) = device.filter(|device| device.slots.len() > 1 && !device.packed) else { return true };
+        let mut sum: u64 = 0;
         let held = (0u32..).zip(&self.agent.slots).filter_map(|(other, lease)| {
             let (at, _) = state.leased((*lease)?)?;
             Some((other, &state.sweep_of(at).plan.limits.placement, is_alone(state.trial(at))))
         });
         let taken = self.taken.iter().map(|(other, (placement, alone))| (*other, *placement, *alone));
-        for (other, placement, alone) in held.chain(taken) {
-            sum.ram = sum.ram.saturating_add(placement.ram.unwrap_or_default());
-            sum.cores = sum.cores.saturating_add(placement.cores.unwrap_or_default());
-            if beside(other) {
-                if alone || need.alone {
-                    return false;
-                }
-                sum.memory = sum.memory.saturating_add(placement.memory.unwrap_or_default());
+        for (_, placement, alone) in held.chain(taken).filter(|(other, ..)| device.slots.contains(other)) {
+            if alone || need.alone {
+                return false;
             }
+            sum = sum.saturating_add(placement.memory.unwrap_or_default());
         }
-        need.placement.fits_beside(self.agent, slot, sum)
+        need.placement.memory.is_none_or(|wanted| sum.saturating_add(wanted) <= device.memory)
     }
 }

@@ -3,6 +3,7 @@
 //! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
 //! gives way: what is freed must not come back to where it was.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::state::agent::Agent;
 use crate::state::{State, TrialRef};
 use crate::time::{Span, Timestamp};
 
+use super::host::Booked;
 use super::load::Load;
 use super::tree::Tree;
 
@@ -62,6 +64,8 @@ struct Victim<'a> {
     id: AgentId,
     agent: &'a Agent,
     slot: u32,
+    /// What the others on its host take of it, counted when it is asked for.
+    beside: OnceCell<Booked>,
     /// Who goes first: lowest priority, then the newest checkpoint, then the youngest attempt.
     rank: (u32, Reverse<Timestamp>, Reverse<Timestamp>, TrialRef),
 }
@@ -83,7 +87,13 @@ impl<'a> Victim<'a> {
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
         let rank = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
-        Some(Self { lease, id: leased.agent, agent, slot: leased.slot, rank })
+        Some(Self { lease, id: leased.agent, agent, slot: leased.slot, beside: OnceCell::new(), rank })
+    }
+
+    /// Whether the host has what a trial takes of it, once this one has left.
+    fn leaves_room(&self, state: &State, trial: (u32, u32)) -> bool {
+        let beside = self.beside.get_or_init(|| Booked::of(state, self.agent, Some(self.slot)));
+        beside.leaves(state, trial, self.agent, self.slot)
     }
 }
 
@@ -123,6 +133,7 @@ impl<'a> Plan<'a> {
                 let lasts = |(left, _): (Span, _)| left >= maintenance::horizon(sweep, index.1);
                 victim.agent.can_use(dataset, bound.as_deref())
                     && sweep.may_start_on(index.1, victim.id)
+                    && victim.leaves_room(state, (number, index.1))
                     && victim.agent.planned(victim.slot, now).is_none_or(lasts)
             })
         })?;

@@ -15,14 +15,24 @@ use super::agent::Agent;
 /// Everything that keeps trials from slots of one agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Devices {
-    /// By slot (`None`: the whole host) and kind.
-    pub holds: BTreeMap<(Option<u32>, HoldKind), Hold>,
+    /// By slot (`None`: the whole host) and kind, and of maintenance by beginning and end: any number of windows stands.
+    pub holds: BTreeMap<HoldKey, Hold>,
     /// By id of a device: who else is on it. Never empty lists.
     pub busy: BTreeMap<String, Vec<Occupant>>,
     /// The host is outside of its guest hours.
     pub closed: Option<Closed>,
     /// By slot: device faults in a row. Slots without are left out.
     pub faults: BTreeMap<u32, u8>,
+}
+
+/// What a hold takes the place of: one with the same key.
+pub type HoldKey = (Option<u32>, HoldKind, Window);
+/// Beginning and end of maintenance; nothing of other kinds, of which there is one at a time.
+pub type Window = Option<(Option<Timestamp>, Option<Timestamp>)>;
+
+/// The key of a hold.
+pub fn hold_key(slot: Option<u32>, hold: &Hold) -> HoldKey {
+    (slot, hold.kind, (hold.kind == HoldKind::Maintenance).then_some((hold.from, hold.until)))
 }
 
 impl Devices {
@@ -55,32 +65,42 @@ impl Devices {
         now: Timestamp,
         of: impl Fn(HoldKind) -> bool,
     ) -> Option<Block<'a>> {
-        let mut holds = self.holds.iter().filter(|((_, kind), hold)| of(*kind) && hold.is_on(now));
-        let held = holds.find(|((held, _), _)| held.is_none_or(|held| is_together(facts, held, slot)));
+        let mut holds = self.holds.iter().filter(|((_, kind, _), hold)| of(*kind) && hold.is_on(now));
+        let held = holds.find(|((held, ..), _)| held.is_none_or(|held| is_together(facts, held, slot)));
         held.map(|(_, hold)| Block::Held(hold)).or_else(|| self.closed.map(Block::Closed))
     }
 
-    pub(super) fn hold(&mut self, slot: Option<u32>, hold: &Hold) {
-        self.holds.insert((slot, hold.kind), hold.clone());
+    /// What is held from now on; windows that are over are forgotten, so that there are never more than are planned.
+    pub(crate) fn hold(&mut self, slot: Option<u32>, hold: &Hold, now: Timestamp) {
+        self.holds.retain(|(.., window), hold| window.is_none() || !hold.is_over(now));
+        self.holds.insert(hold_key(slot, hold), hold.clone());
     }
 
     /// The next maintenance of a slot that has not begun.
     pub fn planned(&self, facts: &AgentFacts, slot: u32, now: Timestamp) -> Option<(Timestamp, &Hold)> {
         let covers = |held: &Option<u32>| held.is_none_or(|held| is_together(facts, held, slot));
         let later = |hold: &'_ Hold| hold.from.filter(|from| *from > now);
-        let holds = self.holds.iter().filter(|((held, _), _)| covers(held));
+        let holds = self.holds.iter().filter(|((held, ..), _)| covers(held));
         holds.filter_map(|(_, hold)| Some((later(hold)?, hold))).min_by_key(|(from, _)| *from)
     }
 
-    /// Lifts what is held on a slot, or on the host and all of its slots; only of one kind if that is said. Whoever lifts
-    /// all of it trusts the device again.
-    pub(crate) fn lift(&mut self, facts: &AgentFacts, slot: Option<u32>, only: Option<HoldKind>) {
+    /// Lifts what is held on a slot, or on the host and all of its slots; only of one kind if that is said, and only what begins then.
+    /// Whoever lifts all of it trusts the device again.
+    pub(crate) fn lift(
+        &mut self,
+        facts: &AgentFacts,
+        slot: Option<u32>,
+        only: Option<HoldKind>,
+        from: Option<Timestamp>,
+    ) {
         if let Some(only) = only {
-            self.holds.retain(|(held, kind), _| *kind != only || (slot.is_some() && *held != slot));
+            let is_other = |hold: &Hold| from.is_some() && hold.from != from;
+            self.holds
+                .retain(|(held, kind, _), hold| *kind != only || (slot.is_some() && *held != slot) || is_other(hold));
             return;
         }
         let stays = |held: u32| slot.is_some_and(|slot| !is_together(facts, held, slot));
-        self.holds.retain(|(held, _), _| match held {
+        self.holds.retain(|(held, ..), _| match held {
             None => slot.is_some(),
             Some(held) => stays(*held),
         });

@@ -175,9 +175,9 @@ impl State {
             Event::SearchEnded { sweep } => self.search_ended(*sweep, now),
             Event::TrialHalted { lease, .. } => self.live(*lease, |_, leased| leased.halted = true),
             Event::TrialEvicted { lease, .. } => self.live(*lease, |_, leased| leased.evicted = true),
-            Event::SlotHeld { agent, slot, hold } => self.devices(*agent, |agent| agent.devices.hold(*slot, hold)),
-            Event::HoldsLifted { agent, slot, kind, .. } => {
-                self.devices(*agent, |agent| agent.devices.lift(&agent.facts, *slot, *kind));
+            Event::SlotHeld { agent, slot, hold } => self.devices(*agent, |agent| agent.devices.hold(*slot, hold, now)),
+            Event::HoldsLifted { agent, slot, kind, from, .. } => {
+                self.devices(*agent, |agent| agent.devices.lift(&agent.facts, *slot, *kind, *from));
             }
             Event::DeviceBusy { agent, device, by } => {
                 self.devices(*agent, |agent| agent.devices.used_by(device, by));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
 use crate::id::Lease;
-use crate::packing::{Measured, NONE, shape, shapes};
+use crate::packing::{Measured, NONE, shape, shapes, with_headroom};
 use crate::plan::Plan;
 use crate::time::{Span, Timestamp};
 
@@ -45,6 +45,22 @@ impl Room {
 pub struct Shapes {
     ids: BTreeMap<String, u32>,
     measured: BTreeMap<u32, BTreeMap<String, Measured>>,
+    ram: BTreeMap<u32, Ram>,
+}
+
+/// The most memory of a host that trials of a shape had for themselves, bytes; 0 while that is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Ram {
+    /// Computing on the processors.
+    processors: u64,
+    /// Computing on an accelerator.
+    accelerator: u64,
+}
+
+impl Ram {
+    fn of(&mut self, accelerated: bool) -> &mut u64 {
+        if accelerated { &mut self.accelerator } else { &mut self.processors }
+    }
 }
 
 impl Shapes {
@@ -71,6 +87,17 @@ impl Shapes {
     /// What was measured of a shape on a model of device.
     pub fn measured(&self, shape: Option<u32>, model: &str) -> Option<&Measured> {
         self.measured.get(&shape?)?.get(model)
+    }
+
+    /// The memory of a host to reckon with for a trial of a shape, on an accelerator or not, bytes; nothing while that is not known.
+    pub fn ram(&self, shape: Option<u32>, accelerated: bool) -> Option<u64> {
+        let most = *self.ram.get(&shape?)?.clone().of(accelerated);
+        (most > 0).then(|| with_headroom(most))
+    }
+
+    fn note_ram(&mut self, shape: u32, accelerated: bool, bytes: u64) {
+        let most = self.ram.entry(shape).or_default().of(accelerated);
+        *most = bytes.max(*most);
     }
 
     fn note(&mut self, shape: u32, model: &str, note: impl FnOnce(&mut Measured)) {
@@ -114,8 +141,16 @@ impl Agent {
 }
 
 impl State {
-    /// An epoch tells how much memory its trial needs, and how fast it is beside those that were there all the while.
+    /// An epoch tells how much memory its trial needs of the host, and, where trials share a device, how much of that, and how fast it is beside
+    /// those that were there all the while.
     pub(super) fn measure(&mut self, lease: Lease, metrics: &EpochMetrics, now: Timestamp) {
+        let Some((at, leased)) = self.leased(lease) else { return };
+        let own = metrics.cost.as_deref().and_then(|cost| cost.own_memory);
+        let known = self.sweep_of(at).shape(at.index).zip(self.agents.get(&leased.agent));
+        if let (Some(own), Some((shape, agent))) = (own, known) {
+            let accelerated = agent.facts.offer.device_of(leased.slot).is_some();
+            self.shapes.note_ram(shape, accelerated, own);
+        }
         let Some((at, leased)) = self.leased(lease) else { return };
         let before = leased.reported;
         let Some((room, agent)) =

@@ -8,7 +8,7 @@ use sweep_core::plan::Limits;
 use sweep_core::queue::waiting;
 use sweep_core::time::Span;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, agent_id};
 
 fn ask(lab: &mut Lab, host: &str, change: HoldChange) -> Reply {
     lab.ask(Command::Hold { user: "root".into(), host: host.into(), slot: None, change })
@@ -95,6 +95,48 @@ fn what_is_still_there_leaves_when_it_begins() {
 }
 
 #[test]
+fn several_windows_stand_and_are_called_off_one_by_one() {
+    const DAY: i64 = 86_400;
+    let mut lab = Lab::new(&[1]);
+    let windows = |lab: &Lab| lab.core.state().agents[&agent_id(1)].devices.holds.len();
+    plan(&mut lab, "host1", DAY, 600);
+    // Every week, and one that begins with another.
+    plan(&mut lab, "host1", 8 * DAY, 600);
+    plan(&mut lab, "host1", 15 * DAY, 600);
+    plan(&mut lab, "host1", 15 * DAY, 1200);
+    assert_eq!(windows(&lab), 4);
+    let same = plan(&mut lab, "host1", 15 * DAY, 1200);
+    assert_eq!((same, windows(&lab)), (Reply::Changed(0), 4), "said twice");
+    let last = Some(lab.now + Span::seconds(15 * DAY));
+    assert_eq!(ask(&mut lab, "host1", HoldChange::CallOff { from: last }), Reply::Changed(2));
+    assert_eq!(ask(&mut lab, "host1", HoldChange::CallOff { from: last }), Reply::Changed(0));
+    assert_eq!(windows(&lab), 2);
+    // Each of them is kept.
+    let start = lab.now;
+    for day in [1, 8] {
+        lab.now = start + Span::seconds(day * DAY + 300);
+        lab.pass(Span::seconds(1));
+        lab.submit(("p", "ann"), 1, Limits::default());
+        assert_eq!(on(&lab), [], "day {day}");
+        lab.pass(Span::seconds(300));
+        let (agent, lease) = lab.held()[0];
+        lab.done(agent, lease);
+    }
+    // What is over is forgotten with the next that is planned; there is an end to how many stand.
+    for more in 1..=64 {
+        assert_eq!(plan(&mut lab, "host1", more * DAY, 600), Reply::Changed(0));
+    }
+    assert_eq!(windows(&lab), 64);
+    let Reply::Rejected(reject) = plan(&mut lab, "host1", 65 * DAY, 600) else { panic!("one too many") };
+    assert_eq!(
+        reject.to_string(),
+        "maintenance = of host1 is not allowed: at most 64 windows; call some off (`--cancel`)"
+    );
+    assert_eq!(ask(&mut lab, "host1", HoldChange::CallOff { from: None }), Reply::Changed(64));
+    lab.check();
+}
+
+#[test]
 fn it_is_for_all_hosts_if_that_is_said_and_called_off_alone() {
     let mut lab = Lab::new(&[1, 1]);
     plan(&mut lab, "all", 60, 600);
@@ -103,9 +145,9 @@ fn it_is_for_all_hosts_if_that_is_said_and_called_off_alone() {
     assert!(matches!(ask(&mut lab, "all", cordon), Reply::Rejected(_)), "only of maintenance");
     lab.submit(("p", "ann"), 2, Limits::default());
     assert_eq!(on(&lab), []);
-    assert_eq!(ask(&mut lab, "all", HoldChange::CallOff), Reply::Changed(2));
+    assert_eq!(ask(&mut lab, "all", HoldChange::CallOff { from: None }), Reply::Changed(2));
     assert_eq!(on(&lab), [2], "the cordon stays");
-    assert_eq!(ask(&mut lab, "all", HoldChange::CallOff), Reply::Changed(0));
+    assert_eq!(ask(&mut lab, "all", HoldChange::CallOff { from: None }), Reply::Changed(0));
     let far = plan(&mut lab, "host2", 400 * 24 * 3600, 60);
     let Reply::Rejected(reject) = far else { panic!("{far:?}") };
     assert_eq!(reject.to_string(), "from = more than a year ahead is not allowed: at most 365 days ahead");

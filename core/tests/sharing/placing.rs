@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use sweep_core::attempt::FailureClass;
-use sweep_core::command::{Command, Ending, Reject, Reply};
+use sweep_core::attempt::{EpochMetrics, FailureClass};
+use sweep_core::command::{Command, EffectKind, Ending, Reject, Reply};
+use sweep_core::cost::EpochCost;
 use sweep_core::device::{DeviceFacts, Offer};
 use sweep_core::event::Failure;
+use sweep_core::num::Num;
 use sweep_core::placement::Placement;
 use sweep_core::plan::Limits;
 use sweep_core::queue::waiting;
@@ -94,6 +96,88 @@ fn hosts_are_filled_one_after_the_other_where_that_is_asked_for() {
     lab.submit(("p", "bob"), 2, Limits::default());
     assert_eq!((taken(&lab, 1).len(), taken(&lab, 2).len()), (2, 3));
     lab.check();
+}
+
+/// The first trial of an agent reports an epoch with so much memory of its own.
+fn weigh(lab: &mut Lab, agent: u128, own: u64) {
+    let lease = lab.leases(agent)[0];
+    let cost = Some(Box::new(EpochCost { own_memory: Some(own), ..EpochCost::default() }));
+    let metrics = EpochMetrics { cost, ..EpochMetrics::uniform(1, 1, Num(0.5)) };
+    lab.effect(agent, lease, EffectKind::Metrics(vec![metrics]));
+}
+
+const SHORT: &str = "hosts with free slots have too little memory or too few cores left beside what runs there";
+
+#[test]
+fn a_trial_that_says_nothing_takes_the_part_of_a_slot_of_the_cores() {
+    let mut lab = Lab::new(&[]);
+    host(&mut lab, &[], 4, 64, 8);
+    lab.submit(("p", "ann"), 1, asks(Placement { cores: Some(6), ..Placement::default() }));
+    lab.submit(("p", "bob"), 9, Limits::default());
+    assert_eq!(taken(&lab, 1), [0, 1], "6 cores and 2");
+    assert_eq!(why(&lab), [format!("no_free_slot: no free slot; it is next; {SHORT}")]);
+    lab.check();
+    // Who declared more slots than cores gets them all.
+    let mut lab = Lab::new(&[]);
+    host(&mut lab, &[], 4, 1, 2);
+    lab.submit(("p", "ann"), 9, Limits::default());
+    assert_eq!(taken(&lab, 1), [0, 1, 2, 3]);
+    let first = lab.leases(1)[0];
+    lab.submit(("p", "bob"), 1, asks(Placement { cores: Some(1), ..Placement::default() }));
+    lab.done(1, first);
+    assert_eq!(taken(&lab, 1).len(), 4);
+    lab.check();
+}
+
+#[test]
+fn a_trial_that_says_nothing_takes_the_memory_that_was_measured_of_its_shape() {
+    let mut lab = Lab::new(&[]);
+    host(&mut lab, &[], 4, 64, 16);
+    lab.submit(("p", "ann"), 1, Limits::default());
+    weigh(&mut lab, 1, 20 * GB);
+    lab.submit(("p", "ann"), 9, Limits::default());
+    assert_eq!(taken(&lab, 1), [0, 1], "22 GB each");
+    assert_eq!(why(&lab), [format!("no_free_slot: no free slot; it is next; {SHORT}")]);
+    // It counts beside what files say; of another shape nothing is known.
+    lab.submit(("p", "bob"), 9, asks(Placement { ram: Some(19 * GB), ..Placement::default() }));
+    assert_eq!(taken(&lab, 1), [0, 1, 2]);
+    lab.submit_on(("p", "cy"), "other", 9, Limits::default());
+    assert_eq!(taken(&lab, 1), [0, 1, 2, 3]);
+    lab.check();
+    // On a smaller host one of them runs, alone.
+    host(&mut lab, &[], 4, 8, 16);
+    assert_eq!(taken(&lab, 2).len(), 4, "what is not known takes nothing");
+    let mut lab = Lab::new(&[]);
+    host(&mut lab, &[], 1, 64, 16);
+    lab.submit(("p", "ann"), 3, Limits::default());
+    weigh(&mut lab, 1, 20 * GB);
+    host(&mut lab, &[], 4, 8, 16);
+    assert_eq!((taken(&lab, 1).len(), taken(&lab, 2).len()), (1, 1));
+    // A host that does not say what it has is not counted on.
+    lab.agent(2, None);
+    assert_eq!(taken(&lab, 3).len(), 1);
+    lab.check();
+}
+
+#[test]
+fn nobody_gives_way_to_one_that_finds_no_room() {
+    for (cores, given) in [(8, 0), (4, 1)] {
+        let mut lab = Lab::new(&[]);
+        host(&mut lab, &[], 2, 64, 8);
+        lab.preempt_after(Some(Span::seconds(60)));
+        lab.submit(("p", "ann"), 9, Limits::default());
+        lab.pass(Span::seconds(20));
+        lab.submit(("q", "bob"), 9, asks(Placement { cores: Some(cores), ..Placement::default() }));
+        for _ in 0..8 {
+            lab.pass(Span::seconds(20));
+            for lease in lab.leases(1) {
+                lab.checkpoint(1, lease);
+            }
+            lab.leave();
+        }
+        assert_eq!(lab.preemptions(), given);
+        lab.check();
+    }
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! What people are told about what waits: every reason once, with the time where it can be said.
 
-use sweep_core::attempt::FailureClass;
-use sweep_core::command::Ending;
+use sweep_core::attempt::{EpochMetrics, FailureClass};
+use sweep_core::command::{EffectKind, Ending};
 use sweep_core::event::Failure;
+use sweep_core::id::Lease;
+use sweep_core::num::Num;
 use sweep_core::plan::Limits;
-use sweep_core::queue::waiting;
+use sweep_core::queue::{Basis, waiting};
 use sweep_core::shares::{Change, Patch};
 use sweep_core::time::Span;
 
-use crate::lab::Lab;
+use crate::lab::{EPOCHS, Lab};
 
 impl Lab {
     /// Reason, text and seconds until the start of everything that waits.
@@ -19,6 +21,19 @@ impl Lab {
             (format!("{}: {}", waiting.why.reason(), waiting.why), starts)
         });
         told.collect()
+    }
+
+    /// Seconds until the start of the first that waits, and what they are reckoned by.
+    fn expected(&self) -> Option<(i64, Basis)> {
+        let reachable = |agent| self.core.is_reachable(agent, self.now);
+        let first = waiting(self.core.state(), self.now, reachable).into_iter().next()?;
+        Some(((first.starts? - self.now).0 / 1_000_000, first.by?))
+    }
+
+    /// A trial reports an epoch that took so long.
+    fn epoch(&mut self, lease: Lease, epoch: u32, seconds: f64) {
+        let metrics = EpochMetrics { seconds: Num(seconds), ..EpochMetrics::uniform(epoch.into(), epoch, Num(0.5)) };
+        self.effect(1, lease, EffectKind::Metrics(vec![metrics]));
     }
 
     fn check_told(&self, expected: &[(&str, Option<i64>)]) {
@@ -34,7 +49,9 @@ fn a_slot_is_expected_by_how_long_trials_took() {
     lab.check_told(&[("no_host: no host has called yet", None)]);
     lab.agent(2, None);
     lab.submit(("p", "bob"), 9, Limits::default());
-    let text = ["no_free_slot: no free slot; it is next", "no_free_slot: no free slot; 1 sweep comes before"];
+    // Everybody's trials count, whoever asks.
+    let second = "no_free_slot: no free slot; 1 sweep with 9 waiting trials comes before";
+    let text = ["no_free_slot: no free slot; it is next", second];
     lab.check_told(&[(text[0], None), (text[1], None)]);
     // Two of ann's trials take a minute: the third is expected to.
     for _ in 0..2 {
@@ -49,6 +66,56 @@ fn a_slot_is_expected_by_how_long_trials_took() {
     // Nobody answers.
     lab.now = lab.now + Span::seconds(30);
     assert!(lab.told().iter().all(|(text, _)| text == "unreachable: the hosts with the data set d do not answer"));
+}
+
+#[test]
+fn until_a_trial_is_completed_a_slot_is_expected_by_epochs() {
+    let mut lab = Lab::new(&[2]);
+    lab.submit(("p", "ann"), 3, Limits::default());
+    assert_eq!(lab.expected(), None, "nothing is known yet");
+    let [first, second] = lab.leases(1)[..] else { panic!("two slots") };
+    // One trial has come to an epoch: the other, which has not, is taken to be like it.
+    lab.pass(Span::seconds(10));
+    lab.epoch(first, 1, 8.0);
+    let epochs = i64::from(EPOCHS);
+    assert_eq!(lab.expected(), Some((epochs * 8 - 10, Basis::Epochs)));
+    lab.pass(Span::seconds(10));
+    lab.epoch(second, 1, 2.0);
+    assert_eq!(lab.expected(), Some(((epochs - 1) * 2, Basis::Epochs)), "by its own");
+    // Numbers of a trainer that make no sense are no time.
+    for (epoch, seconds) in [(2, 0.0), (3, -1.0), (4, f64::NAN), (5, f64::MAX)] {
+        lab.epoch(first, epoch, seconds);
+        lab.epoch(second, epoch, seconds);
+        assert_eq!(lab.expected(), None);
+    }
+    lab.epoch(first, 6, 3.0);
+    // Once one is completed, by how long that took.
+    lab.done(1, second);
+    lab.pass(Span::seconds(15));
+    lab.submit(("p", "ann"), 1, Limits::default());
+    assert_eq!(lab.expected().map(|(_, by)| by), Some(Basis::Completed));
+    lab.check();
+}
+
+#[test]
+fn a_sweep_without_an_epoch_is_expected_to_take_what_its_shape_took_elsewhere() {
+    let mut lab = Lab::new(&[1]);
+    lab.submit(("p", "ann"), 1, Limits::default());
+    let lease = lab.leases(1)[0];
+    lab.epoch(lease, 1, 4.0);
+    lab.pass(Span::seconds(30));
+    lab.done(1, lease);
+    lab.submit(("q", "bob"), 2, Limits::default());
+    assert_eq!(lab.expected(), Some((i64::from(EPOCHS) * 4, Basis::Alike)));
+    // Of another shape nothing is known.
+    let mut lab = Lab::new(&[1]);
+    lab.submit(("p", "ann"), 1, Limits::default());
+    let lease = lab.leases(1)[0];
+    lab.epoch(lease, 1, 4.0);
+    lab.done(1, lease);
+    lab.submit_on(("q", "bob"), "other", 2, Limits::default());
+    assert_eq!(lab.expected(), None);
+    lab.check();
 }
 
 #[test]

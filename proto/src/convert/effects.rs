@@ -166,6 +166,7 @@ mod tests {
                 step_ms: seconds,
                 data_wait: odd,
                 peak_memory: Some(1 << 40),
+                own_memory: Some(1 << 39),
                 device_memory: Some(1 << 33),
                 steps: Some(1 << 34),
                 part: Some(Part {

@@ -66,6 +66,7 @@ impl From<&EpochCost> for v1::EpochCost {
             step_ms: Some(cost.step_ms.0),
             data_wait: Some(cost.data_wait.0),
             peak_memory: cost.peak_memory,
+            own_memory: cost.own_memory,
             energy,
             numerics,
             device_memory: cost.device_memory,
@@ -93,6 +94,7 @@ impl From<&v1::EpochCost> for EpochCost {
             step_ms: number(cost.step_ms),
             data_wait: number(cost.data_wait),
             peak_memory: cost.peak_memory,
+            own_memory: cost.own_memory,
             device_memory: cost.device_memory,
             steps: cost.steps,
             part: cost.part.as_ref().map(|part| Part {

@@ -91,7 +91,7 @@ pub(crate) struct Maintenance {
     #[arg(value_name = "HOST[:SLOT]|all", requires = "what")]
     pub(crate) target: Option<Place>,
     /// When it begins: a time such as `2026-12-01T18:00:00Z`, or in how long, e.g. `2h` [default: now]
-    #[arg(long, value_name = "WHEN", value_parser = when, requires = "length")]
+    #[arg(long, value_name = "WHEN", value_parser = when, requires = "what")]
     pub(crate) from: Option<When>,
     /// For how long, e.g. `90m` or `2d`, at most 30 days
     #[arg(long = "for", value_name = "TIME", value_parser = time, requires = "target")]
@@ -99,7 +99,7 @@ pub(crate) struct Maintenance {
     /// Why, for everybody who waits
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) reason: String,
-    /// Call it off, or end it before its time
+    /// Call all of it off, or end it before its time; with --from only the window that begins then, as the list shows it
     #[arg(long, requires = "target")]
     pub(crate) cancel: bool,
     #[command(flatten)]

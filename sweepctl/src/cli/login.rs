@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::sharing::{When, when};
 use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     /// The coordinator: a name, `name:port`, or https://name:port [default port: 7443]
-    pub(crate) host: String,
+    #[arg(required_unless_present = "renew")]
+    pub(crate) host: Option<String>,
+    /// Make a new token in place of the one that is kept, before it ends; that one dies
+    #[arg(long, conflicts_with_all = ["host", "token_file", "fingerprint"])]
+    pub(crate) renew: bool,
     /// Read the token from a file that only you can read, instead of asking
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
@@ -57,11 +62,11 @@ impl Role {
 pub(crate) enum Admin {
     /// Make certificates and a first login, on the coordinator's host, while it does not run
     #[command(
-        after_help = "Prints a token of `admin` that is good for one day. Run again, it makes another token and changes\n\
-            nothing else.\n\nExamples:\n  sweepctl admin init --host lab.example.org --host 10.0.0.5 > admin-token"
+        after_help = "Prints a token of `admin` that is good for one day. Run again, it makes another token, and adds\n\
+            names that are new to the coordinator's certificate.\n\nExamples:\n  sweepctl admin init --host lab.example.org --host 10.0.0.5 > admin-token"
     )]
     Init(Init),
-    /// Users: add, list, remove
+    /// Users: add, set, list, remove
     #[command(subcommand)]
     User(User),
     /// Their tokens: create, list, revoke
@@ -126,7 +131,7 @@ pub(crate) struct Init {
 /// What can be done with users.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
-    /// Add a user, or give one another role or other projects
+    /// Add a user
     #[command(
         after_help = "Examples:\n  sweepctl admin user add ada --project vision\n  sweepctl admin user add bob --role viewer"
     )]
@@ -138,6 +143,21 @@ pub(crate) enum User {
         role: Role,
         /// Where; may be repeated
         #[arg(long, value_name = "NAME", default_value = "default")]
+        project: Vec<String>,
+    },
+    /// Give a user another role or other projects; what is not said stays
+    #[command(
+        after_help = "Projects take the place of those before.\n\nExamples:\n  sweepctl admin user set ada --role project-admin\n  \
+            sweepctl admin user set ada --project vision --project audio"
+    )]
+    Set {
+        /// Who
+        name: String,
+        /// What they may do from now on
+        #[arg(long, value_enum, required_unless_present = "project")]
+        role: Option<Role>,
+        /// Where, from now on; may be repeated
+        #[arg(long, value_name = "NAME")]
         project: Vec<String>,
     },
     /// List users
@@ -220,7 +240,9 @@ pub(crate) enum Agent {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditLog {
     /// Print it, oldest first, a JSON document a line
-    Show,
+    #[command(after_help = "Examples:\n  sweepctl admin audit-log show --user ada --since 7d\n  \
+            sweepctl admin audit-log show --method PutUser | jq -r .about")]
+    Show(ShowLog),
     /// Check that nothing in it was changed, left out or put in
     #[command(
         after_help = "Prints the newest hash. Keep it somewhere else: with --head, a later run also proves that the end\n\
@@ -231,6 +253,20 @@ pub(crate) enum AuditLog {
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
     },
+}
+
+/// What of the log is printed: what all of these hold for.
+#[derive(Debug, Args)]
+pub(crate) struct ShowLog {
+    /// Only what this user did, `agent ID` or `unknown`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Only from then on: a time such as `2026-12-01T18:00:00Z`, or how long ago, e.g. `2h`
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub(crate) since: Option<When>,
+    /// Only calls with this in the name of the method, capitals or not, e.g. `PutUser` or `sweeps.`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) method: Option<String>,
 }
 
 impl Admin {

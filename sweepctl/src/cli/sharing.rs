@@ -60,6 +60,9 @@ pub(crate) struct Reserve {
     /// What for
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
+    /// Also for a project that nobody is in yet
+    #[arg(long)]
+    pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }
@@ -89,6 +92,16 @@ impl When {
         match self {
             Self::At(time) => time,
             Self::In(span) => now.saturating_add(span),
+        }
+    }
+}
+
+impl When {
+    /// Microseconds since 1970, if a length of time is how long ago it was.
+    pub(crate) fn before(self, now: i64) -> i64 {
+        match self {
+            Self::At(time) => time,
+            Self::In(span) => now.saturating_sub(span),
         }
     }
 }
@@ -143,6 +156,9 @@ pub(crate) struct SharesSet {
     /// An attempt runs at least so long before it may have to give way, or `never` [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = after, conflicts_with_all = ["project", "user", "host"])]
     pub(crate) preempt_after: Option<After>,
+    /// Also of a project or a user that the lab does not know yet
+    #[arg(long, requires = "whose")]
+    pub(crate) new: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

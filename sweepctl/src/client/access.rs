@@ -19,10 +19,31 @@ impl Client {
         self.get(self.access().logout(v1::LogoutRequest {}).await).map(drop)
     }
 
-    /// Makes or changes a user.
-    pub(crate) async fn put_user(&self, name: &str, role: &str, projects: &[String]) -> Result<(), Fault> {
+    /// A token in place of that of this login, its id, and when it ends.
+    pub(crate) async fn renew_token(&self) -> Result<(String, String, i64), Fault> {
+        let reply = self.get(self.access().renew_token(v1::RenewTokenRequest {}).await)?;
+        Ok((reply.token, reply.id, reply.expires))
+    }
+
+    /// Makes a user.
+    pub(crate) async fn add_user(&self, name: &str, role: &str, projects: &[String]) -> Result<(), Fault> {
+        self.put_user(name, role, projects, false).await.map(drop)
+    }
+
+    /// Changes a user; an empty role and no projects stay as they are. Answers how they were and are.
+    pub(crate) async fn set_user(
+        &self,
+        name: &str,
+        role: &str,
+        projects: &[String],
+    ) -> Result<(UserView, UserView), Fault> {
+        let v1::UserReply { user, before } = self.put_user(name, role, projects, true).await?;
+        Ok((UserView::from(before.unwrap_or_default()), UserView::from(user.unwrap_or_default())))
+    }
+
+    async fn put_user(&self, name: &str, role: &str, projects: &[String], set: bool) -> Result<v1::UserReply, Fault> {
         let (name, role, projects) = (name.to_owned(), role.to_owned(), projects.to_vec());
-        self.get(self.access().put_user(v1::PutUserRequest { name, role, projects }).await).map(drop)
+        self.get(self.access().put_user(v1::PutUserRequest { name, role, projects, set }).await)
     }
 
     /// Everybody.

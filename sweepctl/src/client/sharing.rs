@@ -31,8 +31,11 @@ impl Client {
     }
 
     /// Changes one setting; `None` when the answer says nothing.
-    pub(crate) async fn set_shares(&self, SharesChange(change): SharesChange) -> Result<Option<SettingView>, Fault> {
-        let request = v1::SetSharesRequest { user: user(), change: Some(change) };
+    pub(crate) async fn set_shares(
+        &self,
+        SharesChange(change, new): SharesChange,
+    ) -> Result<Option<SettingView>, Fault> {
+        let request = v1::SetSharesRequest { user: user(), change: Some(change), new };
         let reply = self.sharing.clone().set_shares(request).await.map_err(|status| self.fault(status))?;
         Ok(setting(reply.into_inner()))
     }
@@ -60,13 +63,13 @@ impl Client {
     }
 }
 
-/// A wish about shares, as the command line says it.
+/// A wish about shares, as the command line says it, and whether it may be about somebody whom the lab does not know.
 #[derive(Debug)]
-pub(crate) struct SharesChange(Change);
+pub(crate) struct SharesChange(Change, bool);
 
 impl From<&SharesSet> for SharesChange {
     fn from(args: &SharesSet) -> Self {
-        Self(change(args))
+        Self(change(args), args.new)
     }
 }
 
@@ -74,20 +77,21 @@ impl From<&Reserve> for SharesChange {
     fn from(args: &Reserve) -> Self {
         let now = jiff::Timestamp::now().as_microsecond();
         let from = args.from.map_or(now, |from| from.after(now));
-        Self(Change::Reserve(v1::Reservation {
+        let reservation = Change::Reserve(v1::Reservation {
             name: args.name.clone(),
             project: args.project.clone(),
             slots: args.slots,
             from,
             until: from.saturating_add(args.length),
             reason: args.reason.clone(),
-        }))
+        });
+        Self(reservation, args.new)
     }
 }
 
 impl From<&Release> for SharesChange {
     fn from(args: &Release) -> Self {
-        Self(Change::Release(args.name.clone()))
+        Self(Change::Release(args.name.clone()), false)
     }
 }
 
@@ -128,7 +132,9 @@ fn setting(reply: v1::SetSharesReply) -> Option<SettingView> {
 
 impl From<v1::QueueReply> for QueueView {
     fn from(reply: v1::QueueReply) -> Self {
-        Self { waiting: reply.waiting.into_iter().map(WaitingView::from).collect(), free_slots: reply.free_slots }
+        let v1::QueueReply { waiting, free_slots, hidden_sweeps, hidden_trials } = reply;
+        let waiting = waiting.into_iter().map(WaitingView::from).collect();
+        Self { waiting, free_slots, hidden_sweeps, hidden_trials }
     }
 }
 
@@ -146,6 +152,9 @@ impl From<v1::WaitingSweep> for WaitingView {
             reason: waiting.reason,
             why: waiting.why,
             starts: waiting.starts,
+            starts_by: waiting.starts_by,
+            before_sweeps: waiting.before_sweeps,
+            before_trials: waiting.before_trials,
         }
     }
 }

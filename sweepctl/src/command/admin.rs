@@ -15,6 +15,7 @@ use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, safe, stamp};
+use crate::view::access::UserView;
 
 /// Makes a lab; the token goes to standard output.
 pub(crate) fn init(out: &Out, args: &cli::Init) -> Result<(), Fault> {
@@ -61,7 +62,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         Admin::Restore(args) => upkeep::restore(args),
         Admin::AcceptRollback => upkeep::accept(out, client).await,
         Admin::Fsck(args) => upkeep::fsck(out, client, args).await,
-        Admin::AuditLog(AuditLog::Show) => show_log(out, client).await,
+        Admin::AuditLog(AuditLog::Show(args)) => show_log(out, client, args).await,
         Admin::AuditLog(AuditLog::Verify { head }) => verify_log(out, client, head.as_deref()).await,
     }
 }
@@ -69,9 +70,19 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
 async fn user(out: &Out, client: &Client, command: &cli::User) -> Result<(), Fault> {
     match command {
         cli::User::Add { name, role, project } => {
-            client.put_user(name, role.name(), project).await?;
+            client.add_user(name, role.name(), project).await?;
             out.note(format!("{name} is {} in {}", role.name(), project.join(", ")));
             out.note(format!("next     sweepctl admin token create {name}"));
+            Ok(())
+        }
+        cli::User::Set { name, role, project } => {
+            let (before, now) = client.set_user(name, role.map_or("", cli::Role::name), project).await?;
+            let words = |user: &UserView| format!("{} in {}", user.role, safe(&user.projects.join(", ")));
+            let (before, now) = (words(&before), words(&now));
+            out.note(match before == now {
+                true => format!("{name} is {now}, as before"),
+                false => format!("{name} is {now}; was {before}"),
+            });
             Ok(())
         }
         cli::User::Remove { name } => {
@@ -176,16 +187,29 @@ fn shown_once(out: &Out, made: (String, String, i64), what: &str) -> Result<(), 
     Ok(())
 }
 
-async fn show_log(out: &Out, client: &Client) -> Result<(), Fault> {
+async fn show_log(out: &Out, client: &Client, args: &cli::ShowLog) -> Result<(), Fault> {
+    let since = args.since.map(|since| since.before(jiff::Timestamp::now().as_microsecond()));
     let mut after = 0;
     loop {
         let page = client.audit_log(after).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = last.no;
-        for entry in &page {
+        for entry in page.iter().filter(|entry| is_asked_for(&entry.body, args, since)) {
             out.print(format!("{}\n", safe(&entry.body)))?;
         }
     }
+}
+
+/// Whether an entry is what was asked for; one that cannot be read is only if everything is.
+fn is_asked_for(body: &str, args: &cli::ShowLog, since: Option<i64>) -> bool {
+    if args.user.is_none() && args.method.is_none() && since.is_none() {
+        return true;
+    }
+    let Ok(entry) = serde_json::from_str::<serde_json::Value>(body) else { return false };
+    let is_in = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+    args.user.as_ref().is_none_or(|user| entry["who"] == user.as_str())
+        && args.method.as_ref().is_none_or(|part| entry["method"].as_str().is_some_and(|method| is_in(method, part)))
+        && since.is_none_or(|since| entry["at"].as_i64().is_some_and(|at| at >= since))
 }
 
 /// Follows the chain here, so that what the coordinator says of itself is not believed.

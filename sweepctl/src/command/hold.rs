@@ -19,7 +19,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Holding) -> Result
             hold(out, client, &args.target, ("yield", "given back"), &args.reason, Some(args.span)).await
         }
         Holding::Undrain(args) => {
-            let lifted = client.lift(&args.target, false).await?;
+            let lifted = client.lift(&args.target).await?;
             if out.format == Format::Json {
                 return out.json(&json!({ "target": args.target.to_string(), "lifted": lifted }));
             }

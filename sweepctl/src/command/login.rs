@@ -3,18 +3,30 @@
 use serde_json::json;
 use sweep_identity::certificate::to_pem;
 use sweep_identity::dial::{Bearer, Tls};
-use sweep_identity::token::Kind;
+use sweep_identity::token::{Handed, Kind};
 
 use crate::cli::{self, Format};
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, variable};
 use crate::fault::Fault;
 use crate::login::{Login, LoginFault, Logins, Way, ask_token, host_address};
-use crate::output::{Out, safe, stamp};
+use crate::output::{Out, safe, span, stamp};
+use crate::view::access::WhoView;
+
+/// From then on people are told that their token ends, microseconds before.
+const SOON: i64 = 7 * 86_400_000_000;
+
+/// Logs in, or makes a new token for a login that there is.
+pub(crate) async fn run(out: &Out, config: &Config, args: &cli::Login) -> Result<(), Fault> {
+    match &args.host {
+        Some(host) if !args.renew => login(out, host, args).await,
+        _ => renew(out, config).await,
+    }
+}
 
 /// Proves who we are and whom we talk to, then keeps both.
-pub(crate) async fn login(out: &Out, args: &cli::Login) -> Result<(), Fault> {
-    let address = host_address(&args.host)?;
+async fn login(out: &Out, host: &str, args: &cli::Login) -> Result<(), Fault> {
+    let address = host_address(host)?;
     if args.token_file.is_none() && std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         out.note(format!("token for {address} (it is not shown):"));
     }
@@ -32,7 +44,8 @@ pub(crate) async fn login(out: &Out, args: &cli::Login) -> Result<(), Fault> {
     let authority = tls.seen().ok_or(LoginFault::NoPin)?;
     let mut logins = Logins::read()?;
     let token = handed.token.expose().to_owned();
-    let login = Login { user: who.name.clone(), token, authority: to_pem(&authority) };
+    let expires = (who.expires != 0).then_some(who.expires);
+    let login = Login { user: who.name.clone(), token, authority: to_pem(&authority), expires };
     logins.servers.insert(address.to_string(), login);
     logins.current = Some(address.to_string());
     logins.write()?;
@@ -41,6 +54,48 @@ pub(crate) async fn login(out: &Out, args: &cli::Login) -> Result<(), Fault> {
         out.note(format!("until    {expires}"));
     }
     Ok(())
+}
+
+/// Keeps a new token, then ends the one before. Cut off in between, either is good: the old one for a minute.
+async fn renew(out: &Out, config: &Config) -> Result<(), Fault> {
+    let server = config.server();
+    let address = host_address(&server)?.to_string();
+    let mut logins = Logins::read()?;
+    let Some(login) = logins.servers.get_mut(&address) else {
+        return Err(LoginFault::NotLoggedIn { server }.into());
+    };
+    let client = Client::connect(&login.way(&address)?).await?;
+    let (token, id, expires) = client.renew_token().await?;
+    let handed: Handed = token.parse().map_err(LoginFault::from)?;
+    (login.token, login.expires) = (handed.token.expose().to_owned(), Some(expires));
+    logins.write()?;
+    if let Err(fault) = client.logout().await {
+        out.warn(format!("the token before was not ended, it ends by itself within a minute: {fault}"));
+    }
+    out.note(format!("a new token is kept for {address}, {}; the one before has ended", safe(&id)));
+    if let Some(expires) = stamp(expires) {
+        out.note(format!("until    {expires}"));
+    }
+    Ok(())
+}
+
+/// Says when the token of the login that is used ends soon. What cannot be read is said by whoever needs it.
+pub(crate) fn warn(out: &Out, config: &Config) {
+    if variable("SWEEP_TOKEN_FILE").is_some() {
+        return;
+    }
+    let (Ok(address), Ok(logins)) = (host_address(&config.server()), Logins::read()) else { return };
+    let login = logins.servers.get(&address.to_string());
+    let Some(expires) = login.and_then(|login| login.expires) else { return };
+    match expires - jiff::Timestamp::now().as_microsecond() {
+        ..=0 => out
+            .warn(format!("the token for {address} has ended: ask an admin for one, then `sweepctl login {address}`")),
+        left @ 1..SOON => out.warn(format!(
+            "the token for {address} ends in {}: `sweepctl login --renew` makes a new one",
+            span(left as f64 / 1e6)
+        )),
+        _ => {}
+    }
 }
 
 /// Ends the token, and forgets it.
@@ -69,8 +124,9 @@ pub(crate) async fn logout(out: &Out, config: &Config, args: &cli::Logout) -> Re
 }
 
 /// Says who we are.
-pub(crate) async fn whoami(out: &Out, client: &Client) -> Result<(), Fault> {
+pub(crate) async fn whoami(out: &Out, config: &Config, client: &Client) -> Result<(), Fault> {
     let who = client.who_am_i().await?;
+    remember(config, &who)?;
     if out.format == Format::Json {
         return out.json(&json!(who));
     }
@@ -82,4 +138,17 @@ pub(crate) async fn whoami(out: &Out, client: &Client) -> Result<(), Fault> {
         text += &format!("token    {}, until {expires}\n", safe(&who.token));
     }
     out.print(text)
+}
+
+/// A login by an earlier release does not know when its token ends.
+fn remember(config: &Config, who: &WhoView) -> Result<(), Fault> {
+    let Ok(address) = host_address(&config.server()) else { return Ok(()) };
+    let mut logins = Logins::read()?;
+    let login = logins.servers.get_mut(&address.to_string());
+    let Some(login) = login.filter(|login| login.expires.is_none() && login.token_id().as_ref() == Some(&who.token))
+    else {
+        return Ok(());
+    };
+    login.expires = Some(who.expires);
+    Ok(logins.write()?)
 }

@@ -12,7 +12,7 @@ use crate::output::{Cell, Out, Table, safe, stamp};
 pub(crate) async fn run(out: &Out, client: &Client, args: &Maintenance) -> Result<(), Fault> {
     let Some(target) = &args.target else { return list(out, client).await };
     match (args.cancel, args.length) {
-        (true, _) => cancel(out, client, target).await,
+        (true, _) => cancel(out, client, target, args).await,
         (false, Some(length)) => plan(out, client, target, args, length).await,
         (false, None) => list(out, client).await,
     }
@@ -31,17 +31,20 @@ async fn plan(out: &Out, client: &Client, target: &Place, args: &Maintenance, le
     let leaves = if leaving == 0 { String::new() } else { format!("; {} to leave now", count(leaving, "trial")) };
     let [from, until] = [starts, starts.saturating_add(length)].map(|at| stamp(at).unwrap_or_default());
     out.print(format!("maintenance of {} from {from} until {until}{leaves}\n", safe(&target)))?;
-    out.note(format!("call it off: sweepctl admin maintenance {} --cancel", safe(&target)));
+    let only = args.from.map(|_| format!(" --from {from}")).unwrap_or_default();
+    out.note(format!("call it off: sweepctl admin maintenance {} --cancel{only}", safe(&target)));
     Ok(())
 }
 
-async fn cancel(out: &Out, client: &Client, target: &Place) -> Result<(), Fault> {
-    let lifted = client.lift(target, true).await?;
+async fn cancel(out: &Out, client: &Client, target: &Place, args: &Maintenance) -> Result<(), Fault> {
+    let now = jiff::Timestamp::now().as_microsecond();
+    let lifted = client.call_off(target, args.from.map(|from| from.after(now))).await?;
     let target = target.to_string();
     if out.format == Format::Json {
         return out.json(&json!({ "target": target, "lifted": lifted }));
     }
     out.print(match lifted {
+        0 if args.from.is_some() => format!("no maintenance of {} begins then\n", safe(&target)),
         0 => format!("no maintenance of {} is planned\n", safe(&target)),
         _ => format!("{} of {} called off\n", count(lifted, "maintenance window"), safe(&target)),
     })

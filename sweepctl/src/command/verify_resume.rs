@@ -314,6 +314,7 @@ mod tests {
             step_ms: Num(1.0),
             data_wait: Num(0.0),
             peak_memory: None,
+            own_memory: None,
             device_memory: None,
             steps: None,
             part: None,

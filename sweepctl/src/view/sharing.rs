@@ -11,6 +11,10 @@ pub(crate) struct QueueView {
     pub(crate) waiting: Vec<WaitingView>,
     /// Slots without a trial, of agents that answer.
     pub(crate) free_slots: u64,
+    /// Sweeps that wait, of projects that the caller does not see.
+    pub(crate) hidden_sweeps: u64,
+    /// Their waiting trials.
+    pub(crate) hidden_trials: u64,
 }
 
 /// A sweep that waits.
@@ -28,6 +32,12 @@ pub(crate) struct WaitingView {
     pub(crate) why: String,
     #[serde(serialize_with = "time")]
     pub(crate) starts: Option<i64>,
+    /// What that is reckoned by, in a stable word; empty where nothing has to be reckoned.
+    pub(crate) starts_by: String,
+    /// Sweeps whose next trial is started first, everybody's.
+    pub(crate) before_sweeps: u32,
+    /// Their waiting trials.
+    pub(crate) before_trials: u64,
 }
 
 /// What decides how much a sweep gets, as it is now.

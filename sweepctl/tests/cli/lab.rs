@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::offline::GRID;
+use crate::ops::other as program;
 use crate::ran::{command, finish, run, run_with_input, wait_until};
 use crate::real::built;
 
@@ -54,6 +55,13 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     let token = run(root, &init).expect(0).tells("good for one day").out;
     let mode = std::fs::metadata(data.join("ca/ca.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    // Another name later on; the token before stays good.
+    let more = ["admin", "init", "--data", "data", "--host", "lab.example.org", "--host", "127.0.0.1"];
+    run(root, &more)
+        .expect(0)
+        .tells("new names lab.example.org: from its next start on the coordinator's certificate is for");
+    let names = std::fs::read_to_string(data.join("ca/names")).unwrap();
+    assert!(names.contains("lab.example.org") && names.contains("127.0.0.1"), "{names}");
     let _coordinator = listening("127.0.0.1:0");
     let server = wait_until("an address", || std::fs::read_to_string(data.join("address")).ok());
     let server = server.trim().to_owned();
@@ -70,11 +78,37 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     run_with_input(root, &["login", &server, "--fingerprint", pin], bare.as_bytes()).expect(0).tells("as admin");
     let kept = root.join(".config/sweep/credentials.toml");
     assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
-    run(root, &["whoami"]).expect(0).says("admin (admin)");
+    // A first token is good for a day: that is soon. Who renews it goes on with another, and the first is dead.
+    let ran = run(root, &["whoami"]).expect(0).says("admin (admin)").tells("ends in 23 h");
+    ran.tells("`sweepctl login --renew` makes a new one");
+    let text = std::fs::read_to_string(&kept).unwrap();
+    run(root, &["login", "--renew"]).expect(0).tells("a new token is kept for").tells("until    20");
+    run(root, &["login", "--renew", &server]).expect(2);
+    run(ada, &["login", "--renew", "--server", &server]).expect(4).tells("not logged in at");
+    let renewed = std::fs::read_to_string(&kept).unwrap();
+    assert!(renewed != text && !renewed.contains(bare));
+    std::fs::write(&kept, &text).unwrap();
+    run(root, &["whoami"]).expect(4);
+    // A login by an earlier release learns when its token ends.
+    let without: String =
+        renewed.lines().filter(|line| !line.starts_with("expires")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&kept, &without).unwrap();
+    run(root, &["whoami"]).expect(0);
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), renewed);
 
     // People.
     run(root, &["admin", "user", "add", "ada"]).expect(0).tells("ada is user");
     run(root, &["admin", "user", "add", "bob"]).expect(0);
+    // Who is there is not made somebody else by the way.
+    let again = ["admin", "user", "add", "bob", "--role", "viewer", "--project", "audio"];
+    let hint = "there is a user `bob` already, user in default; `sweepctl admin user set bob`";
+    run(root, &again).expect(7).tells("[user_known]").tells(hint);
+    let set = ["admin", "user", "set", "bob", "--role", "viewer", "--project", "audio", "--project", "default"];
+    run(root, &set).expect(0).tells("bob is viewer in audio, default; was user in default");
+    run(root, &["admin", "user", "set", "bob", "--role", "user"]).expect(0).tells("is user in audio, default");
+    run(root, &["admin", "user", "set", "bob", "--project", "default"]).expect(0).tells("was user in audio, default");
+    run(root, &["admin", "user", "set", "eve", "--role", "user"]).expect(3).tells("[user_unknown]");
+    run(root, &["admin", "user", "set", "bob"]).expect(2);
     let create = |name: &str| run(root, &["admin", "token", "create", name, "--note", "laptop"]).expect(0).out;
     let file = private(&ada.join("token"), &create("ada"));
     run(ada, &["login", &server, "--token-file", file.to_str().unwrap()]).expect(0).tells("as ada (user)");
@@ -97,11 +131,27 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     // It is a member: the token is spent, and not needed any more.
     drop(joined);
     std::fs::remove_file(&join).unwrap();
-    let _again = start(&agent, root, &joining[..6]);
+    let mut again = start(&agent, root, &joining[..6]);
     let list = run(root, &["admin", "agent", "list", "--json"]).expect(0).json();
     let id = list["agents"][0]["agent"].as_str().unwrap().to_owned();
     assert_eq!(list["agents"][0]["note"], "gpu1");
+    // Its doctor knows whether it is a member, and what to do if it is none any more.
+    let doctor = |state: &str| program(&agent, root, &["--coordinator", &server, "--state", state, "doctor"]);
+    doctor("agent").says("has joined; its certificate is good for 13 days").says("takes this agent for a member");
+    doctor("another").expect(1).says("this agent has not joined the lab").says("can be reached");
     run(root, &["admin", "agent", "revoke", &id]).expect(0).tells("it is out");
+    doctor("agent").expect(1).says("has revoked this agent").says("join --again");
+    let _ = again.0.kill();
+    let _ = again.0.wait();
+    let token = private(&root.join("join"), &run(root, &["admin", "agent-token"]).expect(0).out);
+    let join =
+        ["--coordinator", &server, "--state", "agent", "--join-file", token.to_str().unwrap(), "join", "--again"];
+    program(&agent, root, &join[..7]).expect(1).tells("has joined before");
+    program(&agent, root, &join[..4]).expect(2);
+    program(&agent, root, &join).expect(0).tells("it is a member");
+    doctor("agent").says("takes this agent for a member");
+    run(root, &["admin", "agent", "revoke", &id]).expect(0);
+    program(&agent, root, &join).expect(1).tells("joining failed");
 
     // Out again, at once.
     let tokens = run(root, &["admin", "token", "list", "--user", "bob", "--json"]).expect(0).json();
@@ -124,6 +174,13 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     run(root, &["admin", "audit-log", "verify", "--head", &"0".repeat(64)]).expect(1).tells("was cut");
     let log = run(root, &["admin", "audit-log", "show"]).expect(0).says("Sweeps.Submit").says("Access.RevokeAgent").out;
     assert!(!log.contains(&bare[17..40]), "no secret is in it");
+    let show = |args: &[&str]| run(root, &[&["admin", "audit-log", "show"], args].concat()).expect(0).out;
+    let submitted = show(&["--user", "ada", "--method", "sweeps.s", "--since", "1h"]);
+    assert!(submitted.contains("Sweeps.Submit") && submitted.lines().count() == 1, "{submitted}");
+    assert!(show(&["--user", "bob"]).contains("not_yours") || show(&["--user", "bob"]).contains("PermissionDenied"));
+    assert_eq!(show(&["--since", "2100-01-01T00:00:00Z"]), "");
+    assert_eq!(show(&["--since", "1h"]), log);
+    run(root, &["admin", "audit-log", "show", "--since", "soon"]).expect(2);
     finish(&mut command(root, &["admin", "init", "--data", "data", "--host", "x"]))
         .expect(1)
         .tells("another coordinator");

@@ -69,9 +69,10 @@ impl Machines for Service {
     }
 
     async fn lift(&self, request: Request<v1::LiftRequest>) -> Answer<v1::LiftReply> {
-        let v1::LiftRequest { host, slot, maintenance, .. } = request.into_inner();
+        let v1::LiftRequest { host, slot, maintenance, from, .. } = request.into_inner();
         let what = if maintenance { "call off" } else { "lift" };
-        self.asked.lock().unwrap().push(format!("{what} {host} {slot:?}"));
+        let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
+        self.asked.lock().unwrap().push(format!("{what} {host} {slot:?}{from}"));
         Ok(Response::new(v1::LiftReply { lifted: u64::from(slot.is_none()) }))
     }
 }
@@ -111,11 +112,15 @@ fn maintenance_is_planned_called_off_and_listed() {
         .run(&plan)
         .expect(0)
         .says("maintenance of gpu-7 from 2030-01-01T00:00:00Z until 2030-01-01T01:00:00Z")
-        .tells("call it off: sweepctl admin maintenance gpu-7 --cancel");
+        .tells("call it off: sweepctl admin maintenance gpu-7 --cancel --from 2030-01-01T00:00:00Z");
     bench.run(&["admin", "maintenance", "all", "--cancel"]).expect(0).says("of all called off");
+    // As the note of the plan says.
+    let one = ["admin", "maintenance", "gpu-7", "--cancel", "--from", "2030-01-01T00:00:00Z"];
+    bench.run(&one).expect(0).says("1 maintenance window of gpu-7 called off");
     let asked = bench.asked();
     let span = "Some(3600000000) from 1893456000000000";
-    assert_eq!(asked, [format!("maintenance gpu-7 None \"driver\" {span}"), "call off all None".to_owned()]);
+    let only = "call off gpu-7 None from 1893456000000000".to_owned();
+    assert_eq!(asked, [format!("maintenance gpu-7 None \"driver\" {span}"), "call off all None".to_owned(), only]);
     bench.run(&["admin", "maintenance"]).expect(0).says("new driver").says("2030-01-01T00:00:00Z");
     let json = bench.run(&["admin", "maintenance", "--json"]).expect(0).json();
     assert_eq!(json["maintenance"][0]["hold"]["until"], "2030-01-01T01:00:00Z");

@@ -13,7 +13,7 @@ use crate::ran::{Ran, finish, run, wait_until};
 use crate::real::built;
 
 /// Another program of ours, with nothing of the developer's own settings.
-fn other(program: &Path, home: &Path, args: &[&str]) -> Ran {
+pub(crate) fn other(program: &Path, home: &Path, args: &[&str]) -> Ran {
     let mut command = Command::new(program);
     command.args(args).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").current_dir(home);
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))

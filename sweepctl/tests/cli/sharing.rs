@@ -13,7 +13,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl Sharing for Service {
     async fn queue(&self, _: Request<v1::QueueRequest>) -> Answer<v1::QueueReply> {
-        let one = |name: &str, reason: &str, why: &str, starts| v1::WaitingSweep {
+        let one = |name: &str, reason: &str, why: &str, starts: Option<i64>| v1::WaitingSweep {
             sweep_id: sweeps::sweep_id().0.as_bytes().to_vec().into(),
             name: name.to_owned(),
             user: "ann".to_owned(),
@@ -25,12 +25,15 @@ impl Sharing for Service {
             reason: reason.to_owned(),
             why: why.to_owned(),
             starts,
+            starts_by: if starts.is_some() { "epochs" } else { "" }.to_owned(),
+            before_sweeps: 2,
+            before_trials: 37,
         };
         let waiting = vec![
             one("first", "no_free_slot", "no free slot; it is next", Some(1_760_000_000_000_000)),
             one("second", "quota_slots", "quota of user ann reached: 8 of 8 slots", None),
         ];
-        Ok(Response::new(v1::QueueReply { waiting, free_slots: 0 }))
+        Ok(Response::new(v1::QueueReply { waiting, free_slots: 0, hidden_sweeps: 1, hidden_trials: 30 }))
     }
 
     async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Answer<v1::ShowSharesReply> {
@@ -101,13 +104,22 @@ impl Sharing for Service {
 fn the_queue_says_why_and_when() {
     let bench = Bench::new();
     let ran = bench.run(&["queue"]).expect(0).says("no free slot; it is next").says("any moment").says("unknown");
-    ran.says("quota of user ann reached: 8 of 8 slots").says("vision");
+    ran.says("quota of user ann reached: 8 of 8 slots")
+        .says("vision")
+        .says("any moment (by epochs)")
+        .tells("not listed: 1 sweep with 30 waiting trials of projects that you are not in")
+        .tells("unknown: no trial that has such a slot");
     let json = bench.run(&["queue", "--json"]).expect(0).json();
     assert_eq!(json["waiting"][0]["starts"], "2025-10-09T08:53:20Z");
     assert_eq!((&json["waiting"][1]["reason"], &json["free_slots"]), (&"quota_slots".into(), &0.into()));
     assert!(json["waiting"][1]["starts"].is_null());
+    assert_eq!(
+        (&json["waiting"][0]["starts_by"], &json["waiting"][0]["before_trials"]),
+        (&"epochs".into(), &37.into())
+    );
+    assert_eq!((&json["hidden_sweeps"], &json["hidden_trials"]), (&1.into(), &30.into()));
     let csv = bench.run(&["queue", "--csv"]).expect(0);
-    assert!(csv.out.starts_with("sweep,id,project,user,priority,waiting,backoff,running,starts,reason,why\n"));
+    assert!(csv.out.starts_with("sweep,id,project,user,priority,waiting,backoff,running,starts,reason,why,starts_by,before_sweeps,before_trials\n"));
     assert_eq!(csv.out.lines().count(), 3);
 }
 

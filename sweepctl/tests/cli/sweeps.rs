@@ -96,6 +96,7 @@ pub(crate) fn epoch(epoch: u32) -> v1::EpochMetrics {
             step_ms: Some(48.7612),
             data_wait: Some(0.0375),
             peak_memory: Some(612 << 20),
+            own_memory: None,
             device_memory: None,
             steps: None,
             part: None,
