@@ -137,6 +137,10 @@ fn crash(exit: &Exit) -> Failure {
         ExitKind::Code(code) => {
             (FailureClass::Crash, "exited", format!("the trainer ended with code {code} and no final line"))
         }
+        ExitKind::NoRoom(code) => {
+            let message = format!("the trainer ended with code {code} on a full disk; make room where --state is");
+            (FailureClass::Host, "disk_full", message)
+        }
         // SIGKILL and SIGTERM come from outside: no trainer does that to itself.
         ExitKind::Signal(number @ (9 | 15)) => {
             (FailureClass::Host, "killed", format!("the trainer was killed from outside by signal {number}"))

@@ -12,6 +12,11 @@ use crate::time::{Span, Timestamp};
 pub const FREE_AFTER: Span = Span::seconds(60);
 /// Device faults in a row, without a checkpoint or a result between them, until a slot is quarantined.
 pub const FAULTS: u8 = 3;
+/// Failures in a row for which a host cannot run anything ([`is_of_the_host`](crate::retry::is_of_the_host)), until it is left alone
+/// for [`HOST_PAUSE`].
+pub const HOST_FAULTS: u8 = 3;
+/// A host that cannot run anything is tried again after so long: a disk that is full has room again some day.
+pub const HOST_PAUSE: Span = Span::seconds(30);
 /// Who sets a quarantine when nobody does.
 pub const SYSTEM: &str = "system";
 /// Longest reason of a hold, bytes.

@@ -18,6 +18,14 @@ pub fn begins_again(failure: &Failure) -> bool {
     failure.class == FailureClass::Host && failure.reason == CHECKPOINT_MISSING
 }
 
+/// What a host says when nothing at all can run on it: its disk is full, its folders or its trainer cannot be used.
+pub const UNFIT: [&str; 4] = ["disk_full", "folder_unusable", "trainer_missing", "trainer_not_started"];
+
+/// Whether any other trial would have failed there, too.
+pub fn is_of_the_host(failure: &Failure) -> bool {
+    failure.class == FailureClass::Host && UNFIT.contains(&failure.reason.as_str())
+}
+
 /// Whether a failure is charged to the trial.
 pub fn is_own(class: FailureClass) -> bool {
     match class {

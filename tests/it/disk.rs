@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use sweep_tests::chaos::disk::SmallDisk;
 use sweep_tests::process::{Lab, wait_for};
 
 /// A sweep that runs beside a small disk of the coordinator's; nothing where none can be mounted.
@@ -15,12 +16,17 @@ fn running(dir: &Path) -> Option<Lab> {
         eprintln!("skipped: no right to mount a tmpfs");
         return None;
     }
+    submit(&lab, dir);
+    Some(lab)
+}
+
+/// Submits it and waits until some of it runs.
+fn submit(lab: &Lab, dir: &Path) {
     lab.wait_for_agent().unwrap();
     let spec = dir.join("noop.toml");
     std::fs::write(&spec, super::recovery::SPEC).unwrap();
     lab.text(&["submit", spec.to_str().unwrap()]).unwrap();
     wait_for("a trainer", || lab.trainers().first().copied()).unwrap();
-    Some(lab)
 }
 
 /// Waits for the end: every point once.
@@ -65,4 +71,29 @@ fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
     lab.disk().unwrap().clear();
     lab.serves().unwrap();
     all_there(&lab);
+}
+
+#[test]
+fn an_agent_whose_disk_is_full_goes_on_when_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(&dir.path().join("agent"), 8) else {
+        eprintln!("skipped: no right to mount a tmpfs");
+        return;
+    };
+    let mut setup = super::recovery::setup(dir.path());
+    setup.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "300".into()));
+    let mut lab = Lab::start(setup).unwrap();
+    submit(&lab, dir.path());
+    small.fill().unwrap();
+    // What runs ends without a word, what starts cannot: neither is a fault of trials, and no other gets there for a while.
+    let held = wait_for("the host's quarantine", || {
+        let agents = lab.text(&["agents"]).ok()?;
+        agents.contains("nothing can run there").then_some(agents)
+    });
+    assert!(held.is_ok(), "{}", lab.logs());
+    small.clear();
+    all_there(&lab);
+    assert!(lab.agent_ended().unwrap().is_none(), "{}", lab.logs());
+    let audit = lab.text(&["audit", "noop"]).unwrap();
+    assert!(!audit.contains("suspended"), "{audit}");
 }

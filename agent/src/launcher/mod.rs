@@ -124,6 +124,8 @@ pub struct Exit {
 pub enum ExitKind {
     /// By itself, with this code.
     Code(i32),
+    /// By itself, with this code, while the disk of its folder was full.
+    NoRoom(i32),
     /// By this signal.
     Signal(i32),
     /// By SIGKILL, while the kernel was killing for lack of memory.

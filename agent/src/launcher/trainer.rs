@@ -200,6 +200,11 @@ impl ProcessTrainer {
         };
         let lines = self.checked(lines);
         let how = self.stalled.take().unwrap_or(how);
+        let how = match how {
+            // It may have had no room to say so.
+            ExitKind::Code(code) if code != 0 && is_full(&self.folder) => ExitKind::NoRoom(code),
+            how => how,
+        };
         let how = self.corrupt.take().map_or(how, ExitKind::Corrupt);
         let exit = Exit { how, words: self.last_words() };
         News::Gone { lines, exit }
@@ -325,4 +330,9 @@ fn lock_is_free(folder: &Path) -> bool {
         Ok(file) => file.try_lock_shared().is_ok(),
         Err(_) => true,
     }
+}
+
+/// Whether nothing more can be written to the disk that a folder is on.
+fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_blocks > 0 && disk.f_bavail == 0)
 }

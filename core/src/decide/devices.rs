@@ -4,7 +4,9 @@
 use super::{Step, agents};
 use crate::attempt::FailureClass;
 use crate::command::{Reject, Reply};
-use crate::device::{Block, DeviceSeen, FAULTS, FREE_AFTER, Hold, HoldChange, HoldKind, MAX_REASON, MAX_YIELD};
+use crate::device::{
+    Block, DeviceSeen, FAULTS, FREE_AFTER, HOST_FAULTS, HOST_PAUSE, Hold, HoldChange, HoldKind, MAX_REASON, MAX_YIELD,
+};
 use crate::device::{Occupant, SYSTEM, Sighting};
 use crate::event::{Event, Failure};
 use crate::id::{AgentId, Lease};
@@ -85,8 +87,17 @@ fn quarantine(known: &Agent, agent: AgentId, slot: u32, reason: String) -> Optio
     (!held).then_some(Event::SlotHeld { agent, slot: Some(slot), hold })
 }
 
-/// A slot whose device failed too often in a row is no longer trusted.
-pub(super) fn trust(step: &mut Step<'_>, agent: AgentId, slot: u32) {
+/// A slot whose device failed too often in a row is no longer trusted. A host on which nothing can run is left alone for a
+/// while: else it would take every trial that waits, and fail it.
+pub(super) fn trust(step: &mut Step<'_>, agent: AgentId, slot: u32, why: &str) {
+    let Some(known) = step.core.state.agents.get(&agent) else { return };
+    let held = known.devices.holds.get(&(None, HoldKind::Quarantine, None)).is_some_and(|hold| hold.is_on(step.now));
+    if known.devices.unfit >= HOST_FAULTS && !held {
+        let reason = format!("nothing can run there ({why})");
+        let until = Some(step.now + HOST_PAUSE);
+        let hold = Hold { kind: HoldKind::Quarantine, user: SYSTEM.to_owned(), reason, from: None, until };
+        step.emit(Event::SlotHeld { agent, slot: None, hold });
+    }
     let Some(known) = step.core.state.agents.get(&agent) else { return };
     let faults = known.devices.faults.get(&slot).copied().unwrap_or_default();
     if faults >= FAULTS

@@ -125,6 +125,10 @@ fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
         Ending::Stopped => Event::LeaseLost { lease, cause: LossCause::Stopped },
         Ending::Failed(failure) => failed(step, lease, super::devices::blamed(&step.core.state, lease, failure)),
     };
+    let why = match &event {
+        Event::AttemptFailed { failure, .. } => failure.reason.clone(),
+        _ => String::new(),
+    };
     let slot = step.core.state.leased(lease).map(|(_, leased)| (leased.agent, leased.slot));
     let sweep = step.core.state.find(lease.trial).map(|at| at.sweep);
     step.emit(event);
@@ -132,7 +136,7 @@ fn end(step: &mut Step<'_>, lease: Lease, final_seq: u64, how: Ending) {
         step.emit(suspended);
     }
     if let Some((agent, slot)) = slot {
-        super::devices::trust(step, agent, slot);
+        super::devices::trust(step, agent, slot, &why);
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attempt::FailureClass;
 use crate::device::{Block, Closed, Hold, HoldKind, Occupant};
-use crate::event::AgentFacts;
+use crate::event::{AgentFacts, Failure};
 use crate::id::{AgentId, Lease};
+use crate::retry::is_of_the_host;
 use crate::time::Timestamp;
 
 use super::State;
@@ -23,6 +25,8 @@ pub struct Devices {
     pub closed: Option<Closed>,
     /// By slot: device faults in a row. Slots without are left out.
     pub faults: BTreeMap<u32, u8>,
+    /// Failures in a row for which the host could not run anything.
+    pub unfit: u8,
 }
 
 /// What a hold takes the place of: one with the same key.
@@ -114,6 +118,7 @@ impl Devices {
 
     pub(super) fn worked(&mut self, slot: u32) {
         self.faults.remove(&slot);
+        self.unfit = 0;
     }
 
     pub(super) fn used_by(&mut self, device: &str, by: &[Occupant]) {
@@ -133,6 +138,18 @@ impl State {
     pub(super) fn devices(&mut self, agent: AgentId, change: impl FnOnce(&mut Agent)) {
         if let Some(agent) = self.agents.get_mut(&agent) {
             change(agent);
+        }
+    }
+
+    /// What the failure of an attempt says of its host and its device.
+    pub(super) fn found(&mut self, lease: Lease, failure: &Failure) {
+        self.tested(lease, (failure.class == FailureClass::Device).then_some(false));
+        if failure.class == FailureClass::OutOfMemory {
+            self.ran_out(lease);
+        }
+        let agent = self.leased(lease).map(|(_, leased)| leased.agent);
+        if let Some(agent) = agent.filter(|_| is_of_the_host(failure)) {
+            self.devices(agent, |agent| agent.devices.unfit = agent.devices.unfit.saturating_add(1));
         }
     }
 

@@ -21,7 +21,7 @@ mod wishes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::attempt::{CheckpointKind, FailureClass};
+use crate::attempt::CheckpointKind;
 use crate::event::{AgentFacts, Event};
 use crate::id::{AgentId, Lease, SweepId, TrialId};
 use crate::lineage::Lineage;
@@ -128,10 +128,7 @@ impl State {
             }
             Event::AttemptFailed { lease, failure, retry_at } => {
                 let cancelled = self.is_cancelled(*lease);
-                self.tested(*lease, (failure.class == FailureClass::Device).then_some(false));
-                if failure.class == FailureClass::OutOfMemory {
-                    self.ran_out(*lease);
-                }
+                self.found(*lease, failure);
                 if let Some(at) = self.end_lease(*lease, now) {
                     self.fail(at, failure);
                     let phase = match retry_at {

@@ -2,8 +2,9 @@
 
 use sweep_core::attempt::FailureClass;
 use sweep_core::audit::Auditor;
-use sweep_core::command::Command;
-use sweep_core::event::Event;
+use sweep_core::command::{Command, EffectKind, Ending};
+use sweep_core::device::{HOST_FAULTS, HOST_PAUSE};
+use sweep_core::event::{Event, Failure};
 use sweep_core::id::SweepId;
 use sweep_core::plan::Limits;
 use sweep_core::queue::{Why, waiting};
@@ -112,4 +113,45 @@ fn rare_failures_faults_of_hosts_and_divergence_stop_nothing() {
         }
         assert_eq!(status(&lab), "running", "{class:?}");
     }
+}
+
+/// A full disk: nothing can run there.
+fn unfit(lab: &mut Lab) {
+    let lease = *lab.leases(1).first().expect("a trial to fail");
+    let failure = Failure { class: FailureClass::Host, reason: "disk_full".into(), message: "m".into() };
+    lab.effect(1, lease, EffectKind::Ended { final_seq: 0, how: Ending::Failed(failure) });
+}
+
+#[test]
+fn a_host_on_which_nothing_can_run_does_not_get_every_trial() {
+    let mut lab = lab(500, 1);
+    lab.hello(facts(2, 1, 1), &[]);
+    for round in 0..3 {
+        // Whatever failed there before, it is tried with one more trial.
+        for _ in 0..if round == 0 { HOST_FAULTS } else { 1 } {
+            unfit(&mut lab);
+        }
+        assert_eq!(lab.leases(1), [], "round {round}");
+        let block = lab.core.state().agents[&crate::lab::agent(1)].devices.holds.values().next().unwrap().clone();
+        assert_eq!(
+            (block.reason.as_str(), block.until),
+            ("nothing can run there (disk_full)", Some(lab.now + HOST_PAUSE))
+        );
+        lab.pass(Span(HOST_PAUSE.0 - 1000));
+        lab.beat(1);
+        lab.beat(2);
+        lab.pass(Span::millis(0));
+        assert_eq!((lab.leases(1).len(), lab.leases(2).len()), (0, 1), "the other host goes on");
+        lab.pass(Span::millis(1));
+        assert_eq!(lab.leases(1).len(), 1, "it is tried again by itself");
+    }
+    // There is room again.
+    let lease = lab.leases(1)[0];
+    lab.epoch(1, lease, 1, 1, 0.5);
+    lab.done(1, lease, 1);
+    for _ in 1..HOST_FAULTS {
+        unfit(&mut lab);
+    }
+    assert_eq!((lab.leases(1).len(), status(&lab)), (1, "running"));
+    assert_legal(&lab);
 }
