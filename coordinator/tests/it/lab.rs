@@ -92,7 +92,7 @@ impl Lab {
         self.access(Some(&self.admin.token))
     }
 
-    /// A user with a token; made again, they get another token.
+    /// A user with a token.
     pub(crate) async fn user(&self, name: &str, role: &str) -> Token {
         self.user_in(name, role, &["default"]).await
     }

@@ -228,7 +228,7 @@ async fn whoever_is_thrown_out_is_out_in_the_middle_of_a_sentence() {
     refused(sweeps.watch(watch).await.map(drop), Code::Unauthenticated, "unauthenticated");
     assert!(!lab.root().revoke_token(revoke).await.unwrap().into_inner().changed);
     // So is whoever leaves, and whoever logs out.
-    let again = lab.user("ada", "user").await;
+    let again = lab.token_of("ada").await;
     let watch = v1::WatchRequest { sweep: "small".to_owned() };
     let mut open = lab.sweeps(Some(&again)).watch(watch.clone()).await.unwrap().into_inner();
     within(open.message()).await.unwrap().unwrap();

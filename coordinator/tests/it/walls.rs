@@ -81,7 +81,7 @@ async fn what_is_in_another_project_is_not_there() {
         }
     };
     // How much others want is no secret: else nobody knew what they wait for.
-    assert_eq!((queue(&ada).await, queue(&eve).await), (((1, 0, 0), 1, 1), ((0, 1, 2), 0, 0)));
+    assert_eq!((queue(&ada).await, queue(&eve).await), (((1, 0, 0), 1, 1), ((0, 1, 4), 0, 0)));
     lab.stop().await;
 }
 
