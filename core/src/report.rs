@@ -3,6 +3,7 @@
 
 pub mod analysis;
 pub mod compare;
+mod costs;
 pub mod curves;
 pub mod document;
 pub mod effects;
@@ -21,13 +22,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
-use crate::cost::Energy;
 use crate::evaluation::Score;
 use crate::event::Checkpoint;
 use crate::id::{SweepId, TrialId};
 use crate::num::Num;
+use crate::recipe::Watched;
 use crate::stopping::summary::StopSummary;
 
+pub use costs::{Cost, PointCost};
 pub use summarise::summarise;
 
 /// Everything a report shows.
@@ -42,6 +44,9 @@ pub struct Report {
     pub status: String,
     /// What points are ranked by.
     pub metric: String,
+    /// What early stopping and search compare by: not what points are ranked by, if the file says so.
+    #[serde(default)]
+    pub judged_by: Watched,
     /// Points, best mean first; points without a result last, in plan order.
     pub points: Vec<PointRow>,
     /// The best trial's checkpoint.
@@ -98,6 +103,24 @@ impl Report {
                 "{all} of {} completed trials have the results of identical trials (same recipe, code and data) of earlier sweeps: {}.",
                 self.completed,
                 from.join(", ")
+            )
+        })
+    }
+
+    /// What early stopping and search go by, if not by what points are ranked by; nothing where both are the same.
+    pub fn other_metric(&self) -> Option<&'static str> {
+        (self.judged_by == Watched::ValLoss).then_some(
+            "Early stopping and search of this sweep compare by validation loss, a run by its lowest; points are ranked by accuracy all the same.",
+        )
+    }
+
+    /// Which trials have more behind them than what they trained themselves; nothing if none has.
+    pub fn went_on(&self) -> Option<String> {
+        let begun = self.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.begun.is_some()).count();
+        (begun > 0).then(|| {
+            format!(
+                "Of {begun} trials the first epochs are those of a shorter trial, from which they went on: what these took is \
+                 counted for the points of both, and once in the sum."
             )
         })
     }
@@ -172,6 +195,9 @@ pub struct PointRow {
     pub point: u32,
     /// Whether the design compares the others with it.
     pub baseline: bool,
+    /// Early stopping would have stopped it: it runs to its end for the stop audit.
+    #[serde(default)]
+    pub spared: bool,
     /// `(path, value)` for everything that varies, in the order of the file.
     pub settings: Vec<(String, String)>,
     /// Seeds planned.
@@ -180,13 +206,16 @@ pub struct PointRow {
     pub accuracy: Spread,
     /// Validation loss of the same epochs.
     pub loss: Spread,
+    /// Lowest validation loss of each run, whichever epoch had it.
+    #[serde(default)]
+    pub lowest_loss: Spread,
     /// Accuracy on the test images (0 to 1), by the final weights, where there are any. Never ranked by.
     #[serde(default)]
     pub test: Spread,
     /// Trainable parameters of its network; absent until a trainer has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// What all its trials took so far.
+    /// What all its trials took so far, each with the shorter ones that it began with.
     #[serde(default)]
     pub cost: PointCost,
     /// Trials of this point, by seed.
@@ -194,11 +223,12 @@ pub struct PointRow {
 }
 
 impl PointRow {
-    /// What a reader has to know of it: the baseline, or why there is no result.
+    /// What a reader has to know of it: the baseline, why there is no result, or why there is one all the same.
     pub fn note(&self) -> &'static str {
         match self.baseline {
             true => "baseline",
             false if self.trials.iter().any(|trial| trial.phase == "stopped") => "stopped early",
+            false if self.spared => "spared for the stop audit",
             false => "",
         }
     }
@@ -227,6 +257,9 @@ pub struct TrialRow {
     pub phase: String,
     /// The epoch with the best validation accuracy.
     pub best: Option<EpochRow>,
+    /// The lowest validation loss of all epochs.
+    #[serde(default)]
+    pub lowest_loss: Option<Num>,
     /// Epochs trained.
     pub epochs: u32,
     /// Hash of the final weights.
@@ -237,6 +270,9 @@ pub struct TrialRow {
     /// The trial of an earlier sweep whose result this is; absent for one that was trained here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Taken>,
+    /// The epoch up to which it is a shorter trial of the same sweep, from which it went on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u32>,
 }
 
 /// A result that was not trained here.
@@ -339,34 +375,6 @@ pub struct FailedTrial {
     pub reason: String,
     /// For people.
     pub message: String,
-}
-
-/// Time spent; depends on the machine and on interruptions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Seconds that slots were leased, over all attempts that have ended.
-    pub slot_seconds: f64,
-    /// Attempts granted.
-    pub attempts: u64,
-    /// What its epochs took; absent where no host of the sweep measures it.
-    #[serde(default)]
-    pub energy: Option<Energy>,
-    /// Trials of which that is known.
-    #[serde(default)]
-    pub energy_trials: u32,
-    /// Seconds from submission to the end, once all trials are over.
-    pub wall_seconds: Option<f64>,
-}
-
-/// Time, energy and memory of one point's trials; depends on the machine and on interruptions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PointCost {
-    /// Seconds that slots were leased, over all attempts that have ended.
-    pub slot_seconds: f64,
-    /// What its epochs took; absent where it is not measured.
-    pub energy: Option<Energy>,
-    /// The most memory that one of its trainers had, bytes.
-    pub peak_memory: Option<u64>,
 }
 
 #[cfg(test)]

@@ -164,6 +164,56 @@ fn one_factor_at_a_time_is_compared_with_the_baseline() {
     assert_eq!(found.ties().count(), 1, "point 2 cannot be told from the best: {:#?}", found.points);
 }
 
+/// All but a few points of an ablation have the baseline's value of a factor: they are not what its other values are compared with.
+#[test]
+fn the_accuracies_of_an_effect_differ_by_what_it_says() {
+    let points: Vec<Point<'_>> = vec![
+        (vec![("lr", "1"), ("batch", "32")], vec![Some(0.5), Some(0.6), Some(0.9)]),
+        (vec![("lr", "2"), ("batch", "32")], vec![Some(0.6), Some(0.71), Some(1.0)]),
+        (vec![("lr", "1"), ("batch", "64")], vec![Some(0.1), None, Some(0.2)]),
+    ];
+    let study = study(&points, Some(0));
+    let mean = |estimate: sweep_core::stats::sample::Estimate| estimate.mean.unwrap().0;
+    for factor in &study.analysis.factors {
+        let reference = factor.levels.iter().find(|row| row.level == factor.reference).unwrap();
+        assert!((mean(reference.accuracy) - 2.0 / 3.0).abs() < 1e-12, "the baseline alone: {reference:?}");
+        for row in factor.levels.iter().filter(|row| row.level != factor.reference) {
+            let difference = row.difference.unwrap().estimate;
+            assert_eq!((row.accuracy.n, row.reference_accuracy.n), (difference.n, difference.n));
+            let shown = mean(row.accuracy) - mean(row.reference_accuracy);
+            assert!((shown - mean(difference)).abs() < 1e-12, "{row:?}");
+        }
+    }
+    // The seed that failed is left out on both sides, and one sees with what that leaves.
+    let text = markdown(&document(&study, &[]));
+    assert!(text.contains("| batch | points | accuracy % | reference % | pairs |"), "{text}");
+    assert!(text.contains("| 64 | 1 | 15.00 ± 7.07 | 70.00 ± 28.28 | 1 |"), "{text}");
+    assert!(text.contains("| lr | points | accuracy % | pairs |"), "{text}");
+}
+
+#[test]
+fn importance_names_what_it_cannot_tell_and_says_what_one_run_is_worth() {
+    let points: Vec<Point<'_>> = vec![
+        (vec![("lr", "1"), ("batch", "32"), ("decay", "0")], vec![Some(0.5)]),
+        (vec![("lr", "2"), ("batch", "32"), ("decay", "0")], vec![Some(0.6)]),
+        (vec![("lr", "1"), ("batch", "64"), ("decay", "0")], vec![None]),
+        (vec![("lr", "1"), ("batch", "32"), ("decay", "1")], vec![Some(0.4)]),
+        (vec![("lr", "3"), ("batch", "32"), ("decay", "0")], vec![Some(0.45)]),
+    ];
+    let study = study(&points, Some(0));
+    let importance = &study.analysis.importance;
+    let told: Vec<&str> = importance.shares.iter().map(|share| share.factors[0].as_str()).collect();
+    assert_eq!((told, importance.left_out.join(" ")), (vec!["decay"], "lr batch".to_owned()));
+    let text = markdown(&document(&study, &[]));
+    assert!(text.contains("Some points rest on a single run: their shares hold the luck of that run, too"), "{text}");
+    assert!(text.contains("Not told of lr, batch: fewer than two of its values have a result"), "{text}");
+    // One factor explains all that there is, whatever it does.
+    let alone: Vec<Point<'_>> =
+        vec![(vec![("lr", "1")], vec![Some(0.5), Some(0.6)]), (vec![("lr", "2")], vec![Some(0.6), Some(0.5)])];
+    let study = self::study(&alone, None);
+    assert_eq!((study.analysis.importance.method.as_str(), study.analysis.importance.shares.len()), ("none", 0));
+}
+
 #[test]
 fn a_single_run_has_no_spread_and_no_verdict() {
     let points: Vec<Point<'_>> = vec![(vec![("lr", "1")], vec![Some(0.5)]), (vec![("lr", "2")], vec![Some(0.9)])];
@@ -273,6 +323,10 @@ fn where_nothing_can_be_compared_it_says_why() {
     let text = markdown(&document(&analyse(report, &Options::default()).unwrap(), &[]));
     let why = "No point can be compared with the baseline: of 5 trials 2 were completed, 1 stopped early, 1 failed, 1 not over yet.";
     assert!(text.contains(why), "{text}");
+    assert!(
+        text.contains("2 of 5 trials completed, 1 stopped early, 1 failed, 1 not over yet; the sweep is"),
+        "{text}"
+    );
     assert!(text.contains("Nothing can be said of lr: no two completed points differ in it alone."), "{text}");
     assert!(text.contains("68,851,023") && !text.contains("Pareto front of accuracy and parameters"), "{text}");
 }

@@ -297,6 +297,9 @@ pub(crate) struct Show {
     /// Show each class of a trial, and which is taken for which [default: best]
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "best")]
     pub(crate) confusion: Option<Which>,
+    /// Show what trials make of the test images, too: once everything is decided
+    #[arg(long, conflicts_with = "confusion")]
+    pub(crate) test: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -157,6 +157,8 @@ pub(crate) struct TrialView {
     /// What early stopping says about it.
     pub(crate) why: Option<String>,
     pub(crate) test: Option<Score>,
+    /// There is a test result, which was not asked for.
+    pub(crate) test_kept_back: bool,
     /// The trial of an earlier sweep whose result it has.
     pub(crate) origin: Option<OriginView>,
 }

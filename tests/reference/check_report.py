@@ -19,7 +19,7 @@ from scipy import special, stats
 from statsmodels.stats.multitest import multipletests
 
 FIXED = {"trial", "point", "baseline", "seed", "phase", "epochs", "best_epoch", "val_accuracy", "val_loss", "train_accuracy",
-         "train_loss", "test_accuracy", "test_loss", "weights", "origin", "probe"}
+         "train_loss", "test_accuracy", "test_loss", "weights", "origin", "lowest_val_loss", "probe"}
 worst, compared = (0.0, ""), 0
 
 
@@ -94,6 +94,12 @@ def main(rows, report):
                 difference(row[key], (by[point] - by[other]).dropna(), f"point {point} {key}")
     for key in ("against_baseline", "against_best"):
         holm([row[key] for row in analysis["points"]], key)
+    # In any design the accuracies of an effect differ by what it says.
+    for factor in analysis["factors"]:
+        for level in factor["levels"]:
+            if level["difference"]:
+                shown = level["accuracy"]["mean"] - level["reference_accuracy"]["mean"]
+                same(shown, level["difference"]["mean"], f"accuracies of {factor['factor']}={level['level']}")
     # What follows needs a whole grid, in which marginal means can be taken without further thought.
     whole = len(done) == len(table)
     factors = [factor["factor"] for factor in analysis["factors"]]

@@ -11,6 +11,7 @@ use crate::spec::{Design, Errors, Reason, Spec, SpecError, check_stop};
 
 use super::axis::{Rows, rows};
 use super::order;
+use super::patience;
 use super::point::{Sections, top};
 use super::search;
 use super::{BASE, MAX_TRIALS, Plan, at, label_of};
@@ -49,6 +50,7 @@ pub fn expand(spec: &Spec) -> Result<Plan, Vec<SpecError>> {
     }
     let plan = assemble(spec, rows, &sections, &ids, &kept, &base);
     check_stop(&plan, &mut errors);
+    patience::check(spec, &plan, &mut errors);
     search::check(spec, &plan, &mut errors);
     if errors.is_empty() { Ok(plan) } else { Err(errors.into_list()) }
 }

@@ -12,6 +12,7 @@ mod extend;
 mod going_on;
 mod late;
 mod order;
+mod patience;
 mod point;
 mod probe;
 mod search;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Report;
 use super::analysis::ALPHA;
 use super::factors::{balanced, minus};
+use crate::id::TrialId;
 use crate::plan::{at, label_of};
 use crate::stats::paired::{Difference, correct, paired};
 use crate::stats::sample::{Estimate, Method};
@@ -27,6 +28,9 @@ pub struct Comparison {
     pub only_a: u32,
     /// Points of the second whose settings the first lacks.
     pub only_b: u32,
+    /// Runs that both have from one training, because results were taken over: no difference is made of them.
+    #[serde(default)]
+    pub same: u32,
     /// Over all rows: one difference a seed, its mean over the rows.
     pub overall: Option<Difference>,
 }
@@ -42,7 +46,10 @@ pub struct Pair {
     pub a: Estimate,
     /// Accuracy in the second.
     pub b: Estimate,
-    /// Second minus first over the seeds that both have; absent without such a seed.
+    /// Seeds whose result is that of one training in both.
+    #[serde(default)]
+    pub same: u32,
+    /// Second minus first over the seeds that both have, each from a training of its own; absent without such a seed.
     pub difference: Option<Difference>,
 }
 
@@ -73,11 +80,17 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
     let seeds = common(&by_a, &by_b);
     for (point, settings) in &of_a {
         let Some(other) = places.get(settings) else { continue };
-        let at = |by: &BTreeMap<(u32, u64), f64>, point: u32| -> Vec<Option<f64>> {
-            seeds.iter().map(|seed| by.get(&(point, *seed)).copied()).collect()
+        // A run differs from itself in nothing: such zeros would make any difference look smaller, and surer.
+        let is_same = |seed: &u64| {
+            let runs = by_a.get(&(*point, *seed)).zip(by_b.get(&(*other, *seed)));
+            runs.is_some_and(|(a, b)| a.trained == b.trained)
         };
-        let all = |by: &BTreeMap<(u32, u64), f64>, point: u32| -> Vec<f64> {
-            by.range((point, 0)..=(point, u64::MAX)).map(|(_, value)| *value).collect()
+        let at = |by: &Results, point: u32| -> Vec<Option<f64>> {
+            let value = |seed: &u64| by.get(&(point, *seed)).filter(|_| !is_same(seed)).map(|run| run.value);
+            seeds.iter().map(value).collect()
+        };
+        let all = |by: &Results, point: u32| -> Vec<f64> {
+            by.range((point, 0)..=(point, u64::MAX)).map(|(_, run)| run.value).collect()
         };
         let differences = minus(&at(&by_b, *other), &at(&by_a, *point));
         let known: Vec<f64> = differences.iter().flatten().copied().collect();
@@ -86,6 +99,7 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
             points: (*point, *other),
             a: Estimate::of(&all(&by_a, *point), method, &mut critical),
             b: Estimate::of(&all(&by_b, *other), method, &mut critical),
+            same: seeds.iter().filter(|seed| is_same(seed)).count() as u32,
             difference: (!known.is_empty()).then(|| paired(&known, method, &mut critical)),
         });
         pairs.push(differences);
@@ -101,20 +115,32 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
         paths,
         only_a: (of_a.len() - matched) as u32,
         only_b: (of_b.len().saturating_sub(matched)) as u32,
+        same: rows.iter().map(|row| row.same).sum(),
         rows,
         overall,
     }
 }
 
-/// Best validation accuracies by point and seed.
-fn results(report: &Report) -> BTreeMap<(u32, u64), f64> {
-    let done = |trial: &&super::TrialRow| trial.phase == "completed";
-    let rows = report.points.iter().flat_map(|row| row.trials.iter().filter(done).map(move |trial| (row.point, trial)));
-    rows.filter_map(|(point, trial)| Some(((point, trial.seed), trial.best.as_ref()?.val_accuracy.0))).collect()
+/// A result, and the trial that was trained for it.
+struct Run {
+    value: f64,
+    trained: TrialId,
 }
 
-fn common(a: &BTreeMap<(u32, u64), f64>, b: &BTreeMap<(u32, u64), f64>) -> Vec<u64> {
-    let seeds =
-        |by: &BTreeMap<(u32, u64), f64>| by.keys().map(|(_, seed)| *seed).collect::<std::collections::BTreeSet<_>>();
+type Results = BTreeMap<(u32, u64), Run>;
+
+/// Best validation accuracies by point and seed.
+fn results(report: &Report) -> Results {
+    let done = |trial: &&super::TrialRow| trial.phase == "completed";
+    let rows = report.points.iter().flat_map(|row| row.trials.iter().filter(done).map(move |trial| (row.point, trial)));
+    let run = |trial: &super::TrialRow| {
+        let trained = trial.origin.as_ref().map_or(trial.trial, |origin| origin.trial);
+        Some(Run { value: trial.best.as_ref()?.val_accuracy.0, trained })
+    };
+    rows.filter_map(|(point, trial)| Some(((point, trial.seed), run(trial)?))).collect()
+}
+
+fn common(a: &Results, b: &Results) -> Vec<u64> {
+    let seeds = |by: &Results| by.keys().map(|(_, seed)| *seed).collect::<std::collections::BTreeSet<_>>();
     seeds(a).intersection(&seeds(b)).copied().collect()
 }

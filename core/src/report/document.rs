@@ -4,6 +4,7 @@
 mod appendix;
 mod blocks;
 pub mod html;
+mod importance;
 pub mod latex;
 pub mod markdown;
 mod pictures;

@@ -1,11 +1,11 @@
 //! What each level of a factor does, compared seed by seed with the factor's reference level; and what two factors
 //! do together that neither does alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::factors::{Table, balanced, minus};
+use super::factors::{Part, Table, balanced, minus};
 use crate::num::Num;
 use crate::stats::paired::{Difference, correct, paired};
 use crate::stats::sample::{Estimate, Method};
@@ -34,8 +34,12 @@ pub struct LevelEffect {
     pub level: String,
     /// Points that have it.
     pub points: u32,
-    /// Accuracy: each seed's mean over those of these points that have a result in every seed used.
+    /// Accuracy: each seed's mean over the points that are compared, where the level has pairs, so that the difference to
+    /// `reference_accuracy` is the one that is shown; else over all of its points that have a result in every seed used.
     pub accuracy: Estimate,
+    /// Accuracy of the reference level in the same pairs and seeds. Absent (n = 0) without pairs.
+    #[serde(default)]
+    pub reference_accuracy: Estimate,
     /// Points with this level and with the reference that are equal in all else, as used in the comparison.
     pub pairs: u32,
     /// Against the reference level: one difference a seed, its mean over the pairs. Absent at the reference itself
@@ -79,26 +83,37 @@ pub(super) fn main_effects(table: &Table, method: Method, critical: &mut Critica
             groups.entry(table.key(point, &[index])).or_default().push(point);
         }
         let mut levels = Vec::new();
+        let mut compared = BTreeSet::new();
         for (level, name) in factor.levels.iter().enumerate() {
-            let mine: Vec<Vec<Option<f64>>> = (0..table.results.len())
-                .filter(|point| factor.of_point[*point] == level)
-                .map(|point| table.results[point].clone())
-                .collect();
-            let accuracy = Estimate::of(&balanced(&mine).0, method, critical);
-            let mut row =
-                LevelEffect { level: name.clone(), points: mine.len() as u32, accuracy, ..LevelEffect::default() };
+            let mine: Vec<usize> = (0..table.results.len()).filter(|point| factor.of_point[*point] == level).collect();
+            let mut row = LevelEffect { level: name.clone(), points: mine.len() as u32, ..LevelEffect::default() };
             if level != factor.reference {
-                let pairs: Vec<Vec<Option<f64>>> = (groups.values())
-                    .filter_map(|points| {
-                        let at = |level| points.iter().find(|point| factor.of_point[**point] == level);
-                        Some(minus(&table.results[*at(level)?], &table.results[*at(factor.reference)?]))
-                    })
-                    .collect();
-                let (differences, used) = balanced(&pairs);
-                row.pairs = used;
-                row.difference = (!differences.is_empty()).then(|| paired(&differences, method, critical));
+                let pair = |points: &Vec<usize>| {
+                    let at = |level| points.iter().copied().find(|point| factor.of_point[*point] == level);
+                    Some((at(level)?, at(factor.reference)?))
+                };
+                let (here, there): (Vec<usize>, Vec<usize>) = groups.values().filter_map(pair).unzip();
+                let (here, there) = (table.rows(&here), (table.rows(&there), there));
+                let differences: Vec<_> = here.iter().zip(&there.0).map(|(here, there)| minus(here, there)).collect();
+                let part = Part::of(&differences);
+                compared.extend(part.rows.iter().map(|pair| there.1[*pair]));
+                row.pairs = part.rows.len() as u32;
+                if row.pairs > 0 {
+                    row.accuracy = Estimate::of(&part.means(&here), method, critical);
+                    row.reference_accuracy = Estimate::of(&part.means(&there.0), method, critical);
+                    row.difference = Some(paired(&part.means(&differences), method, critical));
+                }
+            }
+            if row.pairs == 0 {
+                row.accuracy = Estimate::of(&balanced(&table.rows(&mine)).0, method, critical);
             }
             levels.push(row);
+        }
+        // In an ablation all points but a few have the reference level; they are not what the others are compared with.
+        if !compared.is_empty() {
+            let compared: Vec<usize> = compared.into_iter().collect();
+            let accuracy = Estimate::of(&balanced(&table.rows(&compared)).0, method, critical);
+            levels[factor.reference].accuracy = accuracy;
         }
         let reference = factor.levels[factor.reference].clone();
         effects.push(FactorEffects { factor: factor.name.clone(), reference, levels });

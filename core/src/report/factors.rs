@@ -98,6 +98,11 @@ impl Table {
         factors.map(|(_, factor)| factor.of_point[point]).collect()
     }
 
+    /// The results of some points.
+    pub(super) fn rows(&self, points: &[usize]) -> Vec<Vec<Option<f64>>> {
+        points.iter().map(|point| self.results[*point].clone()).collect()
+    }
+
     /// Mean over the seeds of a point; nothing without a result.
     pub(super) fn mean(&self, point: usize) -> Option<f64> {
         let values: Vec<f64> = self.results[point].iter().flatten().copied().collect();
@@ -124,29 +129,45 @@ impl Factor {
     }
 }
 
-/// One difference for each seed from a table of pairs (rows) by seeds, over a part of the table without holes, so that
-/// no seed is compared over other pairs than the next: all seeds and the pairs complete in them, or all pairs and
-/// the seeds complete in them, whichever keeps more (seeds, if equal). Returns them with the number of pairs.
-pub(super) fn balanced(table: &[Vec<Option<f64>>]) -> (Vec<f64>, u32) {
-    let Some(width) = table.first().map(Vec::len) else { return (Vec::new(), 0) };
-    let full = |rows: &[&Vec<Option<f64>>]| -> Vec<usize> {
-        (0..width).filter(|seed| rows.iter().all(|row| row[*seed].is_some())).collect()
-    };
-    let some: Vec<usize> = (0..width).filter(|seed| table.iter().any(|row| row[*seed].is_some())).collect();
-    let all: Vec<&Vec<Option<f64>>> = table.iter().filter(|row| row.iter().any(Option::is_some)).collect();
-    let complete: Vec<&Vec<Option<f64>>> =
-        all.iter().copied().filter(|row| some.iter().all(|seed| row[*seed].is_some())).collect();
-    let by_seed = full(&all);
-    let (rows, seeds) =
-        if complete.len() * some.len() >= all.len() * by_seed.len() { (complete, some) } else { (all, by_seed) };
-    if rows.is_empty() {
-        return (Vec::new(), 0);
+/// A part of a table of pairs (rows) by seeds, without holes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Part {
+    /// Rows of the table.
+    pub(super) rows: Vec<usize>,
+    /// Columns of it.
+    seeds: Vec<usize>,
+}
+
+impl Part {
+    /// One in which no seed is compared over other pairs than the next: all seeds and the pairs complete in them, or all pairs and
+    /// the seeds complete in them, whichever keeps more (seeds, if equal).
+    pub(super) fn of(table: &[Vec<Option<f64>>]) -> Self {
+        let width = table.first().map_or(0, Vec::len);
+        let some: Vec<usize> = (0..width).filter(|seed| table.iter().any(|row| row[*seed].is_some())).collect();
+        let all: Vec<usize> = (0..table.len()).filter(|row| table[*row].iter().any(Option::is_some)).collect();
+        let is_whole = |row: &usize| some.iter().all(|seed| table[*row][*seed].is_some());
+        let complete: Vec<usize> = all.iter().copied().filter(is_whole).collect();
+        let by_seed: Vec<usize> =
+            (0..width).filter(|seed| all.iter().all(|row| table[*row][*seed].is_some())).collect();
+        let keeps_seeds = complete.len() * some.len() >= all.len() * by_seed.len();
+        let (rows, seeds) = if keeps_seeds { (complete, some) } else { (all, by_seed) };
+        if rows.is_empty() { Self::default() } else { Self { rows, seeds } }
     }
-    let mean = |seed: &usize| {
-        let values: Vec<f64> = rows.iter().filter_map(|row| row[*seed]).collect();
-        crate::stats::sample::mean(&values)
-    };
-    (seeds.iter().map(mean).collect(), rows.len() as u32)
+
+    /// The mean over its rows for each of its seeds, of a table of the same size.
+    pub(super) fn means(&self, table: &[Vec<Option<f64>>]) -> Vec<f64> {
+        let mean = |seed: &usize| {
+            let values: Vec<f64> = self.rows.iter().filter_map(|row| table[*row][*seed]).collect();
+            crate::stats::sample::mean(&values)
+        };
+        self.seeds.iter().map(mean).collect()
+    }
+}
+
+/// One value for each seed from a table of pairs by seeds, over a part of it without holes; and the number of pairs.
+pub(super) fn balanced(table: &[Vec<Option<f64>>]) -> (Vec<f64>, u32) {
+    let part = Part::of(table);
+    (part.means(table), part.rows.len() as u32)
 }
 
 /// `b - a`, seed by seed.

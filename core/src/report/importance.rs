@@ -13,6 +13,9 @@ pub struct Importance {
     pub method: String,
     /// Factors or pairs of factors with their shares, 0 to 1, largest first.
     pub shares: Vec<Share>,
+    /// Factors of which this design says nothing: fewer than two of their levels have a result, or too few points share a level.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// One share.
@@ -26,12 +29,14 @@ pub struct Share {
 
 /// Of a full grid: the functional ANOVA of the table of point means (Hooker 2007; Hutter, Hoos & Leyton-Brown 2014 do
 /// the same with a forest's predictions), in which shares of factors and of their pairs add up to at most 1. Of other designs:
-/// the correlation ratio of each factor with repeated levels (Pearson 1905), which may overlap.
+/// the correlation ratio of each factor with repeated levels (Pearson 1905), which may overlap. A factor without two levels that
+/// have results, or with a level for (nearly) each point, is named instead.
 pub(super) fn importance(table: &Table) -> Importance {
     let means: Option<Vec<f64>> = (0..table.results.len()).map(|point| table.mean(point)).collect();
     match means.filter(|_| table.is_full_grid()) {
-        Some(means) => shares(table, &means),
-        None => eta(table),
+        // One factor alone explains all of it, whatever it does.
+        Some(means) if table.factors.len() > 1 => shares(table, &means),
+        _ => eta(table),
     }
 }
 
@@ -58,7 +63,7 @@ fn shares(table: &Table, means: &[f64]) -> Importance {
             shares.push(share(&[a, b], group_sum(&[a, b]) - mains[a] - mains[b]));
         }
     }
-    sorted("variance_shares", shares)
+    sorted("variance_shares", shares, table)
 }
 
 fn eta(table: &Table) -> Importance {
@@ -71,16 +76,20 @@ fn eta(table: &Table) -> Importance {
         known.iter().for_each(|(point, value)| groups[factor.of_point[*point]].push(*value));
         groups.retain(|group| !group.is_empty());
         // A level for each point would explain everything and mean nothing.
-        (2 * groups.len() <= known.len() && whole > 0.0).then(|| {
+        (groups.len() >= 2 && 2 * groups.len() <= known.len() && whole > 0.0).then(|| {
             let between: f64 = groups.iter().map(|group| group.len() as f64 * (mean(group) - total).powi(2)).sum();
             Share { factors: vec![factor.name.clone()], share: Num(between / whole) }
         })
     });
     let shares: Vec<Share> = shares.collect();
-    sorted(if shares.is_empty() { "none" } else { "eta_squared" }, shares)
+    sorted(if shares.is_empty() { "none" } else { "eta_squared" }, shares, table)
 }
 
-fn sorted(method: &str, mut shares: Vec<Share>) -> Importance {
+fn sorted(method: &str, mut shares: Vec<Share>, table: &Table) -> Importance {
     shares.sort_by(|a, b| b.share.0.total_cmp(&a.share.0));
-    Importance { method: method.to_owned(), shares }
+    let named = |name: &String| shares.iter().any(|share| share.factors.contains(name));
+    // Those with drawn values have a table of their own.
+    let others = table.factors.iter().filter(|factor| !factor.drawn).map(|factor| &factor.name);
+    let left_out = others.filter(|name| !named(name)).cloned().collect();
+    Importance { method: method.to_owned(), shares, left_out }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{BestTrial, Cost, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, Taken, TrialRow};
+use super::{BestTrial, EpochRow, FailedTrial, PointRow, Provenance, Report, Spread, Taken, TrialRow, costs};
 use crate::attempt::EpochMetrics;
-use crate::cost::Energy;
 use crate::id::SweepId;
 use crate::num::Num;
+use crate::plan::Plan;
+use crate::recipe::Watched;
 use crate::state::State;
 use crate::state::sweep::Sweep;
 use crate::state::trial::{Phase, Progress, Trial};
-use crate::stopping;
+use crate::stopping::{self, Standing};
 
 /// The report of a sweep as it stands.
 pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
@@ -30,6 +31,7 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         name: sweep.name.clone(),
         status: sweep.status().to_owned(),
         metric: "val_accuracy".to_owned(),
+        judged_by: judged_by(&sweep.plan),
         curves: Vec::new(),
         drawn: sweep.plan.drawn(),
         provenance: provenance(sweep),
@@ -41,9 +43,16 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
         probe_steps: sweep.plan.limits.probe_steps,
         reused: reused(state, sweep),
         stopping: stopping::summary::summarise(sweep),
-        cost: cost(sweep),
+        cost: costs::of_sweep(sweep),
         points,
     })
+}
+
+/// The loss, if early stopping or the search goes by it; where both compare they have one metric.
+fn judged_by(plan: &Plan) -> Watched {
+    let stop = plan.stop.as_deref().map(|stop| stop.metric);
+    let search = plan.search.as_deref().map(|search| search.knobs.metric);
+    if [stop, search].contains(&Some(Watched::ValLoss)) { Watched::ValLoss } else { Watched::ValAccuracy }
 }
 
 /// Higher first; NaN and nothing last.
@@ -58,6 +67,8 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
     let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
     let spread =
         |pick: fn(&EpochMetrics) -> Num| Spread::of(&results.iter().map(|metrics| pick(metrics).0).collect::<Vec<_>>());
+    let progress_of = |index: &u32| sweep.trials[*index as usize].progress.as_deref();
+    let lowest = indices.iter().filter(completed).filter_map(|index| progress_of(index)?.reached(Watched::ValLoss));
     let test_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.test.as_deref();
     let tests = indices.iter().filter(completed).filter_map(test_of).map(|score| score.accuracy.0);
     let labels = sweep.plan.labels(point).into_iter();
@@ -65,13 +76,18 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         rank: None,
         point,
         baseline: sweep.plan.baseline == Some(point),
+        spared: sweep
+            .racing
+            .as_deref()
+            .is_some_and(|racing| matches!(racing.race.standing(point), Standing::Spared(_))),
         settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
         seeds: indices.len() as u32,
         accuracy: spread(|metrics| metrics.val_accuracy),
         loss: spread(|metrics| metrics.val_loss),
+        lowest_loss: Spread::of(&lowest.collect::<Vec<_>>()),
         test: Spread::of(&tests.collect::<Vec<_>>()),
         parameters: sweep.origins.parameters.get(&point).copied(),
-        cost: point_cost(indices.iter().filter_map(|index| sweep.trials[*index as usize].progress.as_deref())),
+        cost: costs::of_point(state, sweep, indices),
         trials: indices.iter().map(|index| trial_row(state, sweep, *index)).collect(),
     }
 }
@@ -84,10 +100,12 @@ fn trial_row(state: &State, sweep: &Sweep, index: u32) -> TrialRow {
         seed: seed(sweep, index),
         phase: trial.phase.name().to_owned(),
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
+        lowest_loss: progress.and_then(|progress| progress.best_loss),
         epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
         weights: progress.and_then(|progress| progress.weights.clone()),
         test: progress.and_then(|progress| progress.test.as_deref().cloned()),
         origin: progress.and_then(|progress| taken(state, progress)),
+        begun: progress.and_then(|progress| progress.begun).map(|(_, epoch)| epoch),
     }
 }
 
@@ -175,29 +193,4 @@ fn numerics(sweep: &Sweep) -> BTreeMap<String, u32> {
         }
     }
     out
-}
-
-fn point_cost<'a>(trials: impl Iterator<Item = &'a Progress>) -> PointCost {
-    let mut spent = 0;
-    let mut cost = PointCost::default();
-    for progress in trials {
-        spent += progress.spent;
-        cost.energy = Energy::of_both(cost.energy, progress.energy);
-        cost.peak_memory = cost.peak_memory.max(progress.peak_memory);
-    }
-    PointCost { slot_seconds: spent as f64 / 1e6, ..cost }
-}
-
-fn cost(sweep: &Sweep) -> Cost {
-    // What was taken over cost its own sweep.
-    let trained = |progress: &&Progress| progress.origin.is_none();
-    let trials = || sweep.trials.iter().filter_map(|trial| trial.progress.as_deref()).filter(trained);
-    let PointCost { slot_seconds, energy, .. } = point_cost(trials());
-    Cost {
-        slot_seconds,
-        energy,
-        energy_trials: trials().filter(|progress| progress.energy.is_some()).count() as u32,
-        attempts: sweep.trials.iter().map(|trial| u64::from(trial.attempt)).sum(),
-        wall_seconds: sweep.ended.map(|ended| (ended - sweep.submitted).as_seconds()),
-    }
 }

@@ -1,6 +1,7 @@
 //! Numbers as the report writes them, the same in every form: accuracies in per cent, differences in percentage points.
 
 use crate::num::Num;
+use crate::report::Spread;
 use crate::report::analysis::ALPHA;
 use crate::stats::paired::{Difference, Verdict};
 use crate::stats::sample::Estimate;
@@ -24,6 +25,15 @@ pub fn mean_and_sd(estimate: &Estimate) -> String {
         (None, _) => NOTHING.to_owned(),
         (Some(mean), None) => percent(mean.0),
         (Some(mean), Some(sd)) => format!("{} ± {}", percent(mean.0), percent(sd.0)),
+    }
+}
+
+/// `0.3012 ± 0.0120`: mean and standard deviation of what is no share.
+pub fn plain_mean_and_sd(spread: &Spread) -> String {
+    match (spread.mean, spread.std) {
+        (None, _) => NOTHING.to_owned(),
+        (Some(mean), None) => number(mean.0),
+        (Some(mean), Some(sd)) => format!("{} ± {}", number(mean.0), number(sd.0)),
     }
 }
 

@@ -91,11 +91,7 @@ fn outcome(sweep: &Sweep, point: u32, trials: &[&Trial], metric: Watched) -> Out
     }
     let best = |trial: &&Trial| {
         let progress = trial.progress.as_deref().filter(|_| matches!(trial.phase, Phase::Completed { .. }))?;
-        let best = progress.best.as_ref()?;
-        Some(match metric {
-            Watched::ValAccuracy => best.val_accuracy.0,
-            Watched::ValLoss => best.val_loss.0,
-        })
+        progress.reached(metric)
     };
     let values: Vec<f64> = trials.iter().filter_map(best).map(|value| score(metric, value)).collect();
     let diverged = |trial: &&Trial| {

@@ -259,7 +259,14 @@ impl Reader<'_> {
                 let full = self.errors.is_full();
                 let near = (!full).then(|| suggest::nearest(&entry.key, names.chain(paths)));
                 let near = near.flatten();
-                let hint = near.map_or_else(String::new, |name| format!("did you mean `{name}`?"));
+                let design = ["ablation", "random", "sobol"].contains(&entry.key.as_str());
+                let hint = match near {
+                    _ if design => format!(
+                        "what varies stands in `[grid]`; add `design = \"{}\"` above the first [table] to say how points are made of it",
+                        entry.key
+                    ),
+                    near => near.map_or_else(String::new, |name| format!("did you mean `{name}`?")),
+                };
                 let what = "no such field";
                 let span = Some(&entry.span);
                 (self.errors).push(Reason::UnknownField, clip(&entry.key), span, what, hint);

@@ -10,6 +10,7 @@ use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt, SweepId};
 use crate::num::Num;
+use crate::recipe::Watched;
 use crate::retry;
 use crate::time::Timestamp;
 
@@ -157,6 +158,8 @@ pub struct Progress {
     pub last: Option<EpochMetrics>,
     /// The epoch with the highest validation accuracy; the earliest of equals.
     pub best: Option<EpochMetrics>,
+    /// The lowest validation loss, whichever epoch had it: where the loss is watched, this is what was reached.
+    pub best_loss: Option<Num>,
     /// Where a next attempt goes on.
     pub last_checkpoint: Option<Box<Kept>>,
     /// Where it goes on if that one is no longer in the store: the one before. Let go when the trial is done.
@@ -204,6 +207,8 @@ pub struct Kept {
     pub last: Option<EpochMetrics>,
     /// The best epoch up to it.
     pub best: Option<EpochMetrics>,
+    /// The lowest validation loss up to it.
+    pub best_loss: Option<Num>,
     /// The checkpoint of that epoch, if it came.
     pub best_checkpoint: Option<Checkpoint>,
 }
@@ -273,10 +278,11 @@ impl Progress {
     fn begun(&self, place: u32, epochs: u32) -> Option<Self> {
         let checkpoint = self.last_checkpoint.as_deref()?.checkpoint.clone();
         let (last, best, best_checkpoint) = (self.last.clone(), self.best.clone(), self.best_checkpoint.clone());
+        let best_loss = self.best_loss;
         if checkpoint.epoch != epochs || last.as_ref().is_none_or(|last| last.epoch != epochs) {
             return None;
         }
-        let kept = Kept { checkpoint, last, best, best_checkpoint };
+        let kept = Kept { checkpoint, last, best, best_loss, best_checkpoint };
         let mut begun = Self { last_checkpoint: Some(Box::new(kept)), begun: Some((place, epochs)), ..Self::default() };
         begun.numerics.clone_from(&self.numerics);
         begun.rewind();
@@ -291,12 +297,21 @@ impl Progress {
         kept.flat_map(|kept| iter::once(&kept.checkpoint).chain(&kept.best_checkpoint)).chain(&self.best_checkpoint)
     }
 
+    /// The best value of a metric so far, of any epoch.
+    pub fn reached(&self, metric: Watched) -> Option<f64> {
+        match metric {
+            Watched::ValAccuracy => self.best.as_ref().map(|best| best.val_accuracy.0),
+            Watched::ValLoss => self.best_loss.map(|loss| loss.0),
+        }
+    }
+
     /// A new attempt repeats what came after the last checkpoint: forget it until it comes again.
     pub(super) fn rewind(&mut self) {
         self.ahead.clear();
         let kept = self.last_checkpoint.as_ref();
         self.last = kept.and_then(|kept| kept.last.clone());
         self.best = kept.and_then(|kept| kept.best.clone());
+        self.best_loss = kept.and_then(|kept| kept.best_loss);
         self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
     }
 
@@ -306,7 +321,7 @@ impl Progress {
         self.test = test.cloned().map(Box::new);
         self.earlier_checkpoint = None;
         if let Some(kept) = &mut self.last_checkpoint {
-            (kept.last, kept.best, kept.best_checkpoint) = (None, None, None);
+            (kept.last, kept.best, kept.best_loss, kept.best_checkpoint) = (None, None, None, None);
         }
     }
 
@@ -326,6 +341,7 @@ impl Progress {
         if is_better(&metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
         }
+        self.best_loss = lower(self.best_loss, metrics.val_loss);
         self.last = Some(metrics.clone());
         self.ahead.push(metrics);
     }
@@ -338,15 +354,17 @@ impl Progress {
         self.earlier_checkpoint = self.last_checkpoint.take();
         let before = self.earlier_checkpoint.as_deref();
         let (mut last, mut best) = before.map_or((None, None), |kept| (kept.last.clone(), kept.best.clone()));
+        let mut best_loss = before.and_then(|kept| kept.best_loss);
         let contained = self.ahead.iter().take_while(|metrics| metrics.epoch <= checkpoint.epoch).count();
         for metrics in self.ahead.drain(..contained) {
             if is_better(&metrics, best.as_ref()) {
                 best = Some(metrics.clone());
             }
+            best_loss = lower(best_loss, metrics.val_loss);
             last = Some(metrics);
         }
         let best_checkpoint = self.best_checkpoint.clone().filter(|best| best.epoch <= checkpoint.epoch);
-        let kept = Kept { checkpoint: checkpoint.clone(), last, best, best_checkpoint };
+        let kept = Kept { checkpoint: checkpoint.clone(), last, best, best_loss, best_checkpoint };
         self.last_checkpoint = Some(Box::new(kept));
     }
 }
@@ -359,30 +377,11 @@ fn is_better(metrics: &EpochMetrics, than: Option<&EpochMetrics>) -> bool {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cost::EpochCost;
-
-    #[test]
-    fn what_is_repeated_after_a_fault_costs_again() {
-        let zero = Num(0.0);
-        let epoch = |cpu: f64, idle: Option<f64>, peak: u64| {
-            let energy = Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) };
-            let (peak_memory, numerics) = (Some(peak), Some("precision fp32".into()));
-            let cost = EpochCost { peak_memory, numerics, energy: Some(energy), ..EpochCost::default() };
-            EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
-        };
-        let mut progress = Progress::default();
-        progress.report(&epoch(10.0, Some(4.0), 7));
-        progress.report(&EpochMetrics { cost: None, ..epoch(0.0, None, 0) });
-        progress.rewind();
-        progress.report(&epoch(11.0, Some(5.0), 5));
-        let energy = progress.energy.unwrap_or_default();
-        assert_eq!((energy.joules(), energy.idle), (21.0, Some(Num(9.0))));
-        assert_eq!((progress.peak_memory, progress.numerics.as_deref()), (Some(7), Some("precision fp32")));
-        // Idle power that is not known for a part is not known for the sum.
-        progress.report(&epoch(1.0, None, 5));
-        assert_eq!(progress.energy.map(|energy| (energy.cpu, energy.idle)), Some((Some(Num(22.0)), None)));
-    }
+/// The lower of two losses; anything is lower than what is not a number.
+fn lower(than: Option<Num>, loss: Num) -> Option<Num> {
+    Some(than.filter(|than| loss.0.is_nan() || than.0 <= loss.0).unwrap_or(loss))
 }
+
+#[cfg(test)]
+#[path = "trial_tests.rs"]
+mod tests;

@@ -146,49 +146,66 @@ impl Stop {
         }
     }
 
-    /// Epochs that `points` configurations of so many epochs will take, if every rung keeps its share: what `check` and `plan`
-    /// show. Nothing where that depends on the numbers.
-    pub fn expected_epochs(&self, points: u32, epochs: u32) -> Option<u64> {
+    /// Epochs that `points` configurations of so many epochs will take, if every rung keeps its share and the audit spares its own:
+    /// what `check` and `plan` show. Nothing where that depends on the numbers.
+    pub fn expected_epochs(&self, points: u32, epochs: u32, baseline: Option<u32>) -> Option<u64> {
         if !self.rule.has_rungs() {
             return None;
         }
-        let share = |left: u64| (left / u64::from(self.reduction_factor)).max(left.min(1));
-        Some(self.laddered(points, epochs, share))
+        Some(self.laddered((points, epochs, baseline), self.audit_fraction, |left| self.share(left)))
+    }
+
+    /// How many of those that come to a rung go on.
+    fn share(&self, left: u64) -> u64 {
+        (left / u64::from(self.reduction_factor)).max(left.min(1))
     }
 
     /// Epochs that `points` configurations of so many epochs take at least, by the rule and `max_epochs`: every rung keeps its share,
-    /// or everybody who may be is stopped at the first look. At most it is all of them.
-    pub fn fewest_epochs(&self, points: u32, epochs: u32) -> u64 {
+    /// or everybody who may be is stopped at the first look, and the audit happens to spare nobody. The baseline trains to its end.
+    /// At most it is all of them.
+    pub fn fewest_epochs(&self, points: u32, epochs: u32, baseline: Option<u32>) -> u64 {
         let last = self.last(epochs);
         let each = |points: u32, epochs: u32| u64::from(points) * u64::from(epochs);
-        match (self.rule, self.expected_epochs(points, epochs)) {
+        let exempt = u32::from(baseline.is_some()).min(points);
+        match self.rule {
             // Whoever comes after the best may be stopped.
-            (Rule::AshaStop, _) => self.laddered(points, epochs, |left| left.min(1)),
-            (_, Some(expected)) => expected,
-            (Rule::Budget, _) => each(points, last),
-            _ => {
+            Rule::AshaStop => self.laddered((points, epochs, baseline), 0.0, |left| left.min(1)),
+            Rule::Asha | Rule::Halving | Rule::Hyperband => {
+                self.laddered((points, epochs, baseline), 0.0, |left| self.share(left))
+            }
+            Rule::Budget => each(exempt, epochs) + each(points - exempt, last),
+            Rule::Median | Rule::Percentile => {
                 let first = if self.warmup_epochs > 0 { self.warmup_epochs } else { self.interval.max(1) };
-                let whole = points.min(self.min_configurations.max(1));
-                each(whole, last) + each(points - whole, last.min(first))
+                let whole = points.min(self.min_configurations.max(1)) - exempt;
+                each(exempt, epochs) + each(whole, last) + each(points - exempt - whole, last.min(first))
             }
         }
     }
 
-    /// Epochs if `keeps` of those that come to a rung go on.
-    fn laddered(&self, points: u32, epochs: u32, keeps: impl Fn(u64) -> u64) -> u64 {
+    /// Epochs if `keeps` of those that come to a rung go on, and this share of the others runs to its end all the same. The baseline
+    /// does, too, and is not counted at a rung.
+    fn laddered(&self, of: (u32, u32, Option<u32>), spared: f64, keeps: impl Fn(u64) -> u64) -> u64 {
+        let (points, epochs, baseline) = of;
         let (brackets, last) = (rungs::assign(self, points, epochs), self.last(epochs));
-        let mut all = 0;
+        let raced = |bracket: u32| {
+            let others = (0u32..).zip(&brackets).filter(|(point, _)| baseline != Some(*point));
+            others.filter(|(_, of)| **of == bracket).count() as u64
+        };
+        let mut all = if baseline.is_some() { u64::from(epochs) } else { 0 };
+        let mut audited = 0.0;
         for bracket in 0..self.bracket_count(epochs) {
-            let mut left = brackets.iter().filter(|of| **of == bracket).count() as u64;
+            let mut left = raced(bracket);
             let mut before = 0;
             for rung in rungs::epochs(self, bracket, epochs).into_iter().take_while(|rung| *rung < last) {
                 all += left * u64::from(rung - before);
                 before = rung;
-                left = keeps(left);
+                let kept = keeps(left);
+                audited += spared * (left - kept) as f64 * f64::from(epochs - rung);
+                left = kept;
             }
             all += left * u64::from(last - before);
         }
-        all
+        all + audited.round() as u64
     }
 
     fn last(&self, epochs: u32) -> u32 {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::EpochMetrics;
 use crate::recipe::Watched;
 use crate::state::sweep::Sweep;
 use crate::state::trial::Phase;
@@ -30,13 +29,6 @@ pub struct StopSummary {
     pub audit: StopAudit,
 }
 
-fn value(metric: Watched, metrics: &EpochMetrics) -> f64 {
-    match metric {
-        Watched::ValAccuracy => metrics.val_accuracy.0,
-        Watched::ValLoss => metrics.val_loss.0,
-    }
-}
-
 /// Of a sweep; nothing for one that stops nothing.
 pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
     let racing = sweep.racing.as_deref()?;
@@ -45,9 +37,8 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
     let best = |point: u32| {
         let trials = racing.trials(point).iter().map(|index| &sweep.trials[*index as usize]);
         let finished = trials.filter(|trial| matches!(trial.phase, Phase::Completed { .. }));
-        let best = |progress: &crate::state::trial::Progress| progress.best.as_ref().map(|best| value(metric, best));
-        let values: Vec<f64> =
-            finished.filter_map(|trial| best(trial.progress.as_deref()?)).map(|value| score(metric, value)).collect();
+        let reached = finished.filter_map(|trial| trial.progress.as_deref()?.reached(metric));
+        let values: Vec<f64> = reached.map(|value| score(metric, value)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let over = |point: u32| racing.trials(point).iter().all(|index| sweep.trials[*index as usize].phase.is_terminal());

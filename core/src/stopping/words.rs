@@ -10,11 +10,14 @@ pub fn describe(plan: &Plan) -> Vec<String> {
     let Some(stop) = plan.stop.as_deref() else { return Vec::new() };
     let epochs = plan.epochs(0);
     let mut lines = vec![format!("stop: {}", how(stop, epochs))];
-    if let Some(expected) = stop.expected_epochs(plan.all_points(), epochs) {
+    if let Some(expected) = stop.expected_epochs(plan.all_points(), epochs, plan.baseline) {
         let seeds = plan.seeds.len() as u64;
         let (expected, all) = (expected * seeds, u64::from(epochs) * u64::from(plan.all_points()) * seeds);
         let share = 100.0 * expected as f64 / all as f64;
-        lines.push(format!("  about {expected} of {all} epochs ({share:.0} %), if every rung keeps its share"));
+        let whole = [(plan.baseline.is_some(), "the baseline"), (stop.audit_fraction > 0.0, "the stop audit")];
+        let whole: Vec<&str> = whole.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect();
+        let with = if whole.is_empty() { String::new() } else { format!(", with {}", whole.join(" and ")) };
+        lines.push(format!("  about {expected} of {all} epochs ({share:.0} %){with}, if every rung keeps its share"));
     }
     if stop.audit_fraction > 0.0 {
         let percent = 100.0 * stop.audit_fraction;

@@ -9,6 +9,9 @@ use sweep_core::command::{Command, EffectKind, Ending, Reply};
 use sweep_core::event::{Event, Failure};
 use sweep_core::id::TrialId;
 use sweep_core::plan::{GoesOn, Wish};
+use sweep_core::report::analysis::{Options, analyse};
+use sweep_core::report::document::{document, markdown::markdown};
+use sweep_core::report::{PointRow, Report, summarise};
 use sweep_core::retry::CHECKPOINT_MISSING;
 
 use crate::extending::{GRID, extend, file, healthy, lab, seeds};
@@ -68,6 +71,49 @@ fn a_longer_trial_goes_on_where_the_shorter_one_ended() {
     assert_eq!(resumed(&lab, 24), [0; 12]);
 }
 
+/// What a longer trial took is what the shorter ones took, too, from which it went on; the sweep counts each of them once.
+#[test]
+fn a_longer_trial_costs_what_the_shorter_ones_cost_too() {
+    let mut lab = lab(GRID, 3).run();
+    for more in [5, 6] {
+        extend(&mut lab, epochs(more));
+        lab = lab.run();
+    }
+    let report = summarise(lab.core.state(), lab.sweep).unwrap();
+    let spent = |place: usize| lab.sweep().trials[place].progress.as_ref().unwrap().spent as f64 / 1e6;
+    let whole = |place: usize| {
+        let shorter = begun(&lab, place).map_or(0.0, |(middle, _)| {
+            spent(middle as usize) + begun(&lab, middle as usize).map_or(0.0, |(first, _)| spent(first as usize))
+        });
+        spent(place) + shorter
+    };
+    for row in &report.points {
+        let places = row.trials.iter().map(|trial| lab.sweep().ids.iter().position(|id| *id == trial.trial).unwrap());
+        let (took, expected) = (row.cost.slot_seconds, places.map(whole).sum::<f64>());
+        assert!(took > 0.0 && (took - expected).abs() < 1e-9, "point {}: {took} is not {expected}", row.point);
+    }
+    let begun: Vec<Option<u32>> = [3, 5, 6].map(|epochs| row_of(&report, epochs).trials[0].begun).into();
+    assert_eq!(begun, [None, Some(3), Some(5)]);
+    let cost = |epochs| row_of(&report, epochs).cost.slot_seconds;
+    assert!(cost(6) > cost(5) && cost(5) > cost(3), "{} {} {}", cost(6), cost(5), cost(3));
+    let all: f64 = (0..24).map(spent).sum();
+    assert!((report.cost.slot_seconds - all).abs() < 1e-9, "{} is not {all}", report.cost.slot_seconds);
+    // The price of accuracy, too, is that of all that was trained.
+    let study = analyse(report, &Options::default()).unwrap();
+    let hours = study.analysis.pareto.iter().find(|found| found.cost == "device_hours").unwrap();
+    for trade in &hours.points {
+        let row = study.report.points.iter().find(|row| row.point == trade.point).unwrap();
+        assert!((trade.cost.0 * 3600.0 * 2.0 - row.cost.slot_seconds).abs() < 1e-9);
+    }
+    let text = markdown(&document(&study, &[]));
+    assert!(text.contains("Of 16 trials the first epochs are those of a shorter trial"), "{text}");
+}
+
+/// The first point with so many epochs.
+fn row_of(report: &Report, epochs: u32) -> &PointRow {
+    report.points.iter().find(|row| row.trials.iter().all(|trial| trial.epochs == epochs)).unwrap()
+}
+
 #[test]
 fn a_file_with_longer_trials_goes_on_too() {
     let text = "[grid]\nlr = [0.1, 0.01]\nepochs = [3]\n";
@@ -94,7 +140,7 @@ fn where_the_rate_follows_the_length_a_longer_trial_begins_at_the_beginning() {
         "schedule = \"plateau\"",
         "schedule = \"cosine-restarts\"",
         "schedule.cosine.t_max = 3",
-        "warmup.epochs = 2\nema.decay = 0.9\nearly_stop.patience = 9",
+        "warmup.epochs = 2\nema.decay = 0.9\nearly_stop.patience = 2",
     ] {
         let found = goes_on(schedule);
         assert_eq!(found.len(), 8, "{schedule}");

@@ -35,6 +35,8 @@ pub(crate) struct Lab {
     lag: u32,
     /// Trainers wait where they are told to; those of an earlier release train on.
     waits: bool,
+    /// The loss is lowest after the first epoch, and then the higher the better the accuracy is.
+    overfits: bool,
 }
 
 fn agent() -> AgentId {
@@ -89,7 +91,8 @@ impl Lab {
         let now = Timestamp(1_000_000);
         let (core, sweep) = (Core::new(State::default(), now), SweepId::derive("race", ""));
         let (commands, journal) = (Vec::new(), Vec::new());
-        let mut lab = Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0, waits: false };
+        let mut lab =
+            Self { core, now, commands, journal, sweep, slots, curves, seeds, lag: 0, waits: false, overfits: false };
         lab.ask(Command::Hello { facts: facts(slots), held: vec![] });
         let (user, project) = ("ann".to_owned(), "p".to_owned());
         lab.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }));
@@ -103,6 +106,11 @@ impl Lab {
 
     pub(crate) fn waiting(mut self) -> Self {
         self.waits = true;
+        self
+    }
+
+    pub(crate) fn overfitting(mut self) -> Self {
+        self.overfits = true;
         self
     }
 
@@ -146,7 +154,9 @@ impl Lab {
                 Some(curve) => (Num(curve[epoch as usize - 1]), curve.len() as u32),
                 None => (Num(followed(&self.sweep().plan, at.index, epoch)), self.sweep().plan.epochs(at.index)),
             };
-            let metrics = EpochMetrics { val_loss: Num(1.0 - value.0), ..EpochMetrics::uniform(seq + 1, epoch, value) };
+            let overfitted = self.overfits && epoch > 1;
+            let val_loss = Num(if overfitted { 2.0 + value.0 } else { 1.0 - value.0 });
+            let metrics = EpochMetrics { val_loss, ..EpochMetrics::uniform(seq + 1, epoch, value) };
             self.effect(lease, EffectKind::Metrics(vec![metrics]));
             // A checkpoint that comes late is of an epoch before.
             let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);

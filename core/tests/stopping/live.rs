@@ -6,6 +6,10 @@ use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, EffectKind, Ending};
 use sweep_core::event::{Event, Failure};
 use sweep_core::queue::{Why, waiting};
+use sweep_core::recipe::Watched;
+use sweep_core::report::analysis::{Options, analyse};
+use sweep_core::report::document::{document, markdown::markdown};
+use sweep_core::report::summarise as report;
 use sweep_core::state::trial::Phase;
 use sweep_core::stopping::replay::replay;
 use sweep_core::stopping::summary::{summarise, why};
@@ -217,6 +221,63 @@ fn the_stop_audit_says_how_often_stopping_was_wrong() {
     let would_be = summary.stopped + summary.audit.spared;
     assert!((2..would_be / 2).contains(&summary.audit.spared), "{summary:?}");
     assert_eq!(lab.stopped().len() as u32, summary.stopped);
+}
+
+/// The baseline and those that the audit spares are trained, too: what is said beforehand counts them.
+#[test]
+fn what_is_expected_counts_the_baseline_and_the_audit() {
+    for (points, baseline) in [(27, None), (27, Some(0)), (12, Some(11)), (5, Some(0))] {
+        let trained = |audit_fraction: f64| {
+            let stop = Stop { audit_fraction, ..Stop::new(Rule::Halving) };
+            let lab = Lab::new(&stop, some(points as usize, 9), 1, 4, baseline).waiting().run();
+            (lab.audit().epochs, stop.expected_epochs(points, 9, baseline).unwrap())
+        };
+        let (found, expected) = trained(0.0);
+        assert_eq!(found, expected, "{points} {baseline:?}");
+        let (found, expected) = trained(0.999_999_9);
+        assert_eq!((found, expected), (u64::from(points) * 9, u64::from(points) * 9), "{points} {baseline:?}");
+        // Which ones are spared is drawn; that some are is expected.
+        let (_, some) = trained(0.3);
+        assert!(some > trained(0.0).1 && some < expected, "{points} {baseline:?}: {some}");
+    }
+    // Nor does any rule leave fewer than is said.
+    for rule in Rule::ALL {
+        let max_epochs = (rule == Rule::Budget).then_some(3);
+        let stop = Stop { min_configurations: 2, max_epochs, ..Stop::new(rule) };
+        for baseline in [None, Some(0), Some(9)] {
+            let lab = Lab::new(&stop, some(10, 9), 1, 3, baseline).waiting().run();
+            let (found, fewest) = (lab.audit().epochs, stop.fewest_epochs(10, 9, baseline));
+            assert!(fewest <= found && found <= 90, "{rule:?} {baseline:?}: {fewest}, {found}");
+            assert!(baseline.is_none() || fewest > stop.fewest_epochs(9, 9, None), "{rule:?}: {fewest}");
+        }
+    }
+}
+
+/// By the loss, who ended how is judged by the lowest loss of a run: at the best accuracy it may be long past that.
+#[test]
+fn the_stop_audit_of_a_sweep_that_watches_the_loss_goes_by_the_lowest() {
+    let curves: Vec<Vec<f64>> =
+        (0..10).map(|at| (1..=9).map(|epoch| 0.05 * f64::from(at) + 0.05 * f64::from(epoch)).collect()).collect();
+    let stop = Stop { audit_fraction: 0.999_999, metric: Watched::ValLoss, ..Stop::new(Rule::Asha) };
+    let lab = Lab::new(&stop, curves, 1, 4, None).overfitting().run();
+    healthy(&lab);
+    let audit = summarise(lab.sweep()).unwrap().audit;
+    let gain = audit.mean_gain.unwrap().0;
+    assert!(audit.finished > 0 && gain >= 0.0, "nobody ends worse than it was: {audit:?}");
+    let report = report(lab.core.state(), lab.sweep).unwrap();
+    assert_eq!(report.judged_by, Watched::ValLoss);
+    // Who was spared is marked, and only they are.
+    let spared = report.points.iter().filter(|row| row.spared && row.note() == "spared for the stop audit").count();
+    assert_eq!(
+        (spared as u32, report.points.iter().filter(|row| row.spared).count() as u32),
+        (audit.spared, audit.spared)
+    );
+    for row in &report.points {
+        let (best, lowest) = (row.loss.mean.unwrap().0, row.lowest_loss.mean.unwrap().0);
+        assert!(best > 2.0 && lowest < 1.0, "point {}: {best} at the best accuracy, {lowest}", row.point);
+    }
+    let text = markdown(&document(&analyse(report, &Options::default()).unwrap(), &[]));
+    assert!(text.contains("| lowest loss |") && text.contains("compare by validation loss"), "{text}");
 }
 
 /// The oracle reads forged histories.

@@ -116,11 +116,11 @@ fn halvings_keep_one_in_so_many_at_every_rung() {
     let run = replay(&Stop::new(Rule::Halving), &curves, 8, None);
     // 200, a third of them, a third of those, ...
     assert_eq!([1, 2, 4, 10, 27].map(|epoch| reached(&run, epoch)), [200, 66, 22, 7, 7]);
-    let expected = Stop::new(Rule::Halving).expected_epochs(200, 27);
+    let expected = Stop::new(Rule::Halving).expected_epochs(200, 27, None);
     assert_eq!(expected, Some(run.epochs.iter().map(|epochs| u64::from(*epochs)).sum()));
     // Each bracket of Hyperband is such a halving; the last one trains all of its own.
     let run = replay(&Stop::new(Rule::Hyperband), &curves, 8, None);
-    let expected = Stop::new(Rule::Hyperband).expected_epochs(200, 27);
+    let expected = Stop::new(Rule::Hyperband).expected_epochs(200, 27, None);
     assert_eq!(expected, Some(run.epochs.iter().map(|epochs| u64::from(*epochs)).sum()));
 }
 
@@ -130,13 +130,15 @@ fn no_rule_leaves_fewer_epochs_than_is_said() {
     for rule in Rule::ALL {
         for points in [200, 20, 6] {
             let stop = Stop { warmup_epochs: 3, max_epochs: (rule == Rule::Budget).then_some(9), ..Stop::new(rule) };
-            let (fewest, curves) = (stop.fewest_epochs(points, 27), &curves[..points as usize]);
+            let curves = &curves[..points as usize];
             let all = u64::from(points) * 27;
-            let trained =
-                |curves: &[Vec<f64>]| replay(&stop, curves, 4, None).epochs.iter().map(|it| u64::from(*it)).sum();
+            let trained = |curves: &[Vec<f64>]| -> u64 {
+                replay(&stop, curves, 4, None).epochs.iter().map(|it| u64::from(*it)).sum()
+            };
             let mut falling = curves.to_vec();
             falling.sort_by(|one, other| other[0].total_cmp(&one[0]));
-            let (found, worst): (u64, u64) = (trained(curves), trained(&falling));
+            let fewest = stop.fewest_epochs(points, 27, None);
+            let (found, worst) = (trained(curves), trained(&falling));
             assert!(fewest <= worst && fewest <= found && found <= all, "{rule:?}: {fewest}, {worst}, {found}, {all}");
             assert!(fewest < all, "{rule:?}");
         }

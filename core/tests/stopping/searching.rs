@@ -84,6 +84,23 @@ fn a_coordinator_that_dies_anywhere_proposes_the_same() {
     }
 }
 
+/// By the loss, a point is as good as its lowest: what comes after that, better accuracies included, proposes nothing else.
+#[test]
+fn a_search_by_the_loss_goes_by_the_lowest() {
+    let text = file("samples = 24", "[search]\nmethod = \"tpe\"\nstartup = 4\noutstanding = 1\nmetric = \"val_loss\"");
+    let settings = |lab: &Lab| -> Vec<Vec<Setting>> {
+        let proposed = |event: &Event| match event {
+            Event::PointProposed { settings, .. } => Some(settings.clone()),
+            _ => None,
+        };
+        lab.journal.iter().filter_map(|(_, event)| proposed(event)).collect()
+    };
+    let overfitted = Lab::of_file(&text, 1).overfitting().run();
+    healthy(&overfitted);
+    let short = Lab::of_file(&text.replace("epochs = 4", "epochs = 1"), 1).run();
+    assert_eq!((settings(&short).len(), settings(&overfitted)), (20, settings(&short)));
+}
+
 /// With early stopping, those that got furthest count as the best, and paused ones leave room for others.
 #[test]
 fn search_and_stopping_work_together() {

@@ -18,7 +18,7 @@ pub(crate) struct Report {
     /// Same as `--output csv`
     #[arg(long, conflicts_with = "output")]
     pub(crate) csv: bool,
-    /// What a row of CSV or Parquet is: points with their statistics, trials, or epochs of trials [default: points; for Parquet trials]
+    /// What a row of CSV or Parquet is: points with their statistics, trials, epochs of trials, or effects of factors [default: points; for Parquet trials]
     #[arg(long, value_name = "WHAT")]
     pub(crate) rows: Option<Rows>,
     /// Show one line for each value of this in learning curves [default: what matters most]
@@ -30,7 +30,7 @@ pub(crate) struct Report {
     /// Show the test accuracy of this point: `best`, `baseline` or its number; may be repeated
     #[arg(long, value_name = "POINT")]
     pub(crate) test: Vec<Chosen>,
-    /// Show which classes this point takes for which, in HTML, LaTeX and Markdown: `best`, `baseline` or its number; may be
+    /// Show which classes this point takes for which, in HTML, LaTeX, Markdown and JSON: `best`, `baseline` or its number; may be
     /// repeated
     #[arg(long, value_name = "POINT")]
     pub(crate) classes: Vec<Chosen>,
@@ -76,6 +76,8 @@ pub(crate) enum Rows {
     Trials,
     /// An epoch of a trial.
     Epochs,
+    /// A value of a factor, two of them together, or a factor's share of the variance.
+    Effects,
 }
 
 /// How intervals are made.
@@ -131,6 +133,9 @@ fn target(text: &str) -> Result<Target, String> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
     match ending.as_deref().and_then(form).filter(|form| *form != Form::Table) {
         Some(form) => Ok(Target { form, file: Some(path) }),
+        None if form(text) == Some(Form::Parquet) => {
+            Err("Parquet goes into a file: name one, such as report.parquet".to_owned())
+        }
         None => {
             let known: Vec<_> = Form::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
             let known: Vec<&str> = known.iter().map(|value| value.get_name()).collect();
@@ -148,7 +153,8 @@ mod tests {
         assert_eq!(target("md").unwrap(), Target { form: Form::Md, file: None });
         let file = Some(PathBuf::from("out/a.b.CSV"));
         assert_eq!(target("out/a.b.CSV").unwrap(), Target { form: Form::Csv, file });
-        for wrong in ["pdf", "parquet", "out.pdf", "out", "x.table", ""] {
+        assert!(target("parquet").unwrap_err().contains("report.parquet"));
+        for wrong in ["pdf", "out.pdf", "out", "x.table", ""] {
             assert!(target(wrong).unwrap_err().contains("md"), "{wrong}");
         }
     }

@@ -135,6 +135,7 @@ impl From<v1::TrialSummary> for TrialView {
             early: trial.early,
             why: (!trial.why.is_empty()).then_some(trial.why),
             test: trial.test.as_ref().map(Score::from),
+            test_kept_back: false,
             origin: filled(id(&trial.origin_trial)).map(|from| OriginView { trial: from, sweep: trial.origin_sweep }),
         }
     }

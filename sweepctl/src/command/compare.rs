@@ -56,6 +56,12 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
     for (points, sweep) in only.into_iter().filter(|(points, _)| *points > 0) {
         out.note(format!("{} of {sweep} with settings that the other lacks", count(points, "point")));
     }
+    if found.same > 0 {
+        out.note(format!(
+            "{} of both sweeps from one training (its result was taken over): they are no comparison, and left out of every difference",
+            count(found.same, "run")
+        ));
+    }
     out.note("best validation accuracy, mean ± standard deviation; differences are paired by seed, second minus first");
     Ok(())
 }
@@ -74,8 +80,21 @@ fn cells(difference: Option<&Difference>) -> [Cell; 6] {
 }
 
 fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
-    const COLUMNS: [&str; 12] =
-        ["point_a", "point_b", "n_a", "mean_a", "n_b", "mean_b", "n", "difference", "low", "high", "p", "p_holm"];
+    const COLUMNS: [&str; 13] = [
+        "point_a",
+        "point_b",
+        "n_a",
+        "mean_a",
+        "n_b",
+        "mean_b",
+        "n",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "p_holm",
+        "same",
+    ];
     let text = |value: Option<Num>| value.map(|value| value.to_string()).unwrap_or_default();
     out.write(|to| {
         csv_row(to, found.paths.iter().map(String::as_str).chain(COLUMNS))?;
@@ -95,6 +114,7 @@ fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
                 text(estimate.high),
                 text(difference.p),
                 text(difference.p_holm),
+                row.same.to_string(),
             ];
             csv_row(to, row.settings.iter().cloned().chain(numbers))?;
         }

@@ -36,6 +36,21 @@ fn form(args: &cli::Plot) -> Result<Form, ReportFault> {
     }
 }
 
+/// What a sweep without this figure does not have.
+fn lacks(figure: Drawing) -> &'static str {
+    match figure {
+        Drawing::Effects => "no two points with results differ in one factor alone",
+        Drawing::Curves => "no run is completed yet",
+        Drawing::Interaction => {
+            "this sweep has no such pair of factors: interactions are those of a full grid of two factors or more (--factor A,B names two)"
+        }
+        Drawing::Time => "no completed point has a time yet",
+        Drawing::Energy => "no energy was measured: it takes a host with RAPL or NVML",
+        Drawing::Memory => "no trainer has told its memory yet",
+        Drawing::Parameters => "the number of parameters is the same for all points, or not known yet",
+    }
+}
+
 /// Draws what was asked for.
 pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<(), Fault> {
     let form = form(args)?;
@@ -61,7 +76,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<
         Drawing::Memory => pareto("peak_memory"),
         Drawing::Parameters => pareto("parameters"),
     };
-    let figure = figure.ok_or(ReportFault::NothingToDraw)?;
+    let figure = figure.ok_or(ReportFault::NothingToDraw { why: lacks(args.figure) })?;
     if let Form::Png { .. } = form {
         let lacking: String = png::lacking(&figure).into_iter().collect();
         if !lacking.is_empty() {

@@ -9,6 +9,7 @@ mod parquet;
 mod people;
 mod rows;
 
+use serde::Serialize;
 use sweep_core::report::Report;
 use sweep_core::report::analysis::{Options, Study, analyse};
 use sweep_core::report::document::html::html;
@@ -39,7 +40,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Report) -> Resul
     let chosen =
         args.classes.iter().map(|chosen| number(&report, "--classes", chosen)).collect::<Result<Vec<_>, _>>()?;
     let classes = match target.form {
-        Form::Html | Form::Tex | Form::Md => classes::classes(out, client, &report, &chosen).await?,
+        Form::Html | Form::Tex | Form::Md | Form::Json => classes::classes(out, client, &report, &chosen).await,
         _ => Vec::new(),
     };
     let study = analyse(report, &options).map_err(ReportFault::from)?;
@@ -55,6 +56,15 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Report) -> Resul
             Ok(())
         }
     }
+}
+
+/// Everything there is, as JSON has it.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    study: &'a Study,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    classes: &'a [Classes],
 }
 
 /// For what has no place to say it: a figure, a comparison, an export.
@@ -94,7 +104,7 @@ fn options(report: &Report, args: &cli::Report) -> Result<Options, ReportFault> 
 fn written(study: &Study, classes: &[Classes], form: Form, args: &cli::Report) -> Result<Vec<u8>, Fault> {
     Ok(match form {
         Form::Table => Vec::new(),
-        Form::Json => format!("{}\n", with_version(study)).into_bytes(),
+        Form::Json => format!("{}\n", with_version(&Whole { study, classes })).into_bytes(),
         Form::Csv => {
             let mut bytes = Vec::new();
             rows::rows(study, args.rows.unwrap_or(Rows::Points)).csv(&mut bytes).map_err(Fault::output)?;

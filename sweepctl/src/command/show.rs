@@ -7,7 +7,7 @@ use crate::cli::{Format, Phase, Show};
 use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Cell, Out, Table, ago, csv_row, percent, safe, span};
-use crate::view::{BoundView, EpochView, PageView, short};
+use crate::view::{BoundView, EpochView, PageView, TrialView, short};
 
 /// Trials shown when nothing is said.
 const USUAL: u64 = 20;
@@ -24,15 +24,27 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &Show) -> Result<(), F
     let limit = if everything { u64::MAX } else { args.limit.unwrap_or(USUAL) };
     let phases: Vec<&str> = args.phase.iter().map(|phase| Phase::name(*phase)).collect();
     let not_a_sweep = match pages(client, &args.what, limit, &phases).await {
-        Ok(page) => return sweep(out, &page),
+        Ok(mut page) => {
+            page.trials.iter_mut().for_each(|trial| keep_back(trial, args.test));
+            return sweep(out, &page);
+        }
         Err(fault) if fault.is_not_found() => fault,
         Err(fault) => return Err(fault),
     };
     match client.show_trial(&args.what).await {
-        Ok(page) => trial::show(out, &page),
+        Ok(mut page) => {
+            keep_back(&mut page.trial, args.test);
+            trial::show(out, &page)
+        }
         Err(fault) if fault.is_not_found() => Err(not_a_sweep),
         Err(fault) => Err(fault),
     }
+}
+
+/// Takes the test result out unless it was asked for, in every form, so that nobody chooses by it unawares.
+fn keep_back(trial: &mut TrialView, asked: bool) {
+    trial.test_kept_back = trial.test.is_some() && !asked;
+    trial.test = trial.test.take().filter(|_| asked);
 }
 
 async fn pages(client: &Client, sweep: &str, limit: u64, phases: &[&str]) -> Result<PageView, Fault> {

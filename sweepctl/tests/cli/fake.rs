@@ -161,6 +161,10 @@ impl Sweeps for Service {
             let best = summary.best_checkpoint.clone().unwrap();
             summary.last_checkpoint = Some(v1::Checkpoint { sha256: "0".repeat(64), ..best });
         }
+        if index == 2 {
+            // The store has lost it.
+            summary.best_checkpoint = sweeps::trial(0, &"f".repeat(64)).best_checkpoint;
+        }
         let reply = v1::ShowTrialReply {
             trial: Some(summary),
             sweep_id: sweeps::sweep_id().0.as_bytes().to_vec().into(),
@@ -240,6 +244,7 @@ impl Sweeps for Service {
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
             "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
+            "again" | "taken" => serde_json::to_string(&sweeps::again(&self.sha256, name == "taken")).unwrap(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };
         Ok(Response::new(v1::JsonReply { json }))
@@ -335,7 +340,12 @@ impl Blobs for Service {
     }
 
     /// Gives the same bytes whatever is asked for: right only under their own name.
-    async fn download(&self, _: Request<v1::DownloadRequest>) -> Answer<Self::DownloadStream> {
+    async fn download(&self, request: Request<v1::DownloadRequest>) -> Answer<Self::DownloadStream> {
+        let sha256 = request.into_inner().sha256;
+        if sha256.starts_with("ffff") {
+            let text = format!("no blob {sha256}");
+            return Err(sweep_proto::status::status(tonic::Code::NotFound, "blob_unknown", text));
+        }
         let weights = sweeps::weights();
         let bytes = weights.len() as u64;
         let chunks: Vec<_> =

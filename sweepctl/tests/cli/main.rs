@@ -11,6 +11,7 @@ mod machines;
 mod offline;
 mod online;
 mod ops;
+mod outside;
 mod ran;
 mod real;
 mod report;

@@ -172,7 +172,29 @@ fn show_tells_which_class_is_taken_for_which() {
     assert!(csv.out.starts_with("class,taken_for,images\ntench,tench,117\ntench,church,17\n"), "{csv:#?}");
     bench.run(&["show", &short, "--confusion=last"]).expect(3).tells("no evaluation `last`").tells("earlier release");
     bench.run(&["show", &sweeps::trial_id(1).short(), "--confusion"]).expect(3).tells("no best checkpoint");
-    bench.run(&["show", &short]).expect(0).says("88.25 % of 400 images, loss 0.5000, weights of epoch 1");
+}
+
+/// As in a report: whoever looks at a trial, or filters all of them, does not see what the test images say of it unawares.
+#[test]
+fn show_keeps_the_test_accuracy_back_until_it_is_asked_for() {
+    let bench = Bench::new();
+    let short = sweeps::trial_id(0).short();
+    for what in [&short, sweeps::NAME] {
+        for form in ["table", "json", "csv"] {
+            let ran = bench.run(&["show", what, "-o", form]).expect(0);
+            assert!(!ran.out.contains("88.25") && !ran.out.contains("0.8825"), "{what} {form}: {}", ran.out);
+        }
+    }
+    bench.run(&["show", &short]).expect(0).says("kept back: --test shows it, once everything is decided");
+    let json = bench.run(&["show", sweeps::NAME, "--json"]).expect(0).json();
+    let told = |json: &serde_json::Value| (json["test"].is_null(), json["test_kept_back"].as_bool().unwrap());
+    assert_eq!((told(&json["trials"][0]), told(&json["trials"][1])), ((true, true), (true, false)));
+    let json = bench.run(&["show", &short, "--json", "--test"]).expect(0).json();
+    assert_eq!((told(&json["trial"]), &json["trial"]["test"]["accuracy"]), ((false, false), &0.8825.into()));
+    let csv = bench.run(&["show", sweeps::NAME, "--csv", "--test"]).expect(0);
+    assert!(csv.out.lines().nth(1).unwrap().ends_with(",0.8825"), "{csv:#?}");
+    let shown = bench.run(&["show", &short, "--test"]).expect(0);
+    shown.says("88.25 % of 400 images, loss 0.5000, weights of epoch 1");
 }
 
 #[test]
@@ -279,6 +301,7 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         "diverged, nan_loss: the loss is not a number since epoch 2",
         "early stopping by asha: 1 configuration stopped, 14 of 20 epochs trained (70.0 %)",
         "stop audit: 1 of 2 that would have been stopped ran to the end; 1 beat the best that was kept, by up to 1.25 points",
+        "3 of 4 trials completed, 1 failed",
         "5 attempts, 12 min 34 s of slot time, 6 min 40 s from submission to end",
         "1/2",
         "89.00 ± 2.12",
@@ -298,7 +321,7 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
     assert!(lines.next().unwrap().starts_with("rank,point,baseline,lr,augmentation,seeds,n,accuracy_mean"));
     let first = lines.next().unwrap();
     assert!(first.starts_with("1,1,false,1e-3,flip-crop,2,2,0.92,"), "{csv:#?}");
-    assert!(first.contains(",377.1,360000,,90000,641728512,1,"), "{csv:#?}");
+    assert!(first.contains(",377.1,360000,,90000,641728512,0.07999999999999996,"), "{csv:#?}");
     let trials = bench.run(&["report", sweeps::NAME, "--csv", "--rows", "trials"]).expect(0);
     assert_eq!(trials.out.lines().count(), 1 + 4);
 }

@@ -1,7 +1,6 @@
 //! The forms of a report, its figures, comparisons and exports.
 
 use crate::online::Bench;
-use crate::ran::wait_until;
 use crate::sweeps;
 
 #[test]
@@ -46,9 +45,43 @@ fn pages_and_tables_are_written_whole() {
     assert!(tex.is_ascii() && tex.contains("92.00 $\\pm$ 1.41") && tex.contains("imagenette-first"), "{tex}");
     let file = bench.home.path().join("rows.parquet");
     bench.run(&["report", sweeps::NAME, "-o", file.to_str().unwrap()]).expect(0);
-    let bytes = std::fs::read(&file).unwrap();
-    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
-    bench.run(&["report", sweeps::NAME, "-o", "parquet"]).expect(2).tells("neither a form");
+    for rows in ["points", "trials", "epochs", "effects"] {
+        bench.run(&["report", sweeps::NAME, "-o", file.to_str().unwrap(), "--rows", rows, "--force"]).expect(0);
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{rows}");
+    }
+    bench.run(&["report", sweeps::NAME, "-o", "parquet"]).expect(2).tells("name one, such as report.parquet");
+}
+
+/// What the page shows is in the rows, too: effects, costs, fronts.
+#[test]
+fn rows_have_the_numbers_of_the_page() {
+    let bench = Bench::new();
+    let rows = |args: &[&str]| -> Vec<std::collections::BTreeMap<String, String>> {
+        let out = bench.run(&[&["report", sweeps::NAME, "--csv"], args].concat()).expect(0).out;
+        let mut lines = out.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        let names = lines.next().unwrap();
+        lines.map(|cells| names.iter().cloned().zip(cells).collect()).collect()
+    };
+    let points = rows(&[]);
+    assert_eq!(
+        (points[0]["device_hours"].as_str(), points[0]["kwh"].as_str()),
+        ("0.10475000000000001", "0.1"),
+        "{points:?}"
+    );
+    assert_eq!(points[0]["front_device_hours"], "true");
+    let json = bench.run(&["report", sweeps::NAME, "--json"]).expect(0).json();
+    let needed = &json["analysis"]["points"][1]["against_best"]["needed"];
+    assert_eq!(points[1]["best_needed"], needed.as_u64().map(|n| n.to_string()).unwrap_or_default());
+    let effects = rows(&["--rows", "effects"]);
+    let lr: Vec<_> = effects.iter().filter(|row| row["kind"] == "main_effect").collect();
+    assert_eq!(lr.len(), 2, "{effects:?}");
+    let told = &json["analysis"]["factors"][0]["levels"];
+    for (row, told) in lr.iter().zip(told.as_array().unwrap()) {
+        assert_eq!(row["level"], told["level"].as_str().unwrap());
+        let mean = told["difference"]["mean"].as_f64().map(|mean| mean.to_string());
+        assert_eq!(row["difference"], mean.unwrap_or_default(), "{row:?}");
+    }
 }
 
 /// Whoever reads any form of it must not take a probe for a result.
@@ -141,6 +174,40 @@ fn two_sweeps_are_compared_point_by_point() {
     assert_eq!(bench.run(&["compare", sweeps::NAME, "again", "--csv"]).expect(0).out.lines().count(), 3);
 }
 
+/// A run that both sweeps have from one training says nothing about a difference.
+#[test]
+fn results_that_were_taken_over_are_not_compared_with_themselves() {
+    let bench = Bench::new();
+    let json = bench.run(&["compare", sweeps::NAME, "taken", "--json"]).expect(0).json();
+    let row = |at: usize| (json["rows"][at]["same"].as_u64(), json["rows"][at]["difference"]["n"].as_u64());
+    assert_eq!((row(0), row(1), &json["same"]), ((Some(1), None), (Some(1), Some(1)), &2.into()));
+    let ran = bench.run(&["compare", sweeps::NAME, "taken"]).expect(0);
+    ran.tells("2 runs of both sweeps from one training");
+    assert!(!bench.run(&["compare", sweeps::NAME, "again"]).expect(0).err.contains("from one training"));
+    let csv = bench.run(&["compare", sweeps::NAME, "taken", "--csv"]).expect(0);
+    assert!(csv.out.lines().next().unwrap().ends_with(",same") && csv.out.lines().nth(1).unwrap().ends_with(",1"));
+    let whole = bench.run(&["compare", sweeps::NAME, sweeps::NAME]).expect(0);
+    whole.tells("3 runs of both sweeps from one training").says("-");
+}
+
+/// A checkpoint that cannot be read is a gap that is stated, not the end of the report.
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_a_gap_in_the_report() {
+    let bench = Bench::new();
+    let all = ["--classes", "best", "--classes", "baseline"];
+    for form in ["html", "md", "tex", "json"] {
+        let ran = bench.run(&[&["report", sweeps::NAME, "-o", form], &all[..]].concat()).expect(0);
+        let ran = ran.tells("point 1: run").tells("no blob");
+        // The other point is there; of this one it is said what is missing.
+        assert!(ran.out.contains("church") && ran.out.contains("no blob"), "{form}: {}", ran.out);
+    }
+    let json = bench.run(&[&["report", sweeps::NAME, "--json"], &all[..]].concat()).expect(0).json();
+    let classes = json["classes"].as_array().unwrap();
+    assert_eq!((&classes[0]["index"], &classes[0]["runs"], &classes[1]["runs"]), (&1.into(), &0.into(), &1.into()));
+    assert!(classes[0]["gaps"][0].as_str().unwrap().contains("no blob"), "{classes:?}");
+    assert_eq!(classes[1]["confusion"][0], serde_json::json!([0, 0, 117]));
+}
+
 #[test]
 fn two_trials_are_compared_epoch_by_epoch() {
     let bench = Bench::new();
@@ -153,95 +220,6 @@ fn two_trials_are_compared_epoch_by_epoch() {
     bench.run(&["compare", &a, &a]).expect(0).tells("the same recipe and seed");
     bench.run(&["compare", "missing", &b]).expect(3).tells("no sweep `missing`");
     bench.run(&["compare", &a, "missing"]).expect(3).tells("no trial `missing`");
-}
-
-#[test]
-fn tensorboard_reads_what_is_exported() {
-    let bench = Bench::new();
-    let folder = bench.home.path().join("runs");
-    let args = ["export", sweeps::NAME, "--tensorboard", folder.to_str().unwrap()];
-    bench.run(&args).expect(0).tells("wrote 3 event files");
-    bench.run(&args).expect(7).tells("--force");
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    const READ: &str = r#"
-import pathlib, sys
-try:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-except ImportError:
-    print("absent")
-    sys.exit()
-for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
-    found = EventAccumulator(str(folder)).Reload()
-    values = [(event.step, round(event.value, 6)) for event in found.Scalars("accuracy/val")]
-    print(len(found.Tags()["scalars"]), values)
-"#;
-    let Ok(read) = std::process::Command::new(python).args(["-c", READ]).arg(&folder).output() else {
-        return eprintln!("skipped: no python3");
-    };
-    let text = String::from_utf8(read.stdout).unwrap();
-    if text.trim() == "absent" {
-        return eprintln!("skipped: python3 has no tensorboard");
-    }
-    assert_eq!(text, "4 [(1, 0.9), (2, 0.9), (3, 0.9)]\n".repeat(3), "{}", String::from_utf8_lossy(&read.stderr));
-}
-
-/// A program that ends with the test.
-struct Ends(std::process::Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn mlflow_has_every_run_once() {
-    let bench = Bench::new();
-    let nobody = ["export", sweeps::NAME, "--mlflow", "http://127.0.0.1:1"];
-    bench.run(&nobody).expect(1).tells("does not answer");
-    bench.run(&["export", sweeps::NAME, "--mlflow", "http://me:secret@x"]).expect(1).tells("MLFLOW_TRACKING_TOKEN");
-    bench.run(&["export", sweeps::NAME]).expect(2).tells("--mlflow");
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has = std::process::Command::new(&python).args(["-c", "import mlflow"]).output();
-    if !has.is_ok_and(|ran| ran.status.success()) {
-        return eprintln!("skipped: python3 has no mlflow");
-    }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let store = format!("sqlite:///{}", bench.home.path().join("mlflow.db").display());
-    let mut server = std::process::Command::new(&python);
-    server.args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", &port, "--workers", "1"]);
-    server.args(["--backend-store-uri", &store]).current_dir(bench.home.path());
-    let log = std::fs::File::create(bench.home.path().join("mlflow.log")).unwrap();
-    let _server = Ends(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-    let url = format!("http://127.0.0.1:{port}");
-    let python_says = |program: &str| {
-        let ran = std::process::Command::new(&python).args(["-c", program, &url]).output().unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap()
-    };
-    const HEALTH: &str = "import sys, urllib.request as r; r.urlopen(sys.argv[1] + '/health', timeout=1).read()";
-    wait_until("MLflow answers", || {
-        let asked = std::process::Command::new(&python).args(["-c", HEALTH, &url]).output().unwrap();
-        asked.status.success().then_some(())
-    });
-    let args = ["export", sweeps::NAME, "--mlflow", &url];
-    bench.run(&args).expect(0).tells("wrote 3 runs").tells("0 were there");
-    bench.run(&args).expect(0).tells("wrote 0 runs").tells("3 were there");
-    const READ: &str = r#"
-import sys
-from mlflow.tracking import MlflowClient
-client = MlflowClient(sys.argv[1])
-experiment = client.get_experiment_by_name("imagenette-first")
-for run in sorted(client.search_runs([experiment.experiment_id]), key=lambda run: run.info.run_name):
-    curve = [(metric.step, round(metric.value, 6)) for metric in client.get_metric_history(run.info.run_id, "val_accuracy")]
-    print(run.info.run_name, run.info.status, sorted(run.data.params.items()), len(run.data.metrics), sorted(curve))
-"#;
-    let text = python_says(READ);
-    assert_eq!(text.lines().count(), 3, "{text}");
-    let first =
-        "FINISHED [('augmentation', 'flip-crop'), ('lr', '1e-3'), ('seed', '0')] 4 [(1, 0.9), (2, 0.9), (3, 0.9)]";
-    assert!(text.contains(&format!("point 1 seed 0 {first}")), "{text}");
 }
 
 #[test]
@@ -279,28 +257,4 @@ fn one_command_goes_from_the_file_to_the_report() {
     bench.run(&[&args[..], &["--force"]].concat()).expect(0);
     bench.run(&["submit", "grid.toml", "--force"]).expect(2).tells("--report");
     bench.run(&["submit", "grid.toml", "--report", "x", "--dry-run"]).expect(2);
-}
-
-#[test]
-fn the_latex_form_compiles() {
-    let bench = Bench::new();
-    let file = bench.home.path().join("report.tex");
-    let args = ["report", sweeps::NAME, "-o", file.to_str().unwrap(), "--classes", "best", "--test", "best"];
-    bench.run(&args).expect(0);
-    let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.matches("\\begin{picture}").count() >= 3, "effects, curves, costs");
-    let mut tried = 0;
-    for engine in ["pdflatex", "lualatex", "xelatex"] {
-        let mut command = std::process::Command::new(engine);
-        command.args(["-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "report.tex"]);
-        let Ok(ran) = command.current_dir(bench.home.path()).output() else { continue };
-        tried += 1;
-        let log = String::from_utf8_lossy(&ran.stdout);
-        assert!(ran.status.success(), "{engine}: {log}");
-        let pdf = std::fs::read(file.with_extension("pdf")).unwrap();
-        assert!(pdf.starts_with(b"%PDF") && pdf.len() > 20_000, "{engine}");
-    }
-    if tried == 0 {
-        eprintln!("skipped: no pdflatex, lualatex or xelatex");
-    }
 }

@@ -8,7 +8,7 @@ use sweep_core::id::{SweepId, TrialId};
 use sweep_core::num::Num;
 use sweep_core::recipe::Watched;
 use sweep_core::report::{
-    BestTrial, Cost, Curve, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, TrialRow,
+    BestTrial, Cost, Curve, EpochRow, FailedTrial, PointCost, PointRow, Provenance, Report, Spread, Taken, TrialRow,
 };
 use sweep_core::stopping::hindsight::StopAudit;
 use sweep_core::stopping::summary::StopSummary;
@@ -164,20 +164,24 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         seed: u64::from(index % 2),
         phase: if accuracy.is_some() { "completed" } else { "failed" }.to_owned(),
         best: accuracy.map(|accuracy| EpochRow { val_accuracy: Num(accuracy), ..row(1) }),
+        lowest_loss: accuracy.map(|accuracy| Num(1.0 - accuracy)),
         epochs: 5,
         weights: Some("ab".repeat(32)),
         test: None,
         origin: None,
+        begun: None,
     };
     let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
         rank: Some(rank),
         point,
         baseline: point == 0,
+        spared: false,
         settings: vec![("lr".to_owned(), lr.to_owned()), ("augmentation".to_owned(), "flip-crop".to_owned())],
         seeds: 2,
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
+        lowest_loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
         cost: PointCost { slot_seconds: 377.1, energy, peak_memory: (point == 1).then_some(612 << 20) },
         parameters: None,
         test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
@@ -190,6 +194,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         name: NAME.to_owned(),
         status: "completed".to_owned(),
         metric: "val_accuracy".to_owned(),
+        judged_by: Watched::ValAccuracy,
         points: vec![point(1, 1, "1e-3", &[0.91, 0.93]), point(0, 2, "1e-2", &[0.5])],
         best: Some(BestTrial { trial: trial_id(2), point: 1, seed: 0, epoch: row(1), checkpoint: Some(checkpoint) }),
         trials: 4,
@@ -235,6 +240,18 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
 /// The report of a probe.
 pub(crate) fn probe(sha256: &str, curves: bool) -> Report {
     Report { name: "probe-x".to_owned(), probe_steps: Some(20), ..report(sha256, curves) }
+}
+
+/// The same settings trained once more; or some of the results taken over.
+pub(crate) fn again(sha256: &str, taken: bool) -> Report {
+    let mut report = report(sha256, false);
+    report.name = if taken { "taken" } else { "again" }.to_owned();
+    for (index, trial) in (0u32..).zip(report.points.iter_mut().flat_map(|point| &mut point.trials)) {
+        let origin = Taken { trial: trial.trial, sweep: NAME.to_owned() };
+        trial.origin = Some(origin).filter(|_| taken && trial.seed == 0);
+        trial.trial = trial_id(100 + index);
+    }
+    report
 }
 
 /// The copy that the sweep trains on.

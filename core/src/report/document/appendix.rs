@@ -104,7 +104,8 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
         let counted = "Runs of a point are shown with what they took where they were trained; the sum of this sweep leaves results of earlier sweeps out, which are counted there.";
         Block::Text(format!("{taken} {counted}"))
     });
-    [heading("Cost"), Block::Table(table)].into_iter().chain(taken).chain(left_out(study)).collect()
+    let went_on = study.report.went_on().map(Block::Text);
+    [heading("Cost"), Block::Table(table)].into_iter().chain(taken).chain(went_on).chain(left_out(study)).collect()
 }
 
 pub(super) fn failures(study: &Study) -> Vec<Block> {

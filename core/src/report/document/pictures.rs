@@ -1,5 +1,7 @@
 //! Learning curves, and each class by itself.
 
+use serde::Serialize;
+
 use super::blocks::{Block, Table};
 use super::sections::heading;
 use crate::evaluation::Confusion;
@@ -11,8 +13,10 @@ use crate::report::words::{NOTHING, percent};
 const MOST: usize = 200;
 
 /// Which class a point takes for which, over its runs. It comes from checkpoints, which are not in a report.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Classes {
+    /// Index of the point in the plan.
+    pub index: u32,
     /// The point, in words.
     pub point: String,
     /// Runs that were added up.
@@ -21,6 +25,8 @@ pub struct Classes {
     pub names: Vec<String>,
     /// The validation images by the weights of each run's best epoch.
     pub confusion: Confusion,
+    /// Completed runs that are not in it, and why.
+    pub gaps: Vec<String>,
 }
 
 impl From<Figure> for Block {
@@ -37,6 +43,12 @@ pub(super) fn curves(study: &Study) -> Vec<Block> {
 pub(super) fn classes(all: &[Classes]) -> Vec<Block> {
     let mut blocks = Vec::new();
     for point in all {
+        let gaps = (!point.gaps.is_empty())
+            .then(|| Block::Text(format!("Not in the classes of {}: {}.", point.point, point.gaps.join("; "))));
+        if point.runs == 0 {
+            blocks.extend(gaps);
+            continue;
+        }
         let caption = format!(
             "Accuracy by class of {}: validation images by the weights of the best epoch, {} runs added up",
             point.point, point.runs
@@ -53,6 +65,7 @@ pub(super) fn classes(all: &[Classes]) -> Vec<Block> {
         }
         blocks.push(Block::Table(table));
         blocks.extend(figures::confusion(&point.point, &point.names, &point.confusion).map(Block::from));
+        blocks.extend(gaps);
     }
     if !blocks.is_empty() {
         blocks.insert(0, heading("Classes"));

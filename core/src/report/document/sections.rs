@@ -3,14 +3,15 @@
 
 use super::appendix::{costs, failures, methods, provenance, test, trade_offs};
 use super::blocks::{Block, Document, Table};
+use super::importance;
 use super::pictures::{self, Classes};
 pub use super::ranges::drawn;
-use crate::report::PointRow;
 use crate::report::analysis::Study;
-use crate::report::effects::FactorEffects;
+use crate::report::effects::{FactorEffects, LevelEffect};
 use crate::report::figures;
 use crate::report::stops;
 use crate::report::words::{self, NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
+use crate::report::{PointRow, Report};
 use crate::stats::paired::{Difference, Verdict};
 
 /// Rows of a table of points; the rest is in the other forms.
@@ -27,7 +28,7 @@ pub fn document(study: &Study, classes: &[Classes]) -> Document {
         main_effects(study),
         drawn(study),
         interactions(study),
-        importance(study),
+        importance::importance(study),
         pictures::curves(study),
         pictures::classes(classes),
         trade_offs(study),
@@ -47,11 +48,13 @@ pub(super) fn heading(text: &str) -> Block {
 
 fn summary(study: &Study) -> Vec<Block> {
     let report = &study.report;
+    let others: String = others(report).iter().map(|part| format!(", {part}")).collect();
     let mut text = vec![format!(
-        "{} of {} trials completed; the sweep is {}. Points are ranked by the mean over seeds of the best validation accuracy of each run.",
+        "{} of {} trials completed{others}; the sweep is {}. Points are ranked by the mean over seeds of the best validation accuracy of each run.",
         report.completed, report.trials, report.status
     )];
     text.extend(report.taken());
+    text.extend(report.other_metric().map(str::to_owned));
     if let Some(best) = report.points.first().filter(|row| row.accuracy.n > 0) {
         let stats = study.analysis.points.first().map(|row| row.accuracy).unwrap_or_default();
         let spread = match stats.n {
@@ -108,7 +111,8 @@ pub(super) fn left_out(study: &Study) -> Option<Block> {
 /// All points, best first.
 fn ranking(study: &Study) -> Vec<Block> {
     let interval_name = format!("{} interval", level(study));
-    let numbers = ["seeds", "accuracy %", &interval_name, "best epoch", "failed", "p (Holm)"];
+    let lowest: &[&str] = if study.report.other_metric().is_some() { &["lowest loss"] } else { &[] };
+    let numbers = [&["seeds", "accuracy %", &interval_name, "best epoch"], lowest, &["failed", "p (Holm)"]].concat();
     let mut table = Table::new(
         "Points by mean validation accuracy over seeds, with standard deviation; the last columns compare each with the best, seed by seed",
         ["rank", "point"].into_iter().chain(paths(study)),
@@ -132,8 +136,9 @@ fn ranking(study: &Study) -> Vec<Block> {
                 if first == last { first.to_string() } else { format!("{} ({first}-{last})", middle.0) }
             },
         );
-        let numbers =
-            [n, mean_and_sd(&stats.accuracy), interval(&stats.accuracy, percent), epochs, stats.failed.to_string()];
+        let loss = (!lowest.is_empty()).then(|| words::plain_mean_and_sd(&row.lowest_loss));
+        let numbers = [n, mean_and_sd(&stats.accuracy), interval(&stats.accuracy, percent), epochs];
+        let numbers = numbers.into_iter().chain(loss).chain([stats.failed.to_string()]);
         let against = match &stats.against_best {
             Some(difference) => [p_value(difference.p_holm), verdict(difference)],
             None if row.rank == Some(1) => [NOTHING.to_owned(), "the best".to_owned()],
@@ -204,21 +209,25 @@ fn missing(study: &Study, with: &PointRow) -> String {
     if with.accuracy.n == 0 {
         return "it has no result".to_owned();
     }
-    let of = |phase: &str| {
-        study.report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.phase == phase).count()
-    };
-    let counts = [("stopped", "stopped early"), ("failed", "failed"), ("cancelled", "cancelled")]
-        .map(|(phase, word)| (of(phase), word));
-    let over: usize = counts.iter().map(|(count, _)| count).sum();
-    let open = study.report.trials as usize - study.report.completed as usize - over;
-    let counts = counts.into_iter().chain([(open, "not over yet")]).filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let parts = others(&study.report);
     match parts.is_empty() {
         true => "no other has a result with the same seed".to_owned(),
         false => {
             format!("of {} trials {} were completed, {}", study.report.trials, study.report.completed, parts.join(", "))
         }
     }
+}
+
+/// What became of the trials that are not completed: `3 stopped early`, `1 failed`.
+pub fn others(report: &Report) -> Vec<String> {
+    let of =
+        |phase: &str| report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.phase == phase).count();
+    let counts = [("stopped", "stopped early"), ("failed", "failed"), ("cancelled", "cancelled")]
+        .map(|(phase, word)| (of(phase), word));
+    let over: usize = counts.iter().map(|(count, _)| count).sum();
+    let open = (report.trials as usize).saturating_sub(report.completed as usize + over);
+    let counts = counts.into_iter().chain([(open, "not over yet")]).filter(|(count, _)| *count > 0);
+    counts.map(|(count, word)| format!("{count} {word}")).collect()
 }
 
 /// One table for each factor of which something can be said.
@@ -237,11 +246,19 @@ pub fn main_effects(study: &Study) -> Vec<Block> {
 
 fn effects(study: &Study, factor: &FactorEffects) -> Table {
     let caption = format!(
-        "Main effect of {}, against {}, paired by seed over points equal in all else",
+        "Main effect of {}, against {}, paired by seed over points equal in all else; accuracies are those of the pairs",
         factor.factor, factor.reference
     );
     let name = format!("{} interval", level(study));
-    let mut table = comparison(caption, [factor.factor.as_str(), "points", "accuracy %", "pairs"], &name);
+    // Where pairs differ from level to level, so does what a level is compared with.
+    let reference = factor.levels.iter().find(|row| row.level == factor.reference).and_then(|row| row.accuracy.mean);
+    let other = |row: &LevelEffect| {
+        let with = row.reference_accuracy.mean.zip(reference);
+        with.is_some_and(|(with, reference)| (with.0 - reference.0).abs() > 1e-12)
+    };
+    let with: &[&str] = if factor.levels.iter().any(other) { &["reference %"] } else { &[] };
+    let columns = [&[factor.factor.as_str(), "points", "accuracy %"], with, &["pairs"]].concat();
+    let mut table = comparison(caption, columns, &name);
     for row in &factor.levels {
         let reference = row.level == factor.reference;
         let cells = match &row.difference {
@@ -249,8 +266,9 @@ fn effects(study: &Study, factor: &FactorEffects) -> Table {
             None => nothing_compared(if reference { "reference" } else { "no pair differs in this alone" }),
         };
         let pairs = if row.difference.is_some() { row.pairs.to_string() } else { NOTHING.to_owned() };
-        let first = [row.level.clone(), row.points.to_string(), mean_and_sd(&row.accuracy), pairs];
-        table.row(reference, first.into_iter().chain(cells));
+        let first = [row.level.clone(), row.points.to_string(), mean_and_sd(&row.accuracy)];
+        let with = with.iter().map(|_| mean_and_sd(&row.reference_accuracy));
+        table.row(reference, first.into_iter().chain(with).chain([pairs]).chain(cells));
     }
     table
 }
@@ -284,20 +302,4 @@ fn interactions(study: &Study) -> Vec<Block> {
         blocks.insert(0, heading("Interactions"));
     }
     blocks
-}
-
-fn importance(study: &Study) -> Vec<Block> {
-    let importance = &study.analysis.importance;
-    let caption = match importance.method.as_str() {
-        "variance_shares" => "Share of the variance between points (functional ANOVA of the grid)",
-        "eta_squared" => {
-            "Share of the variance between points that goes with the levels of each factor (η²); shares may overlap"
-        }
-        _ => return Vec::new(),
-    };
-    let mut table = Table::new(caption, ["factor"], ["share %"]);
-    for share in &importance.shares {
-        table.row(false, [share.factors.join(" × "), percent(share.share.0)]);
-    }
-    vec![heading("Importance"), Block::Table(table)]
 }

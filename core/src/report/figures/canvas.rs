@@ -69,6 +69,15 @@ impl Canvas {
     }
 }
 
+/// The width of a small letter, at most but for the widest few.
+pub(super) const LETTER: f64 = 7.0;
+
+/// How many letters there is room for, so that names can be told apart: as many as the longest has, `least` if it has fewer, and at
+/// most 56.
+pub(super) fn room<'a>(names: impl Iterator<Item = &'a str>, least: usize) -> usize {
+    names.map(|name| name.chars().count()).max().unwrap_or_default().clamp(least, 56)
+}
+
 pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

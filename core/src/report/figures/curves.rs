@@ -1,7 +1,7 @@
 //! Learning curves with bands over the seeds.
 
 use super::Figure;
-use super::canvas::{Canvas, Scale, tick};
+use super::canvas::{Canvas, LETTER, Scale, room, tick};
 use crate::report::analysis::Study;
 
 /// Validation accuracy by epoch, a line for each setting. Nothing without curves.
@@ -15,7 +15,8 @@ pub fn curves(study: &Study) -> Option<Figure> {
     let y = Scale::around(heights, BOX.3, BOX.1)?;
     let last = epochs().map(|epoch| epoch.epoch).max()?;
     let x = Scale::around([1.0, f64::from(last)], BOX.0, BOX.2)?;
-    let mut canvas = Canvas::new(780.0, 384.0);
+    let most = room(curves.lines.iter().map(|line| line.name.as_str()), 24);
+    let mut canvas = Canvas::new(780.0 + (most - 24) as f64 * LETTER, 384.0);
     for value in y.ticks() {
         canvas.line("grid", (BOX.0, y.at(value)), (BOX.2, y.at(value)));
         canvas.text("small end", (BOX.0 - 8.0, y.at(value) + 4.0), &tick(value));
@@ -50,7 +51,7 @@ pub fn curves(study: &Study) -> Option<Figure> {
         }
         let key = BOX.1 + 12.0 + 22.0 * series as f64;
         canvas.line(&format!("line c{series}"), (BOX.2 + 16.0, key), (BOX.2 + 44.0, key));
-        canvas.label("small", (BOX.2 + 52.0, key + 4.0), &line.name, 24);
+        canvas.label("small", (BOX.2 + 52.0, key + 4.0), &line.name, most);
     }
     let what = curves.factor.as_ref().map_or("the best points".to_owned(), |factor| format!("each value of {factor}"));
     let caption = format!(

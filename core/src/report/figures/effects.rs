@@ -1,7 +1,7 @@
 //! Main effects with their intervals: a forest plot.
 
 use super::Figure;
-use super::canvas::{Canvas, Scale, tick};
+use super::canvas::{Canvas, LETTER, Scale, room, tick};
 use crate::report::analysis::Study;
 use crate::report::words::points;
 use crate::stats::paired::Verdict;
@@ -11,31 +11,32 @@ const MOST: usize = 60;
 
 /// Each level against its reference, factor under factor. Nothing without a comparison.
 pub fn effects(study: &Study) -> Option<Figure> {
-    const LEFT: f64 = 230.0;
-    const RIGHT: f64 = 640.0;
     const ROW: f64 = 24.0;
     let compared =
         |factor: &&crate::report::effects::FactorEffects| factor.levels.iter().any(|row| row.difference.is_some());
     let factors: Vec<_> = study.analysis.factors.iter().filter(compared).collect();
+    let most = room(factors.iter().flat_map(|factor| &factor.levels).map(|row| row.level.as_str()), 28);
+    let left = 230.0 + (most - 28) as f64 * LETTER;
+    let right = left + 410.0;
     let all = factors.iter().flat_map(|factor| &factor.levels).filter_map(|row| row.difference).take(MOST);
     let ends = all.flat_map(|found| [found.estimate.mean, found.estimate.low, found.estimate.high]).flatten();
-    let scale = Scale::around(ends.map(|value| value.0 * 100.0).chain([0.0]), LEFT, RIGHT)?;
+    let scale = Scale::around(ends.map(|value| value.0 * 100.0).chain([0.0]), left, right)?;
     let rows: usize = factors.iter().map(|factor| factor.levels.len() + 1).sum::<usize>().min(MOST);
     if factors.is_empty() {
         return None;
     }
     let bottom = 16.0 + rows as f64 * ROW;
-    let mut canvas = Canvas::new(760.0, bottom + 48.0);
+    let mut canvas = Canvas::new(right + 120.0, bottom + 48.0);
     for value in scale.ticks() {
         let x = scale.at(value);
         canvas.line("grid", (x, 8.0), (x, bottom));
         canvas.text("small middle", (x, bottom + 18.0), &tick(value));
     }
     canvas.line("zero", (scale.at(0.0), 8.0), (scale.at(0.0), bottom));
-    canvas.line("axis", (LEFT, bottom), (RIGHT, bottom));
+    canvas.line("axis", (left, bottom), (right, bottom));
     canvas.text(
         "middle",
-        ((LEFT + RIGHT) / 2.0, bottom + 40.0),
+        ((left + right) / 2.0, bottom + 40.0),
         "difference in validation accuracy, percentage points",
     );
     let mut y = 16.0;
@@ -44,13 +45,13 @@ pub fn effects(study: &Study) -> Option<Figure> {
         if drawn >= MOST {
             break;
         }
-        canvas.label("strong", (8.0, y + 12.0), &factor.factor, 34);
+        canvas.label("strong", (8.0, y + 12.0), &factor.factor, most + 6);
         (y, drawn) = (y + ROW, drawn + 1);
         for row in &factor.levels {
             if drawn >= MOST {
                 break 'all;
             }
-            canvas.label("end", (LEFT - 12.0, y + 12.0), &row.level, 28);
+            canvas.label("end", (left - 12.0, y + 12.0), &row.level, most);
             let middle = y + 8.0;
             match &row.difference {
                 Some(found) => {
@@ -70,16 +71,16 @@ pub fn effects(study: &Study) -> Option<Figure> {
                         canvas.dot(&format!("p{series}"), at, 5.0, &title);
                         canvas.text(
                             "small",
-                            (RIGHT + 10.0, y + 12.0),
+                            (right + 10.0, y + 12.0),
                             &format!("{} {}", points(mean.0), found.verdict.name()),
                         );
                     }
                 }
                 None if row.level == factor.reference => {
                     canvas.dot("p6 faint", (scale.at(0.0), middle), 4.0, "reference");
-                    canvas.text("small", (RIGHT + 10.0, y + 12.0), "reference");
+                    canvas.text("small", (right + 10.0, y + 12.0), "reference");
                 }
-                None => canvas.text("small", (RIGHT + 10.0, y + 12.0), "no pair"),
+                None => canvas.text("small", (right + 10.0, y + 12.0), "no pair"),
             }
             (y, drawn) = (y + ROW, drawn + 1);
         }

@@ -43,6 +43,12 @@ fn recipe(page: &TrialPageView) -> serde_json::Value {
 fn people(out: &Out, a: &TrialPageView, b: &TrialPageView, found: &TrialComparison) -> Result<(), Fault> {
     let name = |page: &TrialPageView| format!("{} of {}", short(&page.trial.trial), page.sweep_name);
     let (first, second) = (name(a), name(b));
+    let trained = |page: &TrialPageView| {
+        page.trial.origin.as_ref().map_or_else(|| page.trial.trial.clone(), |origin| origin.trial.clone())
+    };
+    if trained(a) == trained(b) {
+        out.note(format!("{first} and {second} are one training: there is nothing to compare"));
+    }
     if found.recipe.is_empty() {
         out.note(format!("{first} and {second} have the same recipe and seed"));
     } else {

@@ -30,10 +30,11 @@ pub(crate) enum ReportFault {
     #[error("cannot make a PNG of the figure")]
     Pixels(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The sweep has no such figure.
-    #[error(
-        "there is nothing to draw: it takes results, curves two epochs, effects and interactions points that differ in one factor alone"
-    )]
-    NothingToDraw,
+    #[error("there is nothing to draw: {why}")]
+    NothingToDraw {
+        /// What it lacks.
+        why: &'static str,
+    },
     /// No point is called that.
     #[error("{option}: {}", no_point(asked, *points))]
     Point {

@@ -7,7 +7,7 @@ use sweep_core::report::document::html::html;
 use sweep_core::report::document::latex::latex;
 use sweep_core::report::document::{Classes, document};
 
-use super::{ReportFault, classes, file, parquet, rows};
+use super::{ReportFault, Whole, classes, file, parquet, rows};
 use crate::cli::Rows;
 use crate::client::Client;
 use crate::fault::Fault;
@@ -19,7 +19,7 @@ type Form = (&'static str, fn(&Study, &[Classes]) -> Vec<u8>);
 const FORMS: [Form; 4] = [
     ("report.html", |study, classes| html(&document(study, classes)).into_bytes()),
     ("report.tex", |study, classes| latex(&document(study, classes)).into_bytes()),
-    ("report.json", |study, _| format!("{}\n", with_version(study)).into_bytes()),
+    ("report.json", |study, classes| format!("{}\n", with_version(&Whole { study, classes })).into_bytes()),
     ("trials.parquet", |study, _| parquet::parquet(&rows::rows(study, Rows::Trials))),
 ];
 
@@ -44,7 +44,7 @@ pub(in crate::command) async fn write(
     let report = client.report(sweep, true).await?;
     let best = report.points.iter().filter(|row| row.rank == Some(1) || (row.baseline && row.accuracy.n > 0));
     let chosen: Vec<u32> = best.map(|row| row.point).collect();
-    let classes = classes::classes(out, client, &report, &chosen).await?;
+    let classes = classes::classes(out, client, &report, &chosen).await;
     let study = analyse(report, &Options::default()).map_err(ReportFault::from)?;
     for (name, form) in FORMS {
         file::write(&folder.join(name), &form(&study, &classes), force)?;

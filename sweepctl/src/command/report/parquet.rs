@@ -2,7 +2,7 @@
 //! That much of the format (parquet-format 2.11, `parquet.thrift` and `Encodings.md`) is these few lines; the whole of it would be the slowest
 //! library to build in this workspace. `tests/reference/check_report.py` reads such files with Arrow.
 
-use super::rows::{Rowed, Value};
+use super::rows::{Kind, Rowed, Value};
 
 /// Begins and ends the file.
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -13,28 +13,8 @@ const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// What a column holds, as the format numbers it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Flag,
-    Count,
-    Number,
-    Text,
-}
-
+/// As the format numbers it.
 impl Kind {
-    /// By the first cell that says something. A column of nothing is numbers.
-    fn of(rowed: &Rowed, column: usize) -> Self {
-        let kind = |value: &Value| match value {
-            Value::None => None,
-            Value::Flag(_) => Some(Self::Flag),
-            Value::Count(_) => Some(Self::Count),
-            Value::Number(_) => Some(Self::Number),
-            Value::Text(_) => Some(Self::Text),
-        };
-        rowed.rows.iter().find_map(|row| kind(&row[column])).unwrap_or(Self::Number)
-    }
-
     /// `Type`.
     fn physical(self) -> i64 {
         match self {
@@ -57,11 +37,12 @@ impl Kind {
 
 /// The file.
 pub(super) fn parquet(rowed: &Rowed) -> Vec<u8> {
+    debug_assert_eq!(rowed.misfit(), None, "a cell of another kind would be left out");
     let rows = rowed.rows.len() as i64;
     let mut file = MAGIC.to_vec();
     let mut chunks = Vec::new();
-    for (column, name) in rowed.columns.iter().enumerate() {
-        let kind = Kind::of(rowed, column);
+    for (column, (name, kind)) in rowed.columns.iter().enumerate() {
+        let kind = *kind;
         let page = page(rowed, column, kind);
         let mut header = Thrift::default();
         header.i32(1, 0).i32(2, page.len() as i64).i32(3, page.len() as i64);
@@ -119,7 +100,7 @@ fn page(rowed: &Rowed, column: usize, kind: Kind) -> Vec<u8> {
     let mut levels = Vec::new();
     let mut runs: Vec<(u8, u64)> = Vec::new();
     for cell in cells() {
-        let level = u8::from(*cell != Value::None);
+        let level = u8::from(cell.is(kind));
         match runs.last_mut() {
             Some((known, length)) if *known == level => *length += 1,
             _ => runs.push((level, 1)),
@@ -134,13 +115,13 @@ fn page(rowed: &Rowed, column: usize, kind: Kind) -> Vec<u8> {
     let mut flags = 0usize;
     for cell in cells() {
         match (cell, kind) {
-            (Value::Number(number), _) => page.extend(number.to_le_bytes()),
-            (Value::Count(count), _) => page.extend(count.to_le_bytes()),
-            (Value::Text(text), _) => {
+            (Value::Number(number), Kind::Number) => page.extend(number.to_le_bytes()),
+            (Value::Count(count), Kind::Count) => page.extend(count.to_le_bytes()),
+            (Value::Text(text), Kind::Text) => {
                 page.extend((text.len() as u32).to_le_bytes());
                 page.extend(text.as_bytes());
             }
-            (Value::Flag(flag), _) => {
+            (Value::Flag(flag), Kind::Flag) => {
                 if flags.is_multiple_of(8) {
                     page.push(0);
                 }
@@ -149,7 +130,8 @@ fn page(rowed: &Rowed, column: usize, kind: Kind) -> Vec<u8> {
                 }
                 flags += 1;
             }
-            (Value::None, _) => {}
+            // `level` takes what is of another kind for nothing, too.
+            _ => {}
         }
     }
     page
@@ -242,7 +224,8 @@ mod tests {
         let row = |text: &str, flag: Value| {
             vec![Value::Text(text.into()), Value::Number(number), Value::Count(u64::MAX), flag]
         };
-        let columns = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let kinds = [("a", Kind::Text), ("b", Kind::Number), ("c", Kind::Count), ("d", Kind::Flag)];
+        let columns = kinds.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
         let file = parquet(&Rowed { columns, rows: vec![row("x", Value::None), row("ü", Value::Flag(true))] });
         assert!(file.starts_with(MAGIC) && file.ends_with(MAGIC));
         let at = file.len() - 8;

@@ -1,7 +1,7 @@
 //! The report on a terminal: the ranking, the comparisons, what it cost.
 
 use sweep_core::report::analysis::Study;
-use sweep_core::report::document::sections::{against_baseline, drawn, main_effects};
+use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, others};
 use sweep_core::report::document::{self, Block};
 use sweep_core::report::{PointRow, Spread, stops, words};
 
@@ -18,8 +18,9 @@ pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
     let report = &study.report;
     let (name, status) = (safe(&report.name), safe(&report.status));
     let (done, trials) = (report.completed, report.trials);
+    let others: String = others(report).iter().map(|part| format!(", {part}")).collect();
     out.print(format!(
-        "{name} ({}): {status}, {done} of {} completed\n\n",
+        "{name} ({}): {status}, {done} of {} completed{others}\n\n",
         report.sweep.short(),
         count(trials, "trial")
     ))?;
@@ -71,8 +72,11 @@ fn ranking(study: &Study) -> Table {
     let test = if tested { ["test accuracy %"].as_slice() } else { &[] };
     let measured = report.cost.energy.is_some();
     let energy = if measured { ["kWh"].as_slice() } else { &[] };
+    let lowest: &[&str] = if report.other_metric().is_some() { &["lowest loss"] } else { &[] };
     let after = [
-        &["n", "val accuracy %", "95 % interval", "val loss", "best %"],
+        &["n", "val accuracy %", "95 % interval", "val loss"],
+        lowest,
+        &["best %"],
         test,
         &["slot time"],
         energy,
@@ -89,8 +93,9 @@ fn ranking(study: &Study) -> Table {
             Cell::number(accuracy(&point.accuracy)),
             Cell::number(words::interval(&stats.accuracy, words::percent)),
             Cell::number(loss(&point.loss)),
-            Cell::number(point.accuracy.max.map_or_else(unknown, |best| percent(best.0))),
         ]);
+        cells.extend((!lowest.is_empty()).then(|| Cell::number(loss(&point.lowest_loss))));
+        cells.push(Cell::number(point.accuracy.max.map_or_else(unknown, |best| percent(best.0))));
         cells.extend(tested.then(|| Cell::number(accuracy(&point.test))));
         cells.push(Cell::number(span(point.cost.slot_seconds)));
         cells.extend(measured.then(|| Cell::number(point.cost.energy.map_or_else(unknown, |energy| kwh(&energy)))));
@@ -127,6 +132,7 @@ fn summary(study: &Study) -> String {
     let mut text = String::new();
     let mut line = |words: String| text += &format!("{words}\n");
     line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
+    report.other_metric().map(str::to_owned).into_iter().for_each(&mut line);
     if report.points.iter().any(|point| point.test.n > 0) {
         line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
     }

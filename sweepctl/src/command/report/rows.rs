@@ -1,4 +1,6 @@
-//! The report as rows: a point with its statistics, a trial, or an epoch. The names of columns are a promise to scripts.
+//! The report as rows: a point with its statistics, an effect, a trial, or an epoch. The names and types of columns are a promise to scripts.
+
+mod effects;
 
 use std::io::{self, Write};
 
@@ -38,6 +40,17 @@ impl From<Option<u64>> for Value {
 }
 
 impl Value {
+    /// Whether there is something of this kind.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        match self {
+            Self::None => false,
+            Self::Flag(_) => kind == Kind::Flag,
+            Self::Count(_) => kind == Kind::Count,
+            Self::Number(_) => kind == Kind::Number,
+            Self::Text(_) => kind == Kind::Text,
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::None => String::new(),
@@ -49,19 +62,42 @@ impl Value {
     }
 }
 
+/// What a column holds, in every file alike: what is in it by chance does not change its type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// See [`Value::Flag`].
+    Flag,
+    /// See [`Value::Count`].
+    Count,
+    /// See [`Value::Number`].
+    Number,
+    /// See [`Value::Text`].
+    Text,
+}
+
+/// A column: its name, and what it holds.
+pub(super) type Column = (String, Kind);
+
 /// Named columns and rows as long.
 #[derive(Debug, Default)]
 pub(super) struct Rowed {
     /// What the columns are called.
-    pub(super) columns: Vec<String>,
+    pub(super) columns: Vec<Column>,
     /// The rows.
     pub(super) rows: Vec<Vec<Value>>,
 }
 
 impl Rowed {
+    /// A column with a cell of another kind than its own; there is none.
+    pub(super) fn misfit(&self) -> Option<&str> {
+        let fits = |cell: &Value, kind: Kind| *cell == Value::None || cell.is(kind);
+        let cells = self.rows.iter().flat_map(|row| row.iter().zip(&self.columns));
+        cells.into_iter().find(|(cell, (_, kind))| !fits(cell, *kind)).map(|(_, (name, _))| name.as_str())
+    }
+
     /// CSV.
     pub(super) fn csv(&self, out: &mut dyn Write) -> io::Result<()> {
-        csv_row(out, &self.columns)?;
+        csv_row(out, self.columns.iter().map(|(name, _)| name))?;
         self.rows.iter().try_for_each(|row| csv_row(out, row.iter().map(Value::text)))
     }
 }
@@ -74,16 +110,20 @@ pub(super) fn rows(study: &Study, what: Rows) -> Rowed {
         Rows::Points => points(study, paths),
         Rows::Trials => trials(study, paths),
         Rows::Epochs => epochs(study, paths),
+        Rows::Effects => effects::effects(study),
     };
     // Who puts tables together must be able to leave probes out: they are no results.
-    rowed.columns.push("probe".to_owned());
+    rowed.columns.push(("probe".to_owned(), Kind::Flag));
     rowed.rows.iter_mut().for_each(|row| row.push(Value::Flag(study.report.probe_steps.is_some())));
     rowed
 }
 
-fn columns(before: &[&str], paths: Vec<String>, after: &[&str]) -> Vec<String> {
-    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    [own(before), paths, own(after)].concat()
+fn columns(before: &[(&str, Kind)], paths: Vec<String>, after: &[(&str, Kind)]) -> Vec<Column> {
+    [named(before), paths.into_iter().map(|path| (path, Kind::Text)).collect(), named(after)].concat()
+}
+
+fn named(columns: &[(&str, Kind)]) -> Vec<Column> {
+    columns.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect()
 }
 
 fn labels(row: &PointRow) -> impl Iterator<Item = Value> {
@@ -94,47 +134,73 @@ fn count(count: impl Into<u64>) -> Value {
     Value::Count(count.into())
 }
 
-const COMPARED: [&str; 10] = ["n", "difference", "low", "high", "t", "p", "p_holm", "d_z", "g_z", "verdict"];
+const COMPARED: [(&str, Kind); 11] = [
+    ("n", Kind::Count),
+    ("difference", Kind::Number),
+    ("low", Kind::Number),
+    ("high", Kind::Number),
+    ("t", Kind::Number),
+    ("p", Kind::Number),
+    ("p_holm", Kind::Number),
+    ("d_z", Kind::Number),
+    ("g_z", Kind::Number),
+    ("verdict", Kind::Text),
+    ("needed", Kind::Count),
+];
 
-fn compared(difference: Option<&Difference>) -> [Value; 10] {
+fn compared(difference: Option<&Difference>) -> [Value; 11] {
     let Some(found) = difference else { return std::array::from_fn(|_| Value::None) };
     let estimate = found.estimate;
     let verdict = Value::Text(found.verdict.name().to_owned());
     let numbers = [estimate.mean, estimate.low, estimate.high, found.t, found.p, found.p_holm, found.d_z, found.g_z];
     let [mean, low, high, t, p, p_holm, d_z, g_z] = numbers.map(Value::from);
-    [count(estimate.n), mean, low, high, t, p, p_holm, d_z, g_z, verdict]
+    let needed = found.needed.map(u64::from).into();
+    [count(estimate.n), mean, low, high, t, p, p_holm, d_z, g_z, verdict, needed]
 }
 
 fn points(study: &Study, paths: Vec<String>) -> Rowed {
-    const AFTER: [&str; 20] = [
-        "seeds",
-        "n",
-        "accuracy_mean",
-        "accuracy_std",
-        "accuracy_min",
-        "accuracy_max",
-        "accuracy_low",
-        "accuracy_high",
-        "best_epoch",
-        "failed",
-        "loss_mean",
-        "loss_std",
-        "test_n",
-        "test_mean",
-        "test_std",
-        "slot_seconds",
-        "cpu_joules",
-        "gpu_joules",
-        "idle_joules",
-        "peak_memory",
+    const AFTER: [(&str, Kind); 29] = [
+        ("seeds", Kind::Count),
+        ("n", Kind::Count),
+        ("accuracy_mean", Kind::Number),
+        ("accuracy_std", Kind::Number),
+        ("accuracy_min", Kind::Number),
+        ("accuracy_max", Kind::Number),
+        ("accuracy_low", Kind::Number),
+        ("accuracy_high", Kind::Number),
+        ("best_epoch", Kind::Number),
+        ("failed", Kind::Count),
+        ("loss_mean", Kind::Number),
+        ("loss_std", Kind::Number),
+        ("test_n", Kind::Count),
+        ("test_mean", Kind::Number),
+        ("test_std", Kind::Number),
+        ("slot_seconds", Kind::Number),
+        ("cpu_joules", Kind::Number),
+        ("gpu_joules", Kind::Number),
+        ("idle_joules", Kind::Number),
+        ("peak_memory", Kind::Count),
+        ("lowest_loss_mean", Kind::Number),
+        ("lowest_loss_std", Kind::Number),
+        ("parameters", Kind::Count),
+        ("device_hours", Kind::Number),
+        ("kwh", Kind::Number),
+        ("front_device_hours", Kind::Flag),
+        ("front_kwh", Kind::Flag),
+        ("front_peak_memory", Kind::Flag),
+        ("front_parameters", Kind::Flag),
     ];
-    let against = |other: &str| COMPARED.map(|name| format!("{other}_{name}"));
-    let mut rowed = Rowed { columns: columns(&["rank", "point", "baseline"], paths, &AFTER), rows: Vec::new() };
+    const BEFORE: [(&str, Kind); 3] = [("rank", Kind::Count), ("point", Kind::Count), ("baseline", Kind::Flag)];
+    let against = |other: &str| COMPARED.map(|(name, kind)| (format!("{other}_{name}"), kind));
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
     rowed.columns.extend(against("baseline").into_iter().chain(against("best")));
     for (row, stats) in study.report.points.iter().zip(&study.analysis.points) {
         let before = [row.rank.map(u64::from).into(), count(row.point), Value::Flag(row.baseline)];
         let (accuracy, loss, test, cost) = (row.accuracy, row.loss, row.test, row.cost);
         let energy = cost.energy.unwrap_or_default();
+        let kwh = cost.energy.map(|energy| Num(energy.joules() / 3.6e6));
+        let fronts =
+            ["device_hours", "kwh", "peak_memory", "parameters"].map(|cost| is_on_front(study, cost, row.point));
         let after = [
             count(row.seeds),
             count(accuracy.n),
@@ -156,31 +222,50 @@ fn points(study: &Study, paths: Vec<String>) -> Rowed {
             energy.gpu.into(),
             energy.idle.into(),
             cost.peak_memory.into(),
+            row.lowest_loss.mean.into(),
+            row.lowest_loss.std.into(),
+            row.parameters.into(),
+            Value::Number(cost.slot_seconds / 3600.0),
+            kwh.into(),
         ];
         let against = [&stats.against_baseline, &stats.against_best].map(|found| compared(found.as_ref()));
-        rowed
-            .rows
-            .push(before.into_iter().chain(labels(row)).chain(after).chain(against.into_iter().flatten()).collect());
+        rowed.rows.push(
+            before
+                .into_iter()
+                .chain(labels(row))
+                .chain(after)
+                .chain(fronts)
+                .chain(against.into_iter().flatten())
+                .collect(),
+        );
     }
     rowed
 }
 
+/// Whether no other point is better in accuracy and in this cost at once; nothing where that is not known.
+fn is_on_front(study: &Study, cost: &str, point: u32) -> Value {
+    let points = study.analysis.pareto.iter().filter(|found| found.cost == cost).flat_map(|found| &found.points);
+    points.into_iter().find(|trade| trade.point == point).map_or(Value::None, |trade| Value::Flag(trade.front))
+}
+
 fn trials(study: &Study, paths: Vec<String>) -> Rowed {
-    const AFTER: [&str; 11] = [
-        "phase",
-        "epochs",
-        "best_epoch",
-        "val_accuracy",
-        "val_loss",
-        "train_accuracy",
-        "train_loss",
-        "test_accuracy",
-        "test_loss",
-        "weights",
-        "origin",
+    const AFTER: [(&str, Kind); 12] = [
+        ("phase", Kind::Text),
+        ("epochs", Kind::Count),
+        ("best_epoch", Kind::Count),
+        ("val_accuracy", Kind::Number),
+        ("val_loss", Kind::Number),
+        ("train_accuracy", Kind::Number),
+        ("train_loss", Kind::Number),
+        ("test_accuracy", Kind::Number),
+        ("test_loss", Kind::Number),
+        ("weights", Kind::Text),
+        ("origin", Kind::Text),
+        ("lowest_val_loss", Kind::Number),
     ];
-    let mut rowed =
-        Rowed { columns: columns(&["trial", "point", "baseline", "seed"], paths, &AFTER), rows: Vec::new() };
+    const BEFORE: [(&str, Kind); 4] =
+        [("trial", Kind::Text), ("point", Kind::Count), ("baseline", Kind::Flag), ("seed", Kind::Count)];
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
     for row in by_number(study) {
         for trial in &row.trials {
             let before =
@@ -198,6 +283,7 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
                 test.map(|test| test.loss).into(),
                 trial.weights.clone().map_or(Value::None, Value::Text),
                 trial.origin.as_ref().map_or(Value::None, |origin| Value::Text(origin.trial.to_string())),
+                trial.lowest_loss.into(),
             ];
             rowed.rows.push(before.into_iter().chain(labels(row)).chain(after).collect());
         }
@@ -206,8 +292,15 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
 }
 
 fn epochs(study: &Study, paths: Vec<String>) -> Rowed {
-    const AFTER: [&str; 5] = ["epoch", "val_accuracy", "val_loss", "train_accuracy", "train_loss"];
-    let mut rowed = Rowed { columns: columns(&["point", "seed"], paths, &AFTER), rows: Vec::new() };
+    const AFTER: [(&str, Kind); 5] = [
+        ("epoch", Kind::Count),
+        ("val_accuracy", Kind::Number),
+        ("val_loss", Kind::Number),
+        ("train_accuracy", Kind::Number),
+        ("train_loss", Kind::Number),
+    ];
+    const BEFORE: [(&str, Kind); 2] = [("point", Kind::Count), ("seed", Kind::Count)];
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
     let points = by_number(study);
     for curve in &study.report.curves {
         let Some(row) = points.iter().find(|row| row.point == curve.point) else { continue };

@@ -72,6 +72,9 @@ pub(super) fn show(out: &Out, page: &TrialPageView) -> Result<(), Fault> {
             ),
         );
     }
+    if trial.test_kept_back {
+        line("test", "kept back: --test shows it, once everything is decided".to_owned());
+    }
     if let Some(weights) = &trial.weights {
         line("weights", weights.clone());
     }

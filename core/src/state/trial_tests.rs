@@ -1,0 +1,50 @@
+//! What a trial has reached, and what it took.
+
+use super::*;
+use crate::cost::EpochCost;
+
+#[test]
+fn the_lowest_loss_is_that_of_any_epoch() {
+    let epoch = |epoch: u32, accuracy: f64, loss: f64| {
+        let uniform = EpochMetrics::uniform(u64::from(epoch), epoch, Num(accuracy));
+        EpochMetrics { val_loss: Num(loss), ..uniform }
+    };
+    let mut progress = Progress::default();
+    // Accuracy still rises when the loss does, too.
+    [epoch(1, 0.5, f64::NAN), epoch(2, 0.6, 0.5), epoch(3, 0.9, 0.75)].iter().for_each(|it| progress.report(it));
+    let reached = |progress: &Progress| [Watched::ValAccuracy, Watched::ValLoss].map(|it| progress.reached(it));
+    assert_eq!(reached(&progress), [Some(0.9), Some(0.5)]);
+    // What came after the checkpoint is forgotten until it comes again.
+    let checkpoint = |epoch| {
+        let (kind, sha256) = (CheckpointKind::Last, String::new());
+        Checkpoint { kind, epoch, seq: u64::from(epoch), sha256, bytes: 1 }
+    };
+    progress.keep(&checkpoint(3));
+    progress.report(&epoch(4, 0.8, 0.25));
+    assert_eq!(reached(&progress), [Some(0.9), Some(0.25)]);
+    progress.rewind();
+    assert_eq!(reached(&progress), [Some(0.9), Some(0.5)]);
+    assert_eq!(progress.begun(7, 3).as_ref().map(reached), Some([Some(0.9), Some(0.5)]));
+}
+
+#[test]
+fn what_is_repeated_after_a_fault_costs_again() {
+    let zero = Num(0.0);
+    let epoch = |cpu: f64, idle: Option<f64>, peak: u64| {
+        let energy = Energy { cpu: Some(Num(cpu)), gpu: None, idle: idle.map(Num) };
+        let (peak_memory, numerics) = (Some(peak), Some("precision fp32".into()));
+        let cost = EpochCost { peak_memory, numerics, energy: Some(energy), ..EpochCost::default() };
+        EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(1, 1, zero) }
+    };
+    let mut progress = Progress::default();
+    progress.report(&epoch(10.0, Some(4.0), 7));
+    progress.report(&EpochMetrics { cost: None, ..epoch(0.0, None, 0) });
+    progress.rewind();
+    progress.report(&epoch(11.0, Some(5.0), 5));
+    let energy = progress.energy.unwrap_or_default();
+    assert_eq!((energy.joules(), energy.idle), (21.0, Some(Num(9.0))));
+    assert_eq!((progress.peak_memory, progress.numerics.as_deref()), (Some(7), Some("precision fp32")));
+    // Idle power that is not known for a part is not known for the sum.
+    progress.report(&epoch(1.0, None, 5));
+    assert_eq!(progress.energy.map(|energy| (energy.cpu, energy.idle)), Some((Some(Num(22.0)), None)));
+}
