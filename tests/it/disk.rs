@@ -6,16 +6,15 @@ use std::path::Path;
 use sweep_tests::chaos::disk::SmallDisk;
 use sweep_tests::process::{Lab, wait_for};
 
+const NO_DISK: &str = "no right to mount a tmpfs";
+
 /// A sweep that runs beside a small disk of the coordinator's; nothing where none can be mounted.
 fn running(dir: &Path) -> Option<Lab> {
     let mut setup = super::recovery::setup(dir);
     setup.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "300".into()));
     setup.disk = Some(8);
     let lab = Lab::start(setup).unwrap();
-    if lab.disk().is_none() {
-        println!("skipped: no right to mount a tmpfs");
-        return None;
-    }
+    lab.disk()?;
     submit(&lab, dir);
     Some(lab)
 }
@@ -39,7 +38,10 @@ fn all_there(lab: &Lab) {
 #[test]
 fn a_full_disk_is_said_survived_and_healed() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(lab) = running(dir.path()) else { return };
+    let Some(lab) = running(dir.path()) else {
+        println!("skipped: {NO_DISK}");
+        return;
+    };
     let small = lab.disk().unwrap();
     small.fill().unwrap();
     let words = wait_for("the refusal", || {
@@ -57,7 +59,10 @@ fn a_full_disk_is_said_survived_and_healed() {
 #[test]
 fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(mut lab) = running(dir.path()) else { return };
+    let Some(mut lab) = running(dir.path()) else {
+        println!("skipped: {NO_DISK}");
+        return;
+    };
     lab.kill_coordinator();
     // The place that this leaves must be taken, too.
     std::fs::remove_file(dir.path().join("coordinator/address")).unwrap();
@@ -77,7 +82,7 @@ fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
 fn an_agent_whose_disk_is_full_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let Some(small) = SmallDisk::mount(&dir.path().join("agent"), 8) else {
-        println!("skipped: no right to mount a tmpfs");
+        println!("skipped: {NO_DISK}");
         return;
     };
     let mut setup = super::recovery::setup(dir.path());
