@@ -137,7 +137,11 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     assert_eq!(list["agents"][0]["note"], "gpu1");
     // Its doctor knows whether it is a member, and what to do if it is none any more.
     let doctor = |state: &str| program(&agent, root, &["--coordinator", &server, "--state", state, "doctor"]);
-    doctor("agent").says("has joined; its certificate is good for 13 days").says("takes this agent for a member");
+    // For 14 days, from a second or so ago.
+    doctor("agent")
+        .says("has joined; its certificate is good for 1")
+        .says("days and renews itself")
+        .says("takes this agent for a member");
     doctor("another").expect(1).says("this agent has not joined the lab").says("can be reached");
     run(root, &["admin", "agent", "revoke", &id]).expect(0).tells("it is out");
     doctor("agent").expect(1).says("has revoked this agent").says("join --again");
