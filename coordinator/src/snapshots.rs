@@ -1,6 +1,6 @@
 //! Takes a snapshot of the state now and then, so that a start is short however long the journal is, and reads the part of
 //! the journal that the start has left out. It works beside the owner of the state, from the journal alone, and holds nobody up;
-//! how a snapshot is written and read is left to [`snapshot`](crate::journal::snapshot).
+//! how a snapshot is written and read is left to [`snapshot`].
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! A snapshot: the fold of a journal up to one of its commits, in a file beside it, so that a start reads only what came
 //! later. It is a cache and never the truth: one that is damaged, of another build or of another journal is not used, and then
-//! every event is read. When a snapshot is taken is left to [`crate::snapshots`].
+//! every event is read. When a snapshot is taken is left to `crate::snapshots`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write};
