@@ -2,6 +2,7 @@
 //! not there.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt as _;
 
 use crate::online::Bench;
 use crate::ran::wait_until;
@@ -68,11 +69,13 @@ for folder in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     assert_eq!(text, "4 [(1, 0.9), (2, 0.9), (3, 0.9)]\n".repeat(3), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
-/// A program that ends with the test.
+/// A program that ends with the test, and whatever it has started: it leads a process group.
 struct Ends(std::process::Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -94,7 +97,7 @@ fn mlflow_has_every_run_once() {
     let store = format!("sqlite:///{}", bench.home.path().join("mlflow.db").display());
     let mut server = std::process::Command::new(&python);
     server.args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", &port, "--workers", "1"]);
-    server.args(["--backend-store-uri", &store]).current_dir(bench.home.path());
+    server.args(["--backend-store-uri", &store]).current_dir(bench.home.path()).process_group(0);
     let log = std::fs::File::create(bench.home.path().join("mlflow.log")).unwrap();
     let _server = Ends(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     let url = format!("http://127.0.0.1:{port}");
