@@ -34,10 +34,17 @@ impl Examined {
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(|source| JournalError::sql("opening", path, source))?;
-        match header(&mut connection, path).await? {
-            Header::Journal => Ok(Self { connection, path: path.to_owned() }),
-            Header::Empty => Err(JournalError::Foreign { path: path.to_owned(), found: 0 }),
+        let header = header(&mut connection, path).await;
+        let examined = Self { connection, path: path.to_owned() };
+        match header {
+            Ok(Header::Journal) => return Ok(examined),
+            Ok(Header::Empty) => examined.close().await,
+            Err(error) => {
+                examined.close().await;
+                return Err(error);
+            }
         }
+        Err(JournalError::Foreign { path: path.to_owned(), found: 0 })
     }
 
     /// What SQLite finds wrong with its pages and indexes; nothing if all is well.

@@ -113,13 +113,19 @@ impl SqliteJournal {
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
         let mut writer = options.connect().await.map_err(|source| sql("opening", source))?;
-        check_sqlite(&mut writer, &path).await?;
-        prepare(&mut writer, &path).await?;
-        sqlx::raw_sql(outbox::TABLES).execute(&mut writer).await.map_err(|source| sql("preparing", source))?;
+        let replayed = match begin(&mut writer, &path).await {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                // Before anybody is told: whoever puts another file in its place must not have it open here.
+                if let Err(error) = writer.close().await {
+                    tracing::debug!(%error, "closing a journal that is refused failed");
+                }
+                return Err(error);
+            }
+        };
         let readers = SqlitePoolOptions::new()
             .max_connections(6)
             .connect_lazy_with(options.create_if_missing(false).read_only(true).pragma("query_only", "on"));
-        let replayed = replay(&mut writer, &path).await?;
         let next = replayed.events + 1;
         Ok((Self { path, writer, readers, next, log_ends: BTreeMap::new(), synced_in: None }, replayed))
     }
@@ -215,6 +221,15 @@ impl SqliteJournal {
             tracing::warn!(%error, "closing the journal failed; everything in it is durable");
         }
     }
+}
+
+/// Makes the tables if there are none, and folds the events.
+async fn begin(writer: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
+    check_sqlite(writer, path).await?;
+    prepare(writer, path).await?;
+    let made = sqlx::raw_sql(outbox::TABLES).execute(&mut *writer).await;
+    made.map_err(|source| JournalError::sql("preparing", path, source))?;
+    replay(writer, path).await
 }
 
 /// The rows of `epochs`, as JSON for `json_each`.

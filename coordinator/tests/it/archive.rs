@@ -30,6 +30,14 @@ async fn stored(folder: &Path) -> Result<(SqliteJournal, Replayed), JournalError
     SqliteJournal::open(folder).await
 }
 
+/// What is stored, with nothing of it open any more: SQLite removes files when it closes one, and a connection that is only
+/// dropped does that at any time.
+async fn read(folder: &Path) -> Replayed {
+    let (journal, replayed) = stored(folder).await.unwrap();
+    sweep_coordinator::journal::Journal::Sqlite(journal).close().await;
+    replayed
+}
+
 /// A data folder with a sweep, a running trial and its checkpoint; returns how many events there are.
 async fn fill(folder: &Path) -> u64 {
     let (plan, _) = plan_text(SPEC.as_bytes()).unwrap();
@@ -97,8 +105,7 @@ async fn a_copy_is_the_journal_and_is_never_written_over_anything() {
     assert!(matches!(backup::backup(&data, &folder.path().join("empty"), None).await, Err(ArchiveError::Exists(_))));
     let copies: Vec<_> = fs::read_dir(folder.path().join("copies")).unwrap().flatten().collect();
     assert_eq!(copies.len(), 1, "nothing unfinished is left: {copies:?}");
-    let (_, original) = stored(&data).await.unwrap();
-    let (_, copy) = stored(&target).await.unwrap();
+    let (original, copy) = (read(&data).await, read(&target).await);
     assert_eq!((original.state, original.newest), (copy.state, copy.newest));
 }
 
@@ -143,7 +150,7 @@ async fn what_is_put_back_was_checked_and_what_was_there_stays() {
     assert_eq!(fs::read_to_string(&before).unwrap(), "what a disk leaves of a file");
     let log = before.with_file_name(format!("{}-wal", before.file_name().unwrap().to_string_lossy()));
     assert_eq!(fs::read_to_string(log).unwrap(), "of its log, too");
-    assert_eq!(stored(&data).await.unwrap().1.events, events + 1, "and the word that an end is lost");
+    assert_eq!(read(&data).await.events, events + 1, "and the word that an end is lost");
     let found = fsck::look(&data, false).await;
     assert_eq!(problems(&found), [], "{}", found.text());
 
@@ -160,7 +167,7 @@ async fn what_is_put_back_was_checked_and_what_was_there_stays() {
     assert!(matches!(stored(&data).await, Err(JournalError::HalfRestored { .. })));
     fs::write(copy.join("sweep.db"), &good).unwrap();
     restore::restore(&data, &copy).await.unwrap();
-    assert_eq!(stored(&data).await.unwrap().1.events, events + 1, "and the word that an end is lost");
+    assert_eq!(read(&data).await.events, events + 1, "and the word that an end is lost");
 }
 
 #[tokio::test]
@@ -208,8 +215,7 @@ async fn a_flipped_bit_never_changes_the_history() {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path()).await;
     let path = folder.path().join("sweep.db");
-    let (journal, good) = stored(folder.path()).await.unwrap();
-    sweep_coordinator::journal::Journal::Sqlite(journal).close().await;
+    let good = read(folder.path()).await;
     let bytes = fs::read(&path).unwrap();
     let (mut refused, mut harmless) = (0, 0);
     // A step that is coprime to the page size goes through every place of a page.

@@ -140,6 +140,10 @@ async fn a_damaged_row_stops_the_start_and_changes_nothing() {
             other => panic!("{sql}: {other:?}"),
         }
         assert_eq!(before, std::fs::read(folder.path().join("sweep.db")).unwrap(), "{sql}");
+        // Whoever puts another file in its place now is not written over by one that is still being closed.
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let held = links.filter_map(|link| std::fs::read_link(link.path()).ok()).find(|file| file.starts_with(&folder));
+        assert_eq!(held, None, "{sql}");
     };
     check("UPDATE events SET body = replace(body, 'small', 'smoll') WHERE no = 1", 1, Damage::Checksum).await;
     check("UPDATE events SET body = substr(body, 1, 40) WHERE no = 2", 2, Damage::Checksum).await;

@@ -44,6 +44,14 @@ async fn open(folder: &Path) -> Result<(SqliteJournal, Replayed), JournalError> 
     SqliteJournal::open(folder).await
 }
 
+/// What a journal comes to. Nothing of it is open any more: SQLite removes files when it closes one, and a connection that is
+/// only dropped does that at any time.
+async fn read(folder: &Path) -> Replayed {
+    let (journal, replayed) = open(folder).await.unwrap();
+    Journal::Sqlite(journal).close().await;
+    replayed
+}
+
 /// Commits events number `first` to `last`, one millisecond after the other from `start` on.
 async fn commit(folder: &Path, first: u64, last: u64, start: i64) {
     let mut journal = Journal::Sqlite(open(folder).await.unwrap().0);
@@ -72,13 +80,12 @@ async fn taken() -> tempfile::TempDir {
 
 /// Opens a journal; what comes of it is what all of its events come to, whether there is a snapshot or not.
 async fn check(folder: &Path, events: u64, unread: u64) {
-    let found = open(folder).await.unwrap().1;
+    let found = read(folder).await;
     assert_eq!((found.events, found.unread), (events, unread));
     let alone = tempfile::tempdir().unwrap();
-    for file in ["sweep.db", "sweep.db-wal"].map(|name| folder.join(name)).iter().filter(|file| file.exists()) {
-        fs::copy(file, alone.path().join(file.file_name().unwrap())).unwrap();
-    }
-    let folded = open(alone.path()).await.unwrap().1;
+    assert!(!folder.join("sweep.db-wal").exists(), "all of it is in the one file");
+    fs::copy(folder.join("sweep.db"), alone.path().join("sweep.db")).unwrap();
+    let folded = read(alone.path()).await;
     assert_eq!((folded.events, folded.unread), (events, 0));
     assert!(found.state == folded.state && found.state.check() == Ok(()));
     assert_eq!(found.state.lineage.position(), folded.state.lineage.position());
@@ -233,6 +240,6 @@ async fn a_coordinator_takes_snapshots_while_it_works() {
     limit.await.unwrap();
     serving.abort();
     assert!(serving.await.unwrap_err().is_cancelled());
-    let found = open(folder.path()).await.unwrap().1;
+    let found = read(folder.path()).await;
     assert!(found.unread >= 6 && found.events >= found.unread, "{} of {}", found.unread, found.events);
 }
