@@ -10,7 +10,7 @@ use tch::Device;
 
 use crate::checkpoint::{self, Tensors};
 use crate::data::cache::hex;
-use crate::data::listing::inside;
+use crate::data::listing::{LEADS_OUT, inside};
 use crate::error::TrainError;
 use crate::log::say;
 use crate::model::script::Script;
@@ -70,7 +70,7 @@ pub fn open(init: &Init, roots: &[PathBuf]) -> Result<Option<Initial>, TrainErro
     let path = found.canonicalize().map_err(|_| unknown())?;
     let fail = |why| TrainError::PathNotRegular { path: found.clone(), why };
     if !inside(&path, roots) {
-        return Err(fail("leaves the data roots of this host"));
+        return Err(fail(LEADS_OUT));
     }
     if !path.is_file() {
         return Err(fail("is not a file"));

@@ -301,15 +301,15 @@ fn bad_names_and_folders_fail_with_their_reason() {
         (".", "dataset_unknown", ["", ""]),
         ("good/train", "dataset_unknown", ["good/train", ""]),
         ("/nowhere/at/all", "dataset_unknown", ["/nowhere", ""]),
-        (outside, "path_not_regular", ["outside", "leaves"]),
-        ("escape", "path_not_regular", ["escape", "leaves"]),
+        (outside, "path_not_regular", ["outside", "`--data` of its agent"]),
+        ("escape", "path_not_regular", ["escape", "`--data` of its agent"]),
         ("file", "path_not_regular", ["file", "not a folder"]),
         ("nothing", "dataset_empty", ["nothing", "no class folders"]),
         ("one-class", "dataset_empty", ["one-class", "only one class"]),
         ("hole", "dataset_empty", ["class9", "without images"]),
         ("stranger", "labels_mismatch", ["class2", "no training images"]),
         ("singles", "dataset_empty", ["singles", "validation"]),
-        ("link", "path_not_regular", ["x.jpg", "leaves"]),
+        ("link", "path_not_regular", ["x.jpg", "`--data` of its agent"]),
         ("pipe", "path_not_regular", ["p.jpg", "not a regular file"]),
     ] {
         check_bad(&bench, dataset, "{}", reason, &words);

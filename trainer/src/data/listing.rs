@@ -92,13 +92,17 @@ pub fn resolve(dataset: &str, roots: &[PathBuf]) -> Result<PathBuf, TrainError> 
     let real = found.canonicalize().map_err(|_| unknown())?;
     let fail = |why| TrainError::PathNotRegular { path: found.clone(), why };
     if !inside(&real, roots) {
-        return Err(fail("leaves the data roots of this host"));
+        return Err(fail(LEADS_OUT));
     }
     if !real.is_dir() {
         return Err(fail("is not a folder"));
     }
     Ok(real)
 }
+
+/// What is said of a path that an agent may not give to its trainers, with what to do about it.
+pub(crate) const LEADS_OUT: &str =
+    "leads out of the data roots of this host; the folder in which it really is may be one, too: `--data` of its agent";
 
 pub(crate) fn inside(real: &Path, roots: &[PathBuf]) -> bool {
     roots.iter().filter_map(|root| root.canonicalize().ok()).any(|root| real.starts_with(root))
@@ -336,8 +340,7 @@ pub(super) fn target(path: &Path, roots: &[PathBuf]) -> Result<Metadata, TrainEr
     }
     let real = path.canonicalize().map_err(fail)?;
     if !inside(&real, roots) {
-        let why = "is a link that leaves the data roots of this host";
-        return Err(TrainError::PathNotRegular { path: path.to_path_buf(), why });
+        return Err(TrainError::PathNotRegular { path: path.to_path_buf(), why: LEADS_OUT });
     }
     real.metadata().map_err(fail)
 }

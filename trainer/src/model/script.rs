@@ -12,7 +12,7 @@ use tch::{CModule, Device, IValue, Kind, TchError, Tensor, jit};
 
 use super::{Mode, Model, Named, Network, Role};
 use crate::data::cache::hex;
-use crate::data::listing::inside;
+use crate::data::listing::{LEADS_OUT, inside};
 
 /// What `to_torchscript.py` puts before the names of the module's own tensors.
 const PREFIX: &str = "net.";
@@ -90,7 +90,7 @@ impl Script {
         let found = places.find(|place| place.symlink_metadata().is_ok()).ok_or_else(unknown)?;
         let path = found.canonicalize().map_err(|_| unknown())?;
         if !inside(&path, roots) {
-            return Err(ScriptError::Place { path: found, why: "leaves the data roots of this host" });
+            return Err(ScriptError::Place { path: found, why: LEADS_OUT });
         }
         if !path.is_file() {
             return Err(ScriptError::Place { path: found, why: "is not a file" });
