@@ -129,6 +129,11 @@ impl Lineage {
             }
     }
 
+    /// The place that somebody has seen, in this history; its beginning if that was another one.
+    pub fn place(&self, seen: Position) -> (u32, u64) {
+        if self.journal == Some(seen.journal) { seen.place() } else { (0, 0) }
+    }
+
     /// Up to where the history is the one that this process wrote; nowhere if its beginning was lost.
     fn reach(&self, run: Option<Uuid>) -> u64 {
         let Some(run) = run else { return self.events };

@@ -13,6 +13,14 @@ const LONGEST_PAUSE: Span = Span::seconds(300);
 /// What a host says of an attempt that could not begin because the checkpoint to go on from is no longer in the store.
 pub const CHECKPOINT_MISSING: &str = "checkpoint_missing";
 
+/// The same of the best state alone: the one to go on from is there.
+pub const BEST_MISSING: &str = "best_missing";
+
+/// Whether the best state is gone: the trial goes on without it.
+pub fn goes_on_without_best(failure: &Failure) -> bool {
+    failure.class == FailureClass::Host && failure.reason == BEST_MISSING
+}
+
 /// Whether the trial can go on from nothing it has: it begins again, which gives the same numbers.
 pub fn begins_again(failure: &Failure) -> bool {
     failure.class == FailureClass::Host && failure.reason == CHECKPOINT_MISSING

@@ -1,5 +1,6 @@
 //! Agents: hello, heartbeat, and what happens when one is silent for too long.
 
+use super::late::Knows;
 use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
 use crate::device::{Hold, HoldKind};
@@ -12,7 +13,18 @@ use crate::state::trial::Leased;
 /// agent does not is lost; an attempt that the agent holds gets exactly one verdict.
 pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen: Option<Position>) -> Reply {
     let id = facts.agent;
-    step.core.seen.insert(id, Seen { at: step.now, called: true });
+    let welcome = |core: &Core| Reply::Welcome(held.iter().map(|lease| verdict(core, id, *lease, seen)).collect());
+    let Core { state, seen: agents, .. } = &mut *step.core;
+    let before = agents.entry(id).or_insert_with(|| Seen::begin(state, step.now));
+    let is_news = state.agents.get(&id).is_some_and(|agent| agent.facts != facts);
+    if is_news && before.knows.is_late(&state.lineage, seen) {
+        // An agent that waits for the answer is asked again, and says the same with more in its eyes.
+        before.knows.ask_again();
+        before.called = false;
+        return welcome(step.core);
+    }
+    let (called, knows) = (before.called, before.knows.clone());
+    heard(step, id);
     let known = step.core.state.agents.get(&id);
     let leases: Vec<(u32, Lease)> = known
         .map(|agent| (0u32..).zip(&agent.slots).filter_map(|(slot, lease)| lease.map(|lease| (slot, lease))).collect())
@@ -20,19 +32,31 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     // The same process that only lost its connection knows all of its orders, but a grant may have
     // been decided while its hello was on the way: such a lease is offered again, not lost.
     // Since the end of the journal was lost, what it does not hold is not on its way either.
-    let older = step.core.state.lineage.is_older(seen);
-    let restarted = older || known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
+    // One that has called since then does so in a hello that was on its way.
+    let older = step.core.state.lineage.is_older(seen) && !(called && seen.is_some());
+    let restarted = known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
     for (slot, lease) in leases {
         if slot as usize >= facts.slots.len() {
             step.emit(Event::LeaseLost { lease, cause: LossCause::SlotGone });
-        } else if restarted && !held.contains(&lease) {
+        } else if !held.contains(&lease) && (older || restarted && is_forgotten(step.core, &knows, lease, seen)) {
             step.emit(Event::LeaseLost { lease, cause: LossCause::Forgotten });
         }
     }
     if step.core.state.agents.get(&id).is_none_or(|agent| agent.facts != facts) {
         step.emit(Event::AgentJoined(facts));
     }
-    Reply::Welcome(held.iter().map(|lease| verdict(step.core, id, *lease, seen)).collect())
+    let Core { state, seen: agents, .. } = &mut *step.core;
+    if let Some(agent) = agents.get_mut(&id) {
+        agent.knows.greeted(&state.lineage, seen);
+    }
+    welcome(step.core)
+}
+
+/// Whether an agent that was started again has lost an attempt. One that has never reported is offered again: if its order came
+/// to an earlier life, nothing is left of it.
+fn is_forgotten(core: &Core, knows: &Knows, lease: Lease, seen: Option<Position>) -> bool {
+    let reports = core.state.leased(lease).is_some_and(|(_, leased)| leased.acked_seq > 0);
+    seen.is_none() || reports && knows.is_after(&core.state.lineage, lease, seen)
 }
 
 /// Nothing that this history has not granted is thrown away: it may be of an end of the journal that was lost.
@@ -54,16 +78,18 @@ fn verdict(core: &Core, agent: AgentId, lease: Lease, seen: Option<Position>) ->
 
 /// A lease that the agent does not know although it should is over: a withdrawn order that never
 /// arrived will never be reported as ended, and an attempt that has reported before was lost by the
-/// agent. A fresh order that is still on its way is left alone.
-pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease]) -> Reply {
+/// agent, unless the heartbeat was on its way since before that. A fresh order that is still on its way is left alone.
+pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease], seen: Option<Position>) -> Reply {
     if !called(step, agent) {
         return Reply::Rejected(Reject::AgentUnknown(agent));
     }
-    let state = &step.core.state;
+    let (state, heard) = (&step.core.state, step.core.seen.get(&agent));
+    let is_after = |lease| heard.is_some_and(|heard| heard.knows.is_after(&state.lineage, lease, seen));
     let slots = state.agents.get(&agent).map(|agent| agent.slots.as_slice()).unwrap_or_default();
     let over = |lease: &Lease| {
         let (_, leased) = state.leased(*lease).filter(|_| !known.contains(lease))?;
         match leased {
+            Leased { acked_seq: 1.., .. } if !is_after(*lease) => None,
             leased if !leased.is_wanted() => Some((*lease, LossCause::Stopped)),
             Leased { acked_seq: 1.., .. } => Some((*lease, LossCause::Forgotten)),
             _ => None,
@@ -73,6 +99,22 @@ pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease]) ->
         step.emit(Event::LeaseLost { lease, cause });
     }
     Reply::Noted
+}
+
+/// The first epoch of an attempt is in the journal: from here on its agent knows of it.
+pub(super) fn first_epoch(step: &mut Step<'_>, lease: Lease) {
+    let Core { state, seen, .. } = &mut *step.core;
+    let Some((_, leased)) = state.leased(lease) else { return };
+    if let Some(seen) = seen.get_mut(&leased.agent) {
+        seen.knows.first(&state.lineage, lease, |lease| state.leased(lease).is_some());
+    }
+}
+
+/// An agent has said hello.
+pub(super) fn heard(step: &mut Step<'_>, agent: AgentId) {
+    let Core { state, seen, .. } = &mut *step.core;
+    let seen = seen.entry(agent).or_insert_with(|| Seen::begin(state, step.now));
+    (seen.at, seen.called) = (step.now, true);
 }
 
 /// Notes that an agent called. False for one that has not said hello to this coordinator: it must

@@ -4,6 +4,7 @@
 
 mod agents;
 mod devices;
+mod late;
 mod report;
 mod reuse;
 mod rollback;
@@ -21,6 +22,8 @@ use crate::id::AgentId;
 use crate::schedule;
 use crate::state::State;
 use crate::time::{Span, Timestamp};
+
+use late::Knows;
 
 /// How long an agent may be silent before others may take its trials.
 pub const LEASE_TIME: Span = Span::seconds(60);
@@ -46,11 +49,19 @@ struct Sight {
 }
 
 /// When an agent was last heard. Not durable: after a restart every agent has a full lease time to call in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     at: Timestamp,
     /// It has called since this coordinator started.
     called: bool,
+    knows: Knows,
+}
+
+impl Seen {
+    /// An agent of which nothing was heard yet.
+    fn begin(state: &State, now: Timestamp) -> Self {
+        Self { at: now, called: false, knows: Knows::begin(&state.lineage) }
+    }
 }
 
 /// The events of one command or of one [`Core::settle`], each applied as it is emitted, so that the
@@ -88,7 +99,7 @@ impl Step<'_> {
 impl Core {
     /// Starts with a recovered state.
     pub fn new(state: State, now: Timestamp) -> Self {
-        let seen = state.agents.keys().map(|agent| (*agent, Seen { at: now, called: false })).collect();
+        let seen = state.agents.keys().map(|agent| (*agent, Seen::begin(&state, now))).collect();
         Self { state, seen, recovered: true, sights: BTreeMap::new() }
     }
 
@@ -122,7 +133,7 @@ impl Core {
             Command::Start { build } => rollback::start(&mut step, build),
             Command::AcceptRollback { user } => rollback::accept(&mut step, user),
             Command::Hello { facts, held } => agents::hello(&mut step, facts, &held, None),
-            Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known),
+            Command::Heartbeat { agent, known } => agents::heartbeat(&mut step, agent, &known, None),
             Command::Report { agent, effects } => report::report(&mut step, agent, effects),
         }
     }

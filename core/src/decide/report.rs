@@ -58,6 +58,9 @@ fn metrics(step: &mut Step<'_>, lease: Lease, records: Vec<EpochMetrics>, mut ac
         }
         acked_seq = metrics.seq;
         step.emit(Event::EpochReported { lease, metrics });
+        if acked_seq == 1 {
+            super::agents::first_epoch(step, lease);
+        }
     }
     EffectResult::Accepted { acked_seq }
 }

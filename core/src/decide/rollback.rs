@@ -33,7 +33,10 @@ pub(super) fn seen(step: &mut Step<'_>, seen: Position, command: Command) -> Rep
     if lineage.is_older(Some(seen)) {
         return Reply::Rejected(Reject::AgentUnknown(agent));
     }
-    step.core.handle(command, step.now, step.out)
+    match command {
+        Command::Heartbeat { agent, known } => super::agents::heartbeat(step, agent, &known, Some(seen)),
+        command => step.core.handle(command, step.now, step.out),
+    }
 }
 
 fn caller(command: &Command) -> Option<AgentId> {
@@ -48,7 +51,7 @@ fn caller(command: &Command) -> Option<AgentId> {
 pub(super) fn paused(step: &mut Step<'_>, command: Command) -> Reply {
     match command {
         Command::Hello { facts, held } => {
-            step.core.seen.insert(facts.agent, Seen { at: step.now, called: true });
+            super::agents::heard(step, facts.agent);
             Reply::Welcome(held.iter().map(|_| Verdict::Hold).collect())
         }
         Command::Heartbeat { agent, .. } | Command::Observe { agent, .. } => match super::agents::called(step, agent) {
@@ -76,6 +79,6 @@ pub(super) fn accept(step: &mut Step<'_>, user: String) -> Reply {
     let generation = lineage.generation.max(suspicion.generation) + 1;
     step.emit(Event::RollbackAccepted(Acceptance { user, generation }));
     let core: &mut Core = step.core;
-    core.seen = core.state.agents.keys().map(|agent| (*agent, Seen { at: step.now, called: false })).collect();
+    core.seen = core.state.agents.keys().map(|agent| (*agent, Seen::begin(&core.state, step.now))).collect();
     Reply::Changed(1)
 }

@@ -247,6 +247,11 @@ impl Trial {
             self.own_failures = self.own_failures.saturating_add(1);
         }
         self.failure = Some(Box::new(failure.clone()));
+        if retry::goes_on_without_best(failure)
+            && let Some(progress) = &mut self.progress
+        {
+            progress.forget_best();
+        }
         if retry::begins_again(failure)
             && let Some(progress) = &mut self.progress
         {
@@ -313,6 +318,14 @@ impl Progress {
         self.best = kept.and_then(|kept| kept.best.clone());
         self.best_loss = kept.and_then(|kept| kept.best_loss);
         self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
+    }
+
+    /// The best state is no longer in the store, the one to go on from is.
+    fn forget_best(&mut self) {
+        let gone = self.best_checkpoint.take();
+        for kept in [&mut self.last_checkpoint, &mut self.earlier_checkpoint].into_iter().flatten() {
+            kept.best_checkpoint.take_if(|best| Some(&*best) == gone.as_ref());
+        }
     }
 
     /// The trial is over for good: what a next attempt would need is let go.

@@ -8,6 +8,7 @@ use sweep_core::command::{Command, Effect, EffectKind, EffectResult, Ending, Rep
 use sweep_core::decide::Core;
 use sweep_core::event::{AgentFacts, Checkpoint, DatasetFacts, Event, Failure, LossCause};
 use sweep_core::id::{AgentId, Lease, SweepId};
+use sweep_core::lineage::Position;
 use sweep_core::num::Num;
 use sweep_core::orders::orders;
 use sweep_core::plan::{Column, Limits, Plan};
@@ -90,6 +91,21 @@ impl Lab {
 
     pub(crate) fn hello(&mut self, facts: AgentFacts, held: &[Lease]) -> Vec<Verdict> {
         match self.ask(Command::Hello { facts, held: held.to_vec() }) {
+            Reply::Welcome(verdicts) => verdicts,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.core.state().lineage.position().unwrap()
+    }
+
+    pub(crate) fn seen(&mut self, position: Position, command: Command) -> Reply {
+        self.ask(Command::Seen { position, command: Box::new(command) })
+    }
+
+    pub(crate) fn hello_seen(&mut self, facts: AgentFacts, held: &[Lease], position: Position) -> Vec<Verdict> {
+        match self.seen(position, Command::Hello { facts, held: held.to_vec() }) {
             Reply::Welcome(verdicts) => verdicts,
             other => panic!("{other:?}"),
         }

@@ -4,7 +4,9 @@
 
 mod breaker;
 mod budgets;
+mod gone;
 mod lab;
+mod late;
 mod rollback;
 mod story;
 #[path = "../tube/mod.rs"]

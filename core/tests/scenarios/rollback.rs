@@ -5,7 +5,7 @@ use sweep_core::attempt::{CheckpointKind, FailureClass};
 use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, Effect, EffectKind, EffectResult, Reject, Reply, Verdict};
 use sweep_core::decide::{Core, LEASE_TIME};
-use sweep_core::event::{AgentFacts, Event};
+use sweep_core::event::Event;
 use sweep_core::id::Lease;
 use sweep_core::lineage::{Acceptance, Position};
 use sweep_core::notice;
@@ -16,27 +16,12 @@ use sweep_core::time::Span;
 use crate::lab::*;
 
 impl Lab {
-    fn position(&self) -> Position {
-        self.core.state().lineage.position().unwrap()
-    }
-
     /// A coordinator that was started on the first `events` of the journal.
     fn restored(&self, events: usize) -> Self {
         let journal = self.journal[..events].to_vec();
         let mut state = State::default();
         journal.iter().for_each(|(at, event)| state.apply(event, *at));
         Self { core: Core::new(state, self.now), now: self.now, journal }
-    }
-
-    fn seen(&mut self, position: Position, command: Command) -> Reply {
-        self.ask(Command::Seen { position, command: Box::new(command) })
-    }
-
-    fn hello_seen(&mut self, facts: AgentFacts, held: &[Lease], position: Position) -> Vec<Verdict> {
-        match self.seen(position, Command::Hello { facts, held: held.to_vec() }) {
-            Reply::Welcome(verdicts) => verdicts,
-            other => panic!("{other:?}"),
-        }
     }
 
     fn accept(&mut self) {

@@ -1,0 +1,64 @@
+//! Calls that were on their way for long: what an agent no longer means is heard late, or twice. With each call an agent says how far
+//! it has seen the journal, and every answer tells it more. So whoever does not name an attempt has forgotten it only if it has seen
+//! the journal up to its first epoch: it told that itself, and knew the attempt before. An agent of an earlier release does not say
+//! what it has seen; its word is taken as it comes.
+
+use std::collections::BTreeMap;
+
+use crate::id::Lease;
+use crate::lineage::{Lineage, Position};
+
+/// A place in the history: the generation, and events up to there.
+type Place = (u32, u64);
+
+/// What an agent must have seen to be believed. Not durable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Knows {
+    /// It says how far it has seen the journal.
+    says: bool,
+    /// Where the history was when its last hello was answered, or when this coordinator began.
+    told: Place,
+    /// Where it was when this coordinator began.
+    began: Place,
+    /// Where the first epoch of each of its attempts is that came since then.
+    firsts: BTreeMap<Lease, Place>,
+}
+
+impl Knows {
+    /// Nobody has called yet.
+    pub(super) fn begin(lineage: &Lineage) -> Self {
+        let began = here(lineage);
+        Self { says: false, told: began, began, firsts: BTreeMap::new() }
+    }
+
+    /// Its hello was answered.
+    pub(super) fn greeted(&mut self, lineage: &Lineage, seen: Option<Position>) {
+        (self.says, self.told) = (seen.is_some(), here(lineage));
+    }
+
+    /// Whether a hello is from before the last one. Whoever waits for its answer learns from it how far the journal is.
+    pub(super) fn is_late(&self, lineage: &Lineage, seen: Option<Position>) -> bool {
+        seen.map_or(self.says, |seen| lineage.place(seen) < self.told)
+    }
+
+    /// Believes the next hello, whatever it says.
+    pub(super) fn ask_again(&mut self) {
+        (self.says, self.told) = (false, Place::default());
+    }
+
+    /// The first epoch of an attempt is in the journal. `is_live` knows which leases are.
+    pub(super) fn first(&mut self, lineage: &Lineage, lease: Lease, is_live: impl Fn(Lease) -> bool) {
+        self.firsts.retain(|lease, _| is_live(*lease));
+        self.firsts.insert(lease, here(lineage));
+    }
+
+    /// Whether a call that does not name an attempt with epochs was made when its agent knew of them.
+    pub(super) fn is_after(&self, lineage: &Lineage, lease: Lease, seen: Option<Position>) -> bool {
+        let first = self.firsts.get(&lease).unwrap_or(&self.began);
+        seen.map_or(!self.says, |seen| lineage.place(seen) >= *first)
+    }
+}
+
+fn here(lineage: &Lineage) -> Place {
+    lineage.position().map(|position| position.place()).unwrap_or_default()
+}
