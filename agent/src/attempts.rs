@@ -10,10 +10,13 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sweep_core::attempt::{ALIVE_FILE, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile, PROGRESS_FILE, WAIT_FILE};
+use sweep_core::attempt::{
+    ALIVE_FILE, CHECKPOINT_DIR, EVENTS_FILE, LOG_FILE, ORDER_FILE, OrderFile, PROGRESS_FILE, WAIT_FILE,
+};
 use sweep_core::id::Lease;
 
 use crate::launcher::Disposal;
@@ -53,13 +56,17 @@ impl Folders {
         self.root().join(lease.to_string())
     }
 
-    /// Makes the folder of a new attempt. What an earlier try to start it left
-    /// is removed.
+    /// Makes the folder of a new attempt. What an earlier try to start it left is removed; an attempt that had begun, and whose
+    /// folder could not be settled, is moved away with everything.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn create(&self, lease: Lease) -> io::Result<PathBuf> {
         let path = self.path(lease);
+        let begun = fs::metadata(path.join(EVENTS_FILE)).is_ok_and(|events| events.len() > 0);
+        if begun || path.join(CHECKPOINT_DIR).exists() {
+            self.set_aside(lease, "unknown")?;
+        }
         let spare = self.spare.lock().map(|mut spare| spare.pop()).ok().flatten();
         if let Some(spare) = spare
             && fs::rename(spare, &path).is_ok()
@@ -179,16 +186,17 @@ impl Folders {
         }
     }
 
-    /// Keeps everything of it, out of the way.
+    /// Keeps everything of it, out of the way. The same numbers may come again, for another attempt: it gets a name of its own.
     fn set_aside(&self, lease: Lease, name: &str) -> io::Result<()> {
         let aside = self.state.join(name);
         fs::create_dir_all(&aside)?;
-        let (from, to) = (self.path(lease), aside.join(lease.to_string()));
+        let from = self.path(lease);
         if !from.exists() {
             return Ok(());
         }
-        gone(fs::remove_dir_all(&to))?;
-        fs::rename(from, to)
+        let names = iter::once(lease.to_string()).chain((2..).map(|count: u64| format!("{lease}.{count}")));
+        let free = names.map(|name| aside.join(name)).find(|to| fs::symlink_metadata(to).is_err());
+        fs::rename(from, free.ok_or(io::ErrorKind::AlreadyExists)?)
     }
 }
 
@@ -294,6 +302,31 @@ mod tests {
         let folders = Folders::new(state.path()).unwrap();
         fs::write(folders.create(lease(1)).unwrap().join(EVENTS_FILE), "of an earlier start").unwrap();
         assert_eq!(fs::read_dir(folders.create(lease(1)).unwrap()).unwrap().count(), 0);
+        // It had begun, and nobody has said that it may go.
+        let aside = state.path().join("unknown").join(lease(1).to_string()).join(EVENTS_FILE);
+        assert_eq!(fs::read_to_string(aside).unwrap(), "of an earlier start");
+        fs::write(folders.create(lease(2)).unwrap().join(ORDER_FILE), "never begun").unwrap();
+        assert_eq!(fs::read_dir(folders.create(lease(2)).unwrap()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(state.path().join("unknown")).unwrap().count(), 1);
+    }
+
+    /// The second of the same numbers took the place of the first, which was to be kept.
+    #[test]
+    fn what_is_set_aside_is_never_removed() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(state.path()).unwrap();
+        for how in [Disposal::Unknown, Disposal::Quarantine] {
+            for count in 1..=3 {
+                fs::write(folders.create(lease(1)).unwrap().join(LOG_FILE), count.to_string()).unwrap();
+                folders.dispose(lease(1), how).unwrap();
+            }
+        }
+        for name in ["unknown", "quarantine"] {
+            for (end, count) in [("", "1"), (".2", "2"), (".3", "3")] {
+                let kept = state.path().join(name).join(format!("{}{end}", lease(1))).join(LOG_FILE);
+                assert_eq!(fs::read_to_string(kept).unwrap(), count);
+            }
+        }
     }
 
     #[test]

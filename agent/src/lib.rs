@@ -12,6 +12,7 @@
 //! reads time only through tokio and keeps everything in ordered maps, so that a simulation runs
 //! the same code on simulated time and a simulated network.
 
+mod accepted;
 mod attempt;
 pub mod attempts;
 pub mod config;

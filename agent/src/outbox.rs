@@ -12,6 +12,8 @@ use sweep_core::event::{Checkpoint, Failure};
 use sweep_core::origin::Origin;
 use sweep_core::recipe::Numerics;
 
+use crate::accepted::Accepted;
+
 /// Most epochs in one report: well below the limit of a message.
 const EPOCHS_AT_ONCE: usize = 5_000;
 
@@ -32,6 +34,7 @@ pub struct Outbox {
     stranded: bool,
     /// The process is gone and its slot is free.
     over: bool,
+    accepted: Accepted,
 }
 
 #[derive(Debug)]
@@ -179,9 +182,20 @@ impl Outbox {
         self.end.as_ref()
     }
 
-    /// What the coordinator has accepted, as it says itself after a hello.
+    /// What the coordinator has accepted, as it says itself after a hello. What cannot be counted in epochs is offered again.
     pub fn resume_from(&mut self, acked: u64) {
         self.acked = acked;
+        let Accepted { chosen, started, checkpoints } = std::mem::take(&mut self.accepted);
+        self.chosen = self.chosen.or(chosen);
+        self.started = self.started.take().or(started);
+        for line in checkpoints.into_iter().rev() {
+            if self.checkpoints.iter().all(|pending| pending.line != line) {
+                let later = self.checkpoints.iter().position(|pending| pending.line.seq >= line.seq);
+                let at = later.unwrap_or(self.checkpoints.len());
+                // Where the store has lost it, the report is refused, and it is brought again.
+                self.checkpoints.insert(at, Pending { line, blob: Blob::Stored, blocked: false });
+            }
+        }
     }
 
     /// Checkpoints whose upload may start now; they count as uploading from here on.
@@ -315,6 +329,7 @@ impl Outbox {
         }
         let over = |pending: &Pending| pending.blocked && pending.blob != Blob::Uploading;
         self.checkpoints.retain(|pending| pending.line != *line && !over(pending));
+        self.accepted.keep(line);
     }
 
     /// Takes the answer to something that was sent.
@@ -330,11 +345,11 @@ impl Outbox {
                 self.acked = acked_seq;
                 match sent {
                     Sent::Chosen => {
-                        self.chosen = None;
+                        self.accepted.chosen = self.chosen.take();
                         Step::On
                     }
                     Sent::Started => {
-                        self.started = None;
+                        self.accepted.started = self.started.take();
                         Step::On
                     }
                     Sent::Metrics => Step::On,

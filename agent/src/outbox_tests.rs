@@ -329,3 +329,54 @@ fn a_trainer_that_waits_with_a_lost_checkpoint_fails_and_comes_back() {
     lost(&mut case, &best(1));
     assert!(case.0.strand(1));
 }
+
+/// The end of the journal was lost, and with it what was acknowledged: it is in nobody's hands unless it is said again.
+#[test]
+fn what_was_acknowledged_is_offered_again_after_a_hello() {
+    let numerics = Numerics { precision: sweep_core::recipe::Precision::Bf16, ..Numerics::PLAIN };
+    let mut case = Case::with([line(Body::Chosen(numerics)), epoch(1)]);
+    let keep = |case: &mut Case, lines: &[CheckpointLine]| {
+        for one in lines {
+            case.keep(one.clone());
+            case.0.take_uploads();
+            case.store(one);
+            case.accept();
+        }
+    };
+    keep(&mut case, &[best(1), last(1)]);
+    case.push([epoch(2)]);
+    keep(&mut case, &[last(2)]);
+    assert!(!case.0.is_ready());
+    // Epochs are counted; whether a checkpoint is still known cannot be told from their number.
+    for acked in [2, 0] {
+        case.0.resume_from(acked);
+        let epochs = if acked == 0 { " 1..2" } else { "" };
+        assert_eq!(case.words(), format!("bf16{epochs} Best1 Last2"));
+        assert_eq!(case.accept(), Step::On);
+        assert!(!case.0.is_ready(), "once is enough");
+    }
+    // In the order of the trainer, also among those that nobody has acknowledged yet.
+    case.push([epoch(3)]);
+    case.keep(best(3));
+    case.0.take_uploads();
+    case.store(&best(3));
+    case.accept();
+    case.keep(last(3));
+    case.0.resume_from(0);
+    case.0.resume_from(0);
+    assert_eq!(case.words(), "bf16 1..3 Best1 Last2 Best3");
+    // The store has lost them as well: what a newer one replaces need not come back.
+    for lost in [best(1), last(2), best(3)] {
+        case.0.uploaded(&lost, Uploaded::Later);
+    }
+    assert_eq!(case.0.take_uploads(), [best(3), last(3)]);
+    case.store(&best(3));
+    case.store(&last(3));
+    case.push([done(3)]);
+    case.0.finish(|| Ending::Stopped);
+    assert_eq!(case.words(), "bf16 1..3 Best3 Last3 done3");
+    // Without its best state no trial is done.
+    case.0.answer(&Sent::Metrics, EffectResult::Accepted { acked_seq: 3 });
+    case.0.uploaded(&best(3), Uploaded::Lost);
+    assert_eq!(case.words(), "bf16 checkpoint_lost3");
+}

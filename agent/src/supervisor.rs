@@ -180,7 +180,7 @@ impl Supervisor {
         self.bodies.retain(|lease, _| wanted.contains_key(lease));
         let attempts = &self.attempts;
         for (lease, epoch) in self.waits.news(self.wanted.keys(), &orders.waits, |lease| attempts.contains_key(lease)) {
-            self.launcher.wait_at(lease, epoch);
+            self.waits.heard(lease, self.launcher.wait_at(lease, epoch));
             self.end_if_stranded(lease);
         }
         self.act()

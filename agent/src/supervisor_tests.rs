@@ -147,8 +147,9 @@ impl Launcher for Metered {
 
     fn dispose(&self, _: Lease, _: Disposal) {}
 
-    fn wait_at(&self, _: Lease, epoch: Option<u32>) {
+    fn wait_at(&self, _: Lease, epoch: Option<u32>) -> bool {
         self.1.lock().unwrap().push(epoch);
+        true
     }
 
     fn meters(&self) -> Meters {

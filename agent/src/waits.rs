@@ -39,6 +39,13 @@ impl Waits {
         news
     }
 
+    /// It was said, or could not be: then it is news again with the next orders.
+    pub(crate) fn heard(&mut self, lease: Lease, is: bool) {
+        if !is {
+            self.told.remove(&lease);
+        }
+    }
+
     /// After which epoch a trainer waits.
     pub(crate) fn of(&self, lease: Lease) -> Option<u32> {
         self.told.get(&lease).copied().flatten()
@@ -57,6 +64,24 @@ mod tests {
 
     fn lease(number: u32) -> Lease {
         Lease { trial: TrialId::derive(SweepId::derive("waits", ""), &number.to_string()), attempt: 1 }
+    }
+
+    /// It was taken for told, and the trainer never waited.
+    #[test]
+    fn what_could_not_be_said_is_said_again() {
+        let (mut waits, a) = (Waits::default(), lease(0));
+        let mut news = |is_heard: bool, wait: Option<u32>| {
+            let said: BTreeMap<_, _> = wait.map(|wait| (a, wait)).into_iter().collect();
+            let news = waits.news([a].iter(), &said, |_| true);
+            news.iter().for_each(|(lease, _)| waits.heard(*lease, is_heard));
+            (news.into_iter().map(|(_, wait)| wait).collect::<Vec<_>>(), waits.of(a))
+        };
+        assert_eq!(news(false, Some(1)), (vec![Some(1)], None), "it does not wait");
+        assert_eq!(news(true, Some(1)), (vec![Some(1)], Some(1)));
+        assert_eq!(news(true, Some(1)), (vec![], Some(1)));
+        assert_eq!(news(false, None), (vec![None], None));
+        assert_eq!(news(true, None), (vec![None], None));
+        assert_eq!(news(true, None), (vec![], None));
     }
 
     #[test]

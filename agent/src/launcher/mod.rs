@@ -33,8 +33,10 @@ pub trait Launcher: Send + Sync + 'static {
     fn attach(&self, lease: Lease) -> BoxFuture<'static, Result<Box<dyn Trainer>, Failure>>;
 
     /// After which epoch the trainer of an attempt waits to be told more; `None`: it trains to its end. Also for one that is
-    /// about to be started.
-    fn wait_at(&self, _lease: Lease, _epoch: Option<u32>) {}
+    /// about to be started. False if that could not be said: it trains on, until it is said again.
+    fn wait_at(&self, _lease: Lease, _epoch: Option<u32>) -> bool {
+        true
+    }
 
     /// The bytes of a checkpoint of an attempt; `None` if there is no such file.
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source>;

@@ -15,7 +15,7 @@ use sweep_core::attempt::{CHECKPOINT_DIR, EVENTS_FILE, FailureClass, LOG_FILE, O
 use sweep_core::environment;
 use sweep_core::event::{Checkpoint, Failure};
 use sweep_core::id::Lease;
-use sweep_core::retry::CHECKPOINT_MISSING;
+use sweep_core::retry::{BEST_MISSING, CHECKPOINT_MISSING};
 use sweep_proto::convert::PlacedOrder;
 use tokio::process::Command;
 
@@ -153,7 +153,7 @@ impl Launcher for ProcessLauncher {
         async move { Ok(Box::new(inner.attach(lease)?) as Box<dyn Trainer>) }.boxed()
     }
 
-    fn wait_at(&self, lease: Lease, epoch: Option<u32>) {
+    fn wait_at(&self, lease: Lease, epoch: Option<u32>) -> bool {
         let mut waits = self.inner.waits.lock().unwrap_or_else(PoisonError::into_inner);
         match epoch {
             Some(epoch) => drop(waits.insert(lease, epoch)),
@@ -161,9 +161,7 @@ impl Launcher for ProcessLauncher {
         }
         let folder = self.inner.folders.path(lease);
         // One that is about to be started has none yet: it finds the word when it is made.
-        if folder.is_dir() {
-            say_wait(lease, &folder, epoch);
-        }
+        !folder.is_dir() || say_wait(lease, &folder, epoch)
     }
 
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source> {
@@ -199,10 +197,12 @@ impl Inner {
         let resume = match &order.order.resume {
             None => None,
             Some(checkpoint) => Some(Resume {
-                file: self.download(&folder, checkpoint).await?,
+                file: self.download(&folder, checkpoint, CHECKPOINT_MISSING).await?,
                 epoch: checkpoint.epoch,
                 best: match &order.order.best {
-                    Some(best) if best.sha256 != checkpoint.sha256 => Some(self.download(&folder, best).await?),
+                    Some(best) if best.sha256 != checkpoint.sha256 => {
+                        Some(self.download(&folder, best, BEST_MISSING).await?)
+                    }
                     _ => None,
                 },
             }),
@@ -294,12 +294,13 @@ impl Inner {
         Ok(ProcessTrainer::new(body, lease, folder, log, None, self.config.stall_limit))
     }
 
-    async fn download(&self, folder: &Path, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
+    /// `missing` says what the attempt lacks if the store does not have it.
+    async fn download(&self, folder: &Path, checkpoint: &Checkpoint, missing: &str) -> Result<PathBuf, Failure> {
         let path = folder.join(format!("from-{}.safetensors", checkpoint.sha256));
         match self.blobs.download(&checkpoint.sha256, &path).await {
             Ok(()) => Ok(path),
             Err(DownloadError::Missing) => {
-                Err(failure(CHECKPOINT_MISSING, format!("the coordinator has no blob {}", checkpoint.sha256)))
+                Err(failure(missing, format!("the coordinator has no blob {}", checkpoint.sha256)))
             }
             Err(DownloadError::Write(error)) => {
                 Err(host(&error, format!("cannot store the checkpoint to go on from: {error}")))
@@ -319,10 +320,9 @@ fn failure(reason: &str, message: String) -> Failure {
 }
 
 /// Tells a trainer after which epoch it waits. One that cannot be told trains on.
-fn say_wait(lease: Lease, folder: &Path, epoch: Option<u32>) {
-    if let Err(error) = Folders::write_wait(folder, epoch) {
-        tracing::warn!(%lease, %error, "cannot tell the trainer when to wait");
-    }
+fn say_wait(lease: Lease, folder: &Path, epoch: Option<u32>) -> bool {
+    let said = Folders::write_wait(folder, epoch);
+    said.inspect_err(|error| tracing::warn!(%lease, %error, "cannot tell the trainer when to wait")).is_ok()
 }
 
 /// A failure of this host, never charged to the trial.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use sweep_core::attempt::FailureClass;
 use sweep_core::event::{Checkpoint, Failure};
-use sweep_core::retry::CHECKPOINT_MISSING;
 use sweep_identity::wire::Wire;
 use sweep_proto::v1;
 use sweep_proto::v1::blobs_client::BlobsClient;
@@ -15,8 +14,8 @@ use tokio::time::sleep;
 /// Pause before a checkpoint is fetched again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Fetches a checkpoint until it has it.
-pub(super) async fn download(wire: Wire, checkpoint: &Checkpoint) -> Result<Bytes, Failure> {
+/// Fetches a checkpoint until it has it. `missing` says what the attempt lacks without it.
+pub(super) async fn download(wire: Wire, checkpoint: &Checkpoint, missing: &str) -> Result<Bytes, Failure> {
     loop {
         let request = v1::DownloadRequest { sha256: checkpoint.sha256.clone() };
         let mut client = BlobsClient::new(wire.clone());
@@ -33,7 +32,7 @@ pub(super) async fn download(wire: Wire, checkpoint: &Checkpoint) -> Result<Byte
             }
             Err(status) if status.code() == tonic::Code::NotFound => {
                 let message = format!("the coordinator has no blob {}", checkpoint.sha256);
-                return Err(Failure { class: FailureClass::Host, reason: CHECKPOINT_MISSING.into(), message });
+                return Err(Failure { class: FailureClass::Host, reason: missing.into(), message });
             }
             Err(_) => {}
         }

@@ -12,6 +12,7 @@ use sweep_agent::tail::Lines;
 use sweep_core::attempt::{Line, StopCause};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
+use sweep_core::retry::{BEST_MISSING, CHECKPOINT_MISSING};
 use sweep_identity::wire::Wire;
 use sweep_proto::convert::PlacedOrder;
 use tokio::sync::watch;
@@ -222,6 +223,7 @@ impl Inner {
             stop: false,
         };
         self.folders.insert(lease, folder);
+        self.judge.is_there(lease, true);
     }
 }
 
@@ -244,7 +246,9 @@ impl Launcher for OnHost {
     fn found(&self) -> Vec<Found> {
         let mut inner = self.host.inner();
         // Its trainer never said a word: it never began, and nobody is to blame.
-        inner.folders.retain(|_, folder| folder.lives() || !folder.events.is_empty());
+        let Inner { folders, judge, .. } = &mut *inner;
+        let over = |folder: &Folder| !folder.lives() && folder.events.is_empty();
+        folders.extract_if(.., |_, folder| over(folder)).for_each(|(lease, _)| judge.is_there(lease, false));
         let found =
             |(lease, folder): (&Lease, &Folder)| Found { lease: *lease, slot: folder.lives().then_some(folder.slot) };
         inner.folders.iter().map(found).collect()
@@ -255,9 +259,12 @@ impl Launcher for OnHost {
         async move {
             let lease = placed.lease;
             let resume = match &placed.order.resume {
-                Some(checkpoint) => Some(download(wire, checkpoint).await?),
+                Some(checkpoint) => Some(download(wire.clone(), checkpoint, CHECKPOINT_MISSING).await?),
                 None => None,
             };
+            if let Some(best) = &placed.order.best {
+                download(wire, best, BEST_MISSING).await?;
+            }
             host.inner().begin(&host, placed, resume);
             Ok(Box::new(OneTrainer::new(host, lease, None)) as Box<dyn Trainer>)
         }
@@ -270,12 +277,13 @@ impl Launcher for OnHost {
         async move { Ok(Box::new(trainer) as Box<dyn Trainer>) }.boxed()
     }
 
-    fn wait_at(&self, lease: Lease, epoch: Option<u32>) {
+    fn wait_at(&self, lease: Lease, epoch: Option<u32>) -> bool {
         let mut inner = self.host.inner();
         match epoch {
             Some(epoch) => inner.waits.insert(lease, epoch),
             None => inner.waits.remove(&lease),
         };
+        true
     }
 
     fn checkpoint(&self, lease: Lease, file: &str) -> Option<Source> {
@@ -291,6 +299,7 @@ impl Launcher for OnHost {
                 let name = inner.name.clone();
                 inner.judge.object(format!("{name}: the folder of {lease} was settled while its trainer lived"));
             }
+            inner.judge.is_there(lease, false);
             inner.aside.push((lease, how));
         }
     }

@@ -13,7 +13,7 @@ use sweep_core::event::{Event, LossCause};
 use sweep_core::id::{AgentId, Lease, SweepId, TrialId};
 use sweep_core::plan::Plan;
 use sweep_core::recipe::Recipe;
-use sweep_core::retry::CHECKPOINT_MISSING;
+use sweep_core::retry::{BEST_MISSING, CHECKPOINT_MISSING};
 use sweep_core::state::State;
 use sweep_core::time::Timestamp;
 use sweep_proto::v1;
@@ -53,8 +53,12 @@ struct Seen {
     heard: BTreeMap<AgentId, Instant>,
     /// The checkpoint that each trial would go on from.
     newest: BTreeMap<TrialId, String>,
+    /// Every checkpoint that the journal names.
+    named: BTreeSet<String>,
     /// Deleted by the simulation, whoever refers to them.
     lost: BTreeSet<String>,
+    /// Attempts that are on their hosts.
+    there: BTreeSet<Lease>,
     wrong: Vec<String>,
 }
 
@@ -69,6 +73,7 @@ impl Seen {
             Event::EpochReported { lease, metrics } => drop(self.epochs.insert(*lease, metrics.seq)),
             Event::CheckpointKept { lease, checkpoint } => {
                 self.checkpoints.insert((*lease, checkpoint.kind), checkpoint.epoch);
+                self.named.insert(checkpoint.sha256.clone());
                 if checkpoint.kind == CheckpointKind::Last {
                     self.newest.insert(lease.trial, checkpoint.sha256.clone());
                 }
@@ -84,9 +89,16 @@ impl Seen {
                 {
                     self.wrong.push(format!("{lease} would go on from {newest}, which was cleaned away"));
                 }
+                let best = failure.message.rsplit(' ').next().filter(|_| failure.reason == BEST_MISSING);
+                if let Some(best) = best.filter(|best| !self.lost.contains(*best)) {
+                    self.wrong.push(format!("{lease} lacks its best {best}, which was cleaned away"));
+                }
             }
             Event::LeaseLost { lease, cause } => {
                 self.end(*lease);
+                if *cause == LossCause::Forgotten && self.there.contains(lease) {
+                    self.wrong.push(format!("{lease} was taken for forgotten, and is on its host"));
+                }
                 let heard = self.holders.get(lease).and_then(|agent| self.heard.get(agent));
                 if let (LossCause::Expired, Some(heard)) = (cause, heard)
                     && heard.elapsed() < PATIENCE
@@ -111,6 +123,16 @@ impl Judge {
         self.0.lock().expect("nobody panics while judging").wrong.push(what);
     }
 
+    /// An attempt is on its host, or is no more.
+    pub(super) fn is_there(&self, lease: Lease, is: bool) {
+        let there = &mut self.0.lock().expect("nobody panics while judging").seen.there;
+        if is {
+            there.insert(lease)
+        } else {
+            there.remove(&lease)
+        };
+    }
+
     /// The simulation has deleted a checkpoint, whoever refers to it.
     pub(super) fn lost(&self, sha256: &str) {
         self.0.lock().expect("nobody panics while judging").seen.lost.insert(sha256.to_owned());
@@ -124,9 +146,8 @@ impl Judge {
         (inner.seen.lost, inner.seen.wrong) = (before.lost, before.wrong);
         inner.catch_up();
         // Only now: what is left is read again as if nobody had been heard, so that nothing in it is judged twice.
-        inner.seen.heard = before.heard;
-        let gone: Vec<String> =
-            inner.seen.newest.values().filter(|newest| !stored.contains(*newest)).cloned().collect();
+        (inner.seen.heard, inner.seen.there) = (before.heard, before.there);
+        let gone: Vec<String> = inner.seen.named.difference(stored).cloned().collect();
         inner.seen.lost.extend(gone);
     }
 
@@ -146,6 +167,18 @@ impl Judge {
             _ => None,
         };
         inner.wrong.extend(said.into_iter().flatten());
+    }
+
+    /// Checkpoints that the simulation has taken away.
+    pub(super) fn taken(&self) -> BTreeSet<String> {
+        self.0.lock().expect("nobody panics while judging").seen.lost.clone()
+    }
+
+    /// Which of these checkpoints nobody has taken away, and are gone.
+    pub(super) fn gone(&self, kept: &BTreeSet<String>, stored: &BTreeSet<String>) -> Vec<String> {
+        let inner = self.0.lock().expect("nobody panics while judging");
+        let gone = kept.iter().filter(|kept| !stored.contains(*kept) && !inner.seen.lost.contains(*kept));
+        gone.map(|gone| format!("the checkpoint {gone} of a trial that is completed is not in the store")).collect()
     }
 
     /// What was wrong so far.
@@ -214,12 +247,21 @@ fn message<M: prost::Message + Default>(data: &[Bytes]) -> Option<M> {
     M::decode(all.get(5..)?).ok()
 }
 
-/// Reads the whole journal. What is wrong, the audit, and the journal's text.
-pub(super) fn verdict(events: &[Event]) -> (Vec<String>, Audit, String) {
+/// What a whole journal says.
+pub(super) struct Reading {
+    pub(super) wrong: Vec<String>,
+    pub(super) audit: Audit,
+    pub(super) text: String,
+    /// The checkpoints of trials that are completed.
+    pub(super) kept: BTreeSet<String>,
+}
+
+/// Reads the whole journal. Of what was `taken` away a trial may lack the best.
+pub(super) fn verdict(events: &[Event], taken: &BTreeSet<String>) -> Reading {
     let mut auditor = Auditor::new();
     let mut state = State::default();
     let (mut wrong, mut is_whole) = (Vec::new(), true);
-    let mut text = String::new();
+    let (mut text, mut kept) = (String::new(), BTreeSet::new());
     let mut curves: BTreeMap<String, Curve> = BTreeMap::new();
     for event in events {
         auditor.read(event);
@@ -246,15 +288,31 @@ pub(super) fn verdict(events: &[Event]) -> (Vec<String>, Audit, String) {
                     wrong.push(format!("{lease}: the journal has {metrics:?}, the recipe gives {expected:?}"));
                 }
             }
-            Event::TrialCompleted { weights, .. } if *weights != curve.weights(recipe.epochs) => {
-                wrong.push(format!("{lease} ended with other weights than an undisturbed run"));
+            Event::TrialCompleted { weights, .. } => {
+                if *weights != curve.weights(recipe.epochs) {
+                    wrong.push(format!("{lease} ended with other weights than an undisturbed run"));
+                }
+                let (has, expected) = (checkpoints(&state, lease), curve.checkpoints(recipe.epochs).map(Some));
+                let is_excused = has[0].is_none() && expected[0].as_ref().is_some_and(|(_, best)| taken.contains(best));
+                if has[1] != expected[1] || has[0] != expected[0] && !is_excused {
+                    wrong.push(format!("{lease} ended with the checkpoints {has:?} and not {expected:?}"));
+                }
+                kept.extend(has.into_iter().flatten().map(|(_, sha256)| sha256));
             }
             _ => {}
         }
     }
     let audit = auditor.all();
     wrong.extend(audit.violations.iter().map(|violation| format!("{violation:?}")));
-    (wrong, audit, text)
+    Reading { wrong, audit, text, kept }
+}
+
+/// The best and the newest checkpoint of a trial: the epoch, and the blob.
+fn checkpoints(state: &State, lease: Lease) -> [Option<(u32, String)>; 2] {
+    let progress = state.find(lease.trial).and_then(|at| state.trial(at).progress.as_deref());
+    let best = progress.and_then(|progress| progress.best_checkpoint.as_ref());
+    let last = progress.and_then(|progress| progress.last_checkpoint.as_deref()).map(|kept| &kept.checkpoint);
+    [best, last].map(|one| one.map(|one| (one.epoch, one.sha256.clone())))
 }
 
 /// An epoch that nobody may ever ask for: past a rung, before it is decided that the trial goes on.

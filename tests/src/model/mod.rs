@@ -36,7 +36,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::bench::settings;
 use crate::random::Random;
 use host::{Host, OnHost};
-use judge::Judge;
+use judge::{Judge, Reading};
 use losses::Losses;
 use net::Net;
 pub(crate) use net::{Gathered, gather};
@@ -192,13 +192,15 @@ impl World {
         }
         let took = self.start.elapsed();
         sleep(SETTLE).await;
-        self.verdict(took)
+        self.verdict(took).await
     }
 
-    fn verdict(self, took: Duration) -> Result<Outcome> {
+    async fn verdict(self, took: Duration) -> Result<Outcome> {
         let events = self.store.events()?;
-        let (mut wrong, audit, text) = judge::verdict(&events);
+        let Reading { mut wrong, audit, text, kept } = judge::verdict(&events, &self.judge.taken());
         wrong.extend(self.judge.wrong());
+        let stored = self.blobs.list().await?.into_iter().map(|blob| blob.sha256).collect();
+        wrong.extend(self.judge.gone(&kept, &stored));
         for node in &self.nodes {
             let (folders, processes) = node.host.left();
             if folders + processes > 0 {
@@ -375,9 +377,7 @@ impl World {
         let wire = || self.net.wire(node.number);
         let launcher = OnHost::new(node.host.clone(), wire(), std::mem::take(&mut node.rebooted));
         let mut links = Links::plain(wire(), wire());
-        if self.losses.any {
-            links.memory = node.memory.clone();
-        }
+        links.memory = node.memory.clone();
         let run = async move {
             let (keep, datasets) = watch::channel(Some(Vec::new()));
             session::run(settings, links, Arc::new(launcher), datasets, std::future::pending()).await;

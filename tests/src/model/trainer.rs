@@ -49,6 +49,18 @@ impl Curve {
         metrics(self.state(epoch), epoch, self.lr)
     }
 
+    /// The best and the newest checkpoint after so many epochs: the epoch, and the hash of the bytes.
+    pub(super) fn checkpoints(&mut self, epochs: u32) -> [(u32, String); 2] {
+        let (mut at, mut best) = (0, f64::NEG_INFINITY);
+        for epoch in 1..=epochs {
+            let accuracy = self.metrics(epoch).val_accuracy.0;
+            if accuracy > best {
+                (at, best) = (epoch, accuracy);
+            }
+        }
+        [at, epochs].map(|epoch| (epoch, crate::sha256(&checkpoint(self.state(epoch), epoch, best))))
+    }
+
     /// The hash of the final weights.
     pub(super) fn weights(&mut self, epochs: u32) -> String {
         weights(self.state(epochs))
