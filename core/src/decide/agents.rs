@@ -17,9 +17,9 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     let Core { state, seen: agents, .. } = &mut *step.core;
     let before = agents.entry(id).or_insert_with(|| Seen::begin(state, step.now));
     let is_news = state.agents.get(&id).is_some_and(|agent| agent.facts != facts);
-    if is_news && before.knows.is_late(&state.lineage, seen) {
+    if is_news && before.knows.is_late(&state.lineage, facts.incarnation, seen) {
         // An agent that waits for the answer is asked again, and says the same with more in its eyes.
-        before.knows.ask_again();
+        before.knows.ask_again(facts.incarnation);
         before.called = false;
         return welcome(step.core);
     }
@@ -82,6 +82,9 @@ fn verdict(core: &Core, agent: AgentId, lease: Lease, seen: Option<Position>) ->
 pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease], seen: Option<Position>) -> Reply {
     if !called(step, agent) {
         return Reply::Rejected(Reject::AgentUnknown(agent));
+    }
+    if let (Some(_), Some(heard)) = (seen, step.core.seen.get_mut(&agent)) {
+        heard.knows.says();
     }
     let (state, heard) = (&step.core.state, step.core.seen.get(&agent));
     let is_after = |lease| heard.is_some_and(|heard| heard.knows.is_after(&state.lineage, lease, seen));

@@ -16,6 +16,8 @@ type Place = (u32, u64);
 pub(super) struct Knows {
     /// It says how far it has seen the journal.
     says: bool,
+    /// The start of it that was asked to say hello once more, without having said how far it has seen.
+    asked: Option<u64>,
     /// Where the history was when its last hello was answered, or when this coordinator began.
     told: Place,
     /// Where it was when this coordinator began.
@@ -28,22 +30,27 @@ impl Knows {
     /// Nobody has called yet.
     pub(super) fn begin(lineage: &Lineage) -> Self {
         let began = here(lineage);
-        Self { says: false, told: began, began, firsts: BTreeMap::new() }
+        Self { says: false, asked: None, told: began, began, firsts: BTreeMap::new() }
     }
 
     /// Its hello was answered.
     pub(super) fn greeted(&mut self, lineage: &Lineage, seen: Option<Position>) {
-        (self.says, self.told) = (seen.is_some(), here(lineage));
+        (self.says, self.asked, self.told) = (seen.is_some(), None, here(lineage));
     }
 
     /// Whether a hello is from before the last one. Whoever waits for its answer learns from it how far the journal is.
-    pub(super) fn is_late(&self, lineage: &Lineage, seen: Option<Position>) -> bool {
-        seen.map_or(self.says, |seen| lineage.place(seen) < self.told)
+    pub(super) fn is_late(&self, lineage: &Lineage, incarnation: u64, seen: Option<Position>) -> bool {
+        seen.map_or(self.says && self.asked != Some(incarnation), |seen| lineage.place(seen) < self.told)
     }
 
-    /// Believes the next hello, whatever it says.
-    pub(super) fn ask_again(&mut self) {
-        (self.says, self.told) = (false, Place::default());
+    /// Believes the next hello of this start of the agent, also if it says nothing about what it has seen.
+    pub(super) fn ask_again(&mut self, incarnation: u64) {
+        self.asked = Some(incarnation);
+    }
+
+    /// A heartbeat says how far it has seen the journal.
+    pub(super) fn says(&mut self) {
+        self.says = true;
     }
 
     /// The first epoch of an attempt is in the journal. `is_live` knows which leases are.
