@@ -159,7 +159,7 @@ fn points(report: &Report, table: &Table, method: Method, critical: &mut Critica
         .map(|row| {
             let point = row.point as usize;
             let values: Vec<f64> = table.results[point].iter().flatten().copied().collect();
-            let epochs = row.trials.iter().filter(|trial| trial.phase == "completed");
+            let epochs = row.trials.iter().filter(|trial| trial.has_result());
             let epochs: Vec<u32> = epochs.filter_map(|trial| Some(trial.best.as_ref()?.epoch)).collect();
             let middle = median(&epochs.iter().map(|epoch| f64::from(*epoch)).collect::<Vec<_>>());
             let ends = epochs.iter().min().zip(epochs.iter().max());

@@ -67,7 +67,8 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
     let keyed = |report: &Report| -> BTreeMap<u32, Vec<String>> {
         let value = |row: &super::PointRow, path: &String| {
             let own = row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
-            own.or_else(|| at(&report.provenance.recipe, path).map(label_of)).unwrap_or_else(|| "-".to_owned())
+            own.or_else(|| at(&report.provenance.recipe, path).map(|value| label_of(path, value)))
+                .unwrap_or_else(|| "-".to_owned())
         };
         report.points.iter().map(|row| (row.point, paths.iter().map(|path| value(row, path)).collect())).collect()
     };
@@ -131,7 +132,7 @@ type Results = BTreeMap<(u32, u64), Run>;
 
 /// Best validation accuracies by point and seed.
 fn results(report: &Report) -> Results {
-    let done = |trial: &&super::TrialRow| trial.phase == "completed";
+    let done = |trial: &&super::TrialRow| trial.has_result();
     let rows = report.points.iter().flat_map(|row| row.trials.iter().filter(done).map(move |trial| (row.point, trial)));
     let run = |trial: &super::TrialRow| {
         let trained = trial.origin.as_ref().map_or(trial.trial, |origin| origin.trial);

@@ -60,7 +60,7 @@ pub(super) fn curves(
     }
     let completed: BTreeMap<(u32, u64), ()> = (report.points.iter())
         .flat_map(|row| row.trials.iter().map(move |trial| (row.point, trial)))
-        .filter(|(_, trial)| trial.phase == "completed")
+        .filter(|(_, trial)| trial.has_result())
         .map(|(point, trial)| ((point, trial.seed), ()))
         .collect();
     let mut by_point: BTreeMap<u32, Vec<&Curve>> = BTreeMap::new();

@@ -44,7 +44,7 @@ impl Table {
         };
         let mut results = vec![vec![None; seeds.len()]; points.len()];
         for (row, point) in results.iter_mut().zip(&points) {
-            for trial in point.trials.iter().filter(|trial| trial.phase == "completed") {
+            for trial in point.trials.iter().filter(|trial| trial.has_result()) {
                 row[seeds[&trial.seed]] = trial.best.as_ref().map(|best| best.val_accuracy.0);
             }
         }

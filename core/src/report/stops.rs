@@ -13,6 +13,12 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
         stop.epochs,
         stop.planned_epochs,
     )];
+    if stop.by_budget > 0 {
+        lines.push(format!(
+            "{} trained to the end of the budget: what they reached by then is their result",
+            configurations(stop.by_budget)
+        ));
+    }
     if stop.paused > 0 {
         lines.push(format!("{} at a rung now", configurations(stop.paused)));
     }

@@ -161,8 +161,8 @@ impl Stop {
     }
 
     /// Epochs that `points` configurations of so many epochs take at least, by the rule and `max_epochs`: every rung keeps its share,
-    /// or everybody who may be is stopped at the first look, and the audit happens to spare nobody. The baseline trains to its end.
-    /// At most it is all of them.
+    /// or everybody who may be is stopped at the first look, and the audit happens to spare nobody. The baseline trains to its end, or to
+    /// that of its budget. At most it is all of them.
     pub fn fewest_epochs(&self, points: u32, epochs: u32, baseline: Option<u32>) -> u64 {
         let last = self.last(epochs);
         let each = |points: u32, epochs: u32| u64::from(points) * u64::from(epochs);
@@ -173,11 +173,11 @@ impl Stop {
             Rule::Asha | Rule::Halving | Rule::Hyperband => {
                 self.laddered((points, epochs, baseline), 0.0, |left| self.share(left))
             }
-            Rule::Budget => each(exempt, epochs) + each(points - exempt, last),
+            Rule::Budget => each(points, last),
             Rule::Median | Rule::Percentile => {
                 let first = if self.warmup_epochs > 0 { self.warmup_epochs } else { self.interval.max(1) };
                 let whole = points.min(self.min_configurations.max(1)) - exempt;
-                each(exempt, epochs) + each(whole, last) + each(points - exempt - whole, last.min(first))
+                each(exempt + whole, last) + each(points - exempt - whole, last.min(first))
             }
         }
     }
@@ -191,7 +191,7 @@ impl Stop {
             let others = (0u32..).zip(&brackets).filter(|(point, _)| baseline != Some(*point));
             others.filter(|(_, of)| **of == bracket).count() as u64
         };
-        let mut all = if baseline.is_some() { u64::from(epochs) } else { 0 };
+        let mut all = if baseline.is_some() { u64::from(last) } else { 0 };
         let mut audited = 0.0;
         for bracket in 0..self.bracket_count(epochs) {
             let mut left = raced(bracket);

@@ -24,7 +24,10 @@ pub fn describe(plan: &Plan) -> Vec<String> {
         lines.push(format!("  stop audit: {percent} % of the configurations that would be stopped run to their end"));
     }
     if plan.baseline.is_some() && stop.rule != Rule::Budget {
-        lines.push("  the baseline is never stopped".to_owned());
+        let budgets =
+            [stop.max_epochs.is_some(), stop.max_steps.is_some(), stop.max_seconds.is_some(), stop.max_kwh.is_some()];
+        let but = if budgets.contains(&true) { ", but by the budget" } else { "" };
+        lines.push(format!("  the baseline is never stopped{but}"));
     }
     lines
 }

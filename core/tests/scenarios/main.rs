@@ -5,6 +5,7 @@
 mod breaker;
 mod budgets;
 mod lab;
+mod ranking;
 mod rollback;
 mod story;
 #[path = "../tube/mod.rs"]

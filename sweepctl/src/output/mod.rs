@@ -20,7 +20,8 @@ pub(crate) use json::{Listing, csv_row, with_version};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Cell, Table};
 pub(crate) use words::{
-    ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, span, stamp, tidy,
+    ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, safe_json, span,
+    stamp, tidy,
 };
 
 /// Where output goes and how it looks.

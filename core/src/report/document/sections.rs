@@ -55,6 +55,7 @@ fn summary(study: &Study) -> Vec<Block> {
     )];
     text.extend(report.taken());
     text.extend(report.other_metric().map(str::to_owned));
+    text.extend(report.diverged());
     if let Some(best) = report.points.first().filter(|row| row.accuracy.n > 0) {
         let stats = study.analysis.points.first().map(|row| row.accuracy).unwrap_or_default();
         let spread = match stats.n {
@@ -222,8 +223,13 @@ fn missing(study: &Study, with: &PointRow) -> String {
 pub fn others(report: &Report) -> Vec<String> {
     let of =
         |phase: &str| report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.phase == phase).count();
-    let counts = [("stopped", "stopped early"), ("failed", "failed"), ("cancelled", "cancelled")]
-        .map(|(phase, word)| (of(phase), word));
+    let by_budget = report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.ended_by_budget).count();
+    let counts = [
+        (of("stopped") - by_budget, "stopped early"),
+        (by_budget, "trained to the end of their budget"),
+        (of("failed"), "failed"),
+        (of("cancelled"), "cancelled"),
+    ];
     let over: usize = counts.iter().map(|(count, _)| count).sum();
     let open = (report.trials as usize).saturating_sub(report.completed as usize + over);
     let counts = counts.into_iter().chain([(open, "not over yet")]).filter(|(count, _)| *count > 0);

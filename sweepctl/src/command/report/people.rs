@@ -132,7 +132,7 @@ fn summary(study: &Study) -> String {
     let mut text = String::new();
     let mut line = |words: String| text += &format!("{words}\n");
     line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
-    report.other_metric().map(str::to_owned).into_iter().for_each(&mut line);
+    report.other_metric().map(str::to_owned).into_iter().chain(report.diverged()).for_each(&mut line);
     if report.points.iter().any(|point| point.test.n > 0) {
         line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
     }
