@@ -2,6 +2,7 @@
 //! Pure arithmetic over the state; what follows from it is in `report/analysis.rs`, printing is the caller's.
 
 pub mod analysis;
+pub mod columns;
 pub mod compare;
 mod costs;
 pub mod curves;

@@ -33,6 +33,9 @@ pub struct Comparison {
     pub same: u32,
     /// Over all rows: one difference a seed, its mean over the rows.
     pub overall: Option<Difference>,
+    /// How intervals were made.
+    #[serde(default)]
+    pub interval: Method,
 }
 
 /// One combination of settings.
@@ -119,6 +122,7 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
         same: rows.iter().map(|row| row.same).sum(),
         rows,
         overall,
+        interval: method,
     }
 }
 

@@ -4,6 +4,7 @@
 mod trials;
 
 use sweep_core::num::Num;
+use sweep_core::report::columns::of_settings;
 use sweep_core::report::compare::{Comparison, compare};
 use sweep_core::report::words::{interval, mean_and_sd, needed, p_value, points, verdict};
 use sweep_core::stats::paired::Difference;
@@ -63,6 +64,7 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
         ));
     }
     out.note("best validation accuracy, mean ± standard deviation; differences are paired by seed, second minus first");
+    out.note(format!("intervals: {}", found.interval.words()));
     Ok(())
 }
 
@@ -80,7 +82,7 @@ fn cells(difference: Option<&Difference>) -> [Cell; 6] {
 }
 
 fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
-    const COLUMNS: [&str; 13] = [
+    const COLUMNS: [&str; 14] = [
         "point_a",
         "point_b",
         "n_a",
@@ -94,10 +96,12 @@ fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
         "p",
         "p_holm",
         "same",
+        "interval",
     ];
     let text = |value: Option<Num>| value.map(|value| value.to_string()).unwrap_or_default();
     out.write(|to| {
-        csv_row(to, found.paths.iter().map(String::as_str).chain(COLUMNS))?;
+        let settings = of_settings(found.paths.iter().map(String::as_str), &COLUMNS);
+        csv_row(to, settings.iter().map(String::as_str).chain(COLUMNS))?;
         for row in &found.rows {
             let difference = row.difference.unwrap_or_default();
             let estimate = difference.estimate;
@@ -115,6 +119,7 @@ fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
                 text(difference.p),
                 text(difference.p_holm),
                 row.same.to_string(),
+                found.interval.name().to_owned(),
             ];
             csv_row(to, row.settings.iter().cloned().chain(numbers))?;
         }

@@ -244,6 +244,7 @@ impl Sweeps for Service {
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
             "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
+            "longer" => serde_json::to_string(&sweeps::longer(&self.sha256, curves)).unwrap(),
             "again" | "taken" => serde_json::to_string(&sweeps::again(&self.sha256, name == "taken")).unwrap(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };

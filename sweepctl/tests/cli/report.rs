@@ -84,6 +84,39 @@ fn rows_have_the_numbers_of_the_page() {
     }
 }
 
+/// A reader of Parquet or pandas refuses a table, or takes the wrong one, where two columns have one name.
+#[test]
+fn no_two_columns_have_one_name() {
+    let bench = Bench::new();
+    for rows in ["points", "trials", "epochs", "effects"] {
+        let csv = bench.run(&["report", "longer", "-o", "csv", "--rows", rows]).expect(0).out;
+        let mut names: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        let (all, setting) = (names.len(), names.contains(&"setting.epochs"));
+        assert_eq!(setting, rows == "trials", "only where `epochs` is taken: {names:?}");
+        assert_eq!(names.contains(&"interval"), ["points", "effects"].contains(&rows), "{names:?}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "{rows}: {names:?}");
+    }
+}
+
+/// How intervals were made is said wherever there are some, and what is not known is not called a tie.
+#[test]
+fn intervals_and_verdicts_are_called_what_they_are() {
+    let bench = Bench::new();
+    let shown = |args: &[&str]| bench.run(&[&["report", sweeps::NAME], args].concat()).expect(0).out;
+    assert!(shown(&[]).contains("intervals: Student's t intervals of the mean"));
+    assert!(shown(&["--interval", "bootstrap"]).contains("intervals: percentile bootstrap intervals"));
+    assert!(shown(&["--interval", "bootstrap", "--csv"]).lines().nth(1).unwrap().ends_with(",bootstrap,false"));
+    let text = shown(&[]);
+    assert!(text.contains("nothing can be said of 1 point (0): there is no spread"), "{text}");
+    assert!(!text.contains("cannot be told from it"), "{text}");
+    let compared = bench.run(&["compare", sweeps::NAME, "again", "--interval", "bootstrap"]);
+    compared.expect(0).tells("intervals: percentile bootstrap");
+    let json = bench.run(&["compare", sweeps::NAME, "again", "--json"]).expect(0).json();
+    assert_eq!(json["interval"], "t");
+}
+
 /// Whoever reads any form of it must not take a probe for a result.
 #[test]
 fn every_form_of_a_probe_says_that_it_is_one() {

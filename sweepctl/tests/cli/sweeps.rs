@@ -242,6 +242,14 @@ pub(crate) fn probe(sha256: &str, curves: bool) -> Report {
     Report { name: "probe-x".to_owned(), probe_steps: Some(20), ..report(sha256, curves) }
 }
 
+/// One that varies how long trials train, which has the name of a column of rows.
+pub(crate) fn longer(sha256: &str, curves: bool) -> Report {
+    let mut report = report(sha256, curves);
+    report.name = "longer".to_owned();
+    report.points.iter_mut().for_each(|row| row.settings[0].0 = "epochs".to_owned());
+    report
+}
+
 /// The same settings trained once more; or some of the results taken over.
 pub(crate) fn again(sha256: &str, taken: bool) -> Report {
     let mut report = report(sha256, false);

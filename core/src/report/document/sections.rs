@@ -283,8 +283,9 @@ fn interactions(study: &Study) -> Vec<Block> {
     let mut blocks = Vec::new();
     for pair in &study.analysis.interactions {
         let (a, b) = (&pair.factors.0, &pair.factors.1);
+        let note = pair.left_out().map(|note| format!("; {note}")).unwrap_or_default();
         let mut means = Table::new(
-            format!("Mean accuracy % by {a} and {b}"),
+            format!("Mean accuracy % by {a} and {b}{note}"),
             [a.as_str()],
             pair.columns.iter().map(String::as_str),
         );

@@ -4,14 +4,15 @@ use sweep_core::report::analysis::Study;
 use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, others};
 use sweep_core::report::document::{self, Block};
 use sweep_core::report::{PointRow, Spread, stops, words};
+use sweep_core::stats::paired::Verdict;
 
 use crate::fault::{Fault, count};
 use crate::output::{
     Cell, Out, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
 };
 
-/// Ties that are named.
-const TIES: usize = 12;
+/// Points that are named of those that cannot be told from the best one.
+const NAMED: usize = 12;
 
 /// Prints everything that fits a terminal.
 pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
@@ -31,7 +32,7 @@ pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {
         if let Block::Table(table) = block {
-            out.print(format!("\n{}\n", safe(&table.caption)))?;
+            out.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()))?;
             out.table(&shown(table))?;
         }
     }
@@ -131,7 +132,10 @@ fn summary(study: &Study) -> String {
     let report = &study.report;
     let mut text = String::new();
     let mut line = |words: String| text += &format!("{words}\n");
-    line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
+    line(format!(
+        "mean ± standard deviation over the seeds of the best validation accuracy of each run; intervals: {}",
+        study.analysis.interval.words()
+    ));
     report.other_metric().map(str::to_owned).into_iter().chain(report.diverged()).for_each(&mut line);
     if report.points.iter().any(|point| point.test.n > 0) {
         line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
@@ -152,14 +156,19 @@ fn summary(study: &Study) -> String {
         Some(best) => {
             let n = count(best.accuracy.n, "seed");
             line(format!("best point: {}: {} % over {n}", settings(best), accuracy(&best.accuracy)));
-            let open: Vec<String> = study.analysis.ties().map(|(point, _)| point.to_string()).collect();
-            if !open.is_empty() {
-                let shown = open.iter().take(TIES).cloned().collect::<Vec<_>>().join(", ");
-                let more = if open.len() > TIES { ", ..." } else { "" };
-                line(format!(
-                    "cannot be told from it with these seeds: {} ({shown}{more})",
-                    count(open.len(), "point")
-                ));
+            let of = |wanted: Verdict| -> Vec<String> {
+                study
+                    .analysis
+                    .ties()
+                    .filter(|(_, found)| *found == wanted)
+                    .map(|(point, _)| point.to_string())
+                    .collect()
+            };
+            if let Some(ties) = named(&of(Verdict::Tie)) {
+                line(format!("cannot be told from it with these seeds (ties): {ties}"));
+            }
+            if let Some(unknown) = named(&of(Verdict::Unknown)) {
+                line(format!("nothing can be said of {unknown}: there is no spread to judge the difference by"));
             }
         }
         None => line("no trial has a result yet".to_owned()),
@@ -205,6 +214,13 @@ fn summary(study: &Study) -> String {
     }
     line(words);
     text
+}
+
+/// `3 points (1, 4, 7)`; nothing of none.
+fn named(points: &[String]) -> Option<String> {
+    let shown = points.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if points.len() > NAMED { ", ..." } else { "" };
+    (!points.is_empty()).then(|| format!("{} ({shown}{more})", count(points.len(), "point")))
 }
 
 fn settings(point: &PointRow) -> String {
