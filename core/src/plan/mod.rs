@@ -17,6 +17,7 @@ mod point;
 mod probe;
 mod search;
 mod sobol;
+mod spelling;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +34,7 @@ pub use expand::expand;
 pub use extend::{ExtendError, Growth, Wish};
 pub use going_on::GoesOn;
 pub(crate) use sobol::mix;
+pub(crate) use spelling::spelt;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.
 pub const MAX_TRIALS: u32 = 100_000;

@@ -178,6 +178,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         baseline: point == 0,
         spared: false,
         settings: vec![("lr".to_owned(), lr.to_owned()), ("augmentation".to_owned(), "flip-crop".to_owned())],
+        values: Vec::new(),
         seeds: 2,
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
