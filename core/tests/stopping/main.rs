@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod extending;
+mod futile;
 mod going_on;
 mod lab;
 mod late;
