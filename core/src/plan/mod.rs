@@ -32,7 +32,7 @@ use crate::stopping::Stop;
 pub(crate) use axis::rounded;
 pub use expand::expand;
 pub use extend::{ExtendError, Growth, Wish};
-pub use going_on::GoesOn;
+pub use going_on::{FromStart, GoesOn};
 pub(crate) use sobol::mix;
 pub(crate) use spelling::spelt;
 

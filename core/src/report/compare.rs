@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{PointRow, Report};
 use super::analysis::ALPHA;
 use super::factors::{balanced, minus};
+use super::{PointRow, Report};
 use crate::id::TrialId;
 use crate::plan::{at, label_of};
 use crate::stats::paired::{Difference, correct, paired};
@@ -161,7 +161,8 @@ impl Keyed<'_> {
     /// What people read: the name in its own file, else in that of the other, else the value.
     fn names(&self, other: &Keyed<'_>) -> Vec<String> {
         let value = |at: usize| serde_json::from_str(&self.values[at]).map_or("-".to_owned(), |value| named(&value));
-        let name = |at: usize| self.labels[at].clone().or_else(|| other.labels[at].clone()).unwrap_or_else(|| value(at));
+        let name =
+            |at: usize| self.labels[at].clone().or_else(|| other.labels[at].clone()).unwrap_or_else(|| value(at));
         (0..self.values.len()).map(name).collect()
     }
 }
@@ -176,7 +177,8 @@ fn keyed<'a>(report: &'a Report, paths: &[String]) -> Vec<Keyed<'a>> {
         .map(|row| {
             let recipe = recipe_of(report, row);
             let value = |path: &String| at(&recipe, path).unwrap_or(&Value::Null).to_string();
-            let label = |path: &String| row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
+            let label =
+                |path: &String| row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
             let (values, labels) = (paths.iter().map(value).collect(), paths.iter().map(label).collect());
             Keyed { point: row.point, row, values, labels }
         })
@@ -199,9 +201,9 @@ fn namesakes(a: &[Keyed<'_>], b: &[Keyed<'_>], paths: &[String]) -> Vec<(String,
             known
         };
         let others = meanings(b);
-        let alike = meanings(a).into_iter().filter(|(label, values)| {
-            others.get(label).is_some_and(|theirs| theirs.is_disjoint(values))
-        });
+        let alike = meanings(a)
+            .into_iter()
+            .filter(|(label, values)| others.get(label).is_some_and(|theirs| theirs.is_disjoint(values)));
         out.extend(alike.map(|(label, _)| (path.clone(), label)));
     }
     out

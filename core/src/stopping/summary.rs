@@ -6,6 +6,7 @@ use crate::recipe::Watched;
 use crate::state::sweep::Sweep;
 use crate::state::trial::Phase;
 
+use super::Cause;
 use super::hindsight::{Spared, StopAudit, audit};
 use super::race::Standing;
 use super::score::score;
@@ -27,6 +28,9 @@ pub struct StopSummary {
     pub planned_epochs: u64,
     /// How often stopping was wrong, of those that ran on to find out.
     pub audit: StopAudit,
+    /// With a stop audit: of how many configurations, all that the rule was against, some were to be drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn_of: Option<u32>,
 }
 
 /// Of a sweep; nothing for one that stops nothing.
@@ -42,10 +46,13 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let over = |point: u32| racing.trials(point).iter().all(|index| sweep.trials[*index as usize].phase.is_terminal());
-    let (mut stopped, mut paused, mut spared, mut kept) = (0, 0, Vec::new(), Vec::new());
+    let (mut stopped, mut by_rule, mut paused, mut spared, mut kept) = (0, 0, 0, Vec::new(), Vec::new());
     for point in 0..sweep.plan.points {
         match race.standing(point) {
-            Standing::Stopped(_) => stopped += 1,
+            Standing::Stopped(judged) => {
+                stopped += 1;
+                by_rule += u32::from(judged.cause == Cause::Rule);
+            }
             Standing::Paused { .. } => paused += 1,
             Standing::Spared(judged) => {
                 let then = score(metric, judged.value.0);
@@ -66,6 +73,7 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
         epochs: sweep.trials.iter().map(reached).sum(),
         planned_epochs: (0..sweep.plan.len()).map(|index| u64::from(sweep.plan.epochs(index))).sum(),
         audit: audit(&spared, &kept),
+        drawn_of: (race.stop().audit_fraction > 0.0).then(|| by_rule + spared.len() as u32),
     })
 }
 

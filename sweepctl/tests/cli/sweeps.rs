@@ -228,6 +228,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
                 above_median: 1,
                 mean_gain: Some(Num(0.25)),
             },
+            drawn_of: Some(3),
         }),
         drawn: Vec::new(),
         probe_steps: None,

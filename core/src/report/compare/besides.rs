@@ -159,7 +159,10 @@ impl Comparison {
     pub fn other_meanings(&self) -> Option<String> {
         let names: Vec<String> = self.namesakes.iter().map(|(path, label)| format!("{path} {label}")).collect();
         (!names.is_empty()).then(|| {
-            format!("the same name stands for different settings in the two sweeps, which are not matched: {}", names.join(", "))
+            format!(
+                "the same name stands for different settings in the two sweeps, which are not matched: {}",
+                names.join(", ")
+            )
         })
     }
 }

@@ -61,7 +61,10 @@ fn other_data_and_other_epochs_are_said_first() {
     assert!(confounded.ends_with("a and b also differ in dataset d | e, epochs 3 | 4"), "{confounded}");
     // Another batch size is said, and is a comparison of what it is.
     let batch = found(GRID, &GRID.replace("epochs = 3", "epochs = 3\nbatch_size = 64"));
-    assert_eq!((batch.differs_besides().as_deref(), batch.is_confounded()), (Some("differs besides: batch_size 32 | 64"), None));
+    assert_eq!(
+        (batch.differs_besides().as_deref(), batch.is_confounded()),
+        (Some("differs besides: batch_size 32 | 64"), None)
+    );
     // What varies is no difference besides.
     let varied = found(GRID, "dataset = \"d\"\nseeds = [0, 1]\nlr = 0.1\n[grid]\nepochs = [3, 4]\n");
     assert_eq!((varied.rows.len(), varied.differs_besides(), varied.is_confounded()), (1, None, None));
@@ -116,6 +119,25 @@ fn what_one_varies_and_the_other_has_at_the_top_is_matched() {
     let plain = found(short, "dataset = \"d\"\noptimizer = \"sgd\"\n");
     assert_eq!((plain.rows.len(), plain.rows[0].settings[0].as_str()), (1, "sgd"));
     assert!(momentum.rows.len() <= 1 && momentum.besides.is_empty());
+}
+
+#[test]
+fn nothing_will_come_of_a_sweep_that_is_over() {
+    use crate::report::document::sections::no_result;
+    let mut report = report("a", GRID, |_, _| 0.5);
+    report.status = "running".to_owned();
+    assert_eq!(no_result(&report), "no trial has a result yet");
+    report.status = "cancelled".to_owned();
+    report.points.iter_mut().flat_map(|row| &mut row.trials).for_each(|trial| trial.phase = "cancelled".to_owned());
+    assert_eq!(no_result(&report), "no trial has a result, and the sweep is over: 4 cancelled");
+}
+
+#[test]
+fn an_unknown_factor_is_named() {
+    let factors = crate::report::analysis::Factors::of(&report("a", GRID, |_, _| 0.5));
+    assert_eq!(factors.find("lr").ok(), Some("lr"));
+    let unknown = factors.find("foo").expect_err("it does not vary").to_string();
+    assert_eq!(unknown, "no factor `foo` in this sweep; it varies lr");
 }
 
 #[test]
