@@ -215,6 +215,10 @@ pub struct PointRow {
     pub spared: bool,
     /// `(path, value)` for everything that varies, in the order of the file.
     pub settings: Vec<(String, String)>,
+    /// What stands in the recipe where `settings` do not spell it, by path: the steps of a named augmentation; `null` where the
+    /// point has no such field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<(String, serde_json::Value)>,
     /// Seeds planned.
     pub seeds: u32,
     /// Seeds whose losses were no numbers any more: they have no result, and the point comes after those that have none of these.

@@ -18,6 +18,7 @@ mod point;
 mod probe;
 mod search;
 mod sobol;
+mod spelling;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,8 +35,9 @@ pub use label::{label_of, variant_of};
 pub(crate) use axis::rounded;
 pub use expand::expand;
 pub use extend::{ExtendError, Growth, Wish};
-pub use going_on::GoesOn;
+pub use going_on::{FromStart, GoesOn};
 pub(crate) use sobol::mix;
+pub(crate) use spelling::spelt;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.
 pub const MAX_TRIALS: u32 = 100_000;

@@ -89,6 +89,7 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
             .as_deref()
             .is_some_and(|racing| matches!(racing.race.standing(point), Standing::Spared(_))),
         settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
+        values: sweep.plan.unspelt(point),
         seeds: indices.len() as u32,
         diverged: indices.iter().filter(diverged).count() as u32,
         accuracy: spread(|metrics| metrics.val_accuracy),

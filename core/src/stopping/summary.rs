@@ -31,6 +31,9 @@ pub struct StopSummary {
     pub planned_epochs: u64,
     /// How often stopping was wrong, of those that ran on to find out.
     pub audit: StopAudit,
+    /// With a stop audit: of how many configurations, all that the rule was against, some were to be drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn_of: Option<u32>,
 }
 
 /// Of a sweep; nothing for one that stops nothing.
@@ -76,6 +79,7 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
         epochs: sweep.trials.iter().map(reached).sum(),
         planned_epochs: (0..sweep.plan.len()).map(|index| u64::from(sweep.plan.epochs(index))).sum(),
         audit: audit(&spared, &kept),
+        drawn_of: (race.stop().audit_fraction > 0.0).then(|| stopped + spared.len() as u32),
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod extending;
+mod futile;
 mod going_on;
 mod lab;
 mod late;

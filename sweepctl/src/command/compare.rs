@@ -31,6 +31,12 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Resu
     let b = client.report(&args.b, false).await?;
     [&a, &b].into_iter().for_each(|report| warn_of_probe(out, report));
     let found = compare(&a, &b, args.interval.into());
+    if let Some(confounded) = found.is_confounded() {
+        out.warn(confounded);
+    }
+    if out.format == Format::Csv {
+        found.differs_besides().into_iter().for_each(|text| out.note(text));
+    }
     match out.format {
         Format::Json => out.json(&found),
         Format::Csv => csv(out, &found),
@@ -39,6 +45,9 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Resu
 }
 
 fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
+    if let Some(text) = found.differs_besides() {
+        out.print(format!("{}\n\n", crate::output::safe(&text)))?;
+    }
     let paths = found.paths.iter().map(String::as_str);
     let (a, b) = (format!("{} %", found.a), format!("{} %", found.b));
     let columns = [a.as_str(), b.as_str(), "seeds", "Δ points", "95 % interval", "p (Holm)", "seeds needed", "verdict"];
@@ -57,6 +66,7 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
     for (points, sweep) in only.into_iter().filter(|(points, _)| *points > 0) {
         out.note(format!("{} of {sweep} with settings that the other lacks", count(points, "point")));
     }
+    found.other_meanings().into_iter().chain(found.no_difference()).for_each(|text| out.note(text));
     if found.same > 0 {
         out.note(format!(
             "{} of both sweeps from one training (its result was taken over): they are no comparison, and left out of every difference",

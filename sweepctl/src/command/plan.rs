@@ -60,9 +60,7 @@ pub(crate) async fn ask(out: &Out, config: &Config, args: &cli::Plan) -> Result<
     print(out, args, &file, Some(&found))?;
     match refused {
         Some(why) => out.note(format!("`submit --reuse` refuses this file: {why}")),
-        None if found.is_empty() => out.note(
-            "none of its trials was trained in a sweep that you may see (same recipe, code and data): `submit --reuse` takes nothing",
-        ),
+        None if found.is_empty() => out.note(reuse::NOTHING),
         None => say(&found),
     }
     Ok(())

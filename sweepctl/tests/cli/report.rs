@@ -159,6 +159,34 @@ fn figures_are_drawn_one_by_one() {
         .tells("nothing to draw");
 }
 
+/// It is heeded, or refused; what does not vary is named once.
+#[test]
+fn a_figure_is_of_the_factor_that_was_named() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("x.svg");
+    let plot = |figure: &str, factor: &str| {
+        let path = file.to_str().unwrap();
+        bench.run(&["plot", sweeps::NAME, "--figure", figure, "--factor", factor, "-o", path, "--force"])
+    };
+    plot("effects", "lr").expect(0).tells("wrote");
+    plot("effects", "augmentation").expect(2);
+    for (figure, factor) in [("effects", "foo"), ("curves", "foo"), ("interaction", "lr,foo")] {
+        let ran = plot(figure, factor).expect(2);
+        assert_eq!(ran.err.matches("no factor `foo` in this sweep").count(), 1, "{}", ran.err);
+    }
+    plot("time", "lr").expect(2).tells("leave it out");
+}
+
+#[test]
+fn a_report_for_people_goes_into_a_file() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("report.txt");
+    bench.run(&["report", sweeps::NAME, "-o", file.to_str().unwrap()]).expect(0).tells("wrote");
+    let shown = bench.run(&["report", sweeps::NAME]).expect(0).out;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
+    assert_eq!(bench.run(&["report", sweeps::NAME, "-o", "txt"]).expect(0).out, shown);
+}
+
 #[test]
 fn figures_are_svg_or_png_by_the_ending() {
     let bench = Bench::new();

@@ -64,7 +64,7 @@ fn summary(study: &Study) -> Vec<Block> {
         };
         text.push(format!("Best point: {}, {} % ({spread}).", best.label(), mean_and_sd(&stats)));
     } else {
-        text.push("No trial has a result yet.".to_owned());
+        text.push(format!("{}.", no_result(report).replacen('n', "N", 1)));
     }
     let (mut ties, mut unknown) = (0, 0);
     study.analysis.ties().for_each(|(_, verdict)| match verdict {
@@ -216,6 +216,16 @@ fn missing(study: &Study, with: &PointRow) -> String {
         false => {
             format!("of {} trials {} were completed, {}", study.report.trials, study.report.completed, parts.join(", "))
         }
+    }
+}
+
+/// That there is nothing to rank, and why not if nothing will come.
+pub fn no_result(report: &Report) -> String {
+    let over = matches!(report.status.as_str(), "completed" | "failed" | "cancelled");
+    match others(report).join(", ") {
+        what if over && !what.is_empty() => format!("no trial has a result, and the sweep is over: {what}"),
+        _ if over => "no trial has a result, and the sweep is over".to_owned(),
+        _ => "no trial has a result yet".to_owned(),
     }
 }
 

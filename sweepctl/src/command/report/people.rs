@@ -1,55 +1,56 @@
 //! The report on a terminal: the ranking, the comparisons, what it cost.
 
 use sweep_core::report::analysis::Study;
-use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, others};
+use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, no_result, others};
 use sweep_core::report::document::{self, Block};
 use sweep_core::report::{PointRow, Spread, stops, words};
 use sweep_core::stats::paired::Verdict;
 
 use crate::fault::{Fault, count};
 use crate::output::{
-    Cell, Out, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
+    Cell, Page, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
 };
 
 /// Points that are named of those that cannot be told from the best one.
 const NAMED: usize = 12;
 
-/// Prints everything that fits a terminal.
-pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
+/// Everything that fits a terminal.
+pub(super) fn people(mut page: Page, study: &Study) -> Result<Vec<u8>, Fault> {
     let report = &study.report;
     let (name, status) = (safe(&report.name), safe(&report.status));
     let (done, trials) = (report.completed, report.trials);
     let others: String = others(report).iter().map(|part| format!(", {part}")).collect();
-    out.print(format!(
+    page.print(format!(
         "{name} ({}): {status}, {done} of {} completed{others}\n\n",
         report.sweep.short(),
         count(trials, "trial")
-    ))?;
+    ));
     if let Some(probe) = report.probe() {
-        out.print(format!("{}\n\n", safe(&probe)))?;
+        page.print(format!("{}\n\n", safe(&probe)));
     }
-    out.table(&ranking(study))?;
+    page.table(&ranking(study))?;
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {
         if let Block::Table(table) = block {
-            out.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()))?;
-            out.table(&shown(table))?;
+            page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
+            page.table(&shown(table))?;
         }
     }
     for block in drawn(study) {
         match block {
-            Block::Text(text) => out.print(format!("\n{}\n", safe(&text)))?,
+            Block::Text(text) => page.print(format!("\n{}\n", safe(&text))),
             Block::Table(table) => {
-                out.print(format!("\n{}\n", safe(&table.caption)))?;
-                out.table(&shown(&table))?;
+                page.print(format!("\n{}\n", safe(&table.caption)));
+                page.table(&shown(&table))?;
             }
             _ => {}
         }
     }
     if let Some(taken) = report.taken() {
-        out.print(format!("\n{}\n", safe(&taken)))?;
+        page.print(format!("\n{}\n", safe(&taken)));
     }
-    out.print(format!("\n{}", summary(study)))
+    page.print(format!("\n{}", summary(study)));
+    Ok(page.into_bytes())
 }
 
 /// A table of the document on the terminal.
@@ -171,7 +172,7 @@ fn summary(study: &Study) -> String {
                 line(format!("nothing can be said of {unknown}: there is no spread to judge the difference by"));
             }
         }
-        None => line("no trial has a result yet".to_owned()),
+        None => line(no_result(report)),
     }
     if let Some(best) = &report.best {
         let trial = best.trial.short();
