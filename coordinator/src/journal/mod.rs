@@ -3,6 +3,7 @@
 //! Folding the events is left to the caller, deciding to the core.
 
 pub mod examine;
+pub(crate) mod log;
 pub mod memory;
 pub mod reader;
 pub(crate) mod replay;

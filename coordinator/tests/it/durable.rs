@@ -1,0 +1,106 @@
+//! What a start owes to whoever is answered after it: what the log says is on the disk, wherever the process before it ended,
+//! and a file that is refused is left as it is.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+use sweep_coordinator::journal::sqlite::SqliteJournal;
+use sweep_coordinator::journal::{Batch, Journal, JournalError, Replayed};
+use sweep_core::event::Event;
+use sweep_core::id::{SweepId, TrialId};
+use sweep_core::time::Timestamp;
+
+async fn open(folder: &Path) -> Result<(Journal, Replayed), JournalError> {
+    SqliteJournal::open(folder).await.map(|(journal, replayed)| (Journal::Sqlite(journal), replayed))
+}
+
+fn event(number: usize) -> Event {
+    Event::RetryDue { trial: TrialId::derive(SweepId::derive("durable", ""), &number.to_string()) }
+}
+
+async fn add(journal: &mut Journal, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let batch = Batch { at: Timestamp(number as i64), events: vec![event(number)], ..Batch::default() };
+        journal.commit(&batch).await.unwrap();
+    }
+}
+
+async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
+}
+
+fn log(folder: &Path) -> u64 {
+    fs::metadata(folder.join("sweep.db-wal")).map_or(0, |log| log.len())
+}
+
+/// A data folder as a killed process leaves it: three commits, all of them in the log.
+async fn killed(folder: &Path) {
+    let alive = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(alive.path()).await.unwrap();
+    add(&mut journal, 0..3).await;
+    for name in ["sweep.db", "sweep.db-wal"] {
+        fs::copy(alive.path().join(name), folder.join(name)).unwrap();
+    }
+    journal.close().await;
+    assert!(log(folder) > 0, "the log is the test");
+}
+
+/// The events of a copy of the database without its log: what is left if the log was never more than memory.
+async fn without_log(folder: &Path) -> u64 {
+    let copy = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("sweep.db"), copy.path().join("sweep.db")).unwrap();
+    let (journal, replayed) = open(copy.path()).await.unwrap();
+    journal.close().await;
+    replayed.events
+}
+
+/// A sync that failed leaves pages of the log that are read, and that no later sync writes.
+#[tokio::test]
+async fn a_start_copies_the_log_before_anything_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    killed(folder.path()).await;
+    let (journal, replayed) = open(folder.path()).await.unwrap();
+    assert_eq!((replayed.events, log(folder.path())), (3, 0));
+    assert_eq!(without_log(folder.path()).await, 3);
+    journal.close().await;
+}
+
+/// Somebody reads an older state: the log cannot be copied past it, and is written again where it is.
+#[tokio::test]
+async fn a_start_beside_a_reader_waits_for_nobody_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    killed(folder.path()).await;
+    let mut reader = raw(&folder.path().join("sweep.db")).await;
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM events").execute(&mut reader).await.unwrap();
+    let mut other = raw(&folder.path().join("sweep.db")).await;
+    sqlx::raw_sql("CREATE TABLE noise (a); DROP TABLE noise").execute(&mut other).await.unwrap();
+    let path = folder.path().join("sweep.db-wal");
+    let before = fs::read(&path).unwrap();
+    fs::File::options().append(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let (mut journal, replayed) = open(folder.path()).await.unwrap();
+    assert_eq!(replayed.events, 3);
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert!(fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH, "it was not written again");
+    add(&mut journal, 3..4).await;
+    reader.close().await.unwrap();
+    other.close().await.unwrap();
+    journal.close().await;
+    assert_eq!(open(folder.path()).await.unwrap().1.events, 4);
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_keeps_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sweep.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut other = options.journal_mode(SqliteJournalMode::Delete).connect().await.unwrap();
+    sqlx::raw_sql("CREATE TABLE songs (a); INSERT INTO songs VALUES (1)").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(open(folder.path()).await, Err(JournalError::Foreign { .. })));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it");
+}
