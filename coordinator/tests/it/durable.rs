@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _};
+use sweep_coordinator::archive::{backup, restore};
 use sweep_coordinator::journal::sqlite::SqliteJournal;
 use sweep_coordinator::journal::{Batch, Journal, JournalError, Replayed};
 use sweep_core::event::Event;
@@ -89,6 +92,89 @@ async fn a_start_beside_a_reader_waits_for_nobody_and_loses_nothing() {
     other.close().await.unwrap();
     journal.close().await;
     assert_eq!(open(folder.path()).await.unwrap().1.events, 4);
+}
+
+/// A restore is ended at each of its steps: the journal of before is there, or nothing starts, or it starts in safe mode.
+#[tokio::test]
+async fn a_restore_that_is_cut_off_never_leads_to_a_plain_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    let mut ends = [0; 3];
+    for polls in 0.. {
+        let data = folder.path().join(format!("data-{polls}"));
+        fs::create_dir(&data).unwrap();
+        let (mut journal, _) = open(&data).await.unwrap();
+        add(&mut journal, 0..3).await;
+        if polls == 0 {
+            backup::backup(&data, &copy, None).await.unwrap();
+        }
+        add(&mut journal, 3..5).await;
+        journal.close().await;
+        let mut left = polls;
+        let mut restore = pin!(restore::restore(&data, &copy));
+        let done = std::future::poll_fn(|context| {
+            left -= 1;
+            match left {
+                ..0 => Poll::Ready(None),
+                _ => restore.as_mut().poll(context).map(Some),
+            }
+        });
+        let done = done.await;
+        match open(&data).await {
+            Ok((journal, Replayed { events: 5, .. })) => {
+                ends[0] += 1;
+                journal.close().await;
+            }
+            Ok((journal, Replayed { events, state, .. })) => {
+                assert!(state.lineage.suspicion.is_some(), "{polls}: {events} events, and nobody was told");
+                ends[1] += 1;
+                journal.close().await;
+            }
+            Err(JournalError::HalfRestored { .. }) => ends[2] += 1,
+            Err(error) => panic!("{polls}: {error:?}"),
+        }
+        if let Some(done) = done {
+            assert_eq!(done.unwrap().events, 3);
+            break;
+        }
+    }
+    assert!(ends[0] > 3 && ends[1] > 0, "{ends:?}: not a test of anything");
+}
+
+#[tokio::test]
+async fn a_restore_that_cannot_begin_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy"));
+    fs::create_dir(&data).unwrap();
+    let (mut journal, _) = open(&data).await.unwrap();
+    add(&mut journal, 0..3).await;
+    backup::backup(&data, &copy, None).await.unwrap();
+    journal.close().await;
+    let before = fs::read(data.join("sweep.db")).unwrap();
+    // In the way of the mark.
+    fs::create_dir(data.join("restore-unfinished")).unwrap();
+    restore::restore(&data, &copy).await.unwrap_err();
+    assert_eq!(fs::read(data.join("sweep.db")).unwrap(), before);
+    let mut left: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["restore-unfinished", "sweep.db"]);
+}
+
+/// The journal that a restore put aside is itself put back, and has its newest commits in its log.
+#[tokio::test]
+async fn what_is_put_back_has_its_log_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, aside) = (folder.path().join("data"), folder.path().join("sweep.db.before-1"));
+    fs::create_dir(&data).unwrap();
+    killed(&data).await;
+    fs::rename(data.join("sweep.db"), &aside).unwrap();
+    fs::rename(data.join("sweep.db-wal"), folder.path().join("sweep.db.before-1-wal")).unwrap();
+    let done = restore::restore(&data, &aside).await.unwrap();
+    assert_eq!(done.events, 3);
+    assert_eq!(without_log(&data).await, 4, "and the word that an end may be lost");
+    let left: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["sweep.db"]);
+    assert!(aside.exists() && folder.path().join("sweep.db.before-1-wal").exists(), "what was copied stays");
 }
 
 #[tokio::test]
