@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
+use std::process::Command;
 use std::task::Poll;
 use std::time::SystemTime;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 use sweep_coordinator::archive::{backup, restore};
+use sweep_coordinator::blobs::Blobs;
 use sweep_coordinator::journal::sqlite::SqliteJournal;
 use sweep_coordinator::journal::{Batch, Journal, JournalError, Replayed};
 use sweep_core::event::Event;
@@ -189,4 +191,48 @@ async fn a_file_of_another_program_keeps_its_bytes() {
     assert!(matches!(open(folder.path()).await, Err(JournalError::Foreign { .. })));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is beside it");
+}
+
+/// Set where this test runs itself, with what notes the calls put before the C library: the folder.
+const INSIDE: &str = "SWEEP_TEST_SYNCS_FOLDER";
+
+/// Whoever stored it may have been cut off between the name and the sync of its folder. Found by reading.
+#[tokio::test]
+async fn a_checkpoint_is_said_to_be_there_when_it_is_on_the_disk() {
+    let sha256 = "ab".repeat(32);
+    if let Some(folder) = std::env::var_os(INSIDE) {
+        let folder = Path::new(&folder);
+        let blobs = Blobs::open(&folder.join("blobs")).unwrap();
+        for said in ["said", "said-again"] {
+            assert!(blobs.upload(&sha256, 4).await.unwrap().is_none(), "it is there");
+            fs::rename(folder.join(format!("{said}.new")), folder.join(said)).unwrap();
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = folder.path().join("blobs/ab");
+    fs::create_dir_all(&shelf).unwrap();
+    fs::write(shelf.join(&sha256), "left").unwrap();
+    for name in ["said.new", "said-again.new"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let (library, note) = (folder.path().join("syncs.so"), folder.path().join("syncs.txt"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/syncs/syncs.c");
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]).arg("-ldl").status();
+    assert!(built.unwrap().success());
+    let mut inside = Command::new(std::env::current_exe().unwrap());
+    inside.args(["--exact", "durable::a_checkpoint_is_said_to_be_there_when_it_is_on_the_disk"]);
+    inside.env(INSIDE, folder.path()).env("LD_PRELOAD", &library).env("SYNCS", &note);
+    let done = inside.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    let note = fs::read_to_string(&note).unwrap();
+    let lines: Vec<&str> = note.lines().collect();
+    let said = |name: &str| lines.iter().position(|line| line.starts_with("name\t") && line.ends_with(name)).unwrap();
+    let (said, again) = (said("/said"), said("/said-again"));
+    for path in [shelf.join(&sha256), shelf.clone(), folder.path().join("blobs")] {
+        let asked = format!("sync\t{}\t", path.display());
+        let synced = |lines: &[&str]| lines.iter().filter(|line| line.starts_with(&asked)).count();
+        assert_eq!((synced(&lines[..said]), synced(&lines[said..again])), (1, 0), "{}: {note}", path.display());
+    }
 }
