@@ -17,6 +17,7 @@ use sweep_coordinator::journal::{Batch, Journal, JournalError, Replayed};
 use sweep_core::event::Event;
 use sweep_core::id::{SweepId, TrialId};
 use sweep_core::time::Timestamp;
+use sweep_ops::doctor::Level;
 
 async fn open(folder: &Path) -> Result<(Journal, Replayed), JournalError> {
     SqliteJournal::open(folder).await.map(|(journal, replayed)| (Journal::Sqlite(journal), replayed))
@@ -177,6 +178,37 @@ async fn what_is_put_back_has_its_log_with_it() {
     let left: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["sweep.db"]);
     assert!(aside.exists() && folder.path().join("sweep.db.before-1-wal").exists(), "what was copied stays");
+}
+
+/// A kind of event that this release does not know, in a row as it was written: the answer is another release, not a backup.
+#[tokio::test]
+async fn an_event_of_a_newer_release_is_not_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(folder.path()).await.unwrap();
+    add(&mut journal, 0..3).await;
+    journal.close().await;
+    let write = async |body: &str| {
+        let check = i64::from(crc32fast::hash(body.as_bytes()));
+        let mut connection = raw(&folder.path().join("sweep.db")).await;
+        let change = sqlx::query("UPDATE events SET body = ?, \"check\" = ? WHERE no = 2").bind(body).bind(check);
+        change.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    };
+    write("{\"trial_teleported\":{\"trial\":\"x\"}}\n").await;
+    let words = open(folder.path()).await.unwrap_err().to_string();
+    assert!(words.contains("newer release") && words.contains("event 2 (`trial_teleported`)"), "{words}");
+    assert!(!words.contains("restore"), "{words}");
+    let found = sweep_coordinator::archive::fsck::look(folder.path(), true).await;
+    let problem = found.findings.iter().find(|finding| finding.level == Level::Problem).unwrap();
+    assert!(!problem.fix.contains("restore") && problem.fix.contains("release"), "{problem:?}");
+    // With a field that is not known, too.
+    let trial = TrialId::derive(SweepId::derive("durable", ""), "1");
+    write(&format!("{{\"retry_due\":{{\"trial\":\"{trial}\",\"how\":1}}}}\n")).await;
+    let words = open(folder.path()).await.unwrap_err().to_string();
+    assert!(words.contains("newer release") && words.contains("event 2 (`retry_due`)"), "{words}");
+    // What is no text of ours is damage.
+    write("{\"retry_due\":{\"tri\n").await;
+    assert!(matches!(open(folder.path()).await, Err(JournalError::Damaged { event: 2, .. })));
 }
 
 #[tokio::test]
