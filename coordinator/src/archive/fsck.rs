@@ -63,9 +63,16 @@ async fn look_at_journal(path: &Path, found: &mut Findings) -> Result<(Replayed,
         [] => found.ok("pages", format!("{} is a sound SQLite file", path.display())),
         wrong => found.problem("pages", wrong.join("; "), RESTORE),
     }
-    let read = examined.events().await?;
+    let (replayed, auditor, differ) = examined.everything().await?;
     examined.close().await;
-    Ok(read)
+    match differ.first() {
+        None => found.ok("curves", "each epoch is shown as it was reported"),
+        Some(first) => {
+            let text = format!("{} attempts are not shown as they were reported; the first is {first}", differ.len());
+            found.problem("curves", text, "report this with the journal; results and decisions come from the events");
+        }
+    }
+    Ok((replayed, auditor))
 }
 
 fn judge(state: &State, auditor: &Auditor, found: &mut Findings) {

@@ -2,6 +2,7 @@
 //! A commit is the unit: all events of a batch with one time, and the series that came with it.
 //! Folding the events is left to the caller, deciding to the core.
 
+mod curves;
 pub mod examine;
 pub(crate) mod log;
 pub mod memory;
