@@ -63,6 +63,7 @@ mod tests {
             rule: "asha".to_owned(),
             metric: Watched::ValAccuracy,
             stopped: 7,
+            by_budget: 0,
             paused: 0,
             epochs: 10,
             planned_epochs: 20,

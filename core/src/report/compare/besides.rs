@@ -100,7 +100,8 @@ fn short(digests: &BTreeSet<String>) -> String {
 /// `epochs 3 | 4`.
 fn in_words((path, a, b): &Field) -> String {
     let text = |value: &Option<String>| {
-        let known = value.as_deref().map(|text| serde_json::from_str(text).map_or(text.to_owned(), |v| label_of(path, &v)));
+        let known =
+            value.as_deref().map(|text| serde_json::from_str(text).map_or(text.to_owned(), |v| label_of(path, &v)));
         let mut known = known.unwrap_or_else(|| "-".to_owned());
         if known.chars().count() > 60 {
             known = known.chars().take(59).chain(['…']).collect();
