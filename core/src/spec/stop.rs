@@ -1,7 +1,7 @@
 //! `stop`: early stopping across configurations. A name is short for a table: `stop = "asha"` is `[stop]` with
 //! `rule = "asha"` and every default. What only shows when the plan is there is checked at the end of this file.
 
-use crate::plan::{MAX_TRIALS, Plan, at};
+use crate::plan::{MAX_TRIALS, Plan};
 use crate::recipe::Watched;
 use crate::stopping::{Rule, Stop};
 
@@ -232,9 +232,6 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
     }
     // The last one can be compared with all the others, the baseline among them.
     let most = plan.all_points() - 1;
-    let patient = at(&plan.base, "early_stop").is_some_and(|given| !given.is_null())
-        || plan.columns.iter().any(|column| column.path.starts_with("early_stop"));
-    let whole = if last < epochs && !patient { plan.all_points() - others } else { most };
     if stop.min_configurations > most {
         let all = plan.all_points();
         let what = format!(
@@ -242,13 +239,6 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
             stop.min_configurations
         );
         useless("stop", what, "lower `min_configurations`");
-    } else if stop.min_configurations > whole {
-        let what = format!(
-            "max_epochs = {last} ends every configuration but the baseline, and `{}` compares with {} that ran to epoch {epochs}",
-            stop.rule.name(),
-            stop.min_configurations
-        );
-        useless("stop.max_epochs", what, "leave it out, or use `rule = \"budget\"`");
     }
 }
 

@@ -217,6 +217,11 @@ impl Race {
             Fate::Stop => Stage::Stopped,
             Fate::Spare => Stage::Spared,
         };
+        // At the end of its budget it is at its end: the others are compared with it.
+        if let Some(curves) = self.curves.as_mut().filter(|_| next == Stage::Stopped && judgement.cause != Cause::Rule)
+        {
+            curves.finish(point);
+        }
         let entrant = &mut self.entrants[point as usize];
         let ladder = &mut self.ladders[entrant.bracket as usize];
         match stage {

@@ -246,7 +246,10 @@ fn results_that_were_taken_over_are_not_compared_with_themselves() {
     ran.tells("2 runs of both sweeps from one training");
     assert!(!bench.run(&["compare", sweeps::NAME, "again"]).expect(0).err.contains("from one training"));
     let csv = bench.run(&["compare", sweeps::NAME, "taken", "--csv"]).expect(0);
-    assert!(csv.out.lines().next().unwrap().ends_with(",same") && csv.out.lines().nth(1).unwrap().ends_with(",1"));
+    assert!(
+        csv.out.lines().next().unwrap().ends_with(",same,interval")
+            && csv.out.lines().nth(1).unwrap().ends_with(",1,t")
+    );
     let whole = bench.run(&["compare", sweeps::NAME, sweeps::NAME]).expect(0);
     whole.tells("3 runs of both sweeps from one training").says("-");
 }
