@@ -6,6 +6,7 @@
 //! file, renames it, and syncs its folder (and a folder that was made for it) before it returns.
 
 mod damage;
+mod durable;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -66,6 +67,15 @@ pub enum BlobError {
         #[source]
         source: std::io::Error,
     },
+    /// It is there, and the disk does not say that it stays.
+    #[error("syncing {} failed", path.display())]
+    Sync {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The store failed.
     #[error("{action} a blob failed")]
     Store {
@@ -84,6 +94,7 @@ pub struct Blobs {
     folder: Option<PathBuf>,
     gate: Arc<RwLock<()>>,
     references: Arc<RwLock<()>>,
+    durable: Arc<durable::Durable>,
 }
 
 /// A stored blob.
@@ -106,6 +117,8 @@ impl Blobs {
     pub fn open(folder: &Path) -> Result<Self, BlobError> {
         let fail = |source| BlobError::Folder { path: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(fail)?;
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+        durable::sync(above.unwrap_or(Path::new("."))).map_err(fail)?;
         clean(folder).map_err(fail)?;
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| BlobError::Store { action: "opening the store of", source })?
@@ -115,7 +128,8 @@ impl Blobs {
 
     /// In memory.
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), folder: None, gate: Arc::default(), references: Arc::default() }
+        let (gate, references, durable) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store: Arc::new(InMemory::new()), folder: None, gate, references, durable }
     }
 
     /// The folder, if there is one.
@@ -152,8 +166,8 @@ impl Blobs {
         meta.map(|meta| meta.size).map_err(|error| self.error("finding", sha256, error))
     }
 
-    /// Starts to store a blob; `None` if it is there already (its time is renewed, so that it is not
-    /// taken for a left-over).
+    /// Starts to store a blob; `None` if it is there already and survives a power loss (its time is renewed, so that it is
+    /// not taken for a left-over).
     ///
     /// # Errors
     /// When the name is wrong or the store fails.
@@ -162,7 +176,11 @@ impl Blobs {
         match self.length(sha256).await {
             Ok(stored) if stored == bytes => {
                 self.renew(&place).await;
-                return Ok(None);
+                match self.settle(sha256).await {
+                    Ok(()) => return Ok(None),
+                    Err(BlobError::Missing(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
             Ok(_) => match self.check(sha256).await {
                 Ok(stored) => return Err(BlobError::Length { declared: bytes, got: stored }),
@@ -172,6 +190,7 @@ impl Blobs {
             Err(BlobError::Missing(_)) => {}
             Err(error) => return Err(error),
         }
+        self.durable.remove(sha256);
         let parts = self.store.put_multipart(&place).await.map_err(|error| self.error("starting", sha256, error))?;
         let (hasher, part) = (Sha256::new(), BytesMut::new());
         Ok(Some(Upload { blobs: self.clone(), parts, hasher, part, got: 0, sha256: sha256.to_owned(), bytes }))
@@ -317,7 +336,9 @@ impl Upload {
         }
         self.write().await?;
         let done = self.parts.complete().await;
-        done.map(drop).map_err(|error| self.blobs.error("finishing", &self.sha256, error))
+        done.map_err(|error| self.blobs.error("finishing", &self.sha256, error))?;
+        self.blobs.durable.add(&self.sha256);
+        Ok(())
     }
 
     async fn write(&mut self) -> Result<(), BlobError> {

@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
 use sweep_coordinator::access::keeper::Keeper;
-use sweep_coordinator::archive::{fsck, restore};
+use sweep_coordinator::archive::{ArchiveError, fsck, restore};
 use sweep_coordinator::clock::Clock;
 use sweep_coordinator::config::{Cleaning, Config, Listen, Snapshots, default_folder, loopback_only};
 use sweep_coordinator::{Coordinator, doctor, folder};
@@ -177,7 +177,10 @@ async fn main() -> anyhow::Result<ExitCode> {
 async fn put_back(data: &Path, backup: &Path) -> anyhow::Result<()> {
     use std::io::Write as _;
     let _lock = folder::lock(data)?;
-    let done = restore::restore(data, backup).await.context("nothing was changed in the journal's place")?;
+    let done = restore::restore(data, backup).await.map_err(|error| match error {
+        ArchiveError::Unfinished { .. } => anyhow::Error::new(error),
+        _ => anyhow::Error::new(error).context("nothing was changed in the journal's place"),
+    })?;
     let mut text = format!("{} events are in place in {}\n", done.events, data.display());
     if let Some(before) = &done.before {
         text += &format!("the journal before it is {}\n", before.display());

@@ -115,7 +115,7 @@ pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Re
     let varies: BTreeSet<&str> =
         SHAPE.into_iter().filter(|field| wanted.iter().any(|(shape, ..)| shape[field] != wanted[0].0[field])).collect();
     let words = |shape: &Value| {
-        let shown = |field: &&str| ((*field).to_owned(), crate::plan::label_of(&shape[*field]));
+        let shown = |field: &&str| ((*field).to_owned(), crate::plan::label_of(field, &shape[*field]));
         SHAPE.iter().filter(|field| varies.contains(**field) || **field == "model").map(shown).collect()
     };
     let hosts = hosts(state, plan);

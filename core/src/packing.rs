@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::num::Num;
-use crate::plan::{Plan, at, label_of, put};
+use crate::plan::{Plan, at, put, variant_of};
 use crate::shares::DEVICE;
 
 /// What is added to measured memory, per cent: the same trial does not always need the same.
@@ -112,7 +112,7 @@ fn text(plan: &Plan, columns: &[usize], cells: &[u32]) -> String {
 }
 
 fn key(mut value: Value) -> String {
-    if let Some(optimizer) = value.get("optimizer").map(label_of) {
+    if let Some(optimizer) = value.get("optimizer").map(variant_of) {
         value["optimizer"] = Value::from(optimizer);
     }
     if let Some(decay) = at(&value, "ema.decay").and_then(Value::as_f64) {

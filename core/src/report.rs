@@ -2,6 +2,7 @@
 //! Pure arithmetic over the state; what follows from it is in `report/analysis.rs`, printing is the caller's.
 
 pub mod analysis;
+pub mod columns;
 pub mod compare;
 mod costs;
 pub mod curves;
@@ -12,6 +13,7 @@ pub mod figures;
 pub mod importance;
 pub mod pareto;
 pub mod ranges;
+mod spread;
 pub mod stops;
 mod summarise;
 pub mod trials;
@@ -30,6 +32,7 @@ use crate::recipe::Watched;
 use crate::stopping::summary::StopSummary;
 
 pub use costs::{Cost, PointCost};
+pub use spread::Spread;
 pub use summarise::summarise;
 
 /// Everything a report shows.
@@ -103,6 +106,18 @@ impl Report {
                 "{all} of {} completed trials have the results of identical trials (same recipe, code and data) of earlier sweeps: {}.",
                 self.completed,
                 from.join(", ")
+            )
+        })
+    }
+
+    /// Which points have seeds that diverged; nothing if none has.
+    pub fn diverged(&self) -> Option<String> {
+        let count = self.points.iter().filter(|row| row.diverged > 0).count();
+        let points = if count == 1 { "point" } else { "points" };
+        (count > 0).then(|| {
+            format!(
+                "Of {count} {points} some seeds diverged: those come after the others, whatever the rest of their seeds reached, because a mean \
+                 over the seeds that did not is one over the lucky ones."
             )
         })
     }
@@ -200,8 +215,15 @@ pub struct PointRow {
     pub spared: bool,
     /// `(path, value)` for everything that varies, in the order of the file.
     pub settings: Vec<(String, String)>,
+    /// What stands in the recipe where `settings` do not spell it, by path: the steps of a named augmentation; `null` where the
+    /// point has no such field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<(String, serde_json::Value)>,
     /// Seeds planned.
     pub seeds: u32,
+    /// Seeds whose losses were no numbers any more: they have no result, and the point comes after those that have none of these.
+    #[serde(default)]
+    pub diverged: u32,
     /// Best validation accuracy (0 to 1) over the seeds with a result.
     pub accuracy: Spread,
     /// Validation loss of the same epochs.
@@ -225,11 +247,14 @@ pub struct PointRow {
 impl PointRow {
     /// What a reader has to know of it: the baseline, why there is no result, or why there is one all the same.
     pub fn note(&self) -> &'static str {
-        match self.baseline {
-            true => "baseline",
-            false if self.trials.iter().any(|trial| trial.phase == "stopped") => "stopped early",
-            false if self.spared => "spared for the stop audit",
-            false => "",
+        match (self.baseline, self.diverged > 0) {
+            (true, true) => "baseline, some seeds diverged",
+            (true, false) => "baseline",
+            (false, true) => "some seeds diverged",
+            _ if self.trials.iter().any(|trial| trial.ended_by_budget) => "to the end of its budget",
+            _ if self.trials.iter().any(|trial| trial.phase == "stopped") => "stopped early",
+            _ if self.spared => "spared for the stop audit",
+            _ => "",
         }
     }
 
@@ -255,6 +280,9 @@ pub struct TrialRow {
     pub seed: u64,
     /// Where it stands.
     pub phase: String,
+    /// It was stopped because a budget was used up, not because others were better: what it reached by then is its result.
+    #[serde(default)]
+    pub ended_by_budget: bool,
     /// The epoch with the best validation accuracy.
     pub best: Option<EpochRow>,
     /// The lowest validation loss of all epochs.
@@ -273,6 +301,13 @@ pub struct TrialRow {
     /// The epoch up to which it is a shorter trial of the same sweep, from which it went on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u32>,
+}
+
+impl TrialRow {
+    /// Whether it counts: it was trained to its end, or to that of its budget.
+    pub fn has_result(&self) -> bool {
+        self.phase == "completed" || self.ended_by_budget
+    }
 }
 
 /// A result that was not trained here.
@@ -312,37 +347,6 @@ impl From<&EpochMetrics> for EpochRow {
     }
 }
 
-/// Mean and spread of some values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    /// How many values.
-    pub n: u32,
-    /// Their mean; absent without values.
-    pub mean: Option<Num>,
-    /// Sample standard deviation (n - 1); absent for fewer than two values: one run says nothing about spread.
-    pub std: Option<Num>,
-    /// Smallest value.
-    pub min: Option<Num>,
-    /// Largest value.
-    pub max: Option<Num>,
-}
-
-impl Spread {
-    /// Of some values; NaN makes mean and spread NaN.
-    pub fn of(values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        Self {
-            n: values.len() as u32,
-            mean: (!values.is_empty()).then_some(Num(mean)),
-            std: (values.len() >= 2).then_some(Num(variance.sqrt())),
-            min: values.iter().copied().reduce(f64::min).map(Num),
-            max: values.iter().copied().reduce(f64::max).map(Num),
-        }
-    }
-}
-
 /// The trial with the best single result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestTrial {
@@ -375,19 +379,4 @@ pub struct FailedTrial {
     pub reason: String,
     /// For people.
     pub message: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spread_is_the_sample_deviation_and_unknown_for_one_run() {
-        // numpy.std([0.1, 0.2, 0.4], ddof=1) = 0.15275252316519466
-        let spread = Spread::of(&[0.1, 0.2, 0.4]);
-        assert!((spread.std.unwrap().0 - 0.152_752_523_165_194_66).abs() < 1e-15);
-        assert!((spread.mean.unwrap().0 - 0.7 / 3.0).abs() < 1e-15);
-        assert_eq!(Spread::of(&[0.5]).std, None);
-        assert_eq!(Spread::of(&[]).mean, None);
-    }
 }

@@ -122,7 +122,8 @@ fn paired_tests_are_scipys() {
     let mut critical = Critical::new(0.05);
     for pair in reference().pairs {
         let differences: Vec<f64> = pair.b.iter().zip(&pair.a).map(|(b, a)| b - a).collect();
-        let found = paired(&differences, Method::T, &mut critical);
+        let mut found = paired(&differences, Method::T, &mut critical);
+        correct(&mut [&mut found], 0.05);
         let estimate = found.estimate;
         let all = [estimate.mean, estimate.sd, estimate.low, estimate.high, found.t, found.p, found.d_z];
         let expected = [pair.mean, pair.sd, pair.low, pair.high, pair.t, pair.p, pair.d_z];
@@ -162,4 +163,54 @@ fn no_spread_is_no_certainty() {
     let (mut up, mut down): (Difference, Difference) = (clear(1.0), clear(-1.0));
     correct(&mut [&mut up, &mut down], 0.05);
     assert_eq!((up.verdict, down.verdict), (Verdict::Better, Verdict::Worse));
+}
+
+/// Accuracies are counts of images over their number: what is left of them where they cancel is rounding, however it compares with itself.
+#[test]
+fn rounding_is_neither_a_spread_nor_an_effect() {
+    let mut critical = Critical::new(0.05);
+    let additive = [(46.0, 44.0, 41.0, 39.0), (47.0, 45.0, 43.0, 41.0), (45.0, 42.0, 40.0, 37.0)];
+    let contrasts = additive.map(|(a, b, c, d)| ((a / 50.0) - (b / 50.0)) - ((c / 50.0) - (d / 50.0)));
+    assert!(contrasts.iter().any(|value| *value != 0.0), "rounding leaves something: {contrasts:?}");
+    let mut found = paired(&contrasts, Method::T, &mut critical);
+    correct(&mut [&mut found], 0.05);
+    assert_eq!((found.estimate, found.verdict), (Estimate::constant(0.0, 3), Verdict::Tie));
+    assert_eq!((found.t, found.p, found.d_z, found.needed), (None, None, None, None));
+    let single = paired(&[0.3 - 0.1 - 0.2], Method::T, &mut critical);
+    assert_eq!((single.estimate, single.verdict), (Estimate::constant(0.0, 1), Verdict::Unknown));
+    // One image of ten million in one seed is a difference.
+    assert!(paired(&[0.0, 0.0, 1e-7], Method::T, &mut critical).t.is_some());
+    assert!(paired(&[f64::NAN, 0.1], Method::T, &mut critical).estimate.mean.unwrap().0.is_nan());
+}
+
+/// Who looked at four comparisons looked at four, also if two of them have no spread to test by.
+#[test]
+fn comparisons_without_a_spread_are_in_the_family() {
+    let mut critical = Critical::new(0.05);
+    let mut of = |differences: &[f64]| paired(differences, Method::T, &mut critical);
+    let (strong, weak) = ([0.1, 0.11, 0.12], [0.01, 0.03, 0.02]);
+    let (mut first, mut second) = (of(&strong), of(&weak));
+    let (mut zero, mut shift, mut single) = (of(&[0.0; 3]), of(&[0.02; 3]), of(&[0.5]));
+    let p = [first.p.unwrap().0, second.p.unwrap().0];
+    correct(&mut [&mut zero, &mut first, &mut single, &mut second, &mut shift], 0.05);
+    near(first.p_holm.unwrap().0, 4.0 * p[0], 1e-14, "the smallest of four");
+    near(second.p_holm.unwrap().0, 3.0 * p[1], 1e-14, "the next");
+    assert_eq!((zero.p_holm, zero.verdict, shift.p_holm, shift.verdict), (None, Verdict::Tie, None, Verdict::Unknown));
+    assert_eq!((single.p_holm, single.verdict), (None, Verdict::Unknown), "a single run is no test");
+}
+
+/// As many seeds as are said to be needed must be enough for the verdict, which goes by the corrected p-value.
+#[test]
+fn seeds_needed_are_for_the_table_that_the_difference_stands_in() {
+    let mut critical = Critical::new(0.05);
+    let differences = [0.02, 0.03, 0.025];
+    let mut alone = paired(&differences, Method::T, &mut critical);
+    correct(&mut [&mut alone], 0.05);
+    let d_z = alone.d_z.unwrap().0;
+    assert_eq!(alone.needed, needed(d_z, 0.05, 0.8));
+    let mut table: Vec<Difference> = (0..10).map(|_| paired(&differences, Method::T, &mut critical)).collect();
+    correct(&mut table.iter_mut().collect::<Vec<_>>(), 0.05);
+    assert_eq!(table[0].needed, needed(d_z, 0.005, 0.8));
+    assert!(alone.needed == Some(3) && alone.verdict == Verdict::Better, "{alone:?}");
+    assert!(table[0].needed > Some(3) && table[0].verdict == Verdict::Tie, "{:?}", table[0]);
 }

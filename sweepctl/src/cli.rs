@@ -132,8 +132,10 @@ pub(crate) enum Command {
     /// Compare two sweeps point by point, paired by seed, or two trials
     #[command(after_help = "Examples:\n  sweepctl compare imagenette-first imagenette-second")]
     Compare(Compare),
-    /// Write the curves of a sweep for TensorBoard
-    #[command(after_help = "Examples:\n  sweepctl export imagenette-first --tensorboard runs/")]
+    /// Write the curves of a sweep for TensorBoard, or into an MLflow server
+    #[command(
+        after_help = "Examples:\n  sweepctl export imagenette-first --tensorboard runs/\n  sweepctl export imagenette-first --mlflow http://127.0.0.1:5000"
+    )]
     Export(Export),
     /// Download a checkpoint, verified
     #[command(

@@ -31,9 +31,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::fault::{Fault, is_transient};
 use crate::login::{LoginFault, Way};
 use crate::view::report::AuditView;
-use crate::view::{
-    AgentView, ChangedView, ExtendedView, InfoView, PageView, ReusableView, SubmittedView, SweepView, TrialPageView,
-};
+use crate::view::{AgentView, ChangedView, ExtendedView, InfoView, PageView, SubmittedView, SweepView, TrialPageView};
 
 /// How long a first connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -244,9 +242,7 @@ impl Client {
         let (sweep, spec, epochs) = (reference(sweep), spec.into(), epochs.unwrap_or(0));
         let request = v1::ExtendRequest { sweep, spec, seeds, epochs, user: user(), dry_run, reuse, queue_anyway };
         let reply = self.sweeps.clone().extend(request).await.map_err(|status| self.fault(status))?;
-        let v1::ExtendReply { name, trials, points, seeds, reused, reusable, goes_on } = reply.into_inner();
-        let reusable = reusable.into_iter().map(ReusableView::from).collect();
-        Ok(ExtendedView { name, trials, points, seeds, dry_run, goes_on, reused, reusable })
+        Ok(ExtendedView::of(reply.into_inner(), dry_run))
     }
 
     /// Trains a few steps of what was never trained: how many shapes, and the sweep that does it.

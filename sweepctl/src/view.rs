@@ -253,6 +253,12 @@ pub(crate) struct ExtendedView {
     pub(crate) dry_run: bool,
     /// New trials that go on from the last checkpoint of one with fewer epochs.
     pub(crate) goes_on: u64,
+    /// Those that begin at the beginning because their rate follows the number of epochs.
+    pub(crate) follows_length: u64,
+    /// Because the shorter one did not come to its last epoch, or its checkpoint is gone.
+    pub(crate) unfinished: u64,
+    /// Because there is none that is like it but for its epochs.
+    pub(crate) no_shorter: u64,
     /// Results that were taken, and those that could have been.
     pub(crate) reused: u64,
     pub(crate) reusable: Vec<ReusableView>,

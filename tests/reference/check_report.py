@@ -15,11 +15,14 @@ import sys
 
 import numpy as np
 import pandas
-from scipy import special, stats
+from scipy import integrate, special, stats
 from statsmodels.stats.multitest import multipletests
 
 FIXED = {"trial", "point", "baseline", "seed", "phase", "epochs", "best_epoch", "val_accuracy", "val_loss", "train_accuracy",
          "train_loss", "test_accuracy", "test_loss", "weights", "origin", "lowest_val_loss", "probe"}
+SETTING = "setting."
+# What is left of accuracies (0 to 1) where they cancel.
+ROUNDING = 1e-12
 worst, compared = (0.0, ""), 0
 
 
@@ -49,8 +52,8 @@ def estimate(found, values, what):
 def difference(found, values, what):
     values = np.asarray(values)
     estimate(found, values, what)
-    if len(values) < 2 or np.std(values, ddof=1) <= 1e-12 * np.abs(values).max():
-        assert found["p"] is None, what
+    if len(values) < 2 or np.all(np.abs(values - values.mean()) <= ROUNDING * max(1.0, np.abs(values).max())):
+        assert found["p"] is None and found["needed"] is None, what
         return
     test, d_z, df = stats.ttest_1samp(values, 0.0), values.mean() / values.std(ddof=1), len(values) - 1
     same(found["t"], test.statistic, what + " t")
@@ -61,21 +64,50 @@ def difference(found, values, what):
         same(found["g_z"], d_z * j, what + " g_z")
 
 
+def power(d_z, n, alpha):
+    # The non-central t distribution by its definition: SciPy's own is no number far from its middle.
+    df, delta = n - 1, min(abs(d_z), 50.0) * math.sqrt(n)
+    t = stats.t.isf(alpha / 2, df)
+
+    def at(s):
+        density = stats.chi.pdf(s * math.sqrt(df), df) * math.sqrt(df)
+        return (stats.norm.sf(t * s - delta) + stats.norm.cdf(-t * s - delta)) * density
+
+    return sum(integrate.quad(at, low, high, limit=500, epsabs=1e-12)[0] for low, high in ((0, 1), (1, 10)))
+
+
 def holm(rows, what):
-    rows = [row for row in rows if row and row["p"] is not None]
+    # A comparison without a spread has no p-value and counts as one with p = 1; a single run is no comparison.
+    rows = [row for row in rows if row and row["n"] > 1]
     if rows:
-        for row, adjusted in zip(rows, multipletests([row["p"] for row in rows], method="holm")[1]):
+        for row, adjusted in zip(rows, multipletests([1.0 if row["p"] is None else row["p"] for row in rows], method="holm")[1]):
+            if row["p"] is None:
+                assert row["p_holm"] is None and row["verdict"] == ("unknown" if row["mean"] else "tie"), what
+                continue
             same(row["p_holm"], adjusted, what + " Holm")
             word = "tie" if adjusted >= 0.05 else "better" if row["mean"] > 0 else "worse"
             assert row["verdict"] == word, what
+            # Bonferroni's level, which is that of Holm's first step.
+            needed, alpha = row["needed"], 0.05 / len(rows)
+            if needed is not None:
+                enough = power(row["d_z"], needed, alpha) > 0.8 - 1e-6
+                assert enough and (needed == 2 or power(row["d_z"], needed - 1, alpha) < 0.8 + 1e-6), what + " seeds needed"
 
 
 def main(rows, report):
     table = pandas.read_parquet(rows) if rows.endswith(".parquet") else pandas.read_csv(rows, dtype=str)
-    paths = [name for name in table.columns if name not in FIXED]
+    # The column of each setting: called like its path, unless another column is.
+    paths = {}
+    for name in table.columns:
+        if name not in FIXED:
+            path = name
+            while path.startswith(SETTING):
+                path = path.removeprefix(SETTING)
+            paths[path] = name
     for name in ("point", "seed", "val_accuracy"):
         table[name] = pandas.to_numeric(table[name])
-    table[paths] = table[paths].astype(str)
+    columns = list(paths.values())
+    table[columns] = table[columns].astype(str)
     with open(report, encoding="utf-8") as file:
         report = json.load(file)
     analysis = report["analysis"]
@@ -104,9 +136,9 @@ def main(rows, report):
     whole = len(done) == len(table)
     factors = [factor["factor"] for factor in analysis["factors"]]
     if whole and all(factor in paths for factor in factors):
-        grid = math.prod(done[factor].nunique() for factor in factors) == done.point.nunique()
+        grid = math.prod(done[paths[factor]].nunique() for factor in factors) == done.point.nunique()
         for factor in analysis["factors"] if grid else []:
-            by = done.pivot_table(index="seed", columns=factor["factor"], values="val_accuracy")
+            by = done.pivot_table(index="seed", columns=paths[factor["factor"]], values="val_accuracy")
             for level in factor["levels"]:
                 estimate(level["accuracy"], by[level["level"]].to_numpy(), f"{factor['factor']}={level['level']}")
                 if level["difference"]:
@@ -116,7 +148,7 @@ def main(rows, report):
         references = {factor["factor"]: factor["reference"] for factor in analysis["factors"]}
         for pair in analysis["interactions"]:
             a, b = pair["factors"]
-            by = done.pivot_table(index="seed", columns=[a, b], values="val_accuracy")
+            by = done.pivot_table(index="seed", columns=[paths[a], paths[b]], values="val_accuracy")
             for (x, y), mean in zip(itertools.product(pair["rows"], pair["columns"]), itertools.chain(*pair["means"])):
                 same(mean, by[x, y].mean(), f"mean of {a}={x}, {b}={y}")
             for row in pair["contrasts"]:
@@ -124,14 +156,16 @@ def main(rows, report):
                 d = by[x, y] - by[x, references[b]] - by[references[a], y] + by[references[a], references[b]]
                 difference(row["difference"], d, f"interaction of {a}={x} and {b}={y}")
         holm([row["difference"] for pair in analysis["interactions"] for row in pair["contrasts"]], "interactions")
-        if grid:
-            means = done.groupby("point").agg({**{factor: "first" for factor in factors}, "val_accuracy": "mean"})
+        # Shares are over the seeds that all points have.
+        if grid and len(done) == done.point.nunique() * done.seed.nunique():
+            means = done.groupby("point").agg({**{paths[factor]: "first" for factor in factors}, "val_accuracy": "mean"})
             total = ((means.val_accuracy - means.val_accuracy.mean()) ** 2).sum()
             squares = lambda names: ((means.groupby(names).val_accuracy.transform("mean") - means.val_accuracy.mean()) ** 2).sum()
             for share in analysis["importance"]["shares"]:
-                names = share["factors"]
+                names = [paths[factor] for factor in share["factors"]]
                 expected = squares(names) - (sum(squares([name]) for name in names) if len(names) > 1 else 0)
-                same(share["share"], max(0.0, expected / total), "importance of " + " x ".join(names))
+                expected = max(0.0, expected / total) if total > len(means) * ROUNDING**2 else 0.0
+                same(share["share"], expected, "importance of " + " x ".join(names))
     print(f"{compared} numbers compared, the worst is off by {worst[0]:.2e} ({worst[1]})")
     return int(worst[0] > 1e-9)
 

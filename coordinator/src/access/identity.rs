@@ -88,12 +88,14 @@ impl Identity {
         }
     }
 
-    /// How something relates to the caller; `project` is `None` for what is in no project.
+    /// How something relates to the caller; `project` is `None` for what is in no project. What somebody owns in a project that they
+    /// are no longer in is not theirs to see or to change: whoever was taken out must not use its machines or take its results away.
     pub fn reach(&self, owner: &str, project: Option<&str>) -> Reach {
         match &self.who {
             Who::Local => Reach::Own,
-            Who::Person { name, .. } if name == owner => Reach::Own,
-            Who::Person { projects, .. } if project.is_none_or(|project| projects.contains(project)) => Reach::Project,
+            Who::Person { name, projects, .. } if project.is_none_or(|project| projects.contains(project)) => {
+                if name == owner { Reach::Own } else { Reach::Project }
+            }
             Who::Agent { agent, .. } if agent.to_string() == owner => Reach::Own,
             _ => Reach::Elsewhere,
         }

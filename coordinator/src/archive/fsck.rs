@@ -21,6 +21,8 @@ use crate::journal::{JournalError, Replayed};
 /// What to do about a journal that is not good.
 const RESTORE: &str =
     "stop the coordinator, then `sweep-coordinator restore BACKUP`: the present journal is kept beside it";
+/// What to do about one that this release is too old for.
+const UPGRADE: &str = "look with the release that wrote it, or a later one: nothing is wrong with the journal";
 /// Nobody refers to a blob of this age any more, and nobody is about to.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 /// Broken rules, and checkpoints, that are named.
@@ -35,6 +37,9 @@ pub async fn look(folder: &Path, quick: bool) -> Findings {
         return found;
     }
     match look_at_journal(&journal, &mut found).await {
+        Err(error @ (JournalError::Newer { .. } | JournalError::NewerEvent { .. })) => {
+            found.problem("journal", chain(&error), UPGRADE);
+        }
         Err(error) => found.problem("journal", chain(&error), RESTORE),
         Ok((Replayed { state, events, .. }, auditor)) => {
             found.ok("events", format!("{events} events, each as it was written"));
@@ -58,9 +63,16 @@ async fn look_at_journal(path: &Path, found: &mut Findings) -> Result<(Replayed,
         [] => found.ok("pages", format!("{} is a sound SQLite file", path.display())),
         wrong => found.problem("pages", wrong.join("; "), RESTORE),
     }
-    let read = examined.events().await?;
+    let (replayed, auditor, differ) = examined.everything().await?;
     examined.close().await;
-    Ok(read)
+    match differ.first() {
+        None => found.ok("curves", "each epoch is shown as it was reported"),
+        Some(first) => {
+            let text = format!("{} attempts are not shown as they were reported; the first is {first}", differ.len());
+            found.problem("curves", text, "report this with the journal; results and decisions come from the events");
+        }
+    }
+    Ok((replayed, auditor))
 }
 
 fn judge(state: &State, auditor: &Auditor, found: &mut Findings) {

@@ -54,6 +54,18 @@ pub enum ArchiveError {
         #[source]
         source: io::Error,
     },
+    /// Stopped between the first and the last change in the journal's place.
+    #[error(
+        "putting the backup in place was cut off in {}: the coordinator does not start there before `sweep-coordinator restore \
+         BACKUP` has come to its end", path.display()
+    )]
+    Unfinished {
+        /// The data folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// A task of ours ended early.
     #[error("the work on the copy was cut off")]
     CutOff,

@@ -10,6 +10,7 @@ use sweep_core::retain;
 
 use super::{ArchiveError, BLOBS, JOURNAL, UNFINISHED, blob_in, copy, link, rename_new, sync};
 use crate::journal::examine::Examined;
+use crate::journal::log::beside;
 use crate::journal::sqlite::SqliteJournal;
 use crate::journal::{Batch, Journal, Replayed};
 
@@ -29,7 +30,8 @@ pub struct Restored {
 /// Puts a copy, a folder or a single file, in place. The caller holds the lock of the data folder.
 ///
 /// # Errors
-/// When the copy is not good, or something cannot be written. The present journal is then still in place.
+/// When the copy is not good, or something cannot be written. The present journal is then still in place, but for
+/// [`ArchiveError::Unfinished`]: nothing starts on what is there then.
 pub async fn restore(data: &Path, backup: &Path) -> Result<Restored, ArchiveError> {
     let source = if backup.is_dir() { backup.join(JOURNAL) } else { backup.to_owned() };
     if !source.is_file() {
@@ -37,15 +39,30 @@ pub async fn restore(data: &Path, backup: &Path) -> Result<Restored, ArchiveErro
     }
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%6fZ").to_string();
     let new = data.join(format!("{JOURNAL}.restore-{stamp}"));
-    // Of a copy of ours: what is checked is what will be in place.
-    copy(&source, &new)?;
-    let (events, keep) = match check(&new).await {
-        Ok(found) => found,
-        Err(error) => {
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
+    let prepared = match prepare(data, &source, &new).await {
+        Ok(restored) => begin(data, &stamp).map(|before| (restored, before)),
+        Err(error) => Err(error),
     };
+    let (mut restored, before) = prepared.inspect_err(|_| {
+        for suffix in ["", "-wal", "-shm"] {
+            fs::remove_file(beside(&new, suffix)).unwrap_or_default();
+        }
+    })?;
+    let unfinished = |source| ArchiveError::Unfinished { path: data.to_owned(), source: Box::new(source) };
+    restored.before = swap(data, &new, before).map_err(unfinished)?;
+    Ok(restored)
+}
+
+/// Everything that is not in the journal's place: a copy under another name, checked, that says of itself that an end is lost.
+async fn prepare(data: &Path, source: &Path, new: &Path) -> Result<Restored, ArchiveError> {
+    // Of a copy of ours: what is checked is what will be in place.
+    copy(source, new)?;
+    // What was put aside, or copied from where a process was killed, has its newest commits beside it.
+    let log = beside(source, "-wal");
+    if log.is_file() {
+        copy(&log, &beside(new, "-wal"))?;
+    }
+    let (events, keep) = check(new).await?;
     let mut restored = Restored { events, ..Restored::default() };
     let (stored, copied) = (data.join(BLOBS), source.with_file_name(BLOBS));
     for sha256 in keep {
@@ -63,39 +80,74 @@ pub async fn restore(data: &Path, backup: &Path) -> Result<Restored, ArchiveErro
         sync(shelf)?;
         restored.blobs += 1;
     }
-    let (present, marker) = (data.join(JOURNAL), data.join(UNFINISHED));
-    // Between two renames the folder would look like one with an older journal, or none: nobody may start on it then.
-    fs::write(&marker, "restore\n").map_err(ArchiveError::io("writing", &marker))?;
-    sync(data)?;
-    if present.symlink_metadata().is_ok() {
-        let before = data.join(format!("{JOURNAL}.before-{stamp}"));
-        // With its log of changes it is the same journal under another name, without it an older one.
-        for suffix in ["-wal", "-shm"] {
-            let part = data.join(format!("{JOURNAL}{suffix}"));
-            if part.symlink_metadata().is_ok() {
-                rename_new(&part, &data.join(format!("{JOURNAL}.before-{stamp}{suffix}")))?;
-            }
-        }
-        rename_new(&present, &before)?;
-        restored.before = Some(before);
-    }
-    rename_new(&new, &present)?;
-    sync(data)?;
-    fs::remove_file(&marker).map_err(ArchiveError::io("removing", &marker))?;
-    sync(data)?;
-    suspect(data).await?;
+    suspect(new).await?;
+    sync(new)?;
     Ok(restored)
 }
 
-/// What came after the backup is lost, and agents may know of it: nothing is decided before an admin has accepted that.
-async fn suspect(data: &Path) -> Result<(), ArchiveError> {
-    let (journal, Replayed { state, events, newest, .. }) = SqliteJournal::open(data).await?;
+/// What came after the backup is lost, and agents may know of it: nothing is decided before an admin has accepted that. Written
+/// before the copy has its place, so that there is no moment at which it is taken for the whole. It has no log afterwards.
+async fn suspect(new: &Path) -> Result<(), ArchiveError> {
+    let (journal, Replayed { state, events, newest, .. }) = SqliteJournal::open_file(new.to_owned()).await?;
     let suspicion = Suspicion { agent: None, host: String::new(), generation: state.lineage.generation, events };
     let events = vec![Event::RollbackSuspected(suspicion)];
     let mut journal = Journal::Sqlite(journal);
-    journal.commit(&Batch { at: newest, events, ..Batch::default() }).await?;
+    let written = journal.commit(&Batch { at: newest, events, ..Batch::default() }).await;
     journal.close().await;
-    Ok(())
+    written?;
+    let log = beside(new, "-wal");
+    match log.metadata() {
+        Ok(left) if left.len() > 0 => Err(ArchiveError::Bad { path: log, what: "its log was not copied".to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+/// Marks the folder: between two renames it would look like one with an older journal, or none, and nobody may start on it
+/// then. Returns where the present journal goes.
+fn begin(data: &Path, stamp: &str) -> Result<PathBuf, ArchiveError> {
+    let marker = data.join(UNFINISHED);
+    let before = |stamp: &str| data.join(format!("{JOURNAL}.before-{stamp}"));
+    // One that was cut off may have moved the log already, and the file follows it under the same name.
+    let earlier = fs::read_to_string(&marker).unwrap_or_default();
+    let earlier = earlier.trim_end().strip_prefix("restore ").map(before);
+    if let Some(place) = earlier
+        && beside(&place, "-wal").exists()
+        && !place.exists()
+    {
+        return Ok(place);
+    }
+    let is_new = marker.symlink_metadata().is_err();
+    let written = fs::write(&marker, format!("restore {stamp}\n"));
+    let written = written.map_err(ArchiveError::io("writing", &marker)).and_then(|()| sync(data));
+    match written {
+        Err(error) if is_new => {
+            let removed = fs::remove_file(&marker);
+            tracing::debug!(?removed, "a restore could not begin");
+            Err(error)
+        }
+        written => written.map(|()| before(stamp)),
+    }
+}
+
+/// Changes the journal's place; returns where the one before it is, if there was one.
+fn swap(data: &Path, new: &Path, before: PathBuf) -> Result<Option<PathBuf>, ArchiveError> {
+    let (present, marker) = (data.join(JOURNAL), data.join(UNFINISHED));
+    let was_there = present.symlink_metadata().is_ok();
+    // With its log of changes it is the same journal under another name, without it an older one.
+    for suffix in ["-wal", "-shm"] {
+        let part = beside(&present, suffix);
+        if part.symlink_metadata().is_ok() {
+            rename_new(&part, &beside(&before, suffix))?;
+        }
+    }
+    if was_there {
+        rename_new(&present, &before)?;
+    }
+    rename_new(new, &present)?;
+    sync(data)?;
+    fs::remove_file(&marker).map_err(ArchiveError::io("removing", &marker))?;
+    sync(data)?;
+    Ok(was_there.then_some(before))
 }
 
 /// Whether all of it can be read; how many events there are, and which checkpoints they refer to.

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use sweep_core::audit::Auditor;
 
+use super::curves::Curves;
 use super::sqlite::{Header, header};
 use super::{JournalError, Replayed, replay};
 
@@ -66,6 +67,22 @@ impl Examined {
         let replayed =
             replay::read(&mut self.connection, &self.path, Replayed::default(), |event| auditor.read(event)).await?;
         Ok((replayed, auditor))
+    }
+
+    /// The same, and the attempts whose curve in the table is not what the events say.
+    ///
+    /// # Errors
+    /// When a row of either is not what was written.
+    pub async fn everything(&mut self) -> Result<(Replayed, Auditor, Vec<String>), JournalError> {
+        let mut auditor = Auditor::new();
+        let mut curves = Curves::read(&mut self.connection, &self.path).await?;
+        let replayed = replay::read(&mut self.connection, &self.path, Replayed::default(), |event| {
+            auditor.read(event);
+            curves.hear(event);
+        });
+        let replayed = replayed.await?;
+        let differ = curves.differ(&replayed.state);
+        Ok((replayed, auditor, differ))
     }
 
     /// A copy of the file as it is at this moment, in one file, while others write.

@@ -2,7 +2,9 @@
 //! A commit is the unit: all events of a batch with one time, and the series that came with it.
 //! Folding the events is left to the caller, deciding to the core.
 
+mod curves;
 pub mod examine;
+pub(crate) mod log;
 pub mod memory;
 pub mod reader;
 pub(crate) mod replay;
@@ -140,6 +142,17 @@ pub enum JournalError {
         found: i64,
         /// The newest version that this release reads.
         known: i64,
+    },
+    /// A row is what was written, and what it says is not known here.
+    #[error(
+        "event {event} (`{kind}`) of the journal was written by a newer release, and this one cannot read it. Nothing was \
+         changed. Start that release, or a later one"
+    )]
+    NewerEvent {
+        /// Its number.
+        event: u64,
+        /// What it is called.
+        kind: String,
     },
     /// The linked SQLite is older than what the journal relies on.
     #[error("SQLite {found} is too old: {wanted} or newer is needed")]

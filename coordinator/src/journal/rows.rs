@@ -1,6 +1,7 @@
 //! One row of the journal: the events of one commit as JSON lines, with a checksum. What a row means
 //! is the same in every store; how rows are kept is left to them.
 
+use serde_json::Value;
 use sweep_core::event::Event;
 use sweep_core::time::Timestamp;
 
@@ -62,12 +63,32 @@ pub fn decode(no: u64, count: u64, at: Timestamp, check: u32, body: &str) -> Res
     let mut events = Vec::with_capacity(count.min(1 << 16) as usize);
     for line in body.lines() {
         let event = serde_json::from_str(line);
-        events.push(event.map_err(|_| damaged(no + events.len() as u64, Damage::Unreadable))?);
+        events.push(event.map_err(|error| unread(no + events.len() as u64, line, &error))?);
     }
     if events.len() as u64 != count {
         return Err(damaged(no, Damage::Count));
     }
     Ok(events)
+}
+
+/// Why an event of a row as it was written cannot be read: where it is one, but of a kind or with a field that is not known, whoever
+/// wrote it knew more.
+fn unread(event: u64, line: &str, error: &serde_json::Error) -> JournalError {
+    match kind(line) {
+        Some(kind) if error.is_data() => JournalError::NewerEvent { event, kind },
+        _ => JournalError::Damaged { event, damage: Damage::Unreadable },
+    }
+}
+
+/// The kind of something that looks like an event.
+fn kind(line: &str) -> Option<String> {
+    let kind = match serde_json::from_str(line).ok()? {
+        Value::Object(fields) if fields.len() == 1 => fields.into_iter().next()?.0,
+        _ => return None,
+    };
+    let is_word =
+        !kind.is_empty() && kind.len() <= 64 && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_word.then_some(kind)
 }
 
 #[cfg(test)]
@@ -94,12 +115,35 @@ mod tests {
         check(|row| row.count = 3, 7, Damage::Count);
         check(
             |row| {
-                row.body = row.body.replace("retry", "retri");
+                row.body = row.body.replace("{\"trial", "{trial");
                 row.check = crc32fast::hash(row.body.as_bytes());
             },
             7,
             Damage::Unreadable,
         );
+    }
+
+    #[test]
+    fn a_row_that_says_more_than_is_known_here_is_not_damaged() {
+        let trial = TrialId::derive(SweepId::derive("x", ""), "a");
+        let known = Event::RetryDue { trial };
+        let body = serde_json::to_string(&known).unwrap();
+        for (line, kind) in [
+            (body.replace("retry_due", "retry_again"), Some("retry_again")),
+            (body.replace("\"trial\"", "\"who\""), Some("retry_due")),
+            (body.replace("retry_due", "Retry\\u0007"), None),
+            ("[1]".to_owned(), None),
+            ("7".to_owned(), None),
+        ] {
+            let body = format!("{body}\n{line}\n");
+            let check = sum(7, Timestamp(1), &body);
+            let row = Row { no: 7, count: 2, at: Timestamp(1), check, body };
+            match (row.decode(), kind) {
+                (Err(JournalError::NewerEvent { event: 8, kind: found }), Some(kind)) => assert_eq!(found, kind),
+                (Err(JournalError::Damaged { event: 8, damage: Damage::Unreadable }), None) => {}
+                other => panic!("{line}: {other:?}"),
+            }
+        }
     }
 
     #[test]

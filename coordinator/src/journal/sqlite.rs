@@ -11,16 +11,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use sweep_core::event::Event;
 use sweep_core::id::Lease;
 
 use super::replay::replay;
 use super::rows::Row;
-use super::{Batch, JournalError, Replayed, Step, series};
+use super::{Batch, JournalError, Replayed, Step, log, series};
 use crate::archive;
 use crate::notify::outbox;
 
@@ -34,6 +32,8 @@ const OLDEST_SQLITE: &str = "3.51.3";
 pub(super) const NO_ROOM: [&str; 2] = ["13", "4874"];
 /// For a file that another program has locked for longer than we wait: SQLITE_BUSY, and two of its kinds (recovery, timeout).
 const LOCKED: [&str; 3] = ["5", "261", "773"];
+/// How long we wait for such a lock.
+pub(super) const WAIT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = r#"
 BEGIN;
@@ -98,16 +98,22 @@ impl SqliteJournal {
     /// # Errors
     /// When the file cannot be read, is another program's or a newer release's, or is damaged. It is then left as it is.
     pub async fn open(folder: &Path) -> Result<(Self, Replayed), JournalError> {
-        let path = folder.join(archive::JOURNAL);
         if folder.join(archive::UNFINISHED).exists() {
             return Err(JournalError::HalfRestored { path: folder.to_owned() });
         }
+        Self::open_file(folder.join(archive::JOURNAL)).await
+    }
+
+    /// Opens a file that is not in its place yet.
+    ///
+    /// # Errors
+    /// Like [`SqliteJournal::open`].
+    pub(crate) async fn open_file(path: PathBuf) -> Result<(Self, Replayed), JournalError> {
         let sql = |action, source| JournalError::sql(action, &path, source);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
-            .busy_timeout(Duration::from_secs(5))
-            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(WAIT)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
@@ -146,16 +152,7 @@ impl SqliteJournal {
                 // Fails when SQLite has rolled back by itself, which is as good.
                 let rolled_back = sqlx::raw_sql("ROLLBACK").execute(&mut self.writer).await;
                 tracing::debug!(?rolled_back, "a commit failed");
-                let code = source.as_database_error().and_then(|error| error.code());
-                match code {
-                    Some(code) if NO_ROOM.contains(&code.as_ref()) => {
-                        Err(JournalError::Full { path: self.path.clone() })
-                    }
-                    Some(code) if LOCKED.contains(&code.as_ref()) => {
-                        Err(JournalError::Locked { path: self.path.clone() })
-                    }
-                    _ => Err(JournalError::sql("writing", &self.path, source)),
-                }
+                Err(failed("writing", &self.path, source))
             }
         }
     }
@@ -223,13 +220,24 @@ impl SqliteJournal {
     }
 }
 
-/// Makes the tables if there are none, and folds the events.
+/// What SQLite said to a change, with what passes by itself told apart.
+pub(super) fn failed(action: &'static str, path: &Path, source: sqlx::Error) -> JournalError {
+    match source.as_database_error().and_then(|error| error.code()) {
+        Some(code) if NO_ROOM.contains(&code.as_ref()) => JournalError::Full { path: path.to_owned() },
+        Some(code) if LOCKED.contains(&code.as_ref()) => JournalError::Locked { path: path.to_owned() },
+        _ => JournalError::sql(action, path, source),
+    }
+}
+
+/// Makes the tables if there are none, and folds the events. What was read is on the disk when it returns.
 async fn begin(writer: &mut SqliteConnection, path: &Path) -> Result<Replayed, JournalError> {
     check_sqlite(writer, path).await?;
     prepare(writer, path).await?;
     let made = sqlx::raw_sql(outbox::TABLES).execute(&mut *writer).await;
     made.map_err(|source| JournalError::sql("preparing", path, source))?;
-    replay(writer, path).await
+    let replayed = replay(writer, path).await?;
+    log::settle(writer, path).await?;
+    Ok(replayed)
 }
 
 /// The rows of `epochs`, as JSON for `json_each`.
@@ -271,9 +279,12 @@ async fn check_sqlite(writer: &mut SqliteConnection, path: &Path) -> Result<(), 
     }
 }
 
-/// Makes the tables of a new file, and refuses one that is not ours.
+/// Makes the tables of a new file, and refuses one that is not ours before anything is changed.
 async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), JournalError> {
-    if header(writer, path).await? == Header::Empty {
+    let header = header(writer, path).await?;
+    let mode = sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *writer).await;
+    mode.map_err(|source| failed("preparing", path, source))?;
+    if header == Header::Empty {
         let mark =
             format!("{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;");
         let made = sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(writer).await;

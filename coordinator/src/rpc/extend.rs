@@ -59,9 +59,12 @@ pub(super) async fn extend(
     let wanted = growth.goes_on.clone();
     let goes_on = edge.handle.query(move |view| {
         let found = view.core.state().sweep(sweep).map(|it| it.can_go_on(&wanted)).unwrap_or_default();
-        found.iter().filter(|one| !taken.contains(&one.trial)).count() as u64
+        (found.iter().map(|one| one.trial).filter(|trial| !taken.contains(trial)).collect::<BTreeSet<u32>>(), taken)
     });
-    let goes_on = goes_on.await.map_err(refused)?;
+    let (going, taken) = goes_on.await.map_err(refused)?;
+    let (goes_on, first, candidates) = (going.len() as u64, before.len(), growth.goes_on.clone());
+    let others = going.union(&taken).copied().collect();
+    let from_start = edge.compute(move || grown.from_start(first, &candidates, &others)).await?;
     let reply = |trials: u64, reused: u64| v1::ExtendReply {
         name: name.clone(),
         trials,
@@ -70,6 +73,9 @@ pub(super) async fn extend(
         reused,
         reusable: reusable.clone(),
         goes_on,
+        follows_length: from_start.follows_length,
+        unfinished: from_start.unfinished,
+        no_shorter: from_start.no_shorter,
     };
     if dry_run {
         let (all, seeds) = (u64::from(points + new_points), u64::from(seeds_before + new_seeds));

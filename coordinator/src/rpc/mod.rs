@@ -183,7 +183,7 @@ fn blob_failed(error: BlobError) -> Status {
         BlobError::Hash { .. } => (Code::FailedPrecondition, "hash_mismatch"),
         BlobError::Damaged(_) => (Code::DataLoss, "blob_damaged"),
         BlobError::Full { .. } => (Code::ResourceExhausted, "disk_full"),
-        BlobError::Folder { .. } | BlobError::Store { .. } => {
+        BlobError::Folder { .. } | BlobError::Sync { .. } | BlobError::Store { .. } => {
             tracing::error!(error = &error as &dyn std::error::Error, "the checkpoint store failed");
             (Code::Internal, "blob_store")
         }

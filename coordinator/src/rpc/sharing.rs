@@ -53,11 +53,12 @@ impl Service for Sharing {
     ) -> Result<Response<v1::ShowSharesReply>, Status> {
         let identity = Identity::of(&request);
         let mut reply = self.0.handle.query(shares).await.map_err(refused)?;
-        let sees =
-            |owner: &str, project: &str| identity.caller().may(Permission::Read, identity.reach(owner, Some(project)));
-        reply.projects.retain(|project| sees("", &project.name));
-        reply.reservations.retain(|reservation| sees("", &reservation.project));
-        reply.users.retain(|user| sees(&user.name, ""));
+        let sees = |project: &str| identity.caller().may(Permission::Read, identity.reach("", Some(project)));
+        reply.projects.retain(|project| sees(&project.name));
+        reply.reservations.retain(|reservation| sees(&reservation.project));
+        // Of people: oneself, and all for those who see every project.
+        let own = identity.name(String::new());
+        reply.users.retain(|user| user.name == own || sees(""));
         Ok(Response::new(reply))
     }
 

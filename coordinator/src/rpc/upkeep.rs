@@ -114,7 +114,9 @@ fn failed(error: &ArchiveError) -> Status {
         ArchiveError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             (Code::ResourceExhausted, "disk_full")
         }
-        ArchiveError::Io { .. } | ArchiveError::CutOff => (Code::FailedPrecondition, "backup_failed"),
+        ArchiveError::Io { .. } | ArchiveError::Unfinished { .. } | ArchiveError::CutOff => {
+            (Code::FailedPrecondition, "backup_failed")
+        }
     };
     tracing::warn!(error = error as &dyn std::error::Error, "no backup");
     status(code, reason, chain(error))

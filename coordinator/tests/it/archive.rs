@@ -205,6 +205,19 @@ async fn fsck_names_what_is_missing_damaged_and_left_over() {
     journal.commit(&Batch { at, events, keys: vec![0], ..Batch::default() }).await.unwrap();
     journal.close().await;
     check(true, &[("history", "event 6: epoch_gap")]).await;
+    // What is shown is not what was reported.
+    let change = async |sql: &'static str| {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(data.join("sweep.db"));
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+    };
+    let trial = format!("the first is trial {}, attempt 1", lease.trial);
+    let expected = [("curves", trial.as_str()), ("history", "event 6: epoch_gap")];
+    change("UPDATE epochs SET metrics = replace(metrics, '0.5', '0.75')").await;
+    check(true, &expected).await;
+    change("DELETE FROM epochs").await;
+    check(true, &expected).await;
     let found = fsck::look(&data.join("elsewhere"), true).await;
     assert_eq!(problems(&found).len(), 1);
 }

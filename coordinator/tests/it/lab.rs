@@ -105,6 +105,13 @@ impl Lab {
         self.token_of(name).await
     }
 
+    /// Puts a user into these projects and out of all others.
+    pub(crate) async fn set_projects(&self, name: &str, projects: &[&str]) {
+        let projects = projects.iter().map(|project| (*project).to_owned()).collect();
+        let user = v1::PutUserRequest { name: name.to_owned(), role: "user".to_owned(), projects, set: true };
+        self.root().put_user(user).await.unwrap();
+    }
+
     /// Another token of a user.
     pub(crate) async fn token_of(&self, name: &str) -> Token {
         let asked = v1::CreateTokenRequest { user: name.to_owned(), ..v1::CreateTokenRequest::default() };

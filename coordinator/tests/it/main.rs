@@ -3,6 +3,7 @@
 
 mod archive;
 mod blobs;
+mod durable;
 mod every_wall;
 mod format;
 mod joining;

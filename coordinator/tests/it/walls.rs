@@ -115,6 +115,26 @@ async fn the_owner_the_head_of_the_project_and_admins_change_a_sweep_and_nobody_
 }
 
 #[tokio::test]
+async fn whoever_is_taken_out_of_a_project_has_left_their_sweeps_there() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision", "speech"]).await;
+    let (spec, project) = (SPEC.as_bytes().to_vec().into(), "vision".to_owned());
+    let request = v1::SubmitRequest { spec, project, ..v1::SubmitRequest::default() };
+    lab.sweeps(Some(&ada)).submit(request).await.unwrap();
+    let show = || v1::ShowRequest { sweep: "small".to_owned(), ..v1::ShowRequest::default() };
+    lab.sweeps(Some(&ada)).show(show()).await.unwrap();
+    lab.set_projects("ada", &["speech"]).await;
+    refused(lab.sweeps(Some(&ada)).show(show()).await, Code::NotFound, "sweep_unknown");
+    let sweep = "small".to_owned();
+    let (project, user) = ("speech".to_owned(), String::new());
+    let moved = lab.sharing(Some(&ada)).move_sweep(v1::MoveSweepRequest { sweep, project, user }).await;
+    refused(moved, Code::NotFound, "sweep_unknown");
+    lab.set_projects("ada", &["vision"]).await;
+    lab.sweeps(Some(&ada)).show(show()).await.unwrap();
+    lab.stop().await;
+}
+
+#[tokio::test]
 async fn a_share_of_somebody_unknown_is_taken_for_a_slip() {
     use v1::set_shares_request::Change;
     let (_folder, lab) = lab().await;

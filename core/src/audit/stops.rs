@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::attempt::CheckpointKind;
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
-use crate::stopping::Fate;
+use crate::stopping::{Cause, Fate};
 
 use super::quotas::Excess;
 use super::{Auditor, Book, End};
@@ -98,7 +98,7 @@ impl Stops {
                     Fate::Stop | Fate::Spare => *place = Point { limit: None, settled: Some(judgement.fate) },
                 }
                 match () {
-                    () if baseline => found(*sweep, "baseline_judged", text),
+                    () if baseline && judgement.cause == Cause::Rule => found(*sweep, "baseline_judged", text),
                     () if settled.is_some() => found(*sweep, "judged_twice", text),
                     () => None,
                 }

@@ -86,7 +86,7 @@ fn default_label(path: &str, value: &Value) -> String {
         let steps = Augmentation::built_in(name).map(serde_json::to_value);
         path == "augmentation" && matches!(steps, Some(Ok(steps)) if steps == *value)
     });
-    built_in.map_or_else(|| label_of(value), |name| (*name).to_owned())
+    built_in.map_or_else(|| label_of(path, value), |name| (*name).to_owned())
 }
 
 /// The rows that stay, in order. Points written by hand always do.

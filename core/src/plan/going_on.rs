@@ -54,6 +54,38 @@ impl Plan {
     }
 }
 
+/// How many new trials begin at the beginning, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FromStart {
+    /// Their rate follows the number of epochs, from the first one on.
+    pub follows_length: u64,
+    /// The shorter one did not come to its last epoch, or its checkpoint is gone.
+    pub unfinished: u64,
+    /// There is none with fewer epochs, the same seed and all else equal.
+    pub no_shorter: u64,
+}
+
+impl Plan {
+    /// Why trials from `first` on begin at the beginning: all but those in `others`, which go on or have a result. `wanted` is what
+    /// could have gone on, had the shorter ones come to their end.
+    pub fn from_start(&self, first: u32, wanted: &[GoesOn], others: &BTreeSet<u32>) -> FromStart {
+        let wanted: BTreeSet<u32> = wanted.iter().map(|one| one.trial).collect();
+        let mut follows: BTreeMap<u32, bool> = BTreeMap::new();
+        let mut found = FromStart::default();
+        for index in (first..self.len()).filter(|index| !others.contains(index)) {
+            let follows = follows
+                .entry(self.trial(index).point)
+                .or_insert_with(|| self.recipe(index).is_ok_and(|recipe| recipe.schedule.follows_length()));
+            match (wanted.contains(&index), *follows) {
+                (true, _) => found.unfinished += 1,
+                (false, true) => found.follows_length += 1,
+                (false, false) => found.no_shorter += 1,
+            }
+        }
+        found
+    }
+}
+
 /// The points of some trials, each once.
 fn points(plan: &Plan, trials: Range<u32>) -> Vec<u32> {
     let points: BTreeSet<u32> = trials.map(|index| plan.trial(index).point).collect();
@@ -68,5 +100,30 @@ fn all_else(plan: &Plan, point: u32) -> String {
     match serde_json::from_value::<Recipe>(value.clone()).map(serde_json::to_value) {
         Ok(Ok(recipe)) => recipe.to_string(),
         _ => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Wish, plan_text};
+
+    #[test]
+    fn trials_begin_at_the_beginning_for_a_reason() {
+        let text =
+            "name = \"x\"\ndataset = \"d\"\nepochs = 3\nseeds = 2\n[grid]\nschedule = [\"constant\", \"cosine\"]\n";
+        let (plan, _) = plan_text(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let wish = Wish { epochs: Some(5), ..Wish::default() };
+        let growth = plan.growth(&wish).expect("it can grow");
+        let mut grown = plan.clone();
+        let first = grown.grow(&growth).start;
+        let none = grown.from_start(first, &growth.goes_on, &BTreeSet::new());
+        assert_eq!(none, FromStart { follows_length: 2, unfinished: 2, no_shorter: 0 });
+        let going: BTreeSet<u32> = growth.goes_on.iter().take(1).map(|one| one.trial).collect();
+        let one = grown.from_start(first, &growth.goes_on, &going);
+        assert_eq!((one.follows_length, one.unfinished), (2, 1));
+        // Nothing is like it but for its epochs.
+        let alone = grown.from_start(first, &[], &BTreeSet::new());
+        assert_eq!((alone.follows_length, alone.no_shorter), (2, 2));
     }
 }

@@ -10,6 +10,7 @@ mod axis;
 mod expand;
 mod extend;
 mod going_on;
+mod label;
 mod late;
 mod order;
 mod patience;
@@ -17,6 +18,7 @@ mod point;
 mod probe;
 mod search;
 mod sobol;
+mod spelling;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,11 +30,14 @@ use crate::search::Search;
 use crate::spec::{self, Spec, SpecError};
 use crate::stopping::Stop;
 
+pub use label::{label_of, variant_of};
+
 pub(crate) use axis::rounded;
 pub use expand::expand;
 pub use extend::{ExtendError, Growth, Wish};
-pub use going_on::GoesOn;
+pub use going_on::{FromStart, GoesOn};
 pub(crate) use sobol::mix;
+pub(crate) use spelling::spelt;
 
 /// Most trials (points x seeds) in one plan; counted before anything is expanded.
 pub const MAX_TRIALS: u32 = 100_000;
@@ -241,7 +246,7 @@ impl Plan {
                     (Some(label), _) => label.clone(),
                     (None, whole) => (whole.as_ref())
                         .and_then(|whole| at(whole, &column.path))
-                        .map_or_else(|| "-".to_owned(), label_of),
+                        .map_or_else(|| "-".to_owned(), |value| label_of(&column.path, value)),
                 };
                 (column.path.as_str(), label)
             })
@@ -308,13 +313,4 @@ pub fn put(value: &mut Value, path: &str, new: Value) {
 /// Recipe fields whose table names one variant.
 fn is_enum(key: &str) -> bool {
     matches!(key, "model" | "optimizer" | "schedule")
-}
-
-/// A value as people write it.
-pub fn label_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(table) if table.len() == 1 => table.keys().next().cloned().unwrap_or_default(),
-        other => other.to_string(),
-    }
 }

@@ -106,7 +106,7 @@ pub fn analyse(mut report: Report, options: &Options) -> Result<Study, UnknownFa
     let (method, mut critical) = (options.method, Critical::new(ALPHA));
     let importance = importance(&table);
     let factor = match &options.factor {
-        Some(asked) => Some(named(&table, asked)?),
+        Some(asked) => Some(Factors::named(&table).place(asked)?),
         None => most_important(&table, &importance),
     };
     let analysis = Analysis {
@@ -137,13 +137,35 @@ fn keep_back(report: &mut Report, asked: &[u32]) -> u32 {
     kept
 }
 
-fn named(table: &Table, asked: &str) -> Result<usize, UnknownFactor> {
-    let known = || table.factors.iter().map(|factor| factor.name.as_str()).collect::<Vec<_>>().join(", ");
-    (table.factors.iter().position(|factor| factor.name == asked || factor.name.split(" + ").any(|path| path == asked)))
-        .ok_or_else(|| UnknownFactor {
+/// The factors of a sweep by their names.
+#[derive(Clone, Debug)]
+pub struct Factors(Vec<String>);
+
+impl Factors {
+    /// Those that vary in it.
+    pub fn of(report: &Report) -> Self {
+        Self::named(&Table::of(report))
+    }
+
+    fn named(table: &Table) -> Self {
+        Self(table.factors.iter().map(|factor| factor.name.clone()).collect())
+    }
+
+    /// The whole name of the factor that is called so, or that has a path that is.
+    ///
+    /// # Errors
+    /// When it does not vary.
+    pub fn find(&self, asked: &str) -> Result<&str, UnknownFactor> {
+        self.place(asked).map(|place| self.0[place].as_str())
+    }
+
+    fn place(&self, asked: &str) -> Result<usize, UnknownFactor> {
+        let is = |name: &String| name == asked || name.split(" + ").any(|path| path == asked);
+        self.0.iter().position(is).ok_or_else(|| UnknownFactor {
             asked: asked.to_owned(),
-            known: if table.factors.is_empty() { "nothing".to_owned() } else { known() },
+            known: if self.0.is_empty() { "nothing".to_owned() } else { self.0.join(", ") },
         })
+    }
 }
 
 fn most_important(table: &Table, importance: &Importance) -> Option<usize> {
@@ -159,7 +181,7 @@ fn points(report: &Report, table: &Table, method: Method, critical: &mut Critica
         .map(|row| {
             let point = row.point as usize;
             let values: Vec<f64> = table.results[point].iter().flatten().copied().collect();
-            let epochs = row.trials.iter().filter(|trial| trial.phase == "completed");
+            let epochs = row.trials.iter().filter(|trial| trial.has_result());
             let epochs: Vec<u32> = epochs.filter_map(|trial| Some(trial.best.as_ref()?.epoch)).collect();
             let middle = median(&epochs.iter().map(|epoch| f64::from(*epoch)).collect::<Vec<_>>());
             let ends = epochs.iter().min().zip(epochs.iter().max());

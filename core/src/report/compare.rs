@@ -1,17 +1,27 @@
-//! Two sweeps point by point: points with the same settings, paired by seed where both ran it.
+//! Two sweeps point by point: points with the same settings, paired by seed where both ran it. The same settings are the same
+//! values in the recipe, whatever a file calls them; what else the sweeps differ in is in `besides`.
 
-use std::collections::BTreeMap;
+mod besides;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Report;
 use super::analysis::ALPHA;
 use super::factors::{balanced, minus};
+use super::{PointRow, Report};
 use crate::id::TrialId;
 use crate::plan::{at, label_of};
 use crate::stats::paired::{Difference, correct, paired};
 use crate::stats::sample::{Estimate, Method};
 use crate::stats::student::Critical;
+
+use besides::recipe_of;
+
+pub use besides::Field;
 
 /// What two sweeps say of the same settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +43,21 @@ pub struct Comparison {
     pub same: u32,
     /// Over all rows: one difference a seed, its mean over the rows.
     pub overall: Option<Difference>,
+    /// How intervals were made.
+    #[serde(default)]
+    pub interval: Method,
+    /// Fields of the recipe in which the two differ besides `paths` and the seed, as JSON; nothing stands for a field that one lacks.
+    #[serde(default)]
+    pub besides: Vec<Field>,
+    /// Why the two do not differ in their settings alone: other data, another number of epochs.
+    #[serde(default)]
+    pub confounders: Vec<String>,
+    /// Path and name of values that are called alike in both and are not.
+    #[serde(default)]
+    pub namesakes: Vec<(String, String)>,
+    /// The seeds of each.
+    #[serde(default)]
+    pub seeds: (Vec<u64>, Vec<u64>),
 }
 
 /// One combination of settings.
@@ -64,22 +89,18 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
             }
         }
     }
-    let keyed = |report: &Report| -> BTreeMap<u32, Vec<String>> {
-        let value = |row: &super::PointRow, path: &String| {
-            let own = row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
-            own.or_else(|| at(&report.provenance.recipe, path).map(label_of)).unwrap_or_else(|| "-".to_owned())
-        };
-        report.points.iter().map(|row| (row.point, paths.iter().map(|path| value(row, path)).collect())).collect()
-    };
-    let (of_a, of_b) = (keyed(a), keyed(b));
-    let places: BTreeMap<&Vec<String>, u32> = of_b.iter().map(|(point, settings)| (settings, *point)).collect();
+    let (of_a, of_b) = (keyed(a, &paths), keyed(b, &paths));
+    let places: BTreeMap<&Vec<String>, &Keyed<'_>> = of_b.iter().map(|keyed| (&keyed.values, keyed)).collect();
     let (by_a, by_b) = (results(a), results(b));
     let mut critical = Critical::new(ALPHA);
     let mut pairs = Vec::new();
     let mut rows: Vec<Pair> = Vec::new();
     let seeds = common(&by_a, &by_b);
-    for (point, settings) in &of_a {
-        let Some(other) = places.get(settings) else { continue };
+    let mut first_pair = None;
+    for own in &of_a {
+        let Some(match_of_b) = places.get(&own.values) else { continue };
+        let (point, other) = (&own.point, &match_of_b.point);
+        first_pair.get_or_insert((own.row, match_of_b.row));
         // A run differs from itself in nothing: such zeros would make any difference look smaller, and surer.
         let is_same = |seed: &u64| {
             let runs = by_a.get(&(*point, *seed)).zip(by_b.get(&(*other, *seed)));
@@ -95,7 +116,7 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
         let differences = minus(&at(&by_b, *other), &at(&by_a, *point));
         let known: Vec<f64> = differences.iter().flatten().copied().collect();
         rows.push(Pair {
-            settings: settings.clone(),
+            settings: own.names(match_of_b, &paths),
             points: (*point, *other),
             a: Estimate::of(&all(&by_a, *point), method, &mut critical),
             b: Estimate::of(&all(&by_b, *other), method, &mut critical),
@@ -109,16 +130,89 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
     let mut overall = (!overall.is_empty()).then(|| paired(&overall, method, &mut critical));
     correct(&mut overall.iter_mut().collect::<Vec<_>>(), ALPHA);
     let matched = rows.len();
+    let fields = match first_pair {
+        Some((own, other)) => besides::besides(&recipe_of(a, own), &recipe_of(b, other), &paths),
+        None => besides::besides(&a.provenance.recipe, &b.provenance.recipe, &paths),
+    };
     Comparison {
         a: a.name.clone(),
         b: b.name.clone(),
-        paths,
         only_a: (of_a.len() - matched) as u32,
         only_b: (of_b.len().saturating_sub(matched)) as u32,
         same: rows.iter().map(|row| row.same).sum(),
         rows,
         overall,
+        interval: method,
+        confounders: besides::confounders(a, b, &paths, &fields),
+        besides: fields,
+        namesakes: namesakes(&of_a, &of_b, &paths),
+        seeds: (a.provenance.seeds.clone(), b.provenance.seeds.clone()),
+        paths,
     }
+}
+
+/// A point with what it has at every path.
+struct Keyed<'a> {
+    point: u32,
+    row: &'a PointRow,
+    /// As JSON; `null` where its recipe has no such field.
+    values: Vec<String>,
+    /// What its file calls them; nothing where the path does not vary.
+    labels: Vec<Option<String>>,
+}
+
+impl Keyed<'_> {
+    /// What people read: the name in its own file, else in that of the other, else the value.
+    fn names(&self, other: &Keyed<'_>, paths: &[String]) -> Vec<String> {
+        let value = |at: usize| {
+            serde_json::from_str(&self.values[at]).map_or("-".to_owned(), |value| named(&paths[at], &value))
+        };
+        let name =
+            |at: usize| self.labels[at].clone().or_else(|| other.labels[at].clone()).unwrap_or_else(|| value(at));
+        (0..self.values.len()).map(name).collect()
+    }
+}
+
+fn named(path: &str, value: &Value) -> String {
+    if value.is_null() { "-".to_owned() } else { label_of(path, value) }
+}
+
+/// In the order of the plan.
+fn keyed<'a>(report: &'a Report, paths: &[String]) -> Vec<Keyed<'a>> {
+    let mut all: Vec<Keyed<'_>> = (report.points.iter())
+        .map(|row| {
+            let recipe = recipe_of(report, row);
+            let value = |path: &String| at(&recipe, path).unwrap_or(&Value::Null).to_string();
+            let label =
+                |path: &String| row.settings.iter().find(|(known, _)| known == path).map(|(_, label)| label.clone());
+            let (values, labels) = (paths.iter().map(value).collect(), paths.iter().map(label).collect());
+            Keyed { point: row.point, row, values, labels }
+        })
+        .collect();
+    all.sort_by_key(|keyed| keyed.point);
+    all
+}
+
+/// Names that both files have, for other values.
+fn namesakes(a: &[Keyed<'_>], b: &[Keyed<'_>], paths: &[String]) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for (at, path) in paths.iter().enumerate() {
+        let meanings = |all: &[Keyed<'_>]| -> BTreeMap<String, BTreeSet<String>> {
+            let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for keyed in all {
+                if let Some(label) = &keyed.labels[at] {
+                    known.entry(label.clone()).or_default().insert(keyed.values[at].clone());
+                }
+            }
+            known
+        };
+        let others = meanings(b);
+        let alike = meanings(a)
+            .into_iter()
+            .filter(|(label, values)| others.get(label).is_some_and(|theirs| theirs.is_disjoint(values)));
+        out.extend(alike.map(|(label, _)| (path.clone(), label)));
+    }
+    out
 }
 
 /// A result, and the trial that was trained for it.
@@ -131,7 +225,7 @@ type Results = BTreeMap<(u32, u64), Run>;
 
 /// Best validation accuracies by point and seed.
 fn results(report: &Report) -> Results {
-    let done = |trial: &&super::TrialRow| trial.phase == "completed";
+    let done = |trial: &&super::TrialRow| trial.has_result();
     let rows = report.points.iter().flat_map(|row| row.trials.iter().filter(done).map(move |trial| (row.point, trial)));
     let run = |trial: &super::TrialRow| {
         let trained = trial.origin.as_ref().map_or(trial.trial, |origin| origin.trial);
@@ -141,6 +235,6 @@ fn results(report: &Report) -> Results {
 }
 
 fn common(a: &Results, b: &Results) -> Vec<u64> {
-    let seeds = |by: &Results| by.keys().map(|(_, seed)| *seed).collect::<std::collections::BTreeSet<_>>();
+    let seeds = |by: &Results| by.keys().map(|(_, seed)| *seed).collect::<BTreeSet<_>>();
     seeds(a).intersection(&seeds(b)).copied().collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::factors::{Table, balanced};
+use super::factors::{Table, balanced, common};
 use super::{Curve, EpochRow, Report};
 use crate::num::Num;
 use crate::stats::sample::{Estimate, Method, mean};
@@ -18,8 +18,32 @@ pub(super) const MOST_LINES: usize = 8;
 pub struct Curves {
     /// The factor whose levels are the lines; absent when they are points.
     pub factor: Option<String>,
-    /// One line each.
+    /// One line each: of levels, over the same settings of all else and the same seeds, as far as the design has them.
     pub lines: Vec<CurveLine>,
+    /// Completed runs that are in no line, because not every line has their like.
+    #[serde(default)]
+    pub left_out: u32,
+    /// Levels without a run beside those of the others: they have no line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// No two levels have runs that are alike in all else: each line is over all of its runs, and differs from the next in other settings, too.
+    #[serde(default)]
+    pub unmatched: bool,
+}
+
+impl Curves {
+    /// What was left out of the lines so that they can be set beside each other, or why they cannot.
+    pub fn note(&self) -> Option<String> {
+        if self.unmatched {
+            return Some("the lines differ in other settings or seeds, too: no runs are alike in all else".to_owned());
+        }
+        let runs = (self.left_out > 0)
+            .then(|| format!("completed runs left out, whose like not every line has: {}", self.left_out));
+        let without = (!self.without.is_empty())
+            .then(|| format!("no line for {}: nothing to set beside the others", self.without.join(", ")));
+        let parts: Vec<String> = runs.into_iter().chain(without).collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
 }
 
 /// One line.
@@ -60,29 +84,73 @@ pub(super) fn curves(
     }
     let completed: BTreeMap<(u32, u64), ()> = (report.points.iter())
         .flat_map(|row| row.trials.iter().map(move |trial| (row.point, trial)))
-        .filter(|(_, trial)| trial.phase == "completed")
+        .filter(|(_, trial)| trial.has_result())
         .map(|(point, trial)| ((point, trial.seed), ()))
         .collect();
     let mut by_point: BTreeMap<u32, Vec<&Curve>> = BTreeMap::new();
     for curve in report.curves.iter().filter(|curve| completed.contains_key(&(curve.point, curve.seed))) {
         by_point.entry(curve.point).or_default().push(curve);
     }
-    let mut line = |name: String, points: &[u32]| {
-        let runs: Vec<Vec<&Curve>> = points.iter().filter_map(|point| by_point.get(point).cloned()).collect();
-        CurveLine { name, runs: runs.iter().map(|runs| runs.len() as u32).sum(), epochs: over(&runs, method, critical) }
+    let Some(index) = factor else {
+        let mut line = |name: String, runs: Vec<&Curve>| line(name, &[runs], method, critical);
+        let of_point = |point: u32| by_point.get(&point).cloned().unwrap_or_default();
+        let lines = report.points.iter().take(MOST_LINES).map(|row| line(row.label(), of_point(row.point)));
+        return Curves { lines: lines.filter(|line| !line.epochs.is_empty()).collect(), ..Curves::default() };
     };
-    let lines: Vec<CurveLine> = match factor {
-        Some(index) => {
-            let factor = &table.factors[index];
-            let points = |level: usize| -> Vec<u32> {
-                (0u32..).zip(&factor.of_point).filter(|(_, at)| **at == level).map(|(point, _)| point).collect()
-            };
-            factor.levels.iter().enumerate().map(|(level, name)| line(name.clone(), &points(level))).collect()
-        }
-        None => (report.points.iter().take(MOST_LINES)).map(|row| line(row.label(), &[row.point])).collect(),
+    by_level(table, index, &by_point, (method, critical))
+}
+
+type ByPoint<'a> = BTreeMap<u32, Vec<&'a Curve>>;
+
+/// A line for each level, over the runs that all of them have the like of.
+fn by_level(
+    table: &Table,
+    index: usize,
+    by_point: &ByPoint<'_>,
+    (method, critical): (Method, &mut Critical),
+) -> Curves {
+    let factor = &table.factors[index];
+    let mut seeds: Vec<u64> = by_point.values().flatten().map(|curve| curve.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let mut groups: BTreeMap<Vec<usize>, Vec<Option<u32>>> = BTreeMap::new();
+    for (point, level) in (0u32..).zip(&factor.of_point) {
+        let key = table.key(point as usize, &[index]);
+        groups.entry(key).or_insert_with(|| vec![None; factor.levels.len()])[*level] = Some(point);
+    }
+    let groups: Vec<Vec<Option<u32>>> = groups.into_values().collect();
+    let run = |level: usize, group: usize, seed: u64| -> Option<&Curve> {
+        let runs = by_point.get(&groups[group][level]?)?;
+        runs.iter().copied().find(|curve| curve.seed == seed)
     };
-    let lines = lines.into_iter().filter(|line| !line.epochs.is_empty()).collect();
-    Curves { factor: factor.map(|index| table.factors[index].name.clone()), lines }
+    let has = |level: usize, group: usize, seed: usize| run(level, group, seeds[seed]).is_some();
+    let (shown, part) = common(factor.levels.len(), groups.len(), seeds.len(), has);
+    let all = |level: usize| -> Vec<Vec<&Curve>> {
+        let points = (0u32..).zip(&factor.of_point).filter(|(_, at)| **at == level);
+        points.filter_map(|(point, _)| by_point.get(&point).cloned()).collect()
+    };
+    let known: Vec<usize> = (0..factor.levels.len()).filter(|level| !all(*level).is_empty()).collect();
+    let unmatched = known.len() > 1 && shown.len() < 2;
+    let lines = (if unmatched { &known } else { &shown }).iter().map(|level| {
+        let of_group = |group: &usize| part.seeds.iter().filter_map(|seed| run(*level, *group, seeds[*seed])).collect();
+        let runs = if unmatched { all(*level) } else { part.rows.iter().map(of_group).collect() };
+        line(factor.levels[*level].clone(), &runs, method, critical)
+    });
+    let lines: Vec<CurveLine> = lines.filter(|line| !line.epochs.is_empty()).collect();
+    let drawn: u32 = lines.iter().map(|line| line.runs).sum();
+    let without = known.iter().filter(|level| !unmatched && !shown.contains(level));
+    Curves {
+        factor: Some(factor.name.clone()),
+        left_out: (by_point.values().map(Vec::len).sum::<usize>() as u32).saturating_sub(drawn),
+        without: without.map(|level| factor.levels[*level].clone()).collect(),
+        unmatched,
+        lines,
+    }
+}
+
+fn line(name: String, points: &[Vec<&Curve>], method: Method, critical: &mut Critical) -> CurveLine {
+    let runs = points.iter().map(|runs| runs.len() as u32).sum();
+    CurveLine { name, runs, epochs: over(points, method, critical) }
 }
 
 fn over(points: &[Vec<&Curve>], method: Method, critical: &mut Critical) -> Vec<CurveEpoch> {

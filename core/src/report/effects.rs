@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::factors::{Part, Table, balanced, minus};
+use super::factors::{Part, Table, balanced, common, minus};
 use crate::num::Num;
 use crate::stats::paired::{Difference, correct, paired};
-use crate::stats::sample::{Estimate, Method};
+use crate::stats::sample::{Estimate, Method, mean};
 use crate::stats::student::Critical;
 
 /// Factors with more levels get no table of interactions: nobody could read it.
@@ -56,10 +56,28 @@ pub struct Interaction {
     pub rows: Vec<String>,
     /// Levels of the second.
     pub columns: Vec<String>,
-    /// Accuracy of each combination, over all points that have it: rows of columns.
+    /// Accuracy of each combination, over the same combinations of the other factors and the same seeds in all: rows of columns. Absent where a
+    /// combination has no result beside those of the others.
     pub means: Vec<Vec<Option<Num>>>,
+    /// Runs that each mean is over.
+    #[serde(default)]
+    pub runs: u32,
+    /// Runs that it would be over if all had a result.
+    #[serde(default)]
+    pub of_runs: u32,
     /// How much the effect of a row's level changes with a column's level, for all levels but the references.
     pub contrasts: Vec<Contrast>,
+}
+
+impl Interaction {
+    /// What was left out of the means so that they can be set beside each other.
+    pub fn left_out(&self) -> Option<String> {
+        let some = self.means.iter().flatten().any(Option::is_some);
+        (some && self.runs < self.of_runs).then(|| {
+            let (runs, all) = (self.runs, self.of_runs);
+            format!("each mean is over {runs} of {all} runs, those that all means shown have a result of")
+        })
+    }
 }
 
 /// `(row, column) - (row, reference) - (reference, column) + (reference, reference)`.
@@ -152,14 +170,17 @@ fn interaction(table: &Table, (a, b): (usize, usize), method: Method, critical: 
         groups.entry(table.key(point, &[a, b])).or_default().insert(cell, point);
     }
     let at = |cells: &BTreeMap<(usize, usize), usize>, row: usize, column: usize| &table.results[cells[&(row, column)]];
+    let (width, seeds) = (second.levels.len(), table.results.first().map_or(0, Vec::len));
+    let of_groups: Vec<&BTreeMap<(usize, usize), usize>> = groups.values().collect();
+    let has = |cell: usize, group: usize, seed: usize| at(of_groups[group], cell / width, cell % width)[seed].is_some();
+    let (shown, part) = common(first.levels.len() * width, of_groups.len(), seeds, has);
     let mut means = Vec::new();
     let mut contrasts = Vec::new();
     for row in 0..first.levels.len() {
         let mut line = Vec::new();
         for column in 0..second.levels.len() {
             let cells: Vec<Vec<Option<f64>>> = groups.values().map(|cells| at(cells, row, column).clone()).collect();
-            let values = balanced(&cells).0;
-            line.push((!values.is_empty()).then(|| Num(crate::stats::sample::mean(&values))));
+            line.push(shown.contains(&(row * width + column)).then(|| Num(mean(&part.means(&cells)))));
             if row == first.reference || column == second.reference {
                 continue;
             }
@@ -185,6 +206,8 @@ fn interaction(table: &Table, (a, b): (usize, usize), method: Method, critical: 
         rows: first.levels.clone(),
         columns: second.levels.clone(),
         means,
+        runs: (part.rows.len() * part.seeds.len()) as u32,
+        of_runs: (groups.len() * seeds) as u32,
         contrasts,
     }
 }

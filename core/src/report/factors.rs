@@ -44,7 +44,7 @@ impl Table {
         };
         let mut results = vec![vec![None; seeds.len()]; points.len()];
         for (row, point) in results.iter_mut().zip(&points) {
-            for trial in point.trials.iter().filter(|trial| trial.phase == "completed") {
+            for trial in point.trials.iter().filter(|trial| trial.has_result()) {
                 row[seeds[&trial.seed]] = trial.best.as_ref().map(|best| best.val_accuracy.0);
             }
         }
@@ -135,7 +135,7 @@ pub(super) struct Part {
     /// Rows of the table.
     pub(super) rows: Vec<usize>,
     /// Columns of it.
-    seeds: Vec<usize>,
+    pub(super) seeds: Vec<usize>,
 }
 
 impl Part {
@@ -170,6 +170,33 @@ pub(super) fn balanced(table: &[Vec<Option<f64>>]) -> (Vec<f64>, u32) {
     (part.means(table), part.rows.len() as u32)
 }
 
+/// Where some cells (combinations of levels, or lines of a figure) can be set beside each other: the cells, and the part of a table of groups
+/// by seeds in which all of them have a result. A mean over anything else would show what is missing for what a level does. As
+/// long as nothing is left, the cell with the fewest results is taken out, the last of equals.
+pub(super) fn common(
+    cells: usize,
+    groups: usize,
+    seeds: usize,
+    has: impl Fn(usize, usize, usize) -> bool,
+) -> (Vec<usize>, Part) {
+    let results =
+        |cell: &usize| (0..groups).map(|group| (0..seeds).filter(|seed| has(*cell, group, *seed)).count()).sum();
+    let mut kept: Vec<(usize, usize)> = (0..cells).map(|cell| (cell, results(&cell))).filter(|(_, n)| *n > 0).collect();
+    while !kept.is_empty() {
+        let whole = |group: usize, seed: usize| kept.iter().all(|(cell, _)| has(*cell, group, seed)).then_some(0.0);
+        let row = |group: usize| (0..seeds).map(|seed| whole(group, seed)).collect();
+        let part = Part::of(&(0..groups).map(row).collect::<Vec<_>>());
+        if !part.rows.is_empty() {
+            return (kept.into_iter().map(|(cell, _)| cell).collect(), part);
+        }
+        let fewest = kept.iter().enumerate().min_by_key(|(at, (_, results))| (*results, std::cmp::Reverse(*at)));
+        if let Some((at, _)) = fewest {
+            kept.remove(at);
+        }
+    }
+    (Vec::new(), Part::default())
+}
+
 /// `b - a`, seed by seed.
 pub(super) fn minus(b: &[Option<f64>], a: &[Option<f64>]) -> Vec<Option<f64>> {
     b.iter().zip(a).map(|(b, a)| Some((*b)? - (*a)?)).collect()
@@ -178,6 +205,28 @@ pub(super) fn minus(b: &[Option<f64>], a: &[Option<f64>]) -> Vec<Option<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_stand_beside_each_other_where_all_have_a_result() {
+        let of = |part: &Part| (part.rows.clone(), part.seeds.clone());
+        let all = |_: usize, _: usize, _: usize| true;
+        let (cells, part) = common(2, 2, 3, all);
+        assert_eq!((cells, of(&part)), (vec![0, 1], (vec![0, 1], vec![0, 1, 2])));
+        // A run that is missing in one cell is left out of the other.
+        let (cells, part) = common(2, 3, 2, |cell, group, seed| (cell, group, seed) != (1, 2, 0));
+        assert_eq!((cells, of(&part)), (vec![0, 1], (vec![0, 1], vec![0, 1])));
+        // A cell without any result has no mean, and costs the others nothing.
+        let (cells, part) = common(3, 2, 2, |cell, _, _| cell != 1);
+        assert_eq!((cells, of(&part)), (vec![0, 2], (vec![0, 1], vec![0, 1])));
+        // Nor has one with nothing in common with them.
+        let (cells, part) = common(3, 2, 1, |cell, group, _| match cell {
+            0 => true,
+            1 => group == 0,
+            _ => group == 1,
+        });
+        assert_eq!((cells, of(&part)), (vec![0, 1], (vec![0], vec![0])));
+        assert_eq!(common(2, 2, 2, |_, _, _| false), (vec![], Part::default()));
+    }
 
     #[test]
     fn a_hole_costs_a_pair_or_a_seed_but_never_mixes_them() {

@@ -10,7 +10,7 @@ use crate::num::Num;
 pub struct Pareto {
     /// `device_hours`, `kwh`, `peak_memory` or `parameters`; of one run of the point, except for the last two.
     pub cost: String,
-    /// Every point whose accuracy and cost are known.
+    /// Every point whose accuracy and cost are known, and of which no seed diverged.
     pub points: Vec<Trade>,
 }
 
@@ -39,7 +39,8 @@ pub(super) fn pareto(report: &Report) -> Vec<Pareto> {
     ];
     let of = |(name, cost): (&str, CostOf)| {
         let trade = |row: &PointRow| {
-            let accuracy = row.accuracy.mean.filter(|mean| !mean.0.is_nan())?;
+            // Who diverges early is cheap for that, and the mean of the others is not that of the point.
+            let accuracy = row.accuracy.mean.filter(|mean| !mean.0.is_nan() && row.diverged == 0)?;
             Some(Trade { point: row.point, accuracy, cost: Num(cost(row)?), front: false })
         };
         let mut points: Vec<Trade> = report.points.iter().filter_map(trade).collect();

@@ -13,6 +13,12 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
         stop.epochs,
         stop.planned_epochs,
     )];
+    if stop.by_budget > 0 {
+        lines.push(format!(
+            "{} trained to the end of the budget: what they reached by then is their result",
+            configurations(stop.by_budget)
+        ));
+    }
     if stop.paused > 0 {
         lines.push(format!("{} at a rung now", configurations(stop.paused)));
     }
@@ -31,10 +37,43 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
             line += &format!("; they gained {:.2} {unit} on average after the epoch of the decision", scale * gain.0);
         }
         lines.push(line);
+    } else if let Some(of) = stop.drawn_of {
+        lines.push(match of {
+            0 => "stop audit: the rule stopped nobody, so none was drawn".to_owned(),
+            of => format!(
+                "stop audit: none of {of} was drawn to run to its end, so it does not say how often stopping was wrong"
+            ),
+        });
     }
     lines
 }
 
 fn configurations(count: u32) -> String {
     if count == 1 { "1 configuration".to_owned() } else { format!("{count} configurations") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stopping::hindsight::audit;
+
+    #[test]
+    fn a_stop_audit_that_drew_nobody_is_not_silent() {
+        let mut stop = StopSummary {
+            rule: "asha".to_owned(),
+            metric: Watched::ValAccuracy,
+            stopped: 7,
+            by_budget: 0,
+            paused: 0,
+            epochs: 10,
+            planned_epochs: 20,
+            audit: audit(&[], &[]),
+            drawn_of: Some(7),
+        };
+        assert!(lines(&stop)[1].starts_with("stop audit: none of 7 was drawn"));
+        stop.drawn_of = Some(0);
+        assert!(lines(&stop)[1].starts_with("stop audit: the rule stopped nobody"));
+        stop.drawn_of = None;
+        assert_eq!(lines(&stop).len(), 1, "there is no audit");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{BestTrial, EpochRow, FailedTrial, PointRow, Provenance, Report, Spread, Taken, TrialRow, costs};
-use crate::attempt::EpochMetrics;
+use crate::attempt::{EpochMetrics, FailureClass};
 use crate::id::SweepId;
 use crate::num::Num;
 use crate::plan::Plan;
@@ -23,7 +23,10 @@ pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
     }
     let mut points: Vec<PointRow> =
         (0..sweep.plan.points).map(|point| row(state, sweep, point, &at[point as usize * seeds..][..seeds])).collect();
-    points.sort_by(|a, b| compare(a.accuracy.mean, b.accuracy.mean).then(a.point.cmp(&b.point)));
+    // A mean over the seeds that happened not to diverge is no better than one over all of them.
+    let last = |row: &PointRow| (row.accuracy.n == 0, row.diverged);
+    let order = |a: &PointRow, b: &PointRow| last(a).cmp(&last(b)).then(compare(a.accuracy.mean, b.accuracy.mean));
+    points.sort_by(|a, b| order(a, b).then(a.point.cmp(&b.point)));
     let with_result = points.iter_mut().filter(|row| row.accuracy.n > 0);
     (1u32..).zip(with_result).for_each(|(rank, row)| row.rank = Some(rank));
     Some(Report {
@@ -62,7 +65,12 @@ fn compare(a: Option<Num>, b: Option<Num>) -> std::cmp::Ordering {
 }
 
 fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
-    let completed = |index: &&u32| matches!(sweep.trials[**index as usize].phase, Phase::Completed { .. });
+    let completed = |index: &&u32| has_result(sweep, **index);
+    let diverged = |index: &&u32| {
+        let trial = &sweep.trials[**index as usize];
+        let class = trial.failure.as_ref().map(|failure| failure.class);
+        trial.phase == Phase::Failed && class == Some(FailureClass::Diverged)
+    };
     let best_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.best.as_ref();
     let results: Vec<&EpochMetrics> = indices.iter().filter(completed).filter_map(best_of).collect();
     let spread =
@@ -81,7 +89,9 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
             .as_deref()
             .is_some_and(|racing| matches!(racing.race.standing(point), Standing::Spared(_))),
         settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
+        values: sweep.plan.unspelt(point),
         seeds: indices.len() as u32,
+        diverged: indices.iter().filter(diverged).count() as u32,
         accuracy: spread(|metrics| metrics.val_accuracy),
         loss: spread(|metrics| metrics.val_loss),
         lowest_loss: Spread::of(&lowest.collect::<Vec<_>>()),
@@ -99,6 +109,7 @@ fn trial_row(state: &State, sweep: &Sweep, index: u32) -> TrialRow {
         trial: sweep.ids[index as usize],
         seed: seed(sweep, index),
         phase: trial.phase.name().to_owned(),
+        ended_by_budget: is_ended_by_budget(sweep, index),
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
         lowest_loss: progress.and_then(|progress| progress.best_loss),
         epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
@@ -125,13 +136,22 @@ fn seed(sweep: &Sweep, index: u32) -> u64 {
     sweep.plan.seeds[sweep.plan.trial(index).seed as usize]
 }
 
-/// The highest validation accuracy of a completed trial; the earliest in plan order of equals.
+/// Whether a trial counts: it was trained to its end, or to that of its budget.
+fn has_result(sweep: &Sweep, index: u32) -> bool {
+    matches!(sweep.trials[index as usize].phase, Phase::Completed { .. }) || is_ended_by_budget(sweep, index)
+}
+
+fn is_ended_by_budget(sweep: &Sweep, index: u32) -> bool {
+    let point = sweep.plan.trial(index).point;
+    let stopped = sweep.trials[index as usize].phase == Phase::Stopped;
+    stopped && sweep.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point))
+}
+
+/// The highest validation accuracy of a trial with a result; the earliest in plan order of equals.
 fn best(sweep: &Sweep) -> Option<BestTrial> {
-    let result = |trial: &Trial| {
-        let done = matches!(trial.phase, Phase::Completed { .. });
-        done.then(|| trial.progress.as_ref()?.best.clone()).flatten()
-    };
-    let results = (0u32..).zip(&sweep.trials).filter_map(|(index, trial)| Some((index, result(trial)?)));
+    let result =
+        |index: u32, trial: &Trial| has_result(sweep, index).then(|| trial.progress.as_ref()?.best.clone()).flatten();
+    let results = (0u32..).zip(&sweep.trials).filter_map(|(index, trial)| Some((index, result(index, trial)?)));
     let better = |a: &(u32, EpochMetrics), b: &(u32, EpochMetrics)| {
         compare(Some(a.1.val_accuracy), Some(b.1.val_accuracy)).then(a.0.cmp(&b.0))
     };

@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::EpochRow;
+use super::compare::Field;
 use crate::num::Num;
 
 /// What two trials have in common, and what not.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrialComparison {
     /// Fields in which the recipes differ, by their dotted path; nothing stands for a field that one of them lacks.
-    pub recipe: Vec<(String, Option<String>, Option<String>)>,
+    pub recipe: Vec<Field>,
     /// Epochs that at least one of them has.
     pub epochs: Vec<EpochPair>,
     /// Epochs that both have.
@@ -61,7 +62,7 @@ pub fn compare_trials(a: (&Value, &[EpochRow]), b: (&Value, &[EpochRow])) -> Tri
 }
 
 /// Tables are opened, everything else is compared as it is.
-fn differ(path: &str, a: Option<&Value>, b: Option<&Value>, out: &mut Vec<(String, Option<String>, Option<String>)>) {
+pub(super) fn differ(path: &str, a: Option<&Value>, b: Option<&Value>, out: &mut Vec<Field>) {
     let (Some(Value::Object(left)), Some(Value::Object(right))) = (a, b) else {
         if a != b {
             let text = |value: Option<&Value>| value.map(Value::to_string);

@@ -35,6 +35,8 @@ const RUNGS: &[Rule] = &[Rule::Asha, Rule::AshaStop, Rule::Halving, Rule::Hyperb
 const CURVES: &[Rule] = &[Rule::Median, Rule::Percentile];
 /// Most epochs that a recipe may have.
 const MAX_EPOCHS: u64 = 100_000;
+/// Longest budget of time: 10 years of 365 days.
+const MAX_SECONDS: f64 = 315_360_000.0;
 
 impl Reader<'_> {
     pub(super) fn stop(&mut self, entry: Option<&Entry>) -> Option<Stop> {
@@ -129,7 +131,10 @@ impl Reader<'_> {
                     (self.errors).push(Reason::ValueOutOfRange, key, Some(&entry.node.span), what, "");
                 }
             }
-            "max_seconds" => stop.max_seconds = self.number(key, &entry.node, |value| value > 0.0, "above 0"),
+            "max_seconds" => {
+                let ok = |value: f64| value > 0.0 && value <= MAX_SECONDS;
+                stop.max_seconds = self.number(key, &entry.node, ok, "above 0 and at most 315360000 (10 years)");
+            }
             _ => stop.max_kwh = self.number(key, &entry.node, |value| value > 0.0, "above 0"),
         }
     }
@@ -147,7 +152,8 @@ impl Reader<'_> {
     fn number(&mut self, key: &str, node: &Node, is_ok: impl Fn(f64) -> bool, allowed: &str) -> Option<f64> {
         let value = self.float(key, node)?.as_f64()?;
         if !is_ok(value) {
-            let what = format!("{value} is not allowed: must be {allowed}");
+            let shown = if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") };
+            let what = format!("{shown} is not allowed: must be {allowed}");
             (self.errors).push(Reason::ValueOutOfRange, key, Some(&node.span), what, "");
             return None;
         }
@@ -211,6 +217,9 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
         } else if let Some(brackets) = stop.brackets.filter(|brackets| *brackets > rungs + 1) {
             let what = format!("brackets = {brackets}, but with {rungs} rungs there are only {}", rungs + 1);
             useless("stop.brackets", what, "lower `brackets`, or leave it out");
+        } else if stop.most_compared(plan.all_points(), epochs, plan.baseline) < 2 {
+            let (key, what, hint) = alone(stop, epochs, others);
+            useless(key, what, hint);
         }
         return;
     }
@@ -221,8 +230,29 @@ pub(crate) fn check(plan: &Plan, errors: &mut Errors<'_>) {
         let what = format!("interval = {} leaves no epoch of {last} to stop before", stop.interval);
         useless("stop.interval", what, "lower `interval`, or train longer");
     }
-    if stop.min_configurations >= others.max(1) {
-        let what = format!("min_configurations = {}, and there are {others} to stop", stop.min_configurations);
+    // The last one can be compared with all the others, the baseline among them.
+    let most = plan.all_points() - 1;
+    if stop.min_configurations > most {
+        let all = plan.all_points();
+        let what = format!(
+            "min_configurations = {}, and of {all} configurations the last has {most} to compare it with",
+            stop.min_configurations
+        );
         useless("stop", what, "lower `min_configurations`");
+    }
+}
+
+/// Why no bracket has two configurations to compare: the key, what is wrong and what to do.
+fn alone(stop: &Stop, epochs: u32, others: u32) -> (&'static str, String, &'static str) {
+    if others < 2 {
+        let what =
+            "the baseline is never stopped, and there is one configuration beside it: nothing to compare it with";
+        return ("stop", what.to_owned(), "vary more, or leave `stop` out");
+    }
+    let brackets = stop.bracket_count(epochs);
+    let what = format!("{others} configurations to stop in {brackets} brackets: no rung has two to compare");
+    match stop.brackets {
+        Some(_) => ("stop.brackets", what, "lower `brackets`, or vary more"),
+        None => ("stop", what, "set `brackets`, vary more, or use `rule = \"halving\"`"),
     }
 }

@@ -17,6 +17,24 @@ pub enum Method {
     Bootstrap,
 }
 
+impl Method {
+    /// The word in rows and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::T => "t",
+            Self::Bootstrap => "bootstrap",
+        }
+    }
+
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::T => "Student's t intervals of the mean",
+            Self::Bootstrap => "percentile bootstrap intervals of the mean (10,000 resamples)",
+        }
+    }
+}
+
 /// What some values say about their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -51,6 +69,14 @@ pub fn median(values: &[f64]) -> Option<f64> {
 }
 
 impl Estimate {
+    /// Of so many values that are all the same.
+    pub fn constant(value: f64, n: u32) -> Self {
+        let value = Some(Num(value));
+        let spread = |known: Option<Num>| known.filter(|_| n > 1);
+        let (low, high) = (spread(value), spread(value));
+        Self { n, mean: value, sd: spread(Some(Num(0.0))), low, high }
+    }
+
     /// Of some values, with an interval that holds with the probability of `critical`.
     pub fn of(values: &[f64], method: Method, critical: &mut Critical) -> Self {
         let n = values.len() as u32;

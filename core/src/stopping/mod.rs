@@ -22,6 +22,7 @@ pub mod replay;
 mod rungs;
 mod score;
 mod settings;
+mod standing;
 pub mod summary;
 mod tally;
 pub mod words;
@@ -30,9 +31,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::num::Num;
 
-pub use race::{Race, Standing};
+pub use race::Race;
 pub(crate) use score::score;
 pub use settings::{Rule, Stop};
+pub use standing::Standing;
 pub use tally::{End, Sample, Tally};
 
 /// What is decided about a configuration.

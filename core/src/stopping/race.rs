@@ -10,6 +10,7 @@ use super::curves::Curves;
 use super::ladder::{Due, Ladder};
 use super::score::{Key, score};
 use super::settings::{Rule, Stop};
+use super::standing::Standing;
 use super::tally::Sample;
 use super::{Cause, Fate, Judgement, asha, asha_stop, budget, halving, hyperband, median, percentile, rungs};
 
@@ -33,8 +34,9 @@ struct Entrant {
     /// Epochs known.
     epoch: u32,
     stage: Stage,
-    /// Never judged: the baseline, and one of which a seed is at its end.
+    /// A seed of it is at its end: the others may come there, too.
     exempt: bool,
+    /// Compared with nobody; a budget holds for it as for the others, or they could not be compared with it.
     baseline: bool,
     judged: Option<Box<Judgement>>,
 }
@@ -50,29 +52,6 @@ enum Stage {
     Stopped,
     /// All of its trials are over.
     Over,
-}
-
-/// Where a configuration stands, for people.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Standing<'a> {
-    /// It trains, to its end or to the epoch of a rung.
-    Racing {
-        /// The epoch at which it is compared next.
-        until: Option<u32>,
-    },
-    /// It waits at a rung.
-    Paused {
-        /// The epoch of the rung.
-        epoch: u32,
-        /// Its place there as things are.
-        rank: u32,
-        /// How many have come there.
-        of: u32,
-    },
-    /// It was stopped.
-    Stopped(&'a Judgement),
-    /// It would have been stopped and runs to its end for the audit.
-    Spared(&'a Judgement),
 }
 
 impl Race {
@@ -95,8 +74,8 @@ impl Race {
             }
         }
         let entrant = |(point, bracket): (u32, &u32)| {
-            let exempt = baseline == Some(point);
-            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, baseline: exempt, judged: None }
+            let (exempt, baseline) = (false, baseline == Some(point));
+            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, baseline, judged: None }
         };
         let entrants = (0u32..).zip(brackets).map(entrant).collect();
         let averages = stop.rule == Rule::Median;
@@ -238,6 +217,11 @@ impl Race {
             Fate::Stop => Stage::Stopped,
             Fate::Spare => Stage::Spared,
         };
+        // At the end of its budget it is at its end: the others are compared with it.
+        if let Some(curves) = self.curves.as_mut().filter(|_| next == Stage::Stopped && judgement.cause != Cause::Rule)
+        {
+            curves.finish(point);
+        }
         let entrant = &mut self.entrants[point as usize];
         let ladder = &mut self.ladders[entrant.bracket as usize];
         match stage {
@@ -247,7 +231,7 @@ impl Race {
                 rung.out.insert(key);
             }
             Stage::To(at) => {
-                if let Some(rung) = ladder.rungs.get_mut(at as usize) {
+                if let Some(rung) = ladder.rungs.get_mut(at as usize).filter(|_| !entrant.baseline) {
                     rung.heading -= 1;
                 }
             }
@@ -317,6 +301,7 @@ impl Race {
         let epoch = entrant.epoch;
         let since = epoch.checked_sub(self.stop.warmup_epochs)?;
         if entrant.exempt
+            || entrant.baseline
             || !matches!(entrant.stage, Stage::To(_))
             || !since.is_multiple_of(self.stop.interval.max(1))
             || curves.finished < self.stop.min_configurations.max(1)
@@ -354,11 +339,11 @@ impl Race {
     pub fn limit(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let at = match entrant.stage {
-            _ if entrant.baseline => return None,
             Stage::To(at) | Stage::At(at, _) => at,
             Stage::Spared | Stage::Stopped | Stage::Over => return None,
         };
-        let rungs = self.ladders[entrant.bracket as usize].rungs.get(at as usize).filter(|_| self.stop.rule.pauses());
+        let rungs = self.ladders[entrant.bracket as usize].rungs.get(at as usize);
+        let rungs = rungs.filter(|_| self.stop.rule.pauses() && !entrant.baseline);
         // A seed that is there before the others waits for them, and is stopped with them.
         let budget = self.stop.max_epochs.filter(|_| !entrant.exempt);
         rungs.map(|rung| rung.epoch).into_iter().chain(budget).min()
@@ -377,6 +362,11 @@ impl Race {
     pub fn stopped(&self, point: u32) -> Option<&Judgement> {
         let entrant = &self.entrants[point as usize];
         entrant.judged.as_deref().filter(|_| entrant.stage == Stage::Stopped)
+    }
+
+    /// Whether it was stopped because a budget was used up: nobody was better, and what it reached is its result.
+    pub fn is_ended_by_budget(&self, point: u32) -> bool {
+        self.stopped(point).is_some_and(|judged| judged.cause != Cause::Rule)
     }
 
     /// Where a configuration stands.

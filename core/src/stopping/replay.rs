@@ -37,11 +37,22 @@ impl Replay {
 /// one epoch. A worker that is free takes what was promoted, the furthest first, or the next configuration.
 /// `brackets` are drawn by the rule unless they are given.
 pub fn replay(stop: &Stop, curves: &[Vec<f64>], workers: usize, brackets: Option<&[u32]>) -> Replay {
+    replay_beside(stop, curves, workers, brackets, None)
+}
+
+/// As [`replay()`], with a baseline, which is never stopped.
+pub fn replay_beside(
+    stop: &Stop,
+    curves: &[Vec<f64>],
+    workers: usize,
+    brackets: Option<&[u32]>,
+    baseline: Option<u32>,
+) -> Replay {
     let (points, last) = (curves.len() as u32, curves.first().map_or(0, Vec::len) as u32);
     let sweep = SweepId::derive("replay", "");
     let mut race = match brackets {
-        Some(brackets) => Race::in_brackets(stop.clone(), sweep, brackets, last, None),
-        None => Race::new(stop.clone(), sweep, points, last, None),
+        Some(brackets) => Race::in_brackets(stop.clone(), sweep, brackets, last, baseline),
+        None => Race::new(stop.clone(), sweep, points, last, baseline),
     };
     let mut epochs = vec![0u32; curves.len()];
     let mut judgements = Vec::new();

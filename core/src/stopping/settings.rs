@@ -146,6 +146,18 @@ impl Stop {
         }
     }
 
+    /// The most configurations that one bracket compares at a rung: those in it, less the baseline, which is never judged. Brackets
+    /// without a rung before the end compare none. Where it is below 2 nobody is ever stopped by the rule: one alone is the best.
+    pub fn most_compared(&self, points: u32, epochs: u32, baseline: Option<u32>) -> u64 {
+        let brackets = rungs::assign(self, points, epochs);
+        let compares = |bracket: &u32| {
+            let first = rungs::epochs(self, *bracket, epochs).first().copied();
+            self.rule.has_rungs() && first.is_some_and(|rung| rung < self.last(epochs))
+        };
+        let raced = (0..self.bracket_count(epochs)).filter(compares).map(|bracket| raced(&brackets, bracket, baseline));
+        raced.max().unwrap_or(0)
+    }
+
     /// Epochs that `points` configurations of so many epochs will take, if every rung keeps its share and the audit spares its own:
     /// what `check` and `plan` show. Nothing where that depends on the numbers.
     pub fn expected_epochs(&self, points: u32, epochs: u32, baseline: Option<u32>) -> Option<u64> {
@@ -161,8 +173,8 @@ impl Stop {
     }
 
     /// Epochs that `points` configurations of so many epochs take at least, by the rule and `max_epochs`: every rung keeps its share,
-    /// or everybody who may be is stopped at the first look, and the audit happens to spare nobody. The baseline trains to its end.
-    /// At most it is all of them.
+    /// or everybody who may be is stopped at the first look, and the audit happens to spare nobody. The baseline trains to its end, or to
+    /// that of its budget. At most it is all of them.
     pub fn fewest_epochs(&self, points: u32, epochs: u32, baseline: Option<u32>) -> u64 {
         let last = self.last(epochs);
         let each = |points: u32, epochs: u32| u64::from(points) * u64::from(epochs);
@@ -173,11 +185,11 @@ impl Stop {
             Rule::Asha | Rule::Halving | Rule::Hyperband => {
                 self.laddered((points, epochs, baseline), 0.0, |left| self.share(left))
             }
-            Rule::Budget => each(exempt, epochs) + each(points - exempt, last),
+            Rule::Budget => each(points, last),
             Rule::Median | Rule::Percentile => {
                 let first = if self.warmup_epochs > 0 { self.warmup_epochs } else { self.interval.max(1) };
                 let whole = points.min(self.min_configurations.max(1)) - exempt;
-                each(exempt, epochs) + each(whole, last) + each(points - exempt - whole, last.min(first))
+                each(exempt + whole, last) + each(points - exempt - whole, last.min(first))
             }
         }
     }
@@ -187,14 +199,10 @@ impl Stop {
     fn laddered(&self, of: (u32, u32, Option<u32>), spared: f64, keeps: impl Fn(u64) -> u64) -> u64 {
         let (points, epochs, baseline) = of;
         let (brackets, last) = (rungs::assign(self, points, epochs), self.last(epochs));
-        let raced = |bracket: u32| {
-            let others = (0u32..).zip(&brackets).filter(|(point, _)| baseline != Some(*point));
-            others.filter(|(_, of)| **of == bracket).count() as u64
-        };
-        let mut all = if baseline.is_some() { u64::from(epochs) } else { 0 };
+        let mut all = if baseline.is_some() { u64::from(last) } else { 0 };
         let mut audited = 0.0;
         for bracket in 0..self.bracket_count(epochs) {
-            let mut left = raced(bracket);
+            let mut left = raced(&brackets, bracket, baseline);
             let mut before = 0;
             for rung in rungs::epochs(self, bracket, epochs).into_iter().take_while(|rung| *rung < last) {
                 all += left * u64::from(rung - before);
@@ -211,4 +219,10 @@ impl Stop {
     fn last(&self, epochs: u32) -> u32 {
         epochs.min(self.max_epochs.unwrap_or(epochs))
     }
+}
+
+/// How many of a bracket are judged: all but the baseline.
+fn raced(brackets: &[u32], bracket: u32, baseline: Option<u32>) -> u64 {
+    let others = (0u32..).zip(brackets).filter(|(point, _)| baseline != Some(*point));
+    others.filter(|(_, of)| **of == bracket).count() as u64
 }

@@ -6,9 +6,10 @@ use crate::recipe::Watched;
 use crate::state::sweep::Sweep;
 use crate::state::trial::Phase;
 
+use super::Cause;
 use super::hindsight::{Spared, StopAudit, audit};
-use super::race::Standing;
 use super::score::score;
+use super::standing::Standing;
 
 /// Early stopping of one sweep in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +18,11 @@ pub struct StopSummary {
     pub rule: String,
     /// What configurations were compared by.
     pub metric: Watched,
-    /// Configurations stopped.
+    /// Configurations stopped because others were better.
     pub stopped: u32,
+    /// Configurations that came to the end of a budget.
+    #[serde(default)]
+    pub by_budget: u32,
     /// Configurations that wait at a rung now.
     pub paused: u32,
     /// Epochs of all trials up to where each is.
@@ -27,6 +31,9 @@ pub struct StopSummary {
     pub planned_epochs: u64,
     /// How often stopping was wrong, of those that ran on to find out.
     pub audit: StopAudit,
+    /// With a stop audit: of how many configurations, all that the rule was against, some were to be drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn_of: Option<u32>,
 }
 
 /// Of a sweep; nothing for one that stops nothing.
@@ -36,15 +43,20 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
     let metric = race.stop().metric;
     let best = |point: u32| {
         let trials = racing.trials(point).iter().map(|index| &sweep.trials[*index as usize]);
-        let finished = trials.filter(|trial| matches!(trial.phase, Phase::Completed { .. }));
+        let by_budget = race.is_ended_by_budget(point);
+        let finished = trials.filter(|trial| by_budget || matches!(trial.phase, Phase::Completed { .. }));
         let reached = finished.filter_map(|trial| trial.progress.as_deref()?.reached(metric));
         let values: Vec<f64> = reached.map(|value| score(metric, value)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let over = |point: u32| racing.trials(point).iter().all(|index| sweep.trials[*index as usize].phase.is_terminal());
-    let (mut stopped, mut paused, mut spared, mut kept) = (0, 0, Vec::new(), Vec::new());
+    let (mut stopped, mut by_budget, mut paused, mut spared, mut kept) = (0, 0, 0, Vec::new(), Vec::new());
     for point in 0..sweep.plan.points {
         match race.standing(point) {
+            Standing::Stopped(judged) if judged.cause != Cause::Rule => {
+                by_budget += 1;
+                kept.extend(best(point).filter(|_| over(point)));
+            }
             Standing::Stopped(_) => stopped += 1,
             Standing::Paused { .. } => paused += 1,
             Standing::Spared(judged) => {
@@ -62,10 +74,12 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
         rule: race.stop().rule.name().to_owned(),
         metric,
         stopped,
+        by_budget,
         paused,
         epochs: sweep.trials.iter().map(reached).sum(),
         planned_epochs: (0..sweep.plan.len()).map(|index| u64::from(sweep.plan.epochs(index))).sum(),
         audit: audit(&spared, &kept),
+        drawn_of: (race.stop().audit_fraction > 0.0).then(|| stopped + spared.len() as u32),
     })
 }
 

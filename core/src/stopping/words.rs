@@ -23,10 +23,22 @@ pub fn describe(plan: &Plan) -> Vec<String> {
         let percent = 100.0 * stop.audit_fraction;
         lines.push(format!("  stop audit: {percent} % of the configurations that would be stopped run to their end"));
     }
+    lines.extend(measured_only(plan).map(|line| format!("  {line}")));
     if plan.baseline.is_some() && stop.rule != Rule::Budget {
-        lines.push("  the baseline is never stopped".to_owned());
+        let budgets =
+            [stop.max_epochs.is_some(), stop.max_steps.is_some(), stop.max_seconds.is_some(), stop.max_kwh.is_some()];
+        let but = if budgets.contains(&true) { ", but by the budget" } else { "" };
+        lines.push(format!("  the baseline is never stopped{but}"));
     }
     lines
+}
+
+/// That a budget of energy holds on some hosts only; nothing for a plan without one.
+pub fn measured_only(plan: &Plan) -> Option<&'static str> {
+    plan.stop.as_deref()?.max_kwh.map(|_| {
+        "max_kwh holds only where the host measures energy (RAPL or a GPU's counter): where it does not, nothing is stopped by it; \
+         the cost of a report, and `plan --estimate`, say whether energy was measured"
+    })
 }
 
 fn how(stop: &Stop, epochs: u32) -> String {
@@ -61,4 +73,21 @@ fn how(stop: &Stop, epochs: u32) -> String {
         text += &most.map_or_else(String::new, |most| format!(", at most {most} {what} a trial"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::plan_text;
+
+    #[test]
+    fn a_budget_of_energy_is_said_to_hold_where_energy_is_measured() {
+        let lines = |budget: &str| {
+            let text =
+                format!("name = \"x\"\ndataset = \"d\"\ngrid.lr = [0.1, 0.2]\n[stop]\nrule = \"budget\"\n{budget}\n");
+            describe(&plan_text(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?}")).0).join("\n")
+        };
+        assert!(lines("max_kwh = 0.1").contains("max_kwh holds only where the host measures energy"));
+        assert!(!lines("max_seconds = 60").contains("measures energy"));
+    }
 }

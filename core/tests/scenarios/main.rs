@@ -7,6 +7,7 @@ mod budgets;
 mod gone;
 mod lab;
 mod late;
+mod ranking;
 mod rollback;
 mod story;
 #[path = "../tube/mod.rs"]

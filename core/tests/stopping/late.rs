@@ -138,20 +138,24 @@ fn what_would_have_been_decided_otherwise_is_refused_with_the_way_out() {
     let grid = |stop: &str, values: &str| format!("{stop}\n[grid]\nlr = [{values}]\n");
     for rule in ["halving", "hyperband"] {
         let stop = format!("stop = \"{rule}\"");
-        let plan = file(&grid(&stop, "0.1, 0.01"));
-        let words = no(&plan, to(&grid(&stop, "0.1, 0.01, 0.001")));
+        let plan = file(&grid(&stop, "0.1, 0.01, 0.02, 0.03, 0.04"));
+        let words = no(&plan, to(&grid(&stop, "0.1, 0.01, 0.02, 0.03, 0.04, 0.001")));
         assert!(words.contains("compares all points of a rung at once") && words.contains("`asha`"), "{words}");
-        assert_eq!(plan.growth(&to(&grid(&stop, "0.1, 0.01"))).unwrap(), Default::default(), "nothing new is no error");
+        assert_eq!(
+            plan.growth(&to(&grid(&stop, "0.1, 0.01, 0.02, 0.03, 0.04"))).unwrap(),
+            Default::default(),
+            "nothing new is no error"
+        );
     }
-    let asha = file(&grid("stop = \"asha\"", "0.1, 0.01"));
+    let asha = file(&grid("stop = \"asha\"", "0.1, 0.01, 0.02, 0.03, 0.04"));
     let words = no(&asha, seeds(&[5]));
     assert!(words.contains("judged by all of its seeds together") && words.contains("--reuse"), "{words}");
     let words = no(&asha, Wish { epochs: Some(20), ..Wish::default() });
     assert!(words.contains("same number of epochs"), "{words}");
-    let words = no(&asha, to(&grid("stop = \"asha-stop\"", "0.1, 0.01, 0.001")));
+    let words = no(&asha, to(&grid("stop = \"asha-stop\"", "0.1, 0.01, 0.02, 0.03, 0.04, 0.001")));
     assert!(words.starts_with("`stop` of the file is not that of the sweep"), "{words}");
     assert!(
-        matches!(file(&grid("", "0.1")).growth(&to(&grid("stop = \"asha\"", "0.1, 0.01"))), Err(error) if error.to_string() == words)
+        matches!(file(&grid("", "0.1")).growth(&to(&grid("stop = \"asha\"", "0.1, 0.01, 0.02, 0.03, 0.04"))), Err(error) if error.to_string() == words)
     );
 
     let search = |head: &str, samples| drawn(&format!("search = \"tpe\"\n{head}"), samples);

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod budgets;
 mod extending;
+mod futile;
 mod going_on;
 mod lab;
 mod late;

@@ -28,7 +28,7 @@ pub(crate) struct Plot {
     /// What to draw
     #[arg(long, value_name = "WHAT")]
     pub(crate) figure: Drawing,
-    /// The factor whose values are the lines of curves, or two with a comma between for an interaction
+    /// The factor whose values are the lines of curves, or the only one of main effects; two with a comma between for an interaction
     #[arg(long, value_name = "PATH")]
     pub(crate) factor: Option<String>,
     /// The file to write, .svg or .png

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 pub(crate) struct Report {
     /// Name, id or prefix
     pub(crate) sweep: String,
-    /// table, json, csv, md, html or tex; or a file, whose ending says the form (also .parquet) [env: SWEEP_OUTPUT; default: table]
+    /// table, json, csv, md, html or tex; or a file, whose ending says the form (also .txt and .parquet) [env: SWEEP_OUTPUT; default: table]
     #[arg(short, long, value_name = "FORM|FILE", value_parser = target)]
     pub(crate) output: Option<Target>,
     /// Same as `--output json`
@@ -51,7 +51,8 @@ pub(crate) struct Target {
 /// The forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// For people, on a terminal.
+    /// For people, on a terminal; plain text in a file that ends in .txt.
+    #[value(alias = "txt")]
     Table,
     /// Everything, for scripts.
     Json,
@@ -131,7 +132,7 @@ fn target(text: &str) -> Result<Target, String> {
     }
     let path = PathBuf::from(text);
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    match ending.as_deref().and_then(form).filter(|form| *form != Form::Table) {
+    match ending.as_deref().filter(|ending| *ending != "table").and_then(form) {
         Some(form) => Ok(Target { form, file: Some(path) }),
         None if form(text) == Some(Form::Parquet) => {
             Err("Parquet goes into a file: name one, such as report.parquet".to_owned())

@@ -9,8 +9,8 @@ use sweep_proto::v1;
 
 use crate::view::machines::{DeviceView, HoldView, OfferView};
 use crate::view::{
-    AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, FailureView, InfoView, OriginView,
-    PageView, ReusableView, SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
+    AgentView, BoundView, ChangedView, CheckpointView, DatasetView, EpochView, ExtendedView, FailureView, InfoView,
+    OriginView, PageView, ReusableView, SlotView, SubmittedView, SweepView, TrialPageView, TrialView,
 };
 
 /// An id as text; empty when there is none.
@@ -34,6 +34,25 @@ impl From<v1::SubmitReply> for SubmittedView {
         let v1::SubmitReply { sweep_id, name, existing, trials, reused, reusable } = reply;
         let reusable = reusable.into_iter().map(ReusableView::from).collect();
         Self { sweep: id(&sweep_id), name, existing, trials, reused, reusable }
+    }
+}
+
+impl ExtendedView {
+    /// What was added, or would be.
+    pub(super) fn of(reply: v1::ExtendReply, dry_run: bool) -> Self {
+        Self {
+            name: reply.name,
+            trials: reply.trials,
+            points: reply.points,
+            seeds: reply.seeds,
+            dry_run,
+            goes_on: reply.goes_on,
+            follows_length: reply.follows_length,
+            unfinished: reply.unfinished,
+            no_shorter: reply.no_shorter,
+            reused: reply.reused,
+            reusable: reply.reusable.into_iter().map(ReusableView::from).collect(),
+        }
     }
 }
 

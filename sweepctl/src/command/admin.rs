@@ -14,7 +14,7 @@ use super::upkeep;
 use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::{Cell, Out, Table, ago, safe, stamp};
+use crate::output::{Cell, Out, Table, ago, safe, safe_json, stamp};
 use crate::view::access::UserView;
 
 /// Makes a lab; the token goes to standard output.
@@ -195,7 +195,7 @@ async fn show_log(out: &Out, client: &Client, args: &cli::ShowLog) -> Result<(),
         let Some(last) = page.last() else { return Ok(()) };
         after = last.no;
         for entry in page.iter().filter(|entry| is_asked_for(&entry.body, args, since)) {
-            out.print(format!("{}\n", safe(&entry.body)))?;
+            out.print(format!("{}\n", safe_json(&entry.body)))?;
         }
     }
 }

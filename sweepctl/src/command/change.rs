@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Out, safe};
 use crate::sweep_file;
-use crate::view::ChangedView;
+use crate::view::{ChangedView, ExtendedView};
 
 /// Changes what runs.
 pub(crate) async fn run(out: &Out, client: &Client, command: &Changing) -> Result<(), Fault> {
@@ -35,12 +35,8 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
         let of = count(trials, "new trial");
         out.note(format!("{} of {of} go on from the last checkpoint of one with fewer epochs", extended.goes_on));
     }
-    if args.epochs.is_some() && trials > extended.goes_on + extended.reused {
-        let rest = count(trials - extended.goes_on - extended.reused, "trial");
-        out.note(format!(
-            "{rest} begin at the beginning: the rate follows the number of epochs (cosine over all of them, one-cycle), there is none with \
-             fewer epochs and this seed, or it did not come to its last epoch"
-        ));
+    if args.epochs.is_some() {
+        from_start(&extended).into_iter().for_each(|text| out.note(text));
     }
     super::reuse::say(out, extended.reused, trials, &extended.reusable, "--reuse");
     match (trials, args.dry_run) {
@@ -49,6 +45,27 @@ async fn extend(out: &Out, client: &Client, args: &Extend) -> Result<(), Fault> 
         _ => {}
     }
     Ok(())
+}
+
+/// Which trials begin at the beginning, and why; nothing where all go on.
+fn from_start(extended: &ExtendedView) -> Option<String> {
+    let rest = extended.trials.checked_sub(extended.goes_on + extended.reused).filter(|rest| *rest > 0)?;
+    let begin = if rest == 1 { "begins" } else { "begin" };
+    let reasons = [
+        (extended.follows_length, "the rate follows the number of epochs (cosine over all of them, one-cycle)"),
+        (extended.no_shorter, "there is none with fewer epochs and this seed"),
+        (extended.unfinished, "the one with fewer epochs did not come to its last, or its checkpoint is gone"),
+    ];
+    let reasons: Vec<_> = reasons.into_iter().filter(|(trials, _)| *trials > 0).collect();
+    let why = match reasons[..] {
+        [] => String::new(),
+        [(_, only)] => format!(": {only}"),
+        _ => {
+            let each: Vec<String> = reasons.iter().map(|(trials, why)| format!("{trials} because {why}")).collect();
+            format!(": {}", each.join("; "))
+        }
+    };
+    Some(format!("{} {begin} at the beginning{why}", count(rest, "trial")))
 }
 
 /// Changes how much a sweep gets.

@@ -4,6 +4,7 @@
 mod trials;
 
 use sweep_core::num::Num;
+use sweep_core::report::columns::of_settings;
 use sweep_core::report::compare::{Comparison, compare};
 use sweep_core::report::words::{interval, mean_and_sd, needed, p_value, points, verdict};
 use sweep_core::stats::paired::Difference;
@@ -30,6 +31,12 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Resu
     let b = client.report(&args.b, false).await?;
     [&a, &b].into_iter().for_each(|report| warn_of_probe(out, report));
     let found = compare(&a, &b, args.interval.into());
+    if let Some(confounded) = found.is_confounded() {
+        out.warn(confounded);
+    }
+    if out.format == Format::Csv {
+        found.differs_besides().into_iter().for_each(|text| out.note(text));
+    }
     match out.format {
         Format::Json => out.json(&found),
         Format::Csv => csv(out, &found),
@@ -38,6 +45,9 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Compare) -> Resu
 }
 
 fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
+    if let Some(text) = found.differs_besides() {
+        out.print(format!("{}\n\n", crate::output::safe(&text)))?;
+    }
     let paths = found.paths.iter().map(String::as_str);
     let (a, b) = (format!("{} %", found.a), format!("{} %", found.b));
     let columns = [a.as_str(), b.as_str(), "seeds", "Δ points", "95 % interval", "p (Holm)", "seeds needed", "verdict"];
@@ -56,6 +66,7 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
     for (points, sweep) in only.into_iter().filter(|(points, _)| *points > 0) {
         out.note(format!("{} of {sweep} with settings that the other lacks", count(points, "point")));
     }
+    found.other_meanings().into_iter().chain(found.no_difference()).for_each(|text| out.note(text));
     if found.same > 0 {
         out.note(format!(
             "{} of both sweeps from one training (its result was taken over): they are no comparison, and left out of every difference",
@@ -63,6 +74,7 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
         ));
     }
     out.note("best validation accuracy, mean ± standard deviation; differences are paired by seed, second minus first");
+    out.note(format!("intervals: {}", found.interval.words()));
     Ok(())
 }
 
@@ -80,7 +92,7 @@ fn cells(difference: Option<&Difference>) -> [Cell; 6] {
 }
 
 fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
-    const COLUMNS: [&str; 13] = [
+    const COLUMNS: [&str; 14] = [
         "point_a",
         "point_b",
         "n_a",
@@ -94,10 +106,12 @@ fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
         "p",
         "p_holm",
         "same",
+        "interval",
     ];
     let text = |value: Option<Num>| value.map(|value| value.to_string()).unwrap_or_default();
     out.write(|to| {
-        csv_row(to, found.paths.iter().map(String::as_str).chain(COLUMNS))?;
+        let settings = of_settings(found.paths.iter().map(String::as_str), &COLUMNS);
+        csv_row(to, settings.iter().map(String::as_str).chain(COLUMNS))?;
         for row in &found.rows {
             let difference = row.difference.unwrap_or_default();
             let estimate = difference.estimate;
@@ -115,6 +129,7 @@ fn csv(out: &Out, found: &Comparison) -> Result<(), Fault> {
                 text(difference.p),
                 text(difference.p_holm),
                 row.same.to_string(),
+                found.interval.name().to_owned(),
             ];
             csv_row(to, row.settings.iter().cloned().chain(numbers))?;
         }

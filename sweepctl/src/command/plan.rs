@@ -60,9 +60,7 @@ pub(crate) async fn ask(out: &Out, config: &Config, args: &cli::Plan) -> Result<
     print(out, args, &file, Some(&found))?;
     match refused {
         Some(why) => out.note(format!("`submit --reuse` refuses this file: {why}")),
-        None if found.is_empty() => out.note(
-            "none of its trials was trained in a sweep that you may see (same recipe, code and data): `submit --reuse` takes nothing",
-        ),
+        None if found.is_empty() => out.note(reuse::NOTHING),
         None => say(&found),
     }
     Ok(())
@@ -180,7 +178,8 @@ fn table_rows(to: &mut dyn Write, plan: &Plan, sweep: SweepId, shown: u32) -> io
         let column = &plan.columns[index];
         let labels = column.labels.iter().map(|label| wide(&safe(label)));
         // A cell that keeps the base shows the base's value, which may be none of the labels.
-        let at_base = sweep_core::plan::at(&plan.base, &column.path).map(sweep_core::plan::label_of);
+        let at_base = sweep_core::plan::at(&plan.base, &column.path);
+        let at_base = at_base.map(|value| sweep_core::plan::label_of(&column.path, value));
         labels.chain([wide(&column.path)]).chain(at_base.map(|label| wide(&safe(&label)))).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..base).map(width).collect();

@@ -2,7 +2,7 @@
 
 mod png;
 
-use sweep_core::report::analysis::{Options, analyse};
+use sweep_core::report::analysis::{Factors, Options, Study, analyse};
 use sweep_core::report::figures::{self, Page};
 
 use super::report::{ReportFault, file, warn_of_probe};
@@ -36,8 +36,23 @@ fn form(args: &cli::Plot) -> Result<Form, ReportFault> {
     }
 }
 
+/// The kind of cost that a figure is against.
+fn cost(figure: Drawing) -> Option<&'static str> {
+    match figure {
+        Drawing::Time => Some("device_hours"),
+        Drawing::Energy => Some("kwh"),
+        Drawing::Memory => Some("peak_memory"),
+        Drawing::Parameters => Some("parameters"),
+        Drawing::Effects | Drawing::Curves | Drawing::Interaction => None,
+    }
+}
+
 /// What a sweep without this figure does not have.
-fn lacks(figure: Drawing) -> &'static str {
+fn lacks(figure: Drawing, study: &Study) -> &'static str {
+    let known = study.analysis.pareto.iter().find(|found| cost(figure) == Some(found.cost.as_str()));
+    if known.is_some_and(|found| found.points.len() == 1) {
+        return "there is one point with a result, and nothing to set it against: this figure takes two";
+    }
     match figure {
         Drawing::Effects => "no two points with results differ in one factor alone",
         Drawing::Curves => "no run is completed yet",
@@ -57,26 +72,38 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Plot) -> Result<
     file::check(&args.output, args.force)?;
     let report = client.report(&args.sweep, args.figure == Drawing::Curves).await?;
     warn_of_probe(out, &report);
-    let factor = args.factor.clone().filter(|_| args.figure != Drawing::Interaction);
-    let study = analyse(report, &Options { factor, ..Options::default() }).map_err(ReportFault::from)?;
-    let pareto = |cost: &str| study.analysis.pareto.iter().find(|found| found.cost == cost).and_then(figures::pareto);
+    if args.factor.is_some() && cost(args.figure).is_some() {
+        return Err(ReportFault::NoFactor.into());
+    }
+    let names: Vec<&str> = match args.figure {
+        Drawing::Interaction => args.factor.iter().flat_map(|both| both.split(',')).map(str::trim).collect(),
+        _ => args.factor.as_deref().into_iter().collect(),
+    };
+    let known = Factors::of(&report);
+    names.iter().try_for_each(|name| known.find(name).map(drop)).map_err(ReportFault::from)?;
+    let factor = names.first().map(|name| (*name).to_owned());
+    let mut study = analyse(report, &Options { factor, ..Options::default() }).map_err(ReportFault::from)?;
+    if let (Drawing::Effects, Some(name)) = (args.figure, names.first()) {
+        let wanted = known.find(name).map_err(ReportFault::from)?.to_owned();
+        study.analysis.factors.retain(|factor| factor.factor == wanted);
+    }
     let figure = match args.figure {
         Drawing::Effects => figures::effects(&study),
         Drawing::Curves => figures::curves(&study),
         Drawing::Interaction => {
-            let wanted: Option<Vec<&str>> = args.factor.as_ref().map(|both| both.split(',').map(str::trim).collect());
+            let wanted: Vec<&str> = names.iter().filter_map(|name| known.find(name).ok()).collect();
             let fits = |pair: &&sweep_core::report::effects::Interaction| {
                 let (a, b) = (pair.factors.0.as_str(), pair.factors.1.as_str());
-                wanted.as_ref().is_none_or(|wanted| **wanted == [a, b] || **wanted == [b, a])
+                wanted.is_empty() || wanted == [a, b] || wanted == [b, a]
             };
             study.analysis.interactions.iter().find(fits).and_then(figures::interaction)
         }
-        Drawing::Time => pareto("device_hours"),
-        Drawing::Energy => pareto("kwh"),
-        Drawing::Memory => pareto("peak_memory"),
-        Drawing::Parameters => pareto("parameters"),
+        against => {
+            let found = study.analysis.pareto.iter().find(|found| cost(against) == Some(found.cost.as_str()));
+            found.and_then(figures::pareto)
+        }
     };
-    let figure = figure.ok_or(ReportFault::NothingToDraw { why: lacks(args.figure) })?;
+    let figure = figure.ok_or_else(|| ReportFault::NothingToDraw { why: lacks(args.figure, &study) })?;
     if let Form::Png { .. } = form {
         let lacking: String = png::lacking(&figure).into_iter().collect();
         if !lacking.is_empty() {

@@ -20,7 +20,7 @@ use sweep_core::report::document::{Classes, document};
 use crate::cli::{self, Chosen, Form, Format, Rows, Target};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::{Out, safe, with_version};
+use crate::output::{Out, Page, safe, with_version};
 
 pub(crate) use fault::ReportFault;
 
@@ -45,7 +45,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Report) -> Resul
     };
     let study = analyse(report, &options).map_err(ReportFault::from)?;
     let bytes = match target.form {
-        Form::Table => return people::people(out, &study),
+        Form::Table => people::people(if target.file.is_some() { Page::plain() } else { out.page() }, &study)?,
         form => written(&study, &classes, form, args)?,
     };
     match &target.file {

@@ -7,6 +7,10 @@ use crate::output::{Out, safe};
 use crate::sweep_file::SweepFile;
 use crate::view::ReusableView;
 
+/// None of the trials is known.
+pub(super) const NOTHING: &str =
+    "none of its trials was trained in a sweep that you may see (same recipe, code and data): no result is taken over";
+
 /// What a coordinator has for the trials of a file that is not submitted.
 pub(super) async fn ask(config: &Config, file: &SweepFile) -> Result<Vec<ReusableView>, Fault> {
     let client = Client::connect(&config.way()?).await?;

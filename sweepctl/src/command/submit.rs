@@ -45,6 +45,10 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
     } else {
         out.note(format!("submitted {}", count(submitted.trials, "trial")));
         reuse::say(out, submitted.reused, submitted.trials, &submitted.reusable, "--reuse");
+        if args.reuse && submitted.reused == 0 {
+            out.note(reuse::NOTHING);
+        }
+        sweep_core::stopping::words::measured_only(&file.plan).into_iter().for_each(|line| out.note(line));
     }
     if submitted.name != file.plan.name {
         out.note(format!(

@@ -20,7 +20,8 @@ pub(crate) use json::{Listing, csv_row, with_version};
 pub(crate) use progress::Progress;
 pub(crate) use table::{Cell, Table};
 pub(crate) use words::{
-    ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, span, stamp, tidy,
+    ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, safe_json, span,
+    stamp, tidy,
 };
 
 /// Where output goes and how it looks.
@@ -98,6 +99,12 @@ impl Out {
         self.write(|out| table.write(out, width, self.colour_out))
     }
 
+    /// To be filled piece by piece and printed as a whole.
+    pub(crate) fn page(&self) -> Page {
+        let width = if self.tty_out { terminal_width() } else { None };
+        Page { text: Vec::new(), width, colour: self.colour_out }
+    }
+
     /// One JSON document on a line of its own, with `schema_version`.
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), Fault> {
         let text = with_version(value);
@@ -150,6 +157,33 @@ impl Out {
 
     fn paint_err(&self, text: &str, style: Style) -> String {
         paint(text, style, self.colour_err)
+    }
+}
+
+/// Data with tables, for standard output or a file.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    text: Vec<u8>,
+    width: Option<usize>,
+    colour: bool,
+}
+
+impl Page {
+    /// For a file: without colour, as wide as it is.
+    pub(crate) fn plain() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn print(&mut self, text: impl AsRef<[u8]>) {
+        self.text.extend_from_slice(text.as_ref());
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) -> Result<(), Fault> {
+        table.write(&mut self.text, self.width, self.colour).map_err(Fault::output)
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.text
     }
 }
 

@@ -15,6 +15,16 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
+/// Like [`safe`] for a line of JSON, which it stays.
+pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
+    if !line.contains(is_harmful) {
+        return Cow::Borrowed(line);
+    }
+    // All of them have four digits, and JSON has them in its strings only.
+    let escape = |c: char| if is_harmful(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    Cow::Owned(line.chars().map(escape).collect())
+}
+
 /// Like [`safe`] for text of many lines: line ends and tabs stay.
 pub(crate) fn tidy(text: &str) -> Cow<'_, str> {
     let keep = |c: char| !is_harmful(c) || matches!(c, '\n' | '\t');
@@ -132,6 +142,8 @@ mod tests {
     fn foreign_text_cannot_steer_a_terminal() {
         assert_eq!(safe("ok ü"), "ok ü");
         assert_eq!(safe("a\x1b[2Jb\u{202e}c\n"), "a\\u{1b}[2Jb\\u{202e}c\\n");
+        let line = r#"{"about":"x y"}"#.replace(' ', "\u{202e}");
+        assert_eq!(safe_json(&line), r#"{"about":"x\u202ey"}"#);
         assert_eq!(tidy("a\tb\nc\x07"), "a\tb\nc\\u{7}");
     }
 

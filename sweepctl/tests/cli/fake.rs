@@ -112,7 +112,8 @@ impl Sweeps for Service {
         asked.push(line);
         let (sweep_id, trials) = (id.0.as_bytes().to_vec().into(), u64::from(plan.len()));
         let older = (plan.name == "seen").then(|| v1::Reusable { sweep: "older".to_owned(), trials: 6 });
-        let (reusable, reused) = (older.into_iter().collect(), if request.reuse { 6 } else { 0 });
+        let (reusable, reused) =
+            (older.into_iter().collect(), if request.reuse && plan.name == "seen" { 6 } else { 0 });
         let name = if plan.name == "taken" { "taken-2".to_owned() } else { plan.name };
         Ok(Response::new(v1::SubmitReply { sweep_id, name, existing, trials, reused, reusable }))
     }
@@ -231,8 +232,10 @@ impl Sweeps for Service {
         self.asked.lock().unwrap().push(line);
         let seeds = request.seeds.len() as u32;
         let (trials, name) = (u64::from(seeds) * 4, request.sweep);
-        let goes_on = if request.epochs > 0 { 3 } else { 0 };
-        Ok(Response::new(v1::ExtendReply { trials, name, seeds, goes_on, ..v1::ExtendReply::default() }))
+        let [goes_on, follows_length, unfinished] = if request.epochs > 0 { [3, 4, 1] } else { [0; 3] };
+        let reply =
+            v1::ExtendReply { trials, name, seeds, goes_on, follows_length, unfinished, ..v1::ExtendReply::default() };
+        Ok(Response::new(reply))
     }
 
     async fn report(&self, request: Request<v1::SweepReportRequest>) -> Answer<v1::JsonReply> {
@@ -244,6 +247,7 @@ impl Sweeps for Service {
         let json = match name.as_str() {
             "damaged" => "{".to_owned(),
             "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
+            "longer" => serde_json::to_string(&sweeps::longer(&self.sha256, curves)).unwrap(),
             "again" | "taken" => serde_json::to_string(&sweeps::again(&self.sha256, name == "taken")).unwrap(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };

@@ -265,7 +265,7 @@ fn an_extension_says_what_is_new() {
     let ran = bench.run(&["extend", sweeps::NAME, "--seeds", "11,22", "--epochs", "40", "--dry-run"]).expect(0);
     ran.says("imagenette-first 8 new trials to run: 0 points and 2 seeds more")
         .tells("3 of 8 new trials go on from the last checkpoint")
-        .tells("5 trials begin at the beginning: the rate follows the number of epochs")
+        .tells("5 trials begin at the beginning: 4 because the rate follows the number of epochs")
         .tells("dry run");
     bench.run(&["extend", sweeps::NAME, "grid.toml"]).expect(0).says("0 new trials").tells("the sweep has all of this");
     assert_eq!(bench.run(&["extend", sweeps::NAME, "--seeds", "2", "--json"]).expect(0).json()["seeds"], 2);

@@ -84,6 +84,39 @@ fn rows_have_the_numbers_of_the_page() {
     }
 }
 
+/// A reader of Parquet or pandas refuses a table, or takes the wrong one, where two columns have one name.
+#[test]
+fn no_two_columns_have_one_name() {
+    let bench = Bench::new();
+    for rows in ["points", "trials", "epochs", "effects"] {
+        let csv = bench.run(&["report", "longer", "-o", "csv", "--rows", rows]).expect(0).out;
+        let mut names: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        let (all, setting) = (names.len(), names.contains(&"setting.epochs"));
+        assert_eq!(setting, rows == "trials", "only where `epochs` is taken: {names:?}");
+        assert_eq!(names.contains(&"interval"), ["points", "effects"].contains(&rows), "{names:?}");
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "{rows}: {names:?}");
+    }
+}
+
+/// How intervals were made is said wherever there are some, and what is not known is not called a tie.
+#[test]
+fn intervals_and_verdicts_are_called_what_they_are() {
+    let bench = Bench::new();
+    let shown = |args: &[&str]| bench.run(&[&["report", sweeps::NAME], args].concat()).expect(0).out;
+    assert!(shown(&[]).contains("intervals: Student's t intervals of the mean"));
+    assert!(shown(&["--interval", "bootstrap"]).contains("intervals: percentile bootstrap intervals"));
+    assert!(shown(&["--interval", "bootstrap", "--csv"]).lines().nth(1).unwrap().ends_with(",bootstrap,false"));
+    let text = shown(&[]);
+    assert!(text.contains("nothing can be said of 1 point (0): there is no spread"), "{text}");
+    assert!(!text.contains("cannot be told from it"), "{text}");
+    let compared = bench.run(&["compare", sweeps::NAME, "again", "--interval", "bootstrap"]);
+    compared.expect(0).tells("intervals: percentile bootstrap");
+    let json = bench.run(&["compare", sweeps::NAME, "again", "--json"]).expect(0).json();
+    assert_eq!(json["interval"], "t");
+}
+
 /// Whoever reads any form of it must not take a probe for a result.
 #[test]
 fn every_form_of_a_probe_says_that_it_is_one() {
@@ -124,6 +157,34 @@ fn figures_are_drawn_one_by_one() {
         .run(&["plot", sweeps::NAME, "--figure", "interaction", "-o", path, "--force"])
         .expect(2)
         .tells("nothing to draw");
+}
+
+/// It is heeded, or refused; what does not vary is named once.
+#[test]
+fn a_figure_is_of_the_factor_that_was_named() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("x.svg");
+    let plot = |figure: &str, factor: &str| {
+        let path = file.to_str().unwrap();
+        bench.run(&["plot", sweeps::NAME, "--figure", figure, "--factor", factor, "-o", path, "--force"])
+    };
+    plot("effects", "lr").expect(0).tells("wrote");
+    plot("effects", "augmentation").expect(2);
+    for (figure, factor) in [("effects", "foo"), ("curves", "foo"), ("interaction", "lr,foo")] {
+        let ran = plot(figure, factor).expect(2);
+        assert_eq!(ran.err.matches("no factor `foo` in this sweep").count(), 1, "{}", ran.err);
+    }
+    plot("time", "lr").expect(2).tells("leave it out");
+}
+
+#[test]
+fn a_report_for_people_goes_into_a_file() {
+    let bench = Bench::new();
+    let file = bench.home.path().join("report.txt");
+    bench.run(&["report", sweeps::NAME, "-o", file.to_str().unwrap()]).expect(0).tells("wrote");
+    let shown = bench.run(&["report", sweeps::NAME]).expect(0).out;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), shown);
+    assert_eq!(bench.run(&["report", sweeps::NAME, "-o", "txt"]).expect(0).out, shown);
 }
 
 #[test]
@@ -185,7 +246,10 @@ fn results_that_were_taken_over_are_not_compared_with_themselves() {
     ran.tells("2 runs of both sweeps from one training");
     assert!(!bench.run(&["compare", sweeps::NAME, "again"]).expect(0).err.contains("from one training"));
     let csv = bench.run(&["compare", sweeps::NAME, "taken", "--csv"]).expect(0);
-    assert!(csv.out.lines().next().unwrap().ends_with(",same") && csv.out.lines().nth(1).unwrap().ends_with(",1"));
+    assert!(
+        csv.out.lines().next().unwrap().ends_with(",same,interval")
+            && csv.out.lines().nth(1).unwrap().ends_with(",1,t")
+    );
     let whole = bench.run(&["compare", sweeps::NAME, sweeps::NAME]).expect(0);
     whole.tells("3 runs of both sweeps from one training").says("-");
 }

@@ -13,6 +13,9 @@ fn results_of_earlier_sweeps_are_offered_and_taken_when_asked_for() {
     bench.run(&["submit", "seen.toml"]).expect(0).tells(offered);
     let ran = bench.run(&["submit", "seen.toml", "--reuse", "--run", "2"]).expect(0);
     ran.tells("6 of 72 trials have the results of sweep older");
+    // Whoever asked for it is told that there is nothing.
+    bench.run(&["submit", "grid.toml", "--reuse"]).expect(0).tells("no result is taken over");
+    assert!(!bench.run(&["submit", "grid.toml", "--run", "2"]).expect(0).err.contains("taken over"));
     let json = bench.run(&["submit", "seen.toml", "--reuse", "--run", "3", "--json"]).expect(0).json();
     assert_eq!((&json["reused"], &json["reusable"][0]["sweep"]), (&6.into(), &"older".into()));
     bench

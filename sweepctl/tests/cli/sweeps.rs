@@ -163,6 +163,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         trial: trial_id(index),
         seed: u64::from(index % 2),
         phase: if accuracy.is_some() { "completed" } else { "failed" }.to_owned(),
+        ended_by_budget: false,
         best: accuracy.map(|accuracy| EpochRow { val_accuracy: Num(accuracy), ..row(1) }),
         lowest_loss: accuracy.map(|accuracy| Num(1.0 - accuracy)),
         epochs: 5,
@@ -178,7 +179,9 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         baseline: point == 0,
         spared: false,
         settings: vec![("lr".to_owned(), lr.to_owned()), ("augmentation".to_owned(), "flip-crop".to_owned())],
+        values: Vec::new(),
         seeds: 2,
+        diverged: 0,
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
         lowest_loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
@@ -216,6 +219,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             rule: "asha".to_owned(),
             metric: Watched::ValAccuracy,
             stopped: 1,
+            by_budget: 0,
             paused: 0,
             epochs: 14,
             planned_epochs: 20,
@@ -227,6 +231,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
                 above_median: 1,
                 mean_gain: Some(Num(0.25)),
             },
+            drawn_of: Some(3),
         }),
         drawn: Vec::new(),
         probe_steps: None,
@@ -240,6 +245,14 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
 /// The report of a probe.
 pub(crate) fn probe(sha256: &str, curves: bool) -> Report {
     Report { name: "probe-x".to_owned(), probe_steps: Some(20), ..report(sha256, curves) }
+}
+
+/// One that varies how long trials train, which has the name of a column of rows.
+pub(crate) fn longer(sha256: &str, curves: bool) -> Report {
+    let mut report = report(sha256, curves);
+    report.name = "longer".to_owned();
+    report.points.iter_mut().for_each(|row| row.settings[0].0 = "epochs".to_owned());
+    report
 }
 
 /// The same settings trained once more; or some of the results taken over.

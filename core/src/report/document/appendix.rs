@@ -6,7 +6,6 @@ use crate::report::PointRow;
 use crate::report::analysis::Study;
 use crate::report::figures;
 use crate::report::words::{self, NOTHING, mean_and_sd, percent};
-use crate::stats::sample::Method;
 
 pub(super) fn trade_offs(study: &Study) -> Vec<Block> {
     let label = |point: u32| {
@@ -174,19 +173,18 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
 
 pub(super) fn methods(study: &Study) -> Vec<Block> {
     let analysis = &study.analysis;
-    let intervals = match analysis.interval {
-        Method::T => "Student's t intervals of the mean",
-        Method::Bootstrap => "percentile bootstrap intervals of the mean (10,000 resamples)",
-    };
     let mut text = format!(
-        "Intervals are {intervals} at {}. Differences are paired by seed: one difference for each seed, averaged over points \
+        "Intervals are {} at {}. Differences are paired by seed: one difference for each seed, averaged over points \
          that are equal in all else; p is that of the two-sided paired t-test, p (Holm) is corrected for all comparisons of its \
-         table (main effects: of all factors together). d_z is Cohen's effect size of paired differences, g_z the same without \
+         table (main effects: of all factors together), those in which the seeds do not differ included. d_z is Cohen's effect size of paired differences, g_z the same without \
          its bias for few seeds. A verdict of better or worse needs p (Holm) below {:.2}; everything else is a tie. Seeds needed: \
-         to find a difference of the size seen with a chance of {:.0} %, if it is real.",
+         to find a difference of the size seen with a chance of {:.0} %, if it is real, at {:.2} divided by the number of comparisons in its table, \
+         which is the first step of the correction.",
+        analysis.interval.words(),
         level(study),
         1.0 - analysis.level,
-        analysis.power * 100.0
+        analysis.power * 100.0,
+        1.0 - analysis.level
     );
     if analysis.has_single_runs() {
         text.push_str(" n = 1: a single run, no spread known; nothing can be said about chance.");

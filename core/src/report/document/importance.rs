@@ -28,6 +28,21 @@ pub(super) fn importance(study: &Study) -> Vec<Block> {
                 .to_owned(),
         );
     }
+    if table.is_some() && importance.runs_left_out > 0 {
+        text.push(format!(
+            "Means of points are over the seeds that all of them have; runs left out: {}.",
+            importance.runs_left_out
+        ));
+    }
+    if table.is_some() && importance.uneven {
+        text.push("Points have no seed in common: the shares hold what differs between seeds, too.".to_owned());
+    }
+    if table.is_some() && importance.missing > 0 {
+        text.push(format!(
+            "Points without a result: {}; a value that lost some is seen with other settings of the rest, which its share holds, too.",
+            importance.missing
+        ));
+    }
     if !importance.left_out.is_empty() {
         text.push(format!(
             "Not told of {}: fewer than two of its values have a result, or too few points share a value.",

@@ -55,6 +55,7 @@ fn summary(study: &Study) -> Vec<Block> {
     )];
     text.extend(report.taken());
     text.extend(report.other_metric().map(str::to_owned));
+    text.extend(report.diverged());
     if let Some(best) = report.points.first().filter(|row| row.accuracy.n > 0) {
         let stats = study.analysis.points.first().map(|row| row.accuracy).unwrap_or_default();
         let spread = match stats.n {
@@ -63,7 +64,7 @@ fn summary(study: &Study) -> Vec<Block> {
         };
         text.push(format!("Best point: {}, {} % ({spread}).", best.label(), mean_and_sd(&stats)));
     } else {
-        text.push("No trial has a result yet.".to_owned());
+        text.push(format!("{}.", no_result(report).replacen('n', "N", 1)));
     }
     let (mut ties, mut unknown) = (0, 0);
     study.analysis.ties().for_each(|(_, verdict)| match verdict {
@@ -218,12 +219,27 @@ fn missing(study: &Study, with: &PointRow) -> String {
     }
 }
 
+/// That there is nothing to rank, and why not if nothing will come.
+pub fn no_result(report: &Report) -> String {
+    let over = matches!(report.status.as_str(), "completed" | "failed" | "cancelled");
+    match others(report).join(", ") {
+        what if over && !what.is_empty() => format!("no trial has a result, and the sweep is over: {what}"),
+        _ if over => "no trial has a result, and the sweep is over".to_owned(),
+        _ => "no trial has a result yet".to_owned(),
+    }
+}
+
 /// What became of the trials that are not completed: `3 stopped early`, `1 failed`.
 pub fn others(report: &Report) -> Vec<String> {
     let of =
         |phase: &str| report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.phase == phase).count();
-    let counts = [("stopped", "stopped early"), ("failed", "failed"), ("cancelled", "cancelled")]
-        .map(|(phase, word)| (of(phase), word));
+    let by_budget = report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.ended_by_budget).count();
+    let counts = [
+        (of("stopped") - by_budget, "stopped early"),
+        (by_budget, "trained to the end of their budget"),
+        (of("failed"), "failed"),
+        (of("cancelled"), "cancelled"),
+    ];
     let over: usize = counts.iter().map(|(count, _)| count).sum();
     let open = (report.trials as usize).saturating_sub(report.completed as usize + over);
     let counts = counts.into_iter().chain([(open, "not over yet")]).filter(|(count, _)| *count > 0);
@@ -277,8 +293,9 @@ fn interactions(study: &Study) -> Vec<Block> {
     let mut blocks = Vec::new();
     for pair in &study.analysis.interactions {
         let (a, b) = (&pair.factors.0, &pair.factors.1);
+        let note = pair.left_out().map(|note| format!("; {note}")).unwrap_or_default();
         let mut means = Table::new(
-            format!("Mean accuracy % by {a} and {b}"),
+            format!("Mean accuracy % by {a} and {b}{note}"),
             [a.as_str()],
             pair.columns.iter().map(String::as_str),
         );

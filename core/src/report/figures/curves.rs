@@ -54,8 +54,9 @@ pub fn curves(study: &Study) -> Option<Figure> {
         canvas.label("small", (BOX.2 + 52.0, key + 4.0), &line.name, most);
     }
     let what = curves.factor.as_ref().map_or("the best points".to_owned(), |factor| format!("each value of {factor}"));
+    let note = curves.note().map(|note| format!("; {note}")).unwrap_or_default();
     let caption = format!(
-        "Learning curves: validation accuracy by epoch for {what}; mean over seeds, band: {:.0} % interval, drawn as far as all runs went",
+        "Learning curves: validation accuracy by epoch for {what}; mean over seeds, band: {:.0} % interval, drawn as far as all runs went{note}",
         study.analysis.level * 100.0
     );
     Some(canvas.finish(caption))

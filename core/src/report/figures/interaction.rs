@@ -39,6 +39,8 @@ pub fn interaction(pair: &Interaction) -> Option<Figure> {
         canvas.line(&format!("line c{series}"), (BOX.2 + 16.0, key), (BOX.2 + 44.0, key));
         canvas.label("small", (BOX.2 + 52.0, key + 4.0), name, 22);
     }
-    let caption = format!("Interaction of {first} and {second}: mean accuracy; lines that are not parallel interact");
+    let note = pair.left_out().map(|note| format!("; {note}")).unwrap_or_default();
+    let caption =
+        format!("Interaction of {first} and {second}: mean accuracy; lines that are not parallel interact{note}");
     Some(canvas.finish(caption))
 }

@@ -11,7 +11,10 @@ use crate::cli::Chosen;
 pub(crate) enum ReportFault {
     /// See there.
     #[error("--factor: {0}")]
-    Factor(#[from] UnknownFactor),
+    Factor(UnknownFactor),
+    /// It is drawn over all points.
+    #[error("--factor has no part in this figure: it is one of all points; leave it out")]
+    NoFactor,
     /// Figures have two forms.
     #[error("{}: figures are written as SVG or PNG, name a file that ends in .svg or .png", path.display())]
     NoFigure {
@@ -45,6 +48,13 @@ pub(crate) enum ReportFault {
         /// How many points there are.
         points: usize,
     },
+}
+
+/// All of it is in the message: no source that would say it again.
+impl From<UnknownFactor> for ReportFault {
+    fn from(unknown: UnknownFactor) -> Self {
+        Self::Factor(unknown)
+    }
 }
 
 fn no_point(asked: &Chosen, points: usize) -> String {

@@ -1,54 +1,56 @@
 //! The report on a terminal: the ranking, the comparisons, what it cost.
 
 use sweep_core::report::analysis::Study;
-use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, others};
+use sweep_core::report::document::sections::{against_baseline, drawn, main_effects, no_result, others};
 use sweep_core::report::document::{self, Block};
 use sweep_core::report::{PointRow, Spread, stops, words};
+use sweep_core::stats::paired::Verdict;
 
 use crate::fault::{Fault, count};
 use crate::output::{
-    Cell, Out, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
+    Cell, Page, Table, bytes, kwh, kwh_in_words, number_with_spread, percent, percent_with_spread, safe, span,
 };
 
-/// Ties that are named.
-const TIES: usize = 12;
+/// Points that are named of those that cannot be told from the best one.
+const NAMED: usize = 12;
 
-/// Prints everything that fits a terminal.
-pub(super) fn people(out: &Out, study: &Study) -> Result<(), Fault> {
+/// Everything that fits a terminal.
+pub(super) fn people(mut page: Page, study: &Study) -> Result<Vec<u8>, Fault> {
     let report = &study.report;
     let (name, status) = (safe(&report.name), safe(&report.status));
     let (done, trials) = (report.completed, report.trials);
     let others: String = others(report).iter().map(|part| format!(", {part}")).collect();
-    out.print(format!(
+    page.print(format!(
         "{name} ({}): {status}, {done} of {} completed{others}\n\n",
         report.sweep.short(),
         count(trials, "trial")
-    ))?;
+    ));
     if let Some(probe) = report.probe() {
-        out.print(format!("{}\n\n", safe(&probe)))?;
+        page.print(format!("{}\n\n", safe(&probe)));
     }
-    out.table(&ranking(study))?;
+    page.table(&ranking(study))?;
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {
         if let Block::Table(table) = block {
-            out.print(format!("\n{}\n", safe(&table.caption)))?;
-            out.table(&shown(table))?;
+            page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
+            page.table(&shown(table))?;
         }
     }
     for block in drawn(study) {
         match block {
-            Block::Text(text) => out.print(format!("\n{}\n", safe(&text)))?,
+            Block::Text(text) => page.print(format!("\n{}\n", safe(&text))),
             Block::Table(table) => {
-                out.print(format!("\n{}\n", safe(&table.caption)))?;
-                out.table(&shown(&table))?;
+                page.print(format!("\n{}\n", safe(&table.caption)));
+                page.table(&shown(&table))?;
             }
             _ => {}
         }
     }
     if let Some(taken) = report.taken() {
-        out.print(format!("\n{}\n", safe(&taken)))?;
+        page.print(format!("\n{}\n", safe(&taken)));
     }
-    out.print(format!("\n{}", summary(study)))
+    page.print(format!("\n{}", summary(study)));
+    Ok(page.into_bytes())
 }
 
 /// A table of the document on the terminal.
@@ -131,8 +133,11 @@ fn summary(study: &Study) -> String {
     let report = &study.report;
     let mut text = String::new();
     let mut line = |words: String| text += &format!("{words}\n");
-    line("mean ± standard deviation over the seeds of the best validation accuracy of each run".to_owned());
-    report.other_metric().map(str::to_owned).into_iter().for_each(&mut line);
+    line(format!(
+        "mean ± standard deviation over the seeds of the best validation accuracy of each run; intervals: {}",
+        study.analysis.interval.words()
+    ));
+    report.other_metric().map(str::to_owned).into_iter().chain(report.diverged()).for_each(&mut line);
     if report.points.iter().any(|point| point.test.n > 0) {
         line("test accuracy: of the final weights, looked at once, at the end; points are not ranked by it".to_owned());
     }
@@ -152,17 +157,22 @@ fn summary(study: &Study) -> String {
         Some(best) => {
             let n = count(best.accuracy.n, "seed");
             line(format!("best point: {}: {} % over {n}", settings(best), accuracy(&best.accuracy)));
-            let open: Vec<String> = study.analysis.ties().map(|(point, _)| point.to_string()).collect();
-            if !open.is_empty() {
-                let shown = open.iter().take(TIES).cloned().collect::<Vec<_>>().join(", ");
-                let more = if open.len() > TIES { ", ..." } else { "" };
-                line(format!(
-                    "cannot be told from it with these seeds: {} ({shown}{more})",
-                    count(open.len(), "point")
-                ));
+            let of = |wanted: Verdict| -> Vec<String> {
+                study
+                    .analysis
+                    .ties()
+                    .filter(|(_, found)| *found == wanted)
+                    .map(|(point, _)| point.to_string())
+                    .collect()
+            };
+            if let Some(ties) = named(&of(Verdict::Tie)) {
+                line(format!("cannot be told from it with these seeds (ties): {ties}"));
+            }
+            if let Some(unknown) = named(&of(Verdict::Unknown)) {
+                line(format!("nothing can be said of {unknown}: there is no spread to judge the difference by"));
             }
         }
-        None => line("no trial has a result yet".to_owned()),
+        None => line(no_result(report)),
     }
     if let Some(best) = &report.best {
         let trial = best.trial.short();
@@ -205,6 +215,13 @@ fn summary(study: &Study) -> String {
     }
     line(words);
     text
+}
+
+/// `3 points (1, 4, 7)`; nothing of none.
+fn named(points: &[String]) -> Option<String> {
+    let shown = points.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if points.len() > NAMED { ", ..." } else { "" };
+    (!points.is_empty()).then(|| format!("{} ({shown}{more})", count(points.len(), "point")))
 }
 
 fn settings(point: &PointRow) -> String {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use sweep_core::num::Num;
 use sweep_core::report::PointRow;
 use sweep_core::report::analysis::Study;
+use sweep_core::report::columns::of_settings;
 use sweep_core::stats::paired::Difference;
 
 use crate::cli::Rows;
@@ -95,6 +96,12 @@ impl Rowed {
         cells.into_iter().find(|(cell, (_, kind))| !fits(cell, *kind)).map(|(_, (name, _))| name.as_str())
     }
 
+    /// Adds a column with the same in every row.
+    fn add(&mut self, name: &str, kind: Kind, value: Value) {
+        self.columns.push((name.to_owned(), kind));
+        self.rows.iter_mut().for_each(|row| row.push(value.clone()));
+    }
+
     /// CSV.
     pub(super) fn csv(&self, out: &mut dyn Write) -> io::Result<()> {
         csv_row(out, self.columns.iter().map(|(name, _)| name))?;
@@ -102,24 +109,34 @@ impl Rowed {
     }
 }
 
+/// Columns that tables end with.
+const LAST: [&str; 2] = ["interval", "probe"];
+
 /// The rows that were asked for.
 pub(super) fn rows(study: &Study, what: Rows) -> Rowed {
     let first = study.report.points.first();
-    let paths = first.map(|row| row.settings.iter().map(|(path, _)| path.clone()).collect()).unwrap_or_default();
+    let settings = first.map(|row| row.settings.as_slice()).unwrap_or_default();
+    let paths: Vec<&str> = settings.iter().map(|(path, _)| path.as_str()).collect();
     let mut rowed = match what {
-        Rows::Points => points(study, paths),
-        Rows::Trials => trials(study, paths),
-        Rows::Epochs => epochs(study, paths),
+        Rows::Points => points(study, &paths),
+        Rows::Trials => trials(study, &paths),
+        Rows::Epochs => epochs(study, &paths),
         Rows::Effects => effects::effects(study),
     };
+    if matches!(what, Rows::Points | Rows::Effects) {
+        rowed.add("interval", Kind::Text, Value::Text(study.analysis.interval.name().to_owned()));
+    }
     // Who puts tables together must be able to leave probes out: they are no results.
-    rowed.columns.push(("probe".to_owned(), Kind::Flag));
-    rowed.rows.iter_mut().for_each(|row| row.push(Value::Flag(study.report.probe_steps.is_some())));
+    rowed.add("probe", Kind::Flag, Value::Flag(study.report.probe_steps.is_some()));
     rowed
 }
 
-fn columns(before: &[(&str, Kind)], paths: Vec<String>, after: &[(&str, Kind)]) -> Vec<Column> {
-    [named(before), paths.into_iter().map(|path| (path, Kind::Text)).collect(), named(after)].concat()
+/// Settings stand between what says which row it is and what came out.
+fn columns(before: &[(&str, Kind)], paths: &[&str], after: &[Column]) -> Vec<Column> {
+    let before = named(before);
+    let fixed: Vec<&str> = before.iter().chain(after).map(|(name, _)| name.as_str()).chain(LAST).collect();
+    let settings = of_settings(paths.iter().copied(), &fixed).into_iter().map(|name| (name, Kind::Text)).collect();
+    [before, settings, after.to_vec()].concat()
 }
 
 fn named(columns: &[(&str, Kind)]) -> Vec<Column> {
@@ -158,7 +175,7 @@ fn compared(difference: Option<&Difference>) -> [Value; 11] {
     [count(estimate.n), mean, low, high, t, p, p_holm, d_z, g_z, verdict, needed]
 }
 
-fn points(study: &Study, paths: Vec<String>) -> Rowed {
+fn points(study: &Study, paths: &[&str]) -> Rowed {
     const AFTER: [(&str, Kind); 29] = [
         ("seeds", Kind::Count),
         ("n", Kind::Count),
@@ -192,8 +209,8 @@ fn points(study: &Study, paths: Vec<String>) -> Rowed {
     ];
     const BEFORE: [(&str, Kind); 3] = [("rank", Kind::Count), ("point", Kind::Count), ("baseline", Kind::Flag)];
     let against = |other: &str| COMPARED.map(|(name, kind)| (format!("{other}_{name}"), kind));
-    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
-    rowed.columns.extend(against("baseline").into_iter().chain(against("best")));
+    let after: Vec<Column> = named(&AFTER).into_iter().chain(against("baseline")).chain(against("best")).collect();
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &after), rows: Vec::new() };
     for (row, stats) in study.report.points.iter().zip(&study.analysis.points) {
         let before = [row.rank.map(u64::from).into(), count(row.point), Value::Flag(row.baseline)];
         let (accuracy, loss, test, cost) = (row.accuracy, row.loss, row.test, row.cost);
@@ -248,7 +265,7 @@ fn is_on_front(study: &Study, cost: &str, point: u32) -> Value {
     points.into_iter().find(|trade| trade.point == point).map_or(Value::None, |trade| Value::Flag(trade.front))
 }
 
-fn trials(study: &Study, paths: Vec<String>) -> Rowed {
+fn trials(study: &Study, paths: &[&str]) -> Rowed {
     const AFTER: [(&str, Kind); 12] = [
         ("phase", Kind::Text),
         ("epochs", Kind::Count),
@@ -265,7 +282,7 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
     ];
     const BEFORE: [(&str, Kind); 4] =
         [("trial", Kind::Text), ("point", Kind::Count), ("baseline", Kind::Flag), ("seed", Kind::Count)];
-    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &named(&AFTER)), rows: Vec::new() };
     for row in by_number(study) {
         for trial in &row.trials {
             let before =
@@ -291,7 +308,7 @@ fn trials(study: &Study, paths: Vec<String>) -> Rowed {
     rowed
 }
 
-fn epochs(study: &Study, paths: Vec<String>) -> Rowed {
+fn epochs(study: &Study, paths: &[&str]) -> Rowed {
     const AFTER: [(&str, Kind); 5] = [
         ("epoch", Kind::Count),
         ("val_accuracy", Kind::Number),
@@ -300,7 +317,7 @@ fn epochs(study: &Study, paths: Vec<String>) -> Rowed {
         ("train_loss", Kind::Number),
     ];
     const BEFORE: [(&str, Kind); 2] = [("point", Kind::Count), ("seed", Kind::Count)];
-    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &AFTER), rows: Vec::new() };
+    let mut rowed = Rowed { columns: columns(&BEFORE, paths, &named(&AFTER)), rows: Vec::new() };
     let points = by_number(study);
     for curve in &study.report.curves {
         let Some(row) = points.iter().find(|row| row.point == curve.point) else { continue };

@@ -1,0 +1,57 @@
+//! Budgets: everybody gets the same, the baseline too, and what was reached by then is a result like any other.
+
+use sweep_core::report::analysis::{Options, analyse};
+use sweep_core::report::document::document;
+use sweep_core::report::document::markdown::markdown;
+use sweep_core::report::summarise as report;
+use sweep_core::stopping::summary::summarise;
+use sweep_core::stopping::{Rule, Stop};
+
+use crate::curves;
+use crate::lab::Lab;
+
+/// The first of the recorded curves.
+fn some(count: usize, epochs: usize) -> Vec<Vec<f64>> {
+    curves().into_iter().take(count).map(|curve| curve[..epochs].to_vec()).collect()
+}
+
+#[test]
+fn a_budget_of_epochs_is_that_of_every_configuration_and_what_it_reached_is_its_result() {
+    let stop = Stop { max_epochs: Some(3), ..Stop::new(Rule::Budget) };
+    let curves = some(8, 6);
+    // On one slot the seeds come one after the other: the first waits at its last epoch for the second.
+    for slots in [1, 3] {
+        let lab = Lab::new(&stop, curves.clone(), 2, slots, Some(1)).run();
+        assert!(lab.audit().is_exactly_once(), "{:?}", lab.audit());
+        assert_eq!(lab.stopped(), [0, 1, 2, 3]);
+        assert!(lab.judgements().iter().all(|(_, judged)| judged.why() == "max_epochs is used up at epoch 3"));
+        let found = report(lab.core.state(), lab.sweep).unwrap();
+        for row in &found.points {
+            assert_eq!((row.accuracy.n, row.trials[0].epochs), (2, 3), "point {}", row.point);
+            let best = |seed: usize| curves[row.point as usize * 2 + seed][..3].iter().copied().fold(0.0, f64::max);
+            assert_eq!(row.accuracy.mean.unwrap().0, f64::midpoint(best(0), best(1)), "point {}", row.point);
+        }
+        assert!(found.points[0].rank == Some(1) && found.best.is_some());
+        let stopping = summarise(lab.sweep()).unwrap();
+        assert_eq!((stopping.stopped, stopping.by_budget), (0, 4));
+        let study = analyse(found, &Options::default()).unwrap();
+        assert!(study.analysis.points.iter().any(|row| row.against_baseline.is_some()));
+        let text = markdown(&document(&study, &[]));
+        assert!(text.contains("0 of 8 trials completed, 8 trained to the end of their budget; "), "{text}");
+        assert!(text.contains("Best point: ") && !text.contains("stopped early"), "{text}");
+    }
+}
+
+/// Who wins every comparison and then comes to the end of a budget is the best that there is, not somebody without a result.
+#[test]
+fn the_winner_of_a_race_with_a_budget_is_the_first_of_the_report() {
+    let stop = Stop { max_epochs: Some(9), ..Stop::new(Rule::Asha) };
+    let lab = Lab::new(&stop, some(27, 27), 1, 4, Some(3)).run();
+    assert!(lab.audit().is_exactly_once(), "{:?}", lab.audit());
+    let found = report(lab.core.state(), lab.sweep).unwrap();
+    let with_result: Vec<_> = found.points.iter().filter(|row| row.accuracy.n > 0).collect();
+    assert!(with_result.len() > 1 && with_result.iter().all(|row| row.trials[0].epochs == 9));
+    assert!(with_result.iter().any(|row| row.baseline) && with_result[0].note() == "to the end of its budget");
+    let stopping = summarise(lab.sweep()).unwrap();
+    assert_eq!((stopping.by_budget, stopping.stopped + stopping.by_budget), (with_result.len() as u32, 27));
+}
