@@ -315,7 +315,7 @@ fn bad_names_and_folders_fail_with_their_reason() {
         check_bad(&bench, dataset, "{}", reason, &words);
     }
     let escaping = format!("{}/../../outside", data.join("good").display());
-    check_bad(&bench, &escaping, "{}", "path_not_regular", &["leaves"]);
+    check_bad(&bench, &escaping, "{}", "path_not_regular", &["leads out", "`--data`"]);
     check_bad(&bench, "good", r#"{"batch_size":25}"#, "value_out_of_range", &["batch_size = 25", "24 training images"]);
     check_bad(&bench, "good", r#"{"epochs":0}"#, "value_out_of_range", &["epochs = 0"]);
 }

@@ -1,3 +1,5 @@
+//! Two sweeps against each other: what is matched, what is told apart, and what is said of it.
+
 use serde_json::json;
 
 use super::*;
