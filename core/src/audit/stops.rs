@@ -66,7 +66,9 @@ impl Stops {
                 None
             }
             Event::LeaseGranted { lease, resume_epoch, .. } => {
-                let trial = self.trials.get(&lease.trial)?;
+                let trial = self.trials.get_mut(&lease.trial)?;
+                // The newest may be gone from the store. Whether it is the right one is counted with the attempts.
+                trial.checkpoint = *resume_epoch;
                 let point = &self.sweeps.get(&trial.sweep)?.points[trial.point as usize];
                 let past = point.limit.is_some_and(|limit| *resume_epoch >= limit);
                 match point.settled {

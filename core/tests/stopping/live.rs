@@ -5,6 +5,7 @@ use sweep_core::attempt::FailureClass;
 use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, EffectKind, Ending};
 use sweep_core::event::{Event, Failure};
+use sweep_core::id::{AgentId, Lease};
 use sweep_core::queue::{Why, waiting};
 use sweep_core::recipe::Watched;
 use sweep_core::report::analysis::{Options, analyse};
@@ -311,6 +312,20 @@ fn the_oracle_sees_what_must_not_be() {
         other => vec![other],
     });
     assert!(early.contains("halted_early"), "{early:?}");
+    // The newest checkpoint is gone from the store: it went on from the one before.
+    let from = |back: u32| {
+        found(&|event| match event.clone() {
+            Event::TrialHalted { lease, epoch } if epoch > 1 => {
+                let next = Lease { attempt: lease.attempt + 1, ..lease };
+                let (resume_epoch, slot, fingerprint, share) = (epoch - 1, 0, None, 1000);
+                let agent = AgentId::from(uuid::Uuid::from_u128(1));
+                let granted = Event::LeaseGranted { lease: next, agent, slot, resume_epoch, fingerprint, share };
+                vec![granted, Event::TrialHalted { lease: next, epoch: epoch - back }]
+            }
+            other => vec![other],
+        })
+    };
+    assert!(!from(1).contains("halted_early") && from(0).contains("halted_early"), "{:?}", (from(1), from(0)));
     let stopped = found(&|event| match event.clone() {
         Event::PointJudged { sweep, point, judgement } => {
             let judgement = Judgement { fate: Fate::Stop, ..judgement };

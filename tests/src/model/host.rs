@@ -11,7 +11,7 @@ use sweep_agent::launcher::{Disposal, Exit, ExitKind, Found, Launcher, News, Sig
 use sweep_agent::tail::Lines;
 use sweep_core::attempt::{Line, StopCause};
 use sweep_core::event::Failure;
-use sweep_core::id::Lease;
+use sweep_core::id::{AgentId, Lease};
 use sweep_core::retry::{BEST_MISSING, CHECKPOINT_MISSING};
 use sweep_identity::wire::Wire;
 use sweep_proto::convert::PlacedOrder;
@@ -22,6 +22,7 @@ use super::download::download;
 use super::folder::Folder;
 use super::judge::Judge;
 use super::trainer::{Files, Rules, train};
+use crate::bench::settings;
 use crate::random::Random;
 
 /// How often a trainer that waits looks whether it may go on.
@@ -33,6 +34,7 @@ pub(super) struct Host(Arc<Mutex<Inner>>);
 
 struct Inner {
     name: String,
+    agent: AgentId,
     seed: u64,
     random: Random,
     folders: BTreeMap<Lease, Folder>,
@@ -48,10 +50,21 @@ struct Inner {
 
 impl Host {
     /// Switched on.
-    pub(super) fn new(name: String, seed: u64, rules: Rules, judge: Judge) -> Self {
+    pub(super) fn new(number: u32, seed: u64, rules: Rules, judge: Judge) -> Self {
         let (folders, aside, waits) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let random = Random(seed);
-        Self(Arc::new(Mutex::new(Inner { name, seed, random, folders, aside, waits, alone: None, rules, judge })))
+        let (name, agent, random) = (format!("host {number}"), settings(number, 1).facts.agent, Random(seed));
+        Self(Arc::new(Mutex::new(Inner {
+            name,
+            agent,
+            seed,
+            random,
+            folders,
+            aside,
+            waits,
+            alone: None,
+            rules,
+            judge,
+        })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -223,7 +236,7 @@ impl Inner {
             stop: false,
         };
         self.folders.insert(lease, folder);
-        self.judge.is_there(lease, true);
+        self.judge.is_there(self.agent, lease, true);
     }
 }
 
@@ -246,9 +259,9 @@ impl Launcher for OnHost {
     fn found(&self) -> Vec<Found> {
         let mut inner = self.host.inner();
         // Its trainer never said a word: it never began, and nobody is to blame.
-        let Inner { folders, judge, .. } = &mut *inner;
+        let Inner { agent, folders, judge, .. } = &mut *inner;
         let over = |folder: &Folder| !folder.lives() && folder.events.is_empty();
-        folders.extract_if(.., |_, folder| over(folder)).for_each(|(lease, _)| judge.is_there(lease, false));
+        folders.extract_if(.., |_, folder| over(folder)).for_each(|(lease, _)| judge.is_there(*agent, lease, false));
         let found =
             |(lease, folder): (&Lease, &Folder)| Found { lease: *lease, slot: folder.lives().then_some(folder.slot) };
         inner.folders.iter().map(found).collect()
@@ -299,7 +312,7 @@ impl Launcher for OnHost {
                 let name = inner.name.clone();
                 inner.judge.object(format!("{name}: the folder of {lease} was settled while its trainer lived"));
             }
-            inner.judge.is_there(lease, false);
+            inner.judge.is_there(inner.agent, lease, false);
             inner.aside.push((lease, how));
         }
     }

@@ -57,8 +57,8 @@ struct Seen {
     named: BTreeSet<String>,
     /// Deleted by the simulation, whoever refers to them.
     lost: BTreeSet<String>,
-    /// Attempts that are on their hosts.
-    there: BTreeSet<Lease>,
+    /// Attempts that are on the hosts of these agents. After the end of the journal was lost, another may be given the same lease.
+    there: BTreeSet<(AgentId, Lease)>,
     wrong: Vec<String>,
 }
 
@@ -96,10 +96,12 @@ impl Seen {
             }
             Event::LeaseLost { lease, cause } => {
                 self.end(*lease);
-                if *cause == LossCause::Forgotten && self.there.contains(lease) {
+                let holder = self.holders.get(lease);
+                if *cause == LossCause::Forgotten && holder.is_some_and(|agent| self.there.contains(&(*agent, *lease)))
+                {
                     self.wrong.push(format!("{lease} was taken for forgotten, and is on its host"));
                 }
-                let heard = self.holders.get(lease).and_then(|agent| self.heard.get(agent));
+                let heard = holder.and_then(|agent| self.heard.get(agent));
                 if let (LossCause::Expired, Some(heard)) = (cause, heard)
                     && heard.elapsed() < PATIENCE
                 {
@@ -123,13 +125,13 @@ impl Judge {
         self.0.lock().expect("nobody panics while judging").wrong.push(what);
     }
 
-    /// An attempt is on its host, or is no more.
-    pub(super) fn is_there(&self, lease: Lease, is: bool) {
+    /// An attempt is on the host of an agent, or is no more.
+    pub(super) fn is_there(&self, agent: AgentId, lease: Lease, is: bool) {
         let there = &mut self.0.lock().expect("nobody panics while judging").seen.there;
         if is {
-            there.insert(lease)
+            there.insert((agent, lease))
         } else {
-            there.remove(&lease)
+            there.remove(&(agent, lease))
         };
     }
 

@@ -143,7 +143,7 @@ impl World {
         let count = 1 + random.below(3) as u32;
         let nodes = (0..count).map(|number| Node {
             number,
-            host: Host::new(format!("host {number}"), random.bits(), rules, judge.clone()),
+            host: Host::new(number, random.bits(), rules, judge.clone()),
             slots: 1 + random.below(3) as u32,
             life: 0,
             agent: None,
