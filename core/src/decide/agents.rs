@@ -16,8 +16,10 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     let welcome = |core: &Core| Reply::Welcome(held.iter().map(|lease| verdict(core, id, *lease, seen)).collect());
     let Core { state, seen: agents, .. } = &mut *step.core;
     let before = agents.entry(id).or_insert_with(|| Seen::begin(state, step.now));
-    let is_news = state.agents.get(&id).is_some_and(|agent| agent.facts != facts);
-    if is_news && before.knows.is_late(&state.lineage, facts.incarnation, seen) {
+    let is_late = state.agents.get(&id).is_some_and(|agent| {
+        before.knows.is_late(&state.lineage, facts.incarnation, agent.facts != facts, seen)
+    });
+    if is_late {
         // An agent that waits for the answer is asked again, and says the same with more in its eyes.
         before.knows.ask_again(facts.incarnation);
         before.called = false;
@@ -80,11 +82,11 @@ fn verdict(core: &Core, agent: AgentId, lease: Lease, seen: Option<Position>) ->
 /// arrived will never be reported as ended, and an attempt that has reported before was lost by the
 /// agent, unless the heartbeat was on its way since before that. A fresh order that is still on its way is left alone.
 pub(super) fn heartbeat(step: &mut Step<'_>, agent: AgentId, known: &[Lease], seen: Option<Position>) -> Reply {
+    if let Some(heard) = step.core.seen.get_mut(&agent) {
+        heard.knows.says(seen);
+    }
     if !called(step, agent) {
         return Reply::Rejected(Reject::AgentUnknown(agent));
-    }
-    if let (Some(_), Some(heard)) = (seen, step.core.seen.get_mut(&agent)) {
-        heard.knows.says();
     }
     let (state, heard) = (&step.core.state, step.core.seen.get(&agent));
     let is_after = |lease| heard.is_some_and(|heard| heard.knows.is_after(&state.lineage, lease, seen));

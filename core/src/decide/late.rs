@@ -18,6 +18,8 @@ pub(super) struct Knows {
     says: bool,
     /// The start of it that was asked to say hello once more, without having said how far it has seen.
     asked: Option<u64>,
+    /// Since then it has called without saying that, as no agent of this release does once a hello of it was answered.
+    silent: bool,
     /// Where the history was when its last hello was answered, or when this coordinator began.
     told: Place,
     /// Where it was when this coordinator began.
@@ -30,27 +32,36 @@ impl Knows {
     /// Nobody has called yet.
     pub(super) fn begin(lineage: &Lineage) -> Self {
         let began = here(lineage);
-        Self { says: false, asked: None, told: began, began, firsts: BTreeMap::new() }
+        Self { says: false, asked: None, silent: false, told: began, began, firsts: BTreeMap::new() }
     }
 
     /// Its hello was answered.
     pub(super) fn greeted(&mut self, lineage: &Lineage, seen: Option<Position>) {
-        (self.says, self.asked, self.told) = (seen.is_some(), None, here(lineage));
+        (self.says, self.asked, self.silent, self.told) = (seen.is_some(), None, false, here(lineage));
     }
 
-    /// Whether a hello is from before the last one. Whoever waits for its answer learns from it how far the journal is.
-    pub(super) fn is_late(&self, lineage: &Lineage, incarnation: u64, seen: Option<Position>) -> bool {
-        seen.map_or(self.says && self.asked != Some(incarnation), |seen| lineage.place(seen) < self.told)
+    /// Whether the hello of an agent that is known is from before the last one: the first that it ever said tells nothing about what
+    /// it has seen. Whoever waits for its answer learns from it how far the journal is. `is_news`: it says something else than
+    /// what is known of the agent.
+    pub(super) fn is_late(&self, lineage: &Lineage, incarnation: u64, is_news: bool, seen: Option<Position>) -> bool {
+        match seen {
+            Some(seen) => is_news && lineage.place(seen) < self.told,
+            None if is_news => !self.silent || self.asked != Some(incarnation),
+            None => self.says,
+        }
     }
 
-    /// Believes the next hello of this start of the agent, also if it says nothing about what it has seen.
+    /// Believes the next hello of this start of the agent, if until then it never says what it has seen.
     pub(super) fn ask_again(&mut self, incarnation: u64) {
-        self.asked = Some(incarnation);
+        if self.asked.replace(incarnation) != Some(incarnation) {
+            self.silent = false;
+        }
     }
 
-    /// A heartbeat says how far it has seen the journal.
-    pub(super) fn says(&mut self) {
-        self.says = true;
+    /// Whether a heartbeat says how far it has seen the journal.
+    pub(super) fn says(&mut self, seen: Option<Position>) {
+        self.says |= seen.is_some();
+        self.silent = seen.is_none();
     }
 
     /// The first epoch of an attempt is in the journal. `is_live` knows which leases are.

@@ -97,13 +97,40 @@ fn an_agent_that_was_started_again_and_has_seen_little_is_heard_at_the_second_tr
         assert_eq!(hello(&mut lab, seen), [Verdict::Continue { acked_seq: 1 }]);
         assert_ne!(lab.core.state().agents[&agent(1)].facts.incarnation, life);
         let here = lab.position();
-        assert_eq!(lab.poll(here, &[lease]), Reply::Rejected(Reject::AgentUnknown(agent(1))));
-        // One that never says what it has seen (it is of an earlier release by now) is heard, too.
+        let known = vec![lease];
+        let refused = match seen {
+            Some(_) => lab.poll(here, &known),
+            // One that never says what it has seen (it is of an earlier release by now) is heard, too.
+            None => lab.ask(Command::Heartbeat { agent: agent(1), known }),
+        };
+        assert_eq!(refused, Reply::Rejected(Reject::AgentUnknown(agent(1))));
         assert_eq!(hello(&mut lab, seen.map(|_| here)), [Verdict::Continue { acked_seq: 1 }]);
         assert_eq!(lab.core.state().agents[&agent(1)].facts.incarnation, life);
         lab.pass(Span::seconds(1));
     }
     assert_eq!(lab.losses(), []);
+}
+
+/// It tells nothing about what it has seen, as an agent of an earlier release.
+#[test]
+fn the_first_hello_of_all_changes_nothing_when_it_comes_late_however_often() {
+    for restarts in [false, true] {
+        let (mut lab, lease, [_, ordered]) = Lab::twice();
+        if restarts {
+            lab.restart();
+        }
+        let (events, known) = (lab.journal.len(), lab.core.state().agents[&agent(1)].clone());
+        for _ in 0..3 {
+            lab.hello(facts(1, 1, 1), &[]);
+            assert_eq!(lab.poll(ordered, &[lease]), Reply::Rejected(Reject::AgentUnknown(agent(1))));
+        }
+        assert_eq!((lab.journal.len(), &lab.core.state().agents[&agent(1)]), (events, &known));
+        let here = lab.position();
+        assert_eq!(lab.hello_seen(facts(1, 1, 2), &[lease], here), [Verdict::Continue { acked_seq: 1 }]);
+        // Nor does another one of the same start of the agent, after the lost end of the journal was accepted.
+        lab.hello(facts(1, 1, 2), &[]);
+        assert_eq!(lab.losses(), []);
+    }
 }
 
 #[test]
