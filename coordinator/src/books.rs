@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sweep_core::event::Event;
 use sweep_core::id::{AgentId, Lease, SweepId, TrialId};
 use sweep_core::state::sweep::Sweep;
-use sweep_core::state::trial::Phase;
 use sweep_core::state::{State, TrialRef};
 use sweep_core::stopping::Fate;
 use sweep_core::time::Timestamp;
@@ -32,7 +31,7 @@ pub struct Books {
 /// About one sweep.
 #[derive(Debug, Default)]
 pub struct SweepBook {
-    /// Index in the plan and validation accuracy of the best completed trial.
+    /// Index in the plan and validation accuracy of the best trial with a result.
     pub best: Option<(u32, f64)>,
     /// What went wrong lately; newest last.
     pub notes: VecDeque<String>,
@@ -57,7 +56,7 @@ impl Books {
         }
         for sweep in &state.sweeps {
             let mut book = SweepBook::default();
-            (0..sweep.trials.len() as u32).for_each(|index| book.completed(sweep, index));
+            (0..sweep.trials.len() as u32).for_each(|index| book.rank(sweep, index));
             books.sweeps.push(book);
             books.start_pace(state, books.sweeps.len() as u32 - 1, now);
         }
@@ -97,13 +96,11 @@ impl Books {
                 | Event::NumericsChosen { .. }
                 | Event::TrainerStarted { .. } => {}
                 Event::TrialCompleted { lease, .. } => {
-                    if let Some(at) = self.ended(state, *lease) {
-                        self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);
-                    }
+                    self.ended(state, *lease);
                 }
                 Event::TrialReused { trial, .. } => {
                     if let Some(at) = state.find(*trial) {
-                        self.sweeps[at.sweep as usize].completed(state.sweep_of(at), at.index);
+                        self.sweeps[at.sweep as usize].rank(state.sweep_of(at), at.index);
                     }
                 }
                 Event::AttemptFailed { lease, failure, retry_at } => {
@@ -138,7 +135,13 @@ impl Books {
                 Event::PointJudged { sweep, point, judgement } => {
                     // Trainers wait for it.
                     let trials = state.sweep(*sweep).into_iter().flat_map(|sweep| sweep.judged_together(*point));
-                    self.touched.extend(trials.filter_map(|trial| self.owners.get(&trial)));
+                    for trial in trials {
+                        self.touched.extend(self.owners.get(&trial));
+                        // At the end of a budget those that wait have a result at once.
+                        if let Some(at) = state.find(trial) {
+                            self.sweeps[at.sweep as usize].rank(state.sweep_of(at), at.index);
+                        }
+                    }
                     let fate = match judgement.fate {
                         Fate::Promote => "goes on",
                         Fate::Stop => "is stopped",
@@ -230,6 +233,8 @@ impl Books {
     fn ended(&mut self, state: &State, lease: Lease) -> Option<TrialRef> {
         self.touched.extend(self.owners.remove(&lease.trial));
         let at = state.find(lease.trial)?;
+        // However the attempt ended: at the end of a budget it may have been lost, or have failed.
+        self.sweeps[at.sweep as usize].rank(state.sweep_of(at), at.index);
         if state.sweep_of(at).counts.running == 0 {
             self.sweeps[at.sweep as usize].pace = None;
         }
@@ -271,11 +276,11 @@ impl Books {
 }
 
 impl SweepBook {
-    /// The highest accuracy; the earliest in plan order of equals; NaN never.
-    fn completed(&mut self, sweep: &Sweep, index: u32) {
+    /// Puts a trial into its place if it has a result: the highest accuracy; the earliest in plan order of equals; NaN never.
+    fn rank(&mut self, sweep: &Sweep, index: u32) {
         let trial = &sweep.trials[index as usize];
         let best = trial.progress.as_ref().and_then(|progress| progress.best.as_ref());
-        let (Phase::Completed { .. }, Some(best)) = (&trial.phase, best) else { return };
+        let Some(best) = best.filter(|_| sweep.has_result(index)) else { return };
         let accuracy = best.val_accuracy.0;
         let better = self.best.is_none_or(|(at, most)| accuracy > most || (accuracy == most && index < at));
         if better && !accuracy.is_nan() {

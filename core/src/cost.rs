@@ -99,6 +99,21 @@ impl Energy {
         }
     }
 
+    /// What is left without a part of it.
+    pub fn without(self, part: Self) -> Self {
+        let less = |all: Option<Num>, part: Option<Num>| {
+            all.map(|all| Num((all.0 - part.map_or(0.0, |part| part.0)).max(0.0)))
+        };
+        let idle = self.idle.zip(part.idle).map(|(all, part)| Num((all.0 - part.0).max(0.0)));
+        Self { cpu: less(self.cpu, part.cpu), gpu: less(self.gpu, part.gpu), idle }
+    }
+
+    /// The mean, if this is the sum over so many.
+    pub fn per(self, count: u32) -> Self {
+        let mean = |sum: Option<Num>| sum.map(|sum| Num(sum.0 / f64::from(count)));
+        Self { cpu: mean(self.cpu), gpu: mean(self.gpu), idle: mean(self.idle) }
+    }
+
     /// A sum knows its idle part only if both do.
     fn and(self, more: Self) -> Self {
         let sum = |a: Option<Num>, b: Option<Num>| match (a, b) {

@@ -14,6 +14,7 @@ pub mod importance;
 pub mod pareto;
 pub mod ranges;
 mod spread;
+mod stopped;
 pub mod stops;
 mod summarise;
 pub mod trials;
@@ -33,6 +34,7 @@ use crate::stopping::summary::StopSummary;
 
 pub use costs::{Cost, PointCost};
 pub use spread::Spread;
+pub use stopped::Reached;
 pub use summarise::summarise;
 
 /// Everything a report shows.
@@ -237,7 +239,10 @@ pub struct PointRow {
     /// Trainable parameters of its network; absent until a trainer has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// What all its trials took so far, each with the shorter ones that it began with.
+    /// Where early stopping left it without a result: how far it came. Never ranked by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Reached>,
+    /// What one run takes, and what all its trials took so far, each with the shorter ones that it began with.
     #[serde(default)]
     pub cost: PointCost,
     /// Trials of this point, by seed.
@@ -263,11 +268,6 @@ impl PointRow {
         let parts: Vec<String> = self.settings.iter().map(|(path, label)| format!("{path}={label}")).collect();
         if parts.is_empty() { "the only point".to_owned() } else { parts.join(", ") }
     }
-
-    /// Trials that have trained at least one epoch, at least 1: what the cost is divided by.
-    pub(crate) fn runs(&self) -> f64 {
-        self.trials.iter().filter(|trial| trial.epochs > 0).count().max(1) as f64
-    }
 }
 
 /// One trial of a point.
@@ -285,9 +285,15 @@ pub struct TrialRow {
     pub ended_by_budget: bool,
     /// The epoch with the best validation accuracy.
     pub best: Option<EpochRow>,
+    /// Validation accuracy of the newest epoch.
+    #[serde(default)]
+    pub last: Option<Num>,
     /// The lowest validation loss of all epochs.
     #[serde(default)]
     pub lowest_loss: Option<Num>,
+    /// What it took, with the shorter ones that it began with.
+    #[serde(default)]
+    pub cost: PointCost,
     /// Epochs trained.
     pub epochs: u32,
     /// Hash of the final weights.

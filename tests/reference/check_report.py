@@ -19,7 +19,8 @@ from scipy import integrate, special, stats
 from statsmodels.stats.multitest import multipletests
 
 FIXED = {"trial", "point", "baseline", "seed", "phase", "epochs", "best_epoch", "val_accuracy", "val_loss", "train_accuracy",
-         "train_loss", "test_accuracy", "test_loss", "weights", "origin", "lowest_val_loss", "probe"}
+         "train_loss", "test_accuracy", "test_loss", "weights", "origin", "lowest_val_loss", "has_result", "slot_seconds", "kwh", "run_seconds", "run_kwh", "wasted_seconds",
+         "wasted_kwh", "probe"}
 SETTING = "setting."
 # What is left of accuracies (0 to 1) where they cancel.
 ROUNDING = 1e-12
@@ -104,15 +105,27 @@ def main(rows, report):
             while path.startswith(SETTING):
                 path = path.removeprefix(SETTING)
             paths[path] = name
-    for name in ("point", "seed", "val_accuracy"):
+    for name in ("point", "seed", "val_accuracy", "slot_seconds", "run_seconds", "wasted_seconds"):
         table[name] = pandas.to_numeric(table[name])
+    table["has_result"] = table.has_result.astype(str).str.lower() == "true"
     columns = list(paths.values())
     table[columns] = table[columns].astype(str)
     with open(report, encoding="utf-8") as file:
         report = json.load(file)
     analysis = report["analysis"]
     assert analysis["interval"] == "t", "this program knows t intervals"
-    done = table[table.phase == "completed"]
+    # Those that a budget ended have a result, too.
+    done = table[table.has_result]
+    fronts = {found["cost"]: {trade["point"]: trade["cost"] for trade in found["points"]} for found in analysis["pareto"]}
+    for point, rows in table.groupby("point"):
+        cost = next(row["cost"] for row in report["points"] if row["point"] == point)
+        same(cost["slot_seconds"], rows.slot_seconds.sum(), f"time of point {point}")
+        same(cost["wasted_seconds"], rows.wasted_seconds.sum(), f"wasted time of point {point}")
+        run = rows[rows.has_result].run_seconds
+        if len(run):
+            same(cost["run_seconds"], run.mean(), f"time of a run of point {point}")
+        if point in fronts.get("device_hours", {}):
+            same(fronts["device_hours"][point], run.mean() / 3600, f"price of point {point}")
     by = {point: rows.set_index("seed").val_accuracy for point, rows in done.groupby("point")}
     baseline = next((row["point"] for row in report["points"] if row["baseline"]), None)
     best = report["points"][0]["point"]

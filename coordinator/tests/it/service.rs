@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sweep_coordinator::config::Config;
-use sweep_core::command::{Effect, EffectKind};
+use sweep_core::command::{Effect, EffectKind, Ending};
 use sweep_core::id::Lease;
 use sweep_identity::dial::PROTOCOL_HEADER;
 use sweep_proto::convert::to_leases;
@@ -242,5 +242,39 @@ async fn a_cancelled_trial_ends_and_a_retry_brings_it_back() {
     let less = v1::ExtendRequest { sweep: "small".to_owned(), epochs: 1, ..v1::ExtendRequest::default() };
     let refusal = world.sweeps.extend(less).await.unwrap_err();
     assert!(refusal.message().contains("ask for more"), "{refusal:?}");
+    world.stop().await;
+}
+
+/// What a budget ended has a result: it is the best of the sweep in lists, as in the report; after a restart, too.
+#[tokio::test]
+async fn the_best_of_a_sweep_with_a_budget_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::start(Config::folder(folder.path())).await;
+    world.submit(&format!("{SPEC}[stop]\nrule = \"budget\"\nmax_epochs = 1\n")).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 1, &[]).await;
+    let mut best = None;
+    for accuracy in [0.25, 0.75, 0.5, 0.125] {
+        let held = agent.poll(&[], Duration::ZERO, 0).await.leases;
+        assert_eq!(held.len(), 1);
+        let epoch = Effect { lease: held[0], what: EffectKind::Metrics(vec![metrics(1, accuracy)]) };
+        agent.report(&[epoch], &held).await.unwrap();
+        if accuracy == 0.75 {
+            best = Some(sweep_proto::convert::id_bytes(held[0].trial));
+        }
+        // It stops, and says so.
+        let what = EffectKind::Ended { final_seq: 1, how: Ending::Stopped };
+        agent.report(&[Effect { lease: held[0], what }], &[]).await.unwrap();
+    }
+    let told = |summary: v1::SweepSummary| (summary.stopped, summary.best_accuracy, summary.best_trial_id);
+    let now = told(world.show("small").await.summary.unwrap());
+    assert_eq!((now.0, now.1, Some(&now.2)), (4, Some(0.75), best.as_ref()));
+    drop(agent);
+    world.stop().await;
+    let mut world = World::start(Config::folder(folder.path())).await;
+    assert_eq!(told(world.show("small").await.summary.unwrap()), now);
+    let asked = v1::SweepReportRequest { sweep: "small".to_owned(), curves: false };
+    let report = world.sweeps.report(asked).await.unwrap().into_inner().json;
+    let report: sweep_core::report::Report = serde_json::from_str(&report).unwrap();
+    assert_eq!(report.best.map(|best| sweep_proto::convert::id_bytes(best.trial)), Some(now.2));
     world.stop().await;
 }

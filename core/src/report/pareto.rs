@@ -8,7 +8,8 @@ use crate::num::Num;
 /// Accuracy against one kind of cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pareto {
-    /// `device_hours`, `kwh`, `peak_memory` or `parameters`; of one run of the point, except for the last two.
+    /// `device_hours`, `kwh`, `peak_memory` or `parameters`; the first two of one run of the point, without what attempts did in vain: a
+    /// setting is no dearer because its host crashed.
     pub cost: String,
     /// Every point whose accuracy and cost are known, and of which no seed diverged.
     pub points: Vec<Trade>,
@@ -32,8 +33,8 @@ type CostOf = fn(&PointRow) -> Option<f64>;
 
 pub(super) fn pareto(report: &Report) -> Vec<Pareto> {
     let kinds: [(&str, CostOf); 4] = [
-        ("device_hours", |row| (row.cost.slot_seconds > 0.0).then(|| row.cost.slot_seconds / 3600.0 / row.runs())),
-        ("kwh", |row| row.cost.energy.map(|energy| energy.joules() / 3.6e6 / row.runs())),
+        ("device_hours", |row| row.cost.run_seconds.map(|run| run.0 / 3600.0).filter(|hours| *hours > 0.0)),
+        ("kwh", |row| row.cost.run_energy.map(|energy| energy.joules() / 3.6e6)),
         ("peak_memory", |row| row.cost.peak_memory.map(|bytes| bytes as f64)),
         ("parameters", |row| row.parameters.map(|count| count as f64)),
     ];

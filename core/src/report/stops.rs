@@ -13,6 +13,12 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
         stop.epochs,
         stop.planned_epochs,
     )];
+    if stop.stopped > 0 {
+        lines.push(
+            "of those that were stopped the report shows the best validation accuracy up to the epoch they came to: not a result, and not ranked"
+                .to_owned(),
+        );
+    }
     if stop.by_budget > 0 {
         lines.push(format!(
             "{} trained to the end of the budget: what they reached by then is their result",
@@ -70,10 +76,10 @@ mod tests {
             audit: audit(&[], &[]),
             drawn_of: Some(7),
         };
-        assert!(lines(&stop)[1].starts_with("stop audit: none of 7 was drawn"));
+        assert!(lines(&stop)[2].starts_with("stop audit: none of 7 was drawn"));
         stop.drawn_of = Some(0);
-        assert!(lines(&stop)[1].starts_with("stop audit: the rule stopped nobody"));
+        assert!(lines(&stop)[2].starts_with("stop audit: the rule stopped nobody"));
         stop.drawn_of = None;
-        assert_eq!(lines(&stop).len(), 1, "there is no audit");
+        assert_eq!(lines(&stop).len(), 2, "there is no audit");
     }
 }

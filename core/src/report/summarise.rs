@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BestTrial, EpochRow, FailedTrial, PointRow, Provenance, Report, Spread, Taken, TrialRow, costs};
+use super::{BestTrial, EpochRow, FailedTrial, PointRow, Provenance, Reached, Report, Spread, Taken, TrialRow, costs};
 use crate::attempt::{EpochMetrics, FailureClass};
 use crate::id::SweepId;
 use crate::num::Num;
@@ -65,7 +65,7 @@ fn compare(a: Option<Num>, b: Option<Num>) -> std::cmp::Ordering {
 }
 
 fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
-    let completed = |index: &&u32| has_result(sweep, **index);
+    let completed = |index: &&u32| sweep.has_result(**index);
     let diverged = |index: &&u32| {
         let trial = &sweep.trials[**index as usize];
         let class = trial.failure.as_ref().map(|failure| failure.class);
@@ -80,6 +80,7 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
     let test_of = |index: &u32| sweep.trials[*index as usize].progress.as_ref()?.test.as_deref();
     let tests = indices.iter().filter(completed).filter_map(test_of).map(|score| score.accuracy.0);
     let labels = sweep.plan.labels(point).into_iter();
+    let trials: Vec<TrialRow> = indices.iter().map(|index| trial_row(state, sweep, *index)).collect();
     PointRow {
         rank: None,
         point,
@@ -97,22 +98,26 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         lowest_loss: Spread::of(&lowest.collect::<Vec<_>>()),
         test: Spread::of(&tests.collect::<Vec<_>>()),
         parameters: sweep.origins.parameters.get(&point).copied(),
+        stopped: Reached::of(&trials),
         cost: costs::of_point(state, sweep, indices),
-        trials: indices.iter().map(|index| trial_row(state, sweep, *index)).collect(),
+        trials,
     }
 }
 
 fn trial_row(state: &State, sweep: &Sweep, index: u32) -> TrialRow {
     let trial = &sweep.trials[index as usize];
     let progress = trial.progress.as_deref();
+    let last = progress.and_then(|progress| progress.last.as_ref());
     TrialRow {
         trial: sweep.ids[index as usize],
         seed: seed(sweep, index),
         phase: trial.phase.name().to_owned(),
-        ended_by_budget: is_ended_by_budget(sweep, index),
+        ended_by_budget: sweep.is_ended_by_budget(index),
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
+        last: last.map(|last| last.val_accuracy),
         lowest_loss: progress.and_then(|progress| progress.best_loss),
-        epochs: progress.and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch),
+        cost: costs::of_point(state, sweep, &[index]),
+        epochs: last.map_or(0, |last| last.epoch),
         weights: progress.and_then(|progress| progress.weights.clone()),
         test: progress.and_then(|progress| progress.test.as_deref().cloned()),
         origin: progress.and_then(|progress| taken(state, progress)),
@@ -136,21 +141,10 @@ fn seed(sweep: &Sweep, index: u32) -> u64 {
     sweep.plan.seeds[sweep.plan.trial(index).seed as usize]
 }
 
-/// Whether a trial counts: it was trained to its end, or to that of its budget.
-fn has_result(sweep: &Sweep, index: u32) -> bool {
-    matches!(sweep.trials[index as usize].phase, Phase::Completed { .. }) || is_ended_by_budget(sweep, index)
-}
-
-fn is_ended_by_budget(sweep: &Sweep, index: u32) -> bool {
-    let point = sweep.plan.trial(index).point;
-    let stopped = sweep.trials[index as usize].phase == Phase::Stopped;
-    stopped && sweep.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point))
-}
-
 /// The highest validation accuracy of a trial with a result; the earliest in plan order of equals.
 fn best(sweep: &Sweep) -> Option<BestTrial> {
     let result =
-        |index: u32, trial: &Trial| has_result(sweep, index).then(|| trial.progress.as_ref()?.best.clone()).flatten();
+        |index: u32, trial: &Trial| sweep.has_result(index).then(|| trial.progress.as_ref()?.best.clone()).flatten();
     let results = (0u32..).zip(&sweep.trials).filter_map(|(index, trial)| Some((index, result(index, trial)?)));
     let better = |a: &(u32, EpochMetrics), b: &(u32, EpochMetrics)| {
         compare(Some(a.1.val_accuracy), Some(b.1.val_accuracy)).then(a.0.cmp(&b.0))

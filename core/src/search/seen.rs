@@ -86,12 +86,15 @@ enum Outcome {
 
 fn outcome(sweep: &Sweep, point: u32, trials: &[&Trial], metric: Watched) -> Outcome {
     let at_rung = || sweep.racing.as_deref().and_then(|racing| racing.race.seen(point));
-    if trials.iter().any(|trial| !trial.phase.is_terminal() || trial.phase == Phase::Stopped) {
+    // At the end of its budget a point is at its end.
+    let by_budget = sweep.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point));
+    let open = |trial: &&Trial| !trial.phase.is_terminal() || (trial.phase == Phase::Stopped && !by_budget);
+    if trials.iter().any(open) {
         return at_rung().map_or(Outcome::Pending, |(epoch, score)| Outcome::Seen { epoch, score });
     }
     let best = |trial: &&Trial| {
-        let progress = trial.progress.as_deref().filter(|_| matches!(trial.phase, Phase::Completed { .. }))?;
-        progress.reached(metric)
+        let ended = matches!(trial.phase, Phase::Completed { .. } | Phase::Stopped);
+        trial.progress.as_deref().filter(|_| ended)?.reached(metric)
     };
     let values: Vec<f64> = trials.iter().filter_map(best).map(|value| score(metric, value)).collect();
     let diverged = |trial: &&Trial| {

@@ -14,6 +14,7 @@ mod reused;
 mod said;
 mod storage;
 pub mod sweep;
+pub mod took;
 pub mod trial;
 pub mod usage;
 mod wishes;
@@ -103,8 +104,8 @@ impl State {
             }
             Event::CheckpointKept { lease, checkpoint } => {
                 self.tested(*lease, Some(true));
-                self.live(*lease, |trial, _| {
-                    trial.progress_mut().keep(checkpoint);
+                self.live(*lease, |trial, leased| {
+                    trial.progress_mut().keep(checkpoint, now - leased.since);
                     // Progress was made: an earlier failure is no longer part of a series.
                     (trial.own_failures, trial.failures) = (0, 0);
                 });
@@ -336,7 +337,7 @@ impl State {
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.release(slot, lease, now);
         }
-        self.trial_mut(at).progress_mut().spent += spent.0;
+        self.trial_mut(at).progress_mut().spend(spent);
         self.accounts.typical.note(spent);
         Some(at)
     }

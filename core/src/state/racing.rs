@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::stopping::{End, Judgement, Race, Tally};
 use crate::time::Timestamp;
 
+use super::sweep::Sweep;
 use super::trial::{Phase, Trial};
 use super::{State, TrialRef};
 
@@ -128,6 +129,20 @@ impl Racing {
         // One that has trained its last epoch is as good as gone.
         let leaves = trial.leased()?.is_wanted() && kept >= until && reached >= until && kept < epochs;
         leaves.then_some(kept)
+    }
+}
+
+impl Sweep {
+    /// Whether a trial counts: it was trained to its end, or to that of its budget. Whatever ranks goes by this.
+    pub fn has_result(&self, index: u32) -> bool {
+        matches!(self.trials[index as usize].phase, Phase::Completed { .. }) || self.is_ended_by_budget(index)
+    }
+
+    /// Whether a trial was stopped because a budget was used up: what it reached by then is its result.
+    pub fn is_ended_by_budget(&self, index: u32) -> bool {
+        let point = self.plan.trial(index).point;
+        let stopped = self.trials[index as usize].phase == Phase::Stopped;
+        stopped && self.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point))
     }
 }
 

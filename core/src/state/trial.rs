@@ -12,9 +12,10 @@ use crate::id::{AgentId, Attempt, SweepId};
 use crate::num::Num;
 use crate::recipe::Watched;
 use crate::retry;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::TrialRef;
+use super::took::Took;
 
 /// Where a trial stands. Terminal phases change only when a user asks for a retry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,6 +173,8 @@ pub struct Progress {
     pub spent: i64,
     /// What all epochs took, those that were repeated included; absent where it is not measured.
     pub energy: Option<Energy>,
+    /// What the visible curve took of both, ended attempts only: nothing that was repeated or thrown away.
+    pub run: Took,
     /// The precision and layout that it computes with, for people.
     pub numerics: Option<String>,
     /// The most memory that a trainer had, bytes.
@@ -211,6 +214,8 @@ pub struct Kept {
     pub best_loss: Option<Num>,
     /// The checkpoint of that epoch, if it came.
     pub best_checkpoint: Option<Checkpoint>,
+    /// What it took to get there.
+    pub took: Took,
 }
 
 impl Trial {
@@ -287,7 +292,8 @@ impl Progress {
         if checkpoint.epoch != epochs || last.as_ref().is_none_or(|last| last.epoch != epochs) {
             return None;
         }
-        let kept = Kept { checkpoint, last, best, best_loss, best_checkpoint };
+        // What it took is counted with the trial that was trained.
+        let kept = Kept { checkpoint, last, best, best_loss, best_checkpoint, took: Took::default() };
         let mut begun = Self { last_checkpoint: Some(Box::new(kept)), begun: Some((place, epochs)), ..Self::default() };
         begun.numerics.clone_from(&self.numerics);
         begun.rewind();
@@ -318,6 +324,7 @@ impl Progress {
         self.best = kept.and_then(|kept| kept.best.clone());
         self.best_loss = kept.and_then(|kept| kept.best_loss);
         self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
+        self.take_back();
     }
 
     /// The best state is no longer in the store, the one to go on from is.
@@ -341,7 +348,7 @@ impl Progress {
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
         // The curve beside the journal has every epoch's cost; the state stays small.
         if let Some(cost) = metrics.cost.as_deref() {
-            self.energy = Energy::of_both(self.energy, cost.energy);
+            self.draw(cost.energy);
             if cost.numerics.is_some() {
                 self.numerics.clone_from(&cost.numerics);
             }
@@ -359,7 +366,8 @@ impl Progress {
         self.ahead.push(metrics);
     }
 
-    pub(super) fn keep(&mut self, checkpoint: &Checkpoint) {
+    /// `held` is how long the attempt has had its slot.
+    pub(super) fn keep(&mut self, checkpoint: &Checkpoint, held: Span) {
         if checkpoint.kind == CheckpointKind::Best {
             self.best_checkpoint = Some(checkpoint.clone());
             return;
@@ -377,7 +385,8 @@ impl Progress {
             last = Some(metrics);
         }
         let best_checkpoint = self.best_checkpoint.clone().filter(|best| best.epoch <= checkpoint.epoch);
-        let kept = Kept { checkpoint: checkpoint.clone(), last, best, best_loss, best_checkpoint };
+        let (checkpoint, took) = (checkpoint.clone(), self.took(held));
+        let kept = Kept { checkpoint, last, best, best_loss, best_checkpoint, took };
         self.last_checkpoint = Some(Box::new(kept));
     }
 }

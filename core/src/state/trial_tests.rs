@@ -19,7 +19,7 @@ fn the_lowest_loss_is_that_of_any_epoch() {
         let (kind, sha256) = (CheckpointKind::Last, String::new());
         Checkpoint { kind, epoch, seq: u64::from(epoch), sha256, bytes: 1 }
     };
-    progress.keep(&checkpoint(3));
+    progress.keep(&checkpoint(3), crate::time::Span(0));
     progress.report(&epoch(4, 0.8, 0.25));
     assert_eq!(reached(&progress), [Some(0.9), Some(0.25)]);
     progress.rewind();
@@ -47,4 +47,46 @@ fn what_is_repeated_after_a_fault_costs_again() {
     // Idle power that is not known for a part is not known for the sum.
     progress.report(&epoch(1.0, None, 5));
     assert_eq!(progress.energy.map(|energy| (energy.cpu, energy.idle)), Some((Some(Num(22.0)), None)));
+}
+
+/// A price that includes what a crash made to be repeated is one of the host, not of the setting.
+#[test]
+fn the_curve_took_what_was_not_repeated() {
+    let epoch = |epoch: u32| {
+        let energy = Some(Energy { cpu: Some(Num(10.0)), ..Energy::default() });
+        let cost = EpochCost { energy, ..EpochCost::default() };
+        EpochMetrics { cost: Some(Box::new(cost)), ..EpochMetrics::uniform(u64::from(epoch), epoch, Num(0.5)) }
+    };
+    let checkpoint = |epoch| {
+        let (kind, sha256) = (CheckpointKind::Last, String::new());
+        Checkpoint { kind, epoch, seq: u64::from(epoch), sha256, bytes: 1 }
+    };
+    let seen = |progress: &Progress| {
+        let (run, wasted) = (progress.run, progress.wasted());
+        let joules = |of: Option<Energy>| of.map_or(0.0, |of| of.joules());
+        ((run.micros, joules(run.energy)), (wasted.micros, joules(wasted.energy)))
+    };
+    let mut progress = Progress::default();
+    progress.rewind();
+    progress.report(&epoch(1));
+    progress.keep(&checkpoint(1), Span(100));
+    progress.report(&epoch(2));
+    // Lost after 170, in the third epoch: 70 and an epoch for nothing, which is known when it is done again.
+    progress.spend(Span(170));
+    assert_eq!(seen(&progress), ((170, 20.0), (0, 0.0)));
+    progress.rewind();
+    assert_eq!(seen(&progress), ((100, 10.0), (70, 10.0)));
+    progress.report(&epoch(2));
+    progress.keep(&checkpoint(2), Span(60));
+    progress.report(&epoch(3));
+    progress.keep(&checkpoint(3), Span(120));
+    // The newest checkpoint is gone: what it took is, too.
+    progress.spend(Span(130));
+    progress.last_checkpoint = progress.earlier_checkpoint.take();
+    progress.rewind();
+    assert_eq!(seen(&progress), ((160, 20.0), (140, 20.0)));
+    progress.report(&epoch(3));
+    progress.spend(Span(50));
+    assert_eq!(seen(&progress), ((210, 30.0), (140, 20.0)));
+    assert_eq!((progress.spent, progress.energy.map(|all| all.joules())), (350, Some(50.0)));
 }

@@ -1,14 +1,16 @@
-//! The order of points in a report, where not every seed came to its end.
+//! The order of points in a report, where not every seed came to its end; and their price, where some were trained more than once.
 
 use std::sync::Arc;
 
-use sweep_core::attempt::FailureClass;
+use sweep_core::attempt::{CheckpointKind, FailureClass};
 use sweep_core::id::SweepId;
+use sweep_core::num::Num;
 use sweep_core::plan::{Limits, Plan};
 use sweep_core::report::analysis::{Options, analyse};
 use sweep_core::report::document::document;
 use sweep_core::report::document::markdown::markdown;
 use sweep_core::report::summarise;
+use sweep_core::time::Span;
 
 use crate::lab::{Lab, facts, plan};
 
@@ -38,4 +40,55 @@ fn a_mean_over_the_lucky_seeds_is_no_first_place() {
     assert_eq!(order, [(1, Some(1), 0, ""), (0, Some(2), 2, "some seeds diverged")]);
     let text = markdown(&document(&analyse(report, &Options::default()).unwrap(), &[]));
     assert!(text.contains("Of 1 point some seeds diverged"), "{text}");
+}
+
+/// Two points that take as long; the trainers of one crash half-way. What was done twice makes it no dearer, and is not hidden.
+#[test]
+fn the_price_of_a_point_is_that_of_one_complete_run() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    let two = plan("a", 2, Limits::default());
+    lab.submit(Arc::new(Plan { seeds: vec![1, 2], order: (0..4).collect(), ..(*two).clone() }));
+    let seconds = |seconds: i64| Span(seconds * 1_000_000);
+    for _ in 0..40 {
+        let Some(lease) = lab.leases(1).first().copied() else {
+            lab.pass(seconds(30));
+            lab.beat(1);
+            continue;
+        };
+        let at = lab.core.state().find(lease.trial).unwrap();
+        let point = lab.core.state().sweep_of(at).plan.trial(at.index).point;
+        let first = lease.attempt == 1;
+        if first {
+            lab.pass(seconds(10));
+            lab.epoch(1, lease, 1, 1, 0.5);
+            lab.checkpoint(1, lease, CheckpointKind::Last, 1, 1);
+        }
+        lab.pass(seconds(7));
+        if first && point == 1 {
+            lab.fail(1, lease, FailureClass::Crash, 1);
+            continue;
+        }
+        let seq = if first { 2 } else { 1 };
+        lab.epoch(1, lease, seq, 2, 0.5 + 0.1 * f64::from(point));
+        lab.done(1, lease, seq);
+    }
+    let report = summarise(lab.core.state(), SweepId::derive("a", "")).unwrap();
+    assert_eq!((report.status.as_str(), report.cost.attempts), ("completed", 6), "{report:#?}");
+    let costs: Vec<_> = (report.points.iter())
+        .map(|row| (row.point, row.cost.runs, row.cost.run_seconds, row.cost.slot_seconds, row.cost.wasted_seconds))
+        .collect();
+    let run = Some(Num(17.0));
+    assert_eq!(costs, [(1, 2, run, 48.0, 14.0), (0, 2, run, 34.0, 0.0)]);
+    assert_eq!((report.cost.slot_seconds, report.cost.wasted_seconds), (82.0, 14.0));
+    let trials = report.points[0].trials.iter().map(|trial| (trial.cost.runs, trial.cost.wasted_seconds));
+    assert_eq!(trials.collect::<Vec<_>>(), [(1, 7.0); 2]);
+    // As dear as the other and better: the other is not on the front.
+    let study = analyse(report, &Options::default()).unwrap();
+    let hours = study.analysis.pareto.iter().find(|found| found.cost == "device_hours").unwrap();
+    let front: Vec<_> = hours.points.iter().filter(|trade| trade.front).map(|trade| trade.point).collect();
+    assert_eq!(front, [1]);
+    let text = markdown(&document(&study, &[]));
+    assert!(text.contains("| 1 | lr=2.0 | - | 17.0 s | - | 48.0 s | 0.01333 | - | 14.0 s | - |"), "{text}");
+    assert!(text.contains("| **all** | **6 attempts** | **-** | **-** | **-** | **1 min 22 s** | **0.02278** | **-** | **14.0 s** | **-** |"), "{text}");
 }

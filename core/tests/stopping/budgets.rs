@@ -55,3 +55,30 @@ fn the_winner_of_a_race_with_a_budget_is_the_first_of_the_report() {
     let stopping = summarise(lab.sweep()).unwrap();
     assert_eq!((stopping.by_budget, stopping.stopped + stopping.by_budget), (with_result.len() as u32, 27));
 }
+
+/// Who was stopped is shown with what is known: how far it came, and what it had reached there. No rank, interval or verdict.
+#[test]
+fn what_was_stopped_is_shown_as_far_as_it_came() {
+    let curves = some(18, 9);
+    let lab = Lab::new(&Stop::new(Rule::Asha), curves.clone(), 2, 2, Some(0)).run();
+    let found = report(lab.core.state(), lab.sweep).unwrap();
+    let stopped: Vec<_> = found.points.iter().filter(|row| row.stopped.is_some()).collect();
+    assert_eq!(stopped.len(), found.points.iter().filter(|row| row.accuracy.n == 0).count());
+    assert!(!stopped.is_empty() && stopped.len() < found.points.len());
+    for row in &stopped {
+        let reached = row.stopped.unwrap();
+        assert_eq!((row.rank, reached.seeds, reached.epoch), (None, 2, reached.furthest));
+        let until = |seed: usize| &curves[row.point as usize * 2 + seed][..reached.epoch as usize];
+        let best = |seed: usize| until(seed).iter().copied().fold(0.0, f64::max);
+        assert_eq!(reached.best.0, f64::midpoint(best(0), best(1)), "point {}", row.point);
+        assert_eq!(reached.last.0, f64::midpoint(*until(0).last().unwrap(), *until(1).last().unwrap()));
+        assert_eq!((row.cost.run_seconds, row.cost.runs), (None, 0), "it has no complete run");
+    }
+    let words = stopped[0].stopped.unwrap().words();
+    assert!(words.contains(" (stopped at epoch "), "{words}");
+    let study = analyse(found, &Options::default()).unwrap();
+    let text = markdown(&document(&study, &[]));
+    // Best epoch, interval and verdict stay empty; against the baseline it says why.
+    assert!(text.contains(&format!("| 0/2 | {words} | - | - | 0 | - | - |")), "{text}");
+    assert!(text.contains("| - | stopped at epoch 1 |") && text.contains("not a result, and not ranked"), "{text}");
+}

@@ -256,3 +256,25 @@ fn searches_that_cannot_be_are_refused_with_the_reason() {
     let errors = plan_text(text.as_bytes()).map(|_| ()).unwrap_err();
     assert!(errors.iter().any(|error| error.to_string().contains("`epochs` varies")), "{errors:#?}");
 }
+
+/// What a budget ended has a result like any other: the search goes by the best that it reached.
+#[test]
+fn a_search_learns_from_what_a_budget_ended() {
+    let metric = "[search]\nmethod = \"tpe\"\nmetric = \"val_loss\"\n";
+    let of = |epochs: u32, more: &str| {
+        let text = file("samples = 16", &format!("{metric}{more}"));
+        // The lowest loss is long past when the budget is used up.
+        Lab::of_file(&text.replace("epochs = 4", &format!("epochs = {epochs}")), 1).overfitting().run()
+    };
+    let (whole, ended) = (of(3, ""), of(4, "[stop]\nrule = \"budget\"\nmax_epochs = 3\n"));
+    assert_eq!((ended.sweep().counts.completed, ended.sweep().counts.stopped), (0, 16));
+    let settings = |lab: &Lab| -> Vec<Vec<Setting>> {
+        let proposed = |event: &Event| match event {
+            Event::PointProposed { settings, .. } => Some(settings.clone()),
+            _ => None,
+        };
+        lab.journal.iter().filter_map(|(_, event)| proposed(event)).collect()
+    };
+    let (whole, ended) = (settings(&whole), settings(&ended));
+    assert!(!whole.is_empty() && whole == ended, "{whole:?} {ended:?}");
+}

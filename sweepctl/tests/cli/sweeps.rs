@@ -165,7 +165,15 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         phase: if accuracy.is_some() { "completed" } else { "failed" }.to_owned(),
         ended_by_budget: false,
         best: accuracy.map(|accuracy| EpochRow { val_accuracy: Num(accuracy), ..row(1) }),
+        last: accuracy.map(Num),
         lowest_loss: accuracy.map(|accuracy| Num(1.0 - accuracy)),
+        cost: PointCost {
+            slot_seconds: 188.55,
+            runs: u32::from(accuracy.is_some()),
+            run_seconds: accuracy.map(|_| Num(180.0)),
+            wasted_seconds: 8.55,
+            ..PointCost::default()
+        },
         epochs: 5,
         weights: Some("ab".repeat(32)),
         test: None,
@@ -185,7 +193,17 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         accuracy: Spread::of(accuracy),
         loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
         lowest_loss: Spread::of(&accuracy.iter().map(|value| 1.0 - value).collect::<Vec<_>>()),
-        cost: PointCost { slot_seconds: 377.1, energy, peak_memory: (point == 1).then_some(612 << 20) },
+        stopped: None,
+        cost: PointCost {
+            slot_seconds: 377.1,
+            energy,
+            peak_memory: (point == 1).then_some(612 << 20),
+            runs: accuracy.len() as u32,
+            run_seconds: Some(Num(180.0)),
+            run_energy: energy.map(|energy| energy.per(2)),
+            wasted_seconds: 17.1,
+            wasted_energy: None,
+        },
         parameters: None,
         test: Spread::of(if point == 1 { &[0.875, 0.905] } else { &[] }),
         trials: (0..2).map(|at| trial_row(2 * point + at, accuracy.get(at as usize).copied())).collect(),
@@ -238,7 +256,15 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         reused: Default::default(),
         provenance: Provenance::default(),
         curves,
-        cost: Cost { slot_seconds: 754.2, attempts: 5, wall_seconds: Some(400.0), energy, energy_trials: 2 },
+        cost: Cost {
+            slot_seconds: 754.2,
+            attempts: 5,
+            wall_seconds: Some(400.0),
+            energy,
+            energy_trials: 2,
+            wasted_seconds: 34.2,
+            wasted_energy: None,
+        },
     }
 }
 

@@ -70,41 +70,52 @@ pub(super) fn test(study: &Study) -> Vec<Block> {
 
 pub(super) fn costs(study: &Study) -> Vec<Block> {
     let mut table = Table::new(
-        "Cost of all runs of each point, repeated attempts included",
+        "Cost of each point: of one run, and of all that was done for it",
         ["point", "settings"],
-        ["parameters", "device time", "device-hours", "kWh", "peak memory"],
+        ["parameters", "a run", "kWh a run", "device time", "device-hours", "kWh", "wasted", "peak memory"],
     );
+    let nothing = || NOTHING.to_owned();
     let energy = |energy: Option<crate::cost::Energy>| {
-        energy.map_or_else(|| NOTHING.to_owned(), |energy| words::number(energy.joules() / 3.6e6))
+        energy.map_or_else(nothing, |energy| words::number(energy.joules() / 3.6e6))
     };
+    let spent = |seconds: f64| [words::span(seconds), words::number(seconds / 3600.0)];
     for row in study.report.points.iter().take(MOST_ROWS) {
         let cost = &row.cost;
-        let memory = cost.peak_memory.map_or_else(|| NOTHING.to_owned(), words::bytes);
-        let numbers = [
-            row.parameters.map_or_else(|| NOTHING.to_owned(), |count| words::count(count as f64)),
-            words::span(cost.slot_seconds),
-            words::number(cost.slot_seconds / 3600.0),
+        let run = cost.run_seconds.map_or_else(nothing, |seconds| words::span(seconds.0));
+        let of_run =
+            [row.parameters.map_or_else(nothing, |count| words::count(count as f64)), run, energy(cost.run_energy)];
+        let last = [
             energy(cost.energy),
-            memory,
+            words::span(cost.wasted_seconds),
+            cost.peak_memory.map_or_else(nothing, words::bytes),
         ];
+        let numbers = of_run.into_iter().chain(spent(cost.slot_seconds)).chain(last);
         table.row(false, [row.point.to_string(), row.label()].into_iter().chain(numbers));
     }
     let cost = &study.report.cost;
     let peak = study.report.points.iter().filter_map(|row| row.cost.peak_memory).max();
-    let numbers = [
-        NOTHING.to_owned(),
-        words::span(cost.slot_seconds),
-        words::number(cost.slot_seconds / 3600.0),
-        energy(cost.energy),
-        peak.map_or_else(|| NOTHING.to_owned(), words::bytes),
-    ];
+    let last = [energy(cost.energy), words::span(cost.wasted_seconds), peak.map_or_else(nothing, words::bytes)];
+    let numbers = std::array::from_fn::<_, 3, _>(|_| nothing()).into_iter().chain(spent(cost.slot_seconds)).chain(last);
     table.row(true, ["all".to_owned(), format!("{} attempts", cost.attempts)].into_iter().chain(numbers));
+    let mut meaning = "A run is one complete run, the mean over those with a result, without what was repeated. Device time and kWh are those of all attempts; wasted of it is what an \
+        attempt did after the checkpoint that the next one began with, and all of a trial that failed for good (one that diverged has said what it had to say)."
+        .to_owned();
+    if let Some(wasted) = cost.wasted_energy.filter(|wasted| wasted.joules() > 0.0) {
+        meaning += &format!(" Of the energy {} kWh were wasted.", words::number(wasted.joules() / 3.6e6));
+    }
+    let meaning = std::iter::once(Block::Text(meaning));
     let taken = study.report.taken().map(|taken| {
         let counted = "Runs of a point are shown with what they took where they were trained; the sum of this sweep leaves results of earlier sweeps out, which are counted there.";
         Block::Text(format!("{taken} {counted}"))
     });
     let went_on = study.report.went_on().map(Block::Text);
-    [heading("Cost"), Block::Table(table)].into_iter().chain(taken).chain(went_on).chain(left_out(study)).collect()
+    [heading("Cost"), Block::Table(table)]
+        .into_iter()
+        .chain(meaning)
+        .chain(taken)
+        .chain(went_on)
+        .chain(left_out(study))
+        .collect()
 }
 
 pub(super) fn failures(study: &Study) -> Vec<Block> {

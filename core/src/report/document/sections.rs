@@ -138,7 +138,8 @@ fn ranking(study: &Study) -> Vec<Block> {
             },
         );
         let loss = (!lowest.is_empty()).then(|| words::plain_mean_and_sd(&row.lowest_loss));
-        let numbers = [n, mean_and_sd(&stats.accuracy), interval(&stats.accuracy, percent), epochs];
+        let accuracy = row.stopped.map_or_else(|| mean_and_sd(&stats.accuracy), |reached| reached.words());
+        let numbers = [n, accuracy, interval(&stats.accuracy, percent), epochs];
         let numbers = numbers.into_iter().chain(loss).chain([stats.failed.to_string()]);
         let against = match &stats.against_best {
             Some(difference) => [p_value(difference.p_holm), verdict(difference)],
@@ -199,7 +200,8 @@ pub fn against_baseline(study: &Study) -> Vec<Block> {
         // What is as in the baseline is left out: one sees what each row changes.
         let changed = row.settings.iter().zip(&baseline.0.settings);
         let changed = changed.map(|((_, label), (_, base))| if label == base { String::new() } else { label.clone() });
-        let cells = stats.against_baseline.as_ref().map_or_else(|| nothing_compared(NOTHING), compared);
+        let nothing = || nothing_compared(&row.stopped.map_or_else(|| NOTHING.to_owned(), |reached| reached.when()));
+        let cells = stats.against_baseline.as_ref().map_or_else(nothing, compared);
         table.row(false, changed.chain(accuracy(stats)).chain(cells));
     }
     [heading("Against the baseline"), Block::Table(table)].into_iter().chain(left_out(study)).collect()

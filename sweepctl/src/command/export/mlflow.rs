@@ -245,7 +245,8 @@ impl Server {
             self.post("runs/log-batch", &json!({ "run_id": run, "metrics": metrics }))?;
         }
         let status = match trial.phase.as_str() {
-            "completed" => "FINISHED",
+            // At the end of a budget it is at its end.
+            _ if trial.has_result() => "FINISHED",
             "failed" => "FAILED",
             "stopped" | "cancelled" => "KILLED",
             _ => return Ok(()),

@@ -12,7 +12,7 @@ use crate::command::show::confusion::head;
 use crate::fault::Fault;
 use crate::output::{Out, safe};
 
-/// Of each point, over all of its completed runs whose best checkpoint is kept and says so.
+/// Of each point, over all of its runs with a result whose best checkpoint is kept and says so.
 pub(super) async fn classes(out: &Out, client: &Client, report: &Report, points: &[u32]) -> Vec<Classes> {
     let mut all = Vec::new();
     // Nobody is asked again who does not answer: each question would be repeated for a while.
@@ -20,7 +20,7 @@ pub(super) async fn classes(out: &Out, client: &Client, report: &Report, points:
     for row in points.iter().filter_map(|point| report.points.iter().find(|row| row.point == *point)) {
         let mut found = Classes { index: row.point, point: row.label(), ..Classes::default() };
         let mut cells = BTreeMap::new();
-        for trial in row.trials.iter().filter(|trial| trial.phase == "completed") {
+        for trial in row.trials.iter().filter(|trial| trial.has_result()) {
             let told = match &away {
                 None => evaluation(client, trial).await,
                 Some(why) => Ok(Err(String::clone(why))),
@@ -48,7 +48,7 @@ pub(super) async fn classes(out: &Out, client: &Client, report: &Report, points:
             out.warn(format!("classes of point {}: {}", row.point, safe(gap)));
         }
         if found.runs == 0 && found.gaps.is_empty() {
-            found.gaps.push("no run of it is completed".to_owned());
+            found.gaps.push("no run of it has a result".to_owned());
         }
         found.confusion = Confusion::of_counts(cells);
         all.push(found);

@@ -92,7 +92,7 @@ fn ranking(study: &Study) -> Table {
         cells.extend(point.settings.iter().map(|(_, label)| Cell::new(label)));
         cells.extend([
             Cell::number(seeds(point)),
-            Cell::number(accuracy(&point.accuracy)),
+            Cell::number(point.stopped.map_or_else(|| accuracy(&point.accuracy), |reached| reached.words())),
             Cell::number(words::interval(&stats.accuracy, words::percent)),
             Cell::number(loss(&point.loss)),
         ]);
@@ -201,6 +201,9 @@ fn summary(study: &Study) -> String {
     report.stopping.iter().flat_map(stops::lines).map(|text| safe(&text).into_owned()).for_each(&mut line);
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
+    if cost.wasted_seconds > 0.0 {
+        words += &format!(", {} of it wasted in attempts that were lost or failed", span(cost.wasted_seconds));
+    }
     if let Some(wall) = cost.wall_seconds {
         words += &format!(", {} from submission to end", span(wall));
     }

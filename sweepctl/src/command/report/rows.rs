@@ -4,6 +4,7 @@ mod effects;
 
 use std::io::{self, Write};
 
+use sweep_core::cost::Energy;
 use sweep_core::num::Num;
 use sweep_core::report::PointRow;
 use sweep_core::report::analysis::Study;
@@ -176,7 +177,7 @@ fn compared(difference: Option<&Difference>) -> [Value; 11] {
 }
 
 fn points(study: &Study, paths: &[&str]) -> Rowed {
-    const AFTER: [(&str, Kind); 29] = [
+    const AFTER: [(&str, Kind); 35] = [
         ("seeds", Kind::Count),
         ("n", Kind::Count),
         ("accuracy_mean", Kind::Number),
@@ -206,6 +207,12 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
         ("front_kwh", Kind::Flag),
         ("front_peak_memory", Kind::Flag),
         ("front_parameters", Kind::Flag),
+        ("run_seconds", Kind::Number),
+        ("run_kwh", Kind::Number),
+        ("wasted_seconds", Kind::Number),
+        ("wasted_kwh", Kind::Number),
+        ("stopped_epoch", Kind::Count),
+        ("stopped_accuracy", Kind::Number),
     ];
     const BEFORE: [(&str, Kind); 3] = [("rank", Kind::Count), ("point", Kind::Count), ("baseline", Kind::Flag)];
     let against = |other: &str| COMPARED.map(|(name, kind)| (format!("{other}_{name}"), kind));
@@ -215,7 +222,6 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
         let before = [row.rank.map(u64::from).into(), count(row.point), Value::Flag(row.baseline)];
         let (accuracy, loss, test, cost) = (row.accuracy, row.loss, row.test, row.cost);
         let energy = cost.energy.unwrap_or_default();
-        let kwh = cost.energy.map(|energy| Num(energy.joules() / 3.6e6));
         let fronts =
             ["device_hours", "kwh", "peak_memory", "parameters"].map(|cost| is_on_front(study, cost, row.point));
         let after = [
@@ -243,7 +249,15 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
             row.lowest_loss.std.into(),
             row.parameters.into(),
             Value::Number(cost.slot_seconds / 3600.0),
-            kwh.into(),
+            kwh(cost.energy),
+        ];
+        let last = [
+            cost.run_seconds.into(),
+            kwh(cost.run_energy),
+            Value::Number(cost.wasted_seconds),
+            kwh(cost.wasted_energy),
+            row.stopped.map(|reached| u64::from(reached.epoch)).into(),
+            row.stopped.map(|reached| reached.best).into(),
         ];
         let against = [&stats.against_baseline, &stats.against_best].map(|found| compared(found.as_ref()));
         rowed.rows.push(
@@ -252,11 +266,16 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
                 .chain(labels(row))
                 .chain(after)
                 .chain(fronts)
+                .chain(last)
                 .chain(against.into_iter().flatten())
                 .collect(),
         );
     }
     rowed
+}
+
+fn kwh(energy: Option<Energy>) -> Value {
+    energy.map(|energy| Num(energy.joules() / 3.6e6)).into()
 }
 
 /// Whether no other point is better in accuracy and in this cost at once; nothing where that is not known.
@@ -266,7 +285,7 @@ fn is_on_front(study: &Study, cost: &str, point: u32) -> Value {
 }
 
 fn trials(study: &Study, paths: &[&str]) -> Rowed {
-    const AFTER: [(&str, Kind); 12] = [
+    const AFTER: [(&str, Kind); 19] = [
         ("phase", Kind::Text),
         ("epochs", Kind::Count),
         ("best_epoch", Kind::Count),
@@ -279,6 +298,13 @@ fn trials(study: &Study, paths: &[&str]) -> Rowed {
         ("weights", Kind::Text),
         ("origin", Kind::Text),
         ("lowest_val_loss", Kind::Number),
+        ("has_result", Kind::Flag),
+        ("slot_seconds", Kind::Number),
+        ("kwh", Kind::Number),
+        ("run_seconds", Kind::Number),
+        ("run_kwh", Kind::Number),
+        ("wasted_seconds", Kind::Number),
+        ("wasted_kwh", Kind::Number),
     ];
     const BEFORE: [(&str, Kind); 4] =
         [("trial", Kind::Text), ("point", Kind::Count), ("baseline", Kind::Flag), ("seed", Kind::Count)];
@@ -287,7 +313,7 @@ fn trials(study: &Study, paths: &[&str]) -> Rowed {
         for trial in &row.trials {
             let before =
                 [Value::Text(trial.trial.to_string()), count(row.point), Value::Flag(row.baseline), count(trial.seed)];
-            let (best, test) = (trial.best.as_ref(), trial.test.as_ref());
+            let (best, test, cost) = (trial.best.as_ref(), trial.test.as_ref(), trial.cost);
             let after = [
                 Value::Text(trial.phase.clone()),
                 count(trial.epochs),
@@ -301,6 +327,13 @@ fn trials(study: &Study, paths: &[&str]) -> Rowed {
                 trial.weights.clone().map_or(Value::None, Value::Text),
                 trial.origin.as_ref().map_or(Value::None, |origin| Value::Text(origin.trial.to_string())),
                 trial.lowest_loss.into(),
+                Value::Flag(trial.has_result()),
+                Value::Number(cost.slot_seconds),
+                kwh(cost.energy),
+                cost.run_seconds.into(),
+                kwh(cost.run_energy),
+                Value::Number(cost.wasted_seconds),
+                kwh(cost.wasted_energy),
             ];
             rowed.rows.push(before.into_iter().chain(labels(row)).chain(after).collect());
         }

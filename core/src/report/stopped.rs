@@ -1,0 +1,58 @@
+//! What is known of a point that was stopped early: how far it came and what it had reached there. That is no result: it is not ranked,
+//! compared or given an interval, because the others were trained on.
+
+use serde::{Deserialize, Serialize};
+
+use super::TrialRow;
+use super::words::percent;
+use crate::num::Num;
+use crate::stats::sample::mean;
+
+/// How far a stopped point came.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The epoch up to which all of its seeds that trained at all were trained.
+    pub epoch: u32,
+    /// The last epoch of the seed that came furthest.
+    pub furthest: u32,
+    /// Seeds that trained.
+    pub seeds: u32,
+    /// Mean over them of the best validation accuracy up to there, 0 to 1.
+    pub best: Num,
+    /// Mean over them of the validation accuracy of the last epoch.
+    pub last: Num,
+}
+
+impl Reached {
+    /// Of the seeds of a point without a result; nothing if early stopping stopped none of them.
+    pub(super) fn of(trials: &[TrialRow]) -> Option<Self> {
+        if trials.iter().any(TrialRow::has_result) || !trials.iter().any(|trial| trial.phase == "stopped") {
+            return None;
+        }
+        let stopped = || trials.iter().filter(|trial| trial.phase == "stopped" && trial.epochs > 0);
+        let of = |pick: fn(&TrialRow) -> Option<Num>| {
+            let values: Vec<f64> = stopped().filter_map(pick).map(|value| value.0).collect();
+            (!values.is_empty()).then(|| Num(mean(&values)))
+        };
+        Some(Self {
+            epoch: stopped().map(|trial| trial.epochs).min()?,
+            furthest: stopped().map(|trial| trial.epochs).max()?,
+            seeds: stopped().count() as u32,
+            best: of(|trial| trial.best.as_ref().map(|best| best.val_accuracy))?,
+            last: of(|trial| trial.last)?,
+        })
+    }
+
+    /// In place of an accuracy: `62.10 (stopped at epoch 3)`.
+    pub fn words(&self) -> String {
+        format!("{} ({})", percent(self.best.0), self.when())
+    }
+
+    /// `stopped at epoch 3`.
+    pub fn when(&self) -> String {
+        match self.epoch == self.furthest {
+            true => format!("stopped at epoch {}", self.epoch),
+            false => format!("stopped at epoch {} to {}", self.epoch, self.furthest),
+        }
+    }
+}
