@@ -83,7 +83,7 @@ fn told(sweep: u32, why: Why, starts: Option<Expected>) -> Waiting {
 
 /// Why no host could ever run the next trials of a sweep, as things are.
 fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool) -> Option<Why> {
-    if state.agents.is_empty() {
+    if state.hosts().next().is_none() {
         return Some(Why::NoHost);
     }
     let mut why = None;
@@ -104,8 +104,8 @@ fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool)
         }
         let name = dataset.to_owned();
         why.get_or_insert_with(|| match () {
-            () if state.agents.values().any(has) => Why::Unreachable(name),
-            () if state.agents.values().any(|agent| agent.can_use(dataset, None)) => Why::OtherCopy(name),
+            () if state.hosts().any(|(_, agent)| has(agent)) => Why::Unreachable(name),
+            () if state.hosts().any(|(_, agent)| agent.can_use(dataset, None)) => Why::OtherCopy(name),
             () => Why::NoData(name),
         });
     }
