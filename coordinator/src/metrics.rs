@@ -189,7 +189,7 @@ impl Now {
         }
         let names = ["waiting", "running", "backoff", "completed", "failed", "cancelled", "paused", "stopped"];
         let (mut slots, mut busy, mut free, mut connected) = (0, 0, 0, 0);
-        for (id, agent) in &state.agents {
+        for (id, agent) in state.hosts() {
             if view.core.is_reachable(*id, view.now) {
                 connected += 1;
                 slots += agent.slots.len() as i64;
@@ -203,7 +203,7 @@ impl Now {
             busy,
             free,
             connected,
-            silent: state.agents.len() as i64 - connected,
+            silent: state.hosts().count() as i64 - connected,
             sweeps: state.sweeps.len() as i64,
             ended: state.sweeps.iter().filter(|sweep| sweep.ended.is_some()).count() as i64,
             started: view.books.started.0 as f64 / 1e6,

@@ -43,7 +43,7 @@ impl fmt::Display for OtherCopy<'_> {
 
 /// The agents that get none of a sweep's waiting trials because of their copy.
 pub fn of_sweep<'a>(state: &'a State, sweep: &'a Sweep) -> impl Iterator<Item = OtherCopy<'a>> {
-    state.agents.values().flat_map(|agent| of(agent, sweep))
+    state.hosts().flat_map(|(_, agent)| of(agent, sweep))
 }
 
 /// The sweeps with waiting trials that an agent gets none of because of its copy.

@@ -230,6 +230,8 @@ pub enum HoldKind {
     Yield,
     /// Planned maintenance: as drained, for a time that was said before.
     Maintenance,
+    /// The certificate of its agent was revoked; only of whole hosts, until the agent has joined again.
+    Revoked,
 }
 
 impl HoldKind {
@@ -241,6 +243,7 @@ impl HoldKind {
             Self::Quarantine => "quarantined",
             Self::Yield => "yielded",
             Self::Maintenance => "maintenance",
+            Self::Revoked => "revoked",
         }
     }
 

@@ -198,7 +198,7 @@ fn hosts<'a>(state: &'a State, plan: &Plan) -> Vec<&'a Agent> {
         .filter_map(Value::as_str)
         .collect();
     let usable = |agent: &&Agent| datasets.iter().any(|dataset| agent.can_use(dataset, None));
-    state.agents.values().filter(usable).collect()
+    state.hosts().map(|(_, agent)| agent).filter(usable).collect()
 }
 
 /// Their slots, as far as the sweep may use them.

@@ -51,6 +51,6 @@ pub(crate) fn when(left: Span, user: &str, reason: &str) -> String {
 
 /// The agents that a wish is for: all of them if it says `all` and no host is called so.
 pub(crate) fn everybody(state: &State, host: &str) -> Option<Vec<AgentId>> {
-    let named = state.agents.values().any(|agent| agent.facts.host == host);
-    (host == "all" && !named).then(|| state.agents.keys().copied().collect())
+    let named = state.hosts().any(|(_, agent)| agent.facts.host == host);
+    (host == "all" && !named).then(|| state.hosts().map(|(id, _)| *id).collect())
 }

@@ -1,6 +1,7 @@
 //! What waits, why, and when it may start: for people. Nothing is decided from it; the order and the limits are
 //! those of `schedule`.
 
+mod ahead;
 mod release;
 mod why;
 
@@ -14,7 +15,7 @@ use crate::state::sweep::Sweep;
 use crate::time::{Span, Timestamp};
 
 pub use release::Basis;
-use release::{Release, releases};
+use release::{Pace, Release, releases};
 pub use why::{Before, Why};
 
 /// A sweep that has something to start and cannot.
@@ -35,7 +36,8 @@ type Expected = (Timestamp, Option<Basis>);
 
 /// Every sweep that waits, those that could start first, in the order in which they will.
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
-    let mut view = View { state, now, releases: releases(state, now, &is_reachable) };
+    let mut pace = Pace::new(state);
+    let view = View { state, now, releases: releases(&mut pace, state, now, &is_reachable) };
     let ready: Vec<u32> = Tree::new(state, now).all().collect();
     let next = |sweep: &Sweep| sweep.waiting.iter().filter_map(|waiting| waiting.first()).map(|turn| turn.1).min();
     let horizon = |number: &u32| {
@@ -47,6 +49,8 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     let kinds = Kinds::new(state, &is_reachable);
     let mut found = Vec::new();
     let mut before = Before::default();
+    let fits = |number: u32, agent: AgentId| view.fits(number, &state.agents[&agent]);
+    let starts = ahead::starts(state, now, &view.releases, &mut pace, ready.iter().copied().collect(), fits);
     for number in ready.iter().copied() {
         let (why, starts) = match nowhere(state, &state.sweeps[number as usize], &is_reachable) {
             Some(why) => (why, None),
@@ -55,12 +59,14 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
                 before.sweeps += 1;
                 before.trials += u64::from(state.sweeps[number as usize].counts.waiting);
                 let (why, others) = view.closed(number, &closed, &is_reachable);
-                match others {
-                    true => {
+                let starts = || starts.get(&number).copied();
+                match (others, view.choosing(number, &is_reachable)) {
+                    (true, Some(choosing)) => (Why::Choosing(choosing), None),
+                    (true, None) => {
                         let (part, short) = (kinds.part(state, number), view.is_short(number, &is_reachable));
-                        (Why::NoFreeSlot { before: first, closed: why, short, part }, view.take(number))
+                        (Why::NoFreeSlot { before: first, closed: why, short, part }, starts())
                     }
-                    false => (Why::Closed(why), None),
+                    (false, _) => (Why::Closed(why), None),
                 }
             }
         };
@@ -83,7 +89,7 @@ fn told(sweep: u32, why: Why, starts: Option<Expected>) -> Waiting {
 
 /// Why no host could ever run the next trials of a sweep, as things are.
 fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool) -> Option<Why> {
-    if state.agents.is_empty() {
+    if state.hosts().next().is_none() {
         return Some(Why::NoHost);
     }
     let mut why = None;
@@ -104,8 +110,8 @@ fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool)
         }
         let name = dataset.to_owned();
         why.get_or_insert_with(|| match () {
-            () if state.agents.values().any(has) => Why::Unreachable(name),
-            () if state.agents.values().any(|agent| agent.can_use(dataset, None)) => Why::OtherCopy(name),
+            () if state.hosts().any(|(_, agent)| has(agent)) => Why::Unreachable(name),
+            () if state.hosts().any(|(_, agent)| agent.can_use(dataset, None)) => Why::OtherCopy(name),
             () => Why::NoData(name),
         });
     }
@@ -153,15 +159,30 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// The soonest slot for a sweep that nobody before it takes.
-    fn take(&mut self, number: u32) -> Option<Expected> {
+    /// Whether an agent could run some waiting trial of a sweep.
+    fn fits(&self, number: u32, agent: &Agent) -> bool {
         let sweep = &self.state.sweeps[number as usize];
-        let agents = &self.state.agents;
-        let fits =
-            |agent: &AgentId| open(sweep).any(|(dataset, bound)| sweep.can_run_on(&agents[agent], dataset, bound));
-        let release = self.releases.iter_mut().find(|release| !release.taken && fits(&release.agent))?;
-        release.taken = true;
-        Some((release.at, release.by))
+        open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound))
+    }
+
+    /// The host on which the first trial of a sweep's network finds out what all of them compute with, if others have free slots that
+    /// could run it and wait for that.
+    fn choosing(&self, number: u32, is_reachable: impl Fn(AgentId) -> bool) -> Option<String> {
+        let sweep = &self.state.sweeps[number as usize];
+        let first = |index: u32| {
+            let key = sweep.undecided(index)?;
+            let agents: Vec<AgentId> = sweep.choices.choosing(&key).filter(|agent| is_reachable(*agent)).collect();
+            (!agents.is_empty()).then_some(agents)
+        };
+        let heads = sweep.waiting.iter().filter_map(|waiting| waiting.first());
+        let choosing: Option<Vec<Vec<AgentId>>> = heads.map(|(_, index)| first(*index)).collect();
+        let choosing: Vec<AgentId> = choosing?.into_iter().flatten().collect();
+        let could = |(id, agent): (&AgentId, &Agent)| {
+            !choosing.contains(id) && is_reachable(*id) && agent.open(self.now) > 0 && self.fits(number, agent)
+        };
+        let waits = self.state.agents.iter().any(could);
+        let host = self.state.agents.get(choosing.first()?).map(|agent| agent.facts.host.clone());
+        host.filter(|_| waits)
     }
 
     /// Why slots that could run a sweep are closed, and whether others could that are not.
@@ -171,8 +192,7 @@ impl View<'_> {
         closed: &[ClosedSlot],
         is_reachable: impl Fn(AgentId) -> bool,
     ) -> (Vec<String>, bool) {
-        let sweep = &self.state.sweeps[number as usize];
-        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound));
+        let fits = |agent: &Agent| self.fits(number, agent);
         let own = closed.iter().filter(|slot| fits(&self.state.agents[&slot.agent]));
         let own: Vec<String> = own.map(|slot| slot.text.clone()).collect();
         if own.is_empty() {
@@ -186,8 +206,7 @@ impl View<'_> {
 
     /// Whether all hosts with a free slot that could run it have too little memory or too few cores left, and there are some.
     fn is_short(&self, number: u32, is_reachable: impl Fn(AgentId) -> bool) -> bool {
-        let sweep = &self.state.sweeps[number as usize];
-        let fits = |agent: &Agent| open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound));
+        let fits = |agent: &Agent| self.fits(number, agent);
         let free = |agent: &Agent| agent.rooms.is_empty() && agent.open(self.now) > 0;
         let mut agents =
             self.state.agents.iter().filter(|(id, agent)| is_reachable(**id) && free(agent) && fits(agent));

@@ -59,8 +59,37 @@ impl Reservation {
     }
 }
 
+/// Most slots that other reservations promise at once while a new one of this name holds.
+pub fn others(all: &BTreeMap<String, Reservation>, name: &str, new: &Reservation) -> u64 {
+    let beside = all.iter().filter(|(other, of)| *other != name && of.from < new.until && new.from < of.until);
+    let beside: Vec<&Reservation> = beside.map(|(_, of)| of).collect();
+    // There is most of it where one begins.
+    let moments = beside.iter().map(|of| of.from.max(new.from));
+    let at = |moment| beside.iter().filter(|of| of.is_on(moment)).map(|of| u64::from(of.slots)).sum();
+    moments.map(at).max().unwrap_or(0)
+}
+
 /// What a project is promised now, thousandths of devices.
 pub(crate) fn promised(all: &BTreeMap<String, Reservation>, project: &str, now: Timestamp) -> u64 {
     let own = all.values().filter(|reservation| reservation.project == project && reservation.is_on(now));
     own.map(|reservation| u64::from(reservation.slots) * DEVICE).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_count_as_many_as_hold_at_once() {
+        let of = |slots, from, until| {
+            let (project, reason) = ("p".to_owned(), String::new());
+            Reservation { project, slots, from: Timestamp(from), until: Timestamp(until), reason }
+        };
+        let all = [("a", of(2, 0, 10)), ("b", of(3, 10, 20)), ("c", of(1, 15, 30)), ("d", of(9, 40, 50))];
+        let all = all.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+        assert_eq!(others(&all, "new", &of(1, 0, 40)), 4, "b and c, after a");
+        assert_eq!(others(&all, "new", &of(1, 5, 12)), 3);
+        assert_eq!(others(&all, "new", &of(1, 30, 40)), 0, "an end is no part of it");
+        assert_eq!(others(&all, "d", &of(1, 40, 50)), 0, "it takes the place of the one of its name");
+    }
 }

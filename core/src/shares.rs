@@ -22,6 +22,8 @@ pub const SHARE: u32 = 1000;
 pub const MAX_SHARE: u32 = 1_000_000;
 /// Most slots and device-hours that a quota can say.
 pub const MAX_QUOTA: u32 = 10_000_000;
+/// Most trials of a user that are not over, if nothing is set: two of the largest sweeps.
+pub const OPEN_TRIALS: u32 = 200_000;
 /// After so long, use counts half.
 const HALF_LIFE: Span = Span::hours(24);
 /// Bounds of the half-life.
@@ -48,11 +50,14 @@ pub struct Entitlement {
     /// Most checkpoints in the store, megabytes; while there are as many, nothing is started. Only of projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<u32>,
+    /// Most trials that are not over, all sweeps together; absent: [`OPEN_TRIALS`]. More are not taken. Only of users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_trials: Option<u32>,
 }
 
 impl Default for Entitlement {
     fn default() -> Self {
-        Self { share: SHARE, slots: None, device_hours: None, storage: None }
+        Self { share: SHARE, slots: None, device_hours: None, storage: None, open_trials: None }
     }
 }
 
@@ -154,9 +159,16 @@ pub struct Patch {
     pub device_hours: Option<Option<u32>>,
     /// Most checkpoints in the store, megabytes.
     pub storage: Option<Option<u32>>,
+    /// Most trials that are not over; `Some(None)`: as many as anybody.
+    pub open_trials: Option<Option<u32>>,
 }
 
 impl Shares {
+    /// Most trials of a user that are not over.
+    pub fn open_trials(&self, user: &str) -> u32 {
+        self.users.get(user).and_then(|of| of.open_trials).unwrap_or(OPEN_TRIALS)
+    }
+
     /// What a wish comes to.
     ///
     /// # Errors
@@ -165,6 +177,10 @@ impl Shares {
         match change {
             Change::Project(name, patch) => {
                 check_project(&name)?;
+                if patch.open_trials.is_some() {
+                    let fix = "set it of a user: --user NAME".to_owned();
+                    return Err(outside("open_trials", "of a project".to_owned(), fix));
+                }
                 let entitlement = patched(self.projects.get(&name), patch)?;
                 Ok(Setting::Project { name, entitlement })
             }
@@ -286,6 +302,10 @@ fn patched(known: Option<&Entitlement>, patch: Patch) -> Result<Entitlement, Rej
     if let Some(storage) = patch.storage {
         entitlement.storage = storage;
     }
+    if let Some(open) = patch.open_trials {
+        open.map_or(Ok(()), |open| within("open_trials", open, 0, MAX_QUOTA))?;
+        entitlement.open_trials = open;
+    }
     Ok(entitlement)
 }
 
@@ -315,12 +335,13 @@ mod tests {
     #[test]
     fn what_is_not_said_stays_and_bounds_are_told() {
         let mut shares = Shares::default();
-        let patch = Patch { share: Some(2500), slots: Some(Some(8)), device_hours: None, storage: None };
+        let patch = Patch { share: Some(2500), slots: Some(Some(8)), ..Patch::default() };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
         shares.set(&setting);
         let patch = Patch { device_hours: Some(Some(100)), ..Patch::default() };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
-        let entitlement = Entitlement { share: 2500, slots: Some(8), device_hours: Some(100), storage: None };
+        let entitlement =
+            Entitlement { share: 2500, slots: Some(8), device_hours: Some(100), ..Entitlement::default() };
         assert_eq!(setting, Setting::Project { name: "vision".into(), entitlement });
         let patch = Patch { share: Some(SHARE), slots: Some(None), ..Patch::default() };
         let setting = shares.changed(Change::Project("vision".into(), patch)).unwrap();
@@ -335,6 +356,11 @@ mod tests {
         check(
             Change::User("ann".into(), patch),
             "storage = of a user is not allowed: set it of a project: --project NAME",
+        );
+        let patch = Patch { open_trials: Some(Some(9)), ..Patch::default() };
+        check(
+            Change::Project("vision".into(), patch),
+            "open_trials = of a project is not allowed: set it of a user: --user NAME",
         );
         let lab = Change::Lab { half_life: Some(Span::seconds(60)), preempt_after: None };
         check(lab, "half_life = 60 s is not allowed: use 1 hour to 365 days");

@@ -14,6 +14,7 @@ use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::orders::{order, orders};
 use sweep_core::plan::plan_text;
+use sweep_core::queue::waiting;
 use sweep_core::recipe::{Layout, Numerics, Precision};
 use sweep_core::state::State;
 use sweep_core::time::{Span, Timestamp};
@@ -107,6 +108,22 @@ impl Lab {
         assert_eq!(state.sweeps[0].choices, self.core.state().sweeps[0].choices);
         assert_eq!(self.core.state().check(), Ok(()));
     }
+}
+
+#[test]
+fn people_are_told_why_free_slots_wait_for_the_first_word() {
+    let mut lab = Lab::new("[grid]\nbatch_size = [8, 16, 32]\nlr = [0.1, 0.2]\n");
+    assert_eq!(lab.running(), [2, 0]);
+    let why = |lab: &Lab| {
+        let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
+        told.into_iter().map(|one| (one.why.reason(), one.why.to_string())).collect::<Vec<_>>()
+    };
+    let text = "free slots wait until its first trial, on host1, has chosen the precision and layout for all of them";
+    assert_eq!(why(&lab), [("choosing", text.to_owned())]);
+    let first = lab.leases(1)[0];
+    lab.says(1, first, EffectKind::Chosen(HALF));
+    assert_eq!((lab.running(), why(&lab)[0].0), ([2, 2], "no_free_slot"));
+    lab.check();
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub fn rejected(reject: &Reject) -> Status {
         | Reject::AgentUnknown(_)
         | Reject::HeldWhole { .. } => Code::FailedPrecondition,
         Reject::HostAmbiguous { .. } => Code::InvalidArgument,
+        Reject::TooManyOpen { .. } => Code::ResourceExhausted,
         Reject::DatasetUnknown { .. }
         | Reject::DatasetBroken { .. }
         | Reject::BatchTooLarge { .. }

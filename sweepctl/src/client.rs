@@ -1,7 +1,7 @@
 //! The coordinator as `sweepctl` sees it: one method per question, plain values out. The generated
 //! types stay here and in `client/convert.rs`.
 
-mod access;
+pub(crate) mod access;
 mod convert;
 pub(crate) mod machines;
 pub(crate) mod sharing;
@@ -74,6 +74,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) max_parallel: Option<u32>,
     /// Take results of earlier sweeps.
     pub(crate) reuse: bool,
+    /// The project may be one that nobody has heard of.
+    pub(crate) new_project: bool,
 }
 
 impl Client {
@@ -165,6 +167,7 @@ impl Client {
             priority: submission.priority,
             max_parallel: submission.max_parallel,
             reuse: submission.reuse,
+            new_project: submission.new_project,
         };
         let ask = |mut client: SweepsClient<Link>| {
             let request = request.clone();

@@ -92,12 +92,6 @@ pub(crate) enum Fault {
         /// The folder.
         path: PathBuf,
     },
-    /// Not the id of an agent.
-    #[error("`{id}` is not the id of an agent; `sweepctl admin agent list` shows them")]
-    NotAnAgent {
-        /// What was given.
-        id: String,
-    },
     /// See there.
     #[error("the audit log was changed")]
     AuditLog(#[source] sweep_identity::chain::Broken),
@@ -274,8 +268,7 @@ impl Fault {
             | Self::Config { .. }
             | Self::Variable { .. }
             | Self::NoHome
-            | Self::Verify(Verdict::NoSuchTrial { .. })
-            | Self::NotAnAgent { .. } => Exit::Usage,
+            | Self::Verify(Verdict::NoSuchTrial { .. }) => Exit::Usage,
             Self::Login(LoginFault::NotLoggedIn { .. } | LoginFault::Dial(DialError::Stranger { .. })) => Exit::Login,
             Self::Login(_) | Self::Report(_) => Exit::Usage,
             Self::Dataset(fault) if fault.is_usage() => Exit::Usage,

@@ -37,6 +37,8 @@ pub enum Change {
         role: Role,
         /// Where.
         projects: BTreeSet<String>,
+        /// They get what somebody of this name left behind.
+        take_over: bool,
     },
     /// Another role, other projects; what is not said stays.
     SetUser {
@@ -160,9 +162,11 @@ impl Book {
     /// When it must not be made; nothing is to be stored then.
     pub fn decide(&self, change: Change, now: Timestamp) -> Result<(Vec<Record>, Done), Denied> {
         match change {
-            Change::AddUser { name, role, projects } => {
-                if let Some(user) = self.users.get(&name).filter(|user| user.removed.is_none()) {
-                    return Err(Denied::UserKnown(Box::new(user.clone())));
+            Change::AddUser { name, role, projects, take_over } => {
+                match self.users.get(&name).map(|user| (user, user.removed)) {
+                    Some((user, None)) => return Err(Denied::UserKnown(Box::new(user.clone()))),
+                    Some((_, Some(_))) if !take_over => return Err(Denied::UserLeft(name)),
+                    _ => {}
                 }
                 let user = self.put_user(name, role, projects, now)?;
                 Ok((vec![Record::User(user.clone())], Done::User(user)))

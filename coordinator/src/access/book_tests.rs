@@ -24,7 +24,8 @@ fn make(book: &mut Book, change: Change, now: Timestamp) -> Result<Done, Denied>
 }
 
 fn user(name: &str, role: Role) -> Change {
-    Change::AddUser { name: name.to_owned(), role, projects: BTreeSet::from(["default".to_owned()]) }
+    let projects = BTreeSet::from(["default".to_owned()]);
+    Change::AddUser { name: name.to_owned(), role, projects, take_over: false }
 }
 
 fn token(id: &str, user: Option<&str>, role: Option<Role>, life: Option<Span>) -> Change {
@@ -55,7 +56,11 @@ fn a_token_is_good_until_it_expires_is_revoked_or_its_user_leaves() {
     make(&mut book, Change::RemoveUser("ada".to_owned()), NOW).unwrap();
     assert_eq!(good(&book, "one", NOW), None);
     assert!(book.tokens["one"].revoked.is_some());
-    make(&mut book, user("ada", Role::User), NOW).unwrap();
+    let denied = make(&mut book, user("ada", Role::User), NOW).unwrap_err();
+    assert_eq!(denied, Denied::UserLeft("ada".to_owned()), "what she left behind is not given away with her name");
+    assert!(denied.to_string().contains("`sweepctl admin user add ada --take-over`"), "{denied}");
+    let Change::AddUser { name, role, projects, .. } = user("ada", Role::User) else { panic!() };
+    make(&mut book, Change::AddUser { name, role, projects, take_over: true }, NOW).unwrap();
     assert_eq!(good(&book, "one", NOW), None, "whoever comes back gets no old token back");
 }
 

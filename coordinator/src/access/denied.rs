@@ -24,6 +24,12 @@ pub enum Denied {
         .0.name, .0.words(), .0.name
     )]
     UserKnown(Box<User>),
+    /// Somebody else was called so, and what they left behind belongs to the name.
+    #[error(
+        "`{0}` was the name of somebody before: their sweeps, shares and use belong to whoever is called so; choose another name, or, \
+         if the same person comes back or somebody is to have all of that, `sweepctl admin user add {0} --take-over`"
+    )]
+    UserLeft(String),
     /// There would be nobody to let anybody in.
     #[error("`{0}` is the last admin: make another one first")]
     LastAdmin(String),
@@ -66,6 +72,7 @@ impl Denied {
             Self::Name(_) | Self::Note => "name_invalid",
             Self::UserUnknown(_) => "user_unknown",
             Self::UserKnown(_) => "user_known",
+            Self::UserLeft(_) => "user_left",
             Self::LastAdmin(_) => "last_admin",
             Self::RoleTooGreat { .. } => "role_too_great",
             Self::LifeTooLong(_) => "life_too_long",

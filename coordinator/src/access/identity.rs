@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sweep_core::access::{Caller, Permission, Reach, Role};
 use sweep_core::id::AgentId;
@@ -14,6 +14,9 @@ use sweep_proto::status::status;
 use tonic::{Code, Request, Status};
 
 use super::book::LOCAL;
+
+/// Longest text about a call in the audit log, letters.
+const ABOUT: usize = 4096;
 
 /// Who somebody is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub struct Identity {
     pub address: Option<IpAddr>,
     /// Until when it is known.
     pub until: Option<Timestamp>,
-    about: Arc<OnceLock<String>>,
+    about: Arc<Mutex<Option<String>>>,
 }
 
 impl Identity {
@@ -168,14 +171,15 @@ impl Identity {
         }
     }
 
-    /// What the call was about, for the audit log. The first word counts.
+    /// What the call is about, for the audit log: first what was asked for, so that a refusal has it, then what came of it. The newest
+    /// word counts.
     pub fn about(&self, what: impl Into<String>) {
-        // A handler that says it twice means the same.
-        let _ = self.about.set(what.into());
+        let what: String = what.into().chars().take(ABOUT).collect();
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
     }
 
-    pub(crate) fn said_about(&self) -> Option<&str> {
-        self.about.get().map(String::as_str)
+    pub(crate) fn said_about(&self) -> Option<String> {
+        self.about.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Words for logs.

@@ -90,7 +90,7 @@ pub async fn lab(data: &Path, names: &[String], clock: Clock) -> Result<Made, In
         let (name, projects) = (ADMIN.to_owned(), BTreeSet::from([PROJECT.to_owned()]));
         let change = match book.users.get(ADMIN).filter(|user| user.removed.is_none()) {
             Some(_) => Change::SetUser { name, role: Some(Role::Admin), projects: None },
-            None => Change::AddUser { name, role: Role::Admin, projects },
+            None => Change::AddUser { name, role: Role::Admin, projects, take_over: true },
         };
         keeper.change(change).await?;
     }

@@ -13,8 +13,9 @@ use sweep_proto::v1;
 use sweep_proto::v1::access_server::Access as Service;
 use tonic::{Code, Request, Response, Status};
 
-use super::{malformed, refused};
-use crate::access::book::{AgentRecord, Book, Change, Denied, Done, TokenRecord, User};
+use super::members::{token_summary, user_summary};
+use super::{malformed, members, names, refused};
+use crate::access::book::{Change, Denied, Done, User};
 use crate::access::guard::Guard;
 use crate::access::identity::{Identity, Who};
 use crate::access::keeper::{Keeper, KeeperError};
@@ -65,20 +66,25 @@ impl Service for AccessService {
 
     async fn put_user(&self, request: Request<v1::PutUserRequest>) -> Result<Response<v1::UserReply>, Status> {
         let identity = Identity::of(&request);
-        let v1::PutUserRequest { name, role, projects, set } = request.into_inner();
-        let said = format!("user {name}: {role} in {}", projects.join(", "));
-        let role = (!set || !role.is_empty()).then(|| parse_role(&role));
-        let role = role.transpose().inspect_err(|_| identity.about(said.clone()))?;
+        let v1::PutUserRequest { name, role, projects, set, take_over, new_project } = request.into_inner();
+        let over = if take_over { ", with what the name has" } else { "" };
+        identity.about(format!("user {name}: {role} in {}{over}", projects.join(", ")));
+        let role = (!set || !role.is_empty()).then(|| parse_role(&role)).transpose()?;
+        let known = self.keeper()?.book().users.get(&name).is_some_and(|user| user.removed.is_none());
+        for project in projects.iter().filter(|_| !new_project && known == set) {
+            let cure = "--new-project makes it";
+            names::check(&self.0, &self.1, names::Kind::Project, project, cure).await?;
+        }
         let projects = (!set || !projects.is_empty()).then(|| projects.into_iter().collect());
         let change = match role {
-            Some(role) if !set => Change::AddUser { name, role, projects: projects.unwrap_or_default() },
+            Some(role) if !set => {
+                self.check_left(&name, take_over).await?;
+                Change::AddUser { name, role, projects: projects.unwrap_or_default(), take_over }
+            }
             role => Change::SetUser { name, role, projects },
         };
-        match self.change(change).await.inspect_err(|_| identity.about(said.clone()))? {
-            Done::User(user) => {
-                identity.about(said);
-                Ok(Response::new(self.user(&user)?))
-            }
+        match self.change(change).await? {
+            Done::User(user) => Ok(Response::new(self.user(&user)?)),
             Done::Set(before, now) => {
                 identity.about(format!("user {}: {}; was {}", now.name, now.words(), before.words()));
                 let before = Some(user_summary(&self.keeper()?.book(), &before, self.0.now()));
@@ -110,6 +116,7 @@ impl Service for AccessService {
     ) -> Result<Response<v1::CreateTokenReply>, Status> {
         let identity = Identity::of(&request);
         let v1::CreateTokenRequest { user, role, seconds, note } = request.into_inner();
+        identity.about(format!("a token of {user}"));
         let role = (!role.is_empty()).then(|| parse_role(&role)).transpose()?;
         self.add(&identity, Kind::User, Some(user), role, seconds, note).await
     }
@@ -149,8 +156,9 @@ impl Service for AccessService {
         _: Request<v1::ListAgentCertificatesRequest>,
     ) -> Result<Response<v1::ListAgentCertificatesReply>, Status> {
         let book = self.keeper()?.book();
-        let agents = book.agents.values().map(agent_summary).collect();
-        Ok(Response::new(v1::ListAgentCertificatesReply { agents }))
+        let hosts = members::hosts(&self.1).await?;
+        let agents = book.agents.values().map(|agent| members::agent_summary(agent, hosts.get(&agent.agent)));
+        Ok(Response::new(v1::ListAgentCertificatesReply { agents: agents.collect() }))
     }
 
     async fn revoke_agent(
@@ -158,13 +166,22 @@ impl Service for AccessService {
         request: Request<v1::RevokeAgentRequest>,
     ) -> Result<Response<v1::RevokeReply>, Status> {
         let identity = Identity::of(&request);
-        let agent: AgentId = id(&request.into_inner().agent_id, "agent_id").map_err(malformed)?;
-        identity.about(format!("agent {agent}"));
-        let revoked = self.revoke(Change::RevokeAgent(agent)).await?;
-        // Its calls are over already; its trials go to others at once.
+        let v1::RevokeAgentRequest { agent_id, agent } = request.into_inner();
+        let hosts = members::hosts(&self.1).await?;
+        let agent: AgentId = match agent_id.is_empty() {
+            true => {
+                identity.about(format!("agent {agent}"));
+                members::named(&self.keeper()?.book(), &hosts, &agent)?
+            }
+            false => id(&agent_id, "agent_id").map_err(malformed)?,
+        };
+        let host = hosts.get(&agent).cloned().unwrap_or_default();
+        identity.about(if host.is_empty() { format!("agent {agent}") } else { format!("agent {agent} of {host}") });
+        let revoked = self.revoke(Change::RevokeAgent(agent)).await?.into_inner();
+        // Its calls are over already; its trials go to others at once, and its host is none any more.
         let user = identity.name(String::new());
         self.1.command(Command::Dismiss { user, agent }).await.map_err(refused)?;
-        Ok(revoked)
+        Ok(Response::new(v1::RevokeReply { agent_id: id_bytes(agent), host, ..revoked }))
     }
 
     async fn enroll(&self, request: Request<v1::EnrollRequest>) -> Result<Response<v1::CertificateReply>, Status> {
@@ -215,13 +232,28 @@ impl AccessService {
         self.0.lab_parts().map(|(keeper, _)| keeper).ok_or_else(none)
     }
 
+    /// What somebody submitted belongs to their name: it is not given away with it, unless that is said. The book knows who was here; the
+    /// journal, who was before there were logins.
+    async fn check_left(&self, name: &str, take_over: bool) -> Result<(), Status> {
+        let is_new = !self.keeper()?.book().users.contains_key(name);
+        if take_over || !is_new {
+            return Ok(());
+        }
+        let text = name.to_owned();
+        let left = self.1.query(move |view| view.core.state().accounts.user(&text).is_some());
+        match left.await.map_err(refused)? {
+            true => Err(failed(&KeeperError::Denied(Denied::UserLeft(name.to_owned())))),
+            false => Ok(()),
+        }
+    }
+
     async fn change(&self, change: Change) -> Result<Done, Status> {
         self.keeper()?.change(change).await.map_err(|error| failed(&error))
     }
 
     async fn revoke(&self, change: Change) -> Result<Response<v1::RevokeReply>, Status> {
         match self.change(change).await? {
-            Done::Changed(changed) => Ok(Response::new(v1::RevokeReply { changed })),
+            Done::Changed(changed) => Ok(Response::new(v1::RevokeReply { changed, ..v1::RevokeReply::default() })),
             other => Err(unexpected(&other)),
         }
     }
@@ -237,7 +269,8 @@ impl AccessService {
     ) -> Result<Response<v1::CreateTokenReply>, Status> {
         let token = generate(kind)?;
         let whose = user.clone().unwrap_or_else(|| "an agent".to_owned());
-        identity.about(format!("token {} for {whose}", token.id()));
+        let most = role.map(|role| format!(" as {role}")).unwrap_or_default();
+        identity.about(format!("token {} for {whose}{most}", token.id()));
         let seconds = i64::try_from(seconds).unwrap_or(i64::MAX / 1_000_000).min(i64::MAX / 1_000_000);
         let life = (seconds > 0).then(|| Span::seconds(seconds));
         let (id, digest) = (token.id().to_owned(), token.digest());
@@ -298,9 +331,11 @@ fn failed(error: &KeeperError) -> Status {
             let code = match denied {
                 Denied::Name(_) | Denied::Note | Denied::LifeTooLong(_) => Code::InvalidArgument,
                 Denied::UserUnknown(_) | Denied::TokenUnknown(_) | Denied::AgentUnknown(_) => Code::NotFound,
-                Denied::LastAdmin(_) | Denied::RoleTooGreat { .. } | Denied::AgentKnown(_) | Denied::TokenOld => {
-                    Code::FailedPrecondition
-                }
+                Denied::LastAdmin(_)
+                | Denied::RoleTooGreat { .. }
+                | Denied::UserLeft(_)
+                | Denied::AgentKnown(_)
+                | Denied::TokenOld => Code::FailedPrecondition,
                 Denied::UserKnown(_) => Code::AlreadyExists,
                 Denied::TooMany => Code::ResourceExhausted,
             };
@@ -322,40 +357,4 @@ fn request_invalid(error: &CertificateError) -> Status {
 
 fn unexpected(done: &Done) -> Status {
     status(Code::Internal, "internal", format!("the book answered {done:?}"))
-}
-
-fn user_summary(book: &Book, user: &User, now: Timestamp) -> v1::UserSummary {
-    let good = book.tokens.values().filter(|token| token.user.as_ref() == Some(&user.name));
-    let good = good.filter(|token| book.good(&token.id, now).is_some()).count();
-    v1::UserSummary {
-        name: user.name.clone(),
-        role: user.role.name().to_owned(),
-        projects: user.projects.iter().cloned().collect(),
-        created: user.created.0,
-        removed: user.removed.map_or(0, |removed| removed.0),
-        tokens: good as u32,
-    }
-}
-
-fn token_summary(token: &TokenRecord) -> v1::TokenSummary {
-    v1::TokenSummary {
-        id: token.id.clone(),
-        kind: if token.user.is_some() { "user" } else { "join" }.to_owned(),
-        user: token.user.clone().unwrap_or_default(),
-        role: if token.user.is_some() { token.role.name() } else { "" }.to_owned(),
-        note: token.note.clone(),
-        created: token.created.0,
-        expires: token.expires.0,
-        revoked: token.revoked.map_or(0, |revoked| revoked.0),
-    }
-}
-
-fn agent_summary(agent: &AgentRecord) -> v1::AgentCertificate {
-    v1::AgentCertificate {
-        agent_id: id_bytes(agent.agent),
-        note: agent.note.clone(),
-        enrolled: agent.enrolled.0,
-        expires: agent.expires.0,
-        revoked: agent.revoked.map_or(0, |revoked| revoked.0),
-    }
 }

@@ -24,7 +24,7 @@ struct Line<'a> {
     from: Option<IpAddr>,
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    about: Option<&'a str>,
+    about: Option<String>,
     result: String,
 }
 

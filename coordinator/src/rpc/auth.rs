@@ -21,6 +21,7 @@ use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::asked;
 use super::audit::Note;
 use crate::access::guard::{Guard, unauthenticated};
 use crate::access::identity::Identity;
@@ -103,7 +104,12 @@ where
             return refuse(refusal, None);
         }
         if !identity.caller().may_try(asks) {
-            return refuse(forbidden(&self.guard, &identity, asks), note.map(|note| note.by(&identity)));
+            let note = note.map(|note| note.by(&identity));
+            let (refusal, body) = (forbidden(&self.guard, &identity, asks), request.into_body());
+            return match (note, identity.caller()) {
+                (Some(note), Caller::Person(_)) => Either::Right(overreached(refusal, note, identity, body).boxed()),
+                (note, _) => refuse(refusal, note),
+            };
         }
         request.headers_mut().remove(AUTHORIZATION);
         let mut request = request.map(|body| limited(body, identity.caller()));
@@ -161,6 +167,16 @@ fn refuse<F, E: Send + 'static>(refusal: Status, note: Option<Note>) -> Either<F
         }
         .boxed(),
     )
+}
+
+/// Refuses a user for what they are, and notes what it was about.
+async fn overreached<E>(refusal: Status, note: Note, identity: Identity, body: Body) -> Answer<E> {
+    if let Some(what) = asked::about(body).await {
+        identity.about(what);
+    }
+    // It was refused already; that the log failed too changes nothing for the caller.
+    drop(note.write(refusal.code()).await);
+    Ok(refusal.into_http())
 }
 
 /// Answers, unless whoever asks is thrown out first.

@@ -23,6 +23,7 @@ pub(super) async fn extend(
 ) -> Result<v1::ExtendReply, Status> {
     let v1::ExtendRequest { sweep: text, spec, seeds, epochs, user, dry_run, reuse, queue_anyway } = request;
     let (user, caller) = (identity.name(user), identity.clone());
+    identity.about(format!("sweep {text}"));
     let found = edge.handle.query(move |view| {
         let state = view.core.state();
         let sweep = &state.sweeps[refs::sweep(state, &text, &caller)? as usize];
@@ -35,7 +36,7 @@ pub(super) async fn extend(
         ))
     });
     let (sweep, name, owner, project, plan) = found.await.map_err(refused)??;
-    identity.about(format!("sweep {sweep}"));
+    identity.about(format!("sweep {name} ({sweep})"));
     identity.check(Permission::Change, &owner, Some(&project))?;
     let (points, seeds_before) = (plan.all_points(), plan.seeds.len() as u32);
     let before = plan.clone();
@@ -84,6 +85,7 @@ pub(super) async fn extend(
     let command = Command::Extend { sweep, user, growth, points, seeds: seeds_before, queue_anyway, reuse };
     match edge.handle.command(command).await.map_err(refused)? {
         Reply::Changed(trials) => {
+            identity.about(format!("sweep {name} ({sweep}): {trials} trials more"));
             let after = edge.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
             let after = u64::from(after.await.map_err(refused)?);
             Ok(reply(trials.into(), after.saturating_sub(reused)))

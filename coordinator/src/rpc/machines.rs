@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use super::agents::unexpected;
 use super::{Edge, malformed, refused};
 use crate::access::identity::Identity;
+use crate::handle::View;
 
 /// The service.
 #[derive(Debug)]
@@ -65,7 +66,24 @@ impl Service for Machines {
         let v1::LiftRequest { host, slot, user, maintenance, from } = request.into_inner();
         let from = from.map(Timestamp);
         let change = if maintenance { HoldChange::CallOff { from } } else { HoldChange::Lift };
-        let lifted = self.change(&identity, user, host, slot, change).await?;
-        Ok(Response::new(v1::LiftReply { lifted }))
+        let lifted = self.change(&identity, user, host.clone(), slot, change).await?;
+        let closed = self.0.handle.query(move |view| closed(view, &host, slot)).await.map_err(refused)?;
+        Ok(Response::new(v1::LiftReply { lifted, closed }))
+    }
+}
+
+/// What keeps trials from a slot, or from slots of a host, in words; nothing if they are open.
+fn closed(view: View<'_>, host: &str, slot: Option<u32>) -> String {
+    let Ok((_, agent)) = view.core.state().host(host) else { return String::new() };
+    let all = agent.slots.len() as u32;
+    let blocks = |slot: u32| agent.block(slot, view.now).map(|block| block.to_string());
+    if let Some(slot) = slot {
+        return blocks(slot).unwrap_or_default();
+    }
+    let closed: Vec<String> = (0..all).filter_map(blocks).collect();
+    match closed.first() {
+        None => String::new(),
+        Some(first) if closed.len() as u32 == all => first.clone(),
+        Some(first) => format!("{} of {all} slots, one of them {first}", closed.len()),
     }
 }

@@ -3,12 +3,15 @@
 
 mod access;
 mod agents;
+mod asked;
 mod audit;
 mod auth;
 mod blobs;
 mod curves;
 mod extend;
 mod machines;
+mod members;
+mod names;
 mod probe;
 mod refs;
 mod reuse;

@@ -14,6 +14,7 @@ use sweep_proto::v1;
 use tonic::{Code, Status};
 
 use super::agents::unexpected;
+use super::names::{self, Kind};
 use super::sweeps::invalid;
 use super::{Edge, refused};
 use crate::access::identity::Identity;
@@ -25,7 +26,9 @@ pub(super) async fn probe(
     request: v1::ProbeRequest,
 ) -> Result<v1::ProbeReply, Status> {
     let v1::ProbeRequest { spec, user, project } = request;
+    identity.about(format!("a probe for {}", if project.is_empty() { "the only project" } else { &project }));
     let (user, project) = (identity.name(user), identity.project(project)?);
+    names::check(&edge.guard, &edge.handle, Kind::Project, &project, "submit to it with --new-project first").await?;
     let planned = edge.compute(move || plan_text(&spec)).await?;
     let (plan, spec) = planned.map_err(|errors| invalid(&errors))?;
     let (plan, caller) = (Arc::new(plan), identity.clone());

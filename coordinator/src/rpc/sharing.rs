@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
-use sweep_core::nearest::nearest;
 use sweep_core::queue::{Basis, Before, Waiting, Why, waiting};
+use sweep_core::reservation::{self, Reservation};
 use sweep_core::shares::{Change, DEFAULT_USER, DEVICE, Entitlement};
 use sweep_core::state::usage::Week;
 use sweep_core::time::Timestamp;
@@ -16,6 +16,7 @@ use sweep_proto::v1::sharing_server::Sharing as Service;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
+use super::names::{self, Kind};
 use super::{Edge, malformed, refused, tuning};
 use crate::access::identity::Identity;
 use crate::handle::View;
@@ -52,7 +53,8 @@ impl Service for Sharing {
         request: Request<v1::ShowSharesRequest>,
     ) -> Result<Response<v1::ShowSharesReply>, Status> {
         let identity = Identity::of(&request);
-        let mut reply = self.0.handle.query(shares).await.map_err(refused)?;
+        let all = request.into_inner().all;
+        let mut reply = self.0.handle.query(move |view| shares(view, all)).await.map_err(refused)?;
         let sees = |project: &str| identity.caller().may(Permission::Read, identity.reach("", Some(project)));
         reply.projects.retain(|project| sees(&project.name));
         reply.reservations.retain(|reservation| sees(&reservation.project));
@@ -71,8 +73,10 @@ impl Service for Sharing {
         };
         let new = request.new;
         let change = change(request).map_err(malformed)?;
+        identity.about(words(&change));
         if !new {
             self.check_name(&change).await?;
+            self.check_room(&change).await?;
         }
         match self.0.handle.command(Command::SetShares { user, change }).await.map_err(refused)? {
             Reply::Set(setting) => {
@@ -95,42 +99,57 @@ impl Service for Sharing {
 }
 
 impl Sharing {
-    /// Where there are logins, a project or a user that nobody has heard of is taken for a slip.
-    async fn check_name(&self, change: &Change) -> Result<(), Status> {
-        let Some((keeper, _)) = self.0.guard.lab_parts() else { return Ok(()) };
-        let (is_user, name) = match change {
-            Change::Project(name, _) => (false, name.clone()),
-            Change::Reservation(_, Some(reservation)) => (false, reservation.project.clone()),
-            Change::User(name, _) => (true, name.clone()),
-            Change::Reservation(_, None) | Change::Host(..) | Change::Lab { .. } => return Ok(()),
-        };
-        let book = keeper.book();
-        let people = book.users.values().filter(|user| user.removed.is_none());
-        let mut known: BTreeSet<String> = match is_user {
-            true => people.map(|user| user.name.clone()).collect(),
-            false => people.flat_map(|user| user.projects.clone()).collect(),
-        };
-        let seen = self.0.handle.query(move |view| {
-            let accounts = &view.core.state().accounts;
-            let names: Vec<String> = match is_user {
-                true => accounts.users.iter().map(|user| user.name.clone()).collect(),
-                false => accounts.projects.iter().map(|project| project.name.clone()).collect(),
-            };
-            let set = match is_user {
-                true => accounts.shares.users.keys(),
-                false => accounts.shares.projects.keys(),
-            };
-            set.cloned().chain(names).collect::<Vec<_>>()
+    /// Refuses to promise more slots than the lab has, as far as its hosts have called.
+    async fn check_room(&self, change: &Change) -> Result<(), Status> {
+        let Change::Reservation(name, Some(wanted)) = change else { return Ok(()) };
+        let (name, wanted) = (name.clone(), wanted.clone());
+        let text = self.0.handle.query(move |view| {
+            let state = view.core.state();
+            let slots: u64 = state.hosts().map(|(_, agent)| agent.slots.len() as u64).sum();
+            let others = reservation::others(&state.accounts.shares.reservations, &name, &wanted);
+            let promised = u64::from(wanted.slots) + others;
+            (slots > 0 && promised > slots).then(|| match others {
+                0 => format!("the lab has {slots} slots"),
+                _ => {
+                    format!("the lab has {slots} slots, and up to {others} of them are promised to others in that time")
+                }
+            })
         });
-        known.extend(seen.await.map_err(refused)?);
-        if known.contains(&name) {
-            return Ok(());
+        match text.await.map_err(refused)? {
+            None => Ok(()),
+            Some(text) => {
+                let text = format!("{text}: promise fewer, or at another time (--new promises them all the same)");
+                Err(status(Code::FailedPrecondition, "too_many_promised", text))
+            }
         }
-        let near = nearest(&name, known.iter().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        let what = if is_user { "there is no user" } else { "nobody is in a project" };
-        let text = format!("{what} `{}`{near} (--new sets it all the same)", name.escape_debug());
-        Err(status(Code::FailedPrecondition, "name_unknown", text))
+    }
+
+    /// Refuses what is set of somebody or something that the lab has never heard of: it is taken for a slip.
+    async fn check_name(&self, change: &Change) -> Result<(), Status> {
+        let (kind, name) = match change {
+            Change::Project(name, _) => (Kind::Project, name),
+            Change::Reservation(_, Some(reservation)) => (Kind::Project, &reservation.project),
+            Change::User(name, _) => (Kind::User, name),
+            // What is as if it had never been set needs no host.
+            Change::Host(_, 0) | Change::Reservation(_, None) | Change::Lab { .. } => return Ok(()),
+            Change::Host(name, _) => (Kind::Host, name),
+        };
+        names::check(&self.0.guard, &self.0.handle, kind, name, "--new sets it all the same").await
+    }
+}
+
+/// What is to be set, for the audit log: what came of it follows if it is not refused.
+fn words(change: &Change) -> String {
+    let of = |kind: &str, name: &str| format!("{kind} {}", name.chars().take(128).collect::<String>());
+    match change {
+        Change::Project(name, _) => of("project", name),
+        Change::User(name, _) => of("user", name),
+        Change::Host(name, _) => of("host", name),
+        Change::Reservation(name, None) => of("reservation", name),
+        Change::Reservation(name, Some(reservation)) => {
+            format!("{} for {}", of("reservation", name), of("project", &reservation.project))
+        }
+        Change::Lab { .. } => "the lab".to_owned(),
     }
 }
 
@@ -159,8 +178,9 @@ fn one(view: View<'_>, waiting: Waiting) -> v1::WaitingSweep {
 }
 
 /// Everybody for whom something was set, and everybody who ever had a sweep.
-fn shares(view: View<'_>) -> v1::ShowSharesReply {
-    let accounts = &view.core.state().accounts;
+fn shares(view: View<'_>, all: bool) -> v1::ShowSharesReply {
+    let state = view.core.state();
+    let accounts = &state.accounts;
     let set = &accounts.shares;
     let projects = accounts.projects.iter().map(|project| &project.name);
     let projects: BTreeSet<&String> = set.projects.keys().chain(projects).collect();
@@ -177,11 +197,19 @@ fn shares(view: View<'_>) -> v1::ShowSharesReply {
             .collect(),
         users: users
             .into_iter()
-            .map(|name| share(name, set.users.get(name), accounts.user(name).map(|of| &of.week), view.now))
+            .map(|name| {
+                let of = share(name, set.users.get(name), accounts.user(name).map(|of| &of.week), view.now);
+                let (open_trials, most_open_trials) = (state.open_trials(name), set.open_trials(name).into());
+                v1::Share { open_trials, most_open_trials, ..of }
+            })
             .collect(),
         hosts: set.hosts.iter().map(|(host, slots)| v1::ProtectedSlots { host: host.clone(), slots: *slots }).collect(),
         lab: Some(lab(set.half_life, set.preempt_after)),
-        reservations: set.reservations.iter().map(|(name, of)| reservation(name, of)).collect(),
+        reservations: {
+            let stands = |of: &Reservation| all || view.now < of.until;
+            let reservations = set.reservations.iter().filter(|(_, of)| stands(of));
+            reservations.map(|(name, of)| reservation(name, of)).collect()
+        },
     }
 }
 
@@ -193,5 +221,7 @@ fn share(name: &str, set: Option<&Entitlement>, week: Option<&Week>, now: Timest
         running: week.map_or(0, |week| week.running / DEVICE),
         device_hours: week.map_or(0.0, |week| week.used(now) as f64 / DEVICE_HOUR),
         stored: 0,
+        open_trials: 0,
+        most_open_trials: 0,
     }
 }

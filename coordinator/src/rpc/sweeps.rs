@@ -22,6 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::agents::unexpected;
+use super::names::{self, Kind};
 use super::{Edge, curves, extend, probe, refs, refused, reuse, streams, unreadable, views, why};
 use crate::access::identity::{Identity, Who};
 use crate::handle::View;
@@ -51,7 +52,7 @@ impl Service for Sweeps {
         }
         self.ask(move |view| {
             let state = view.core.state();
-            let (sweeps, agents) = (state.sweeps.len() as u64, state.agents.len() as u64);
+            let (sweeps, agents) = (state.sweeps.len() as u64, state.hosts().count() as u64);
             let safe_mode = state.lineage.words().unwrap_or_default();
             v1::InfoReply { build, protocol, data_dir, sweeps, agents, now: view.now.0, safe_mode }
         })
@@ -61,14 +62,20 @@ impl Service for Sweeps {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let identity = Identity::of(&request);
         let request = request.into_inner();
-        let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel, reuse } = request;
+        let v1::SubmitRequest { spec, run, queue_anyway, user, project, priority, max_parallel, reuse, new_project } =
+            request;
         let user = identity.name(user);
         let planned = self.0.compute(move || plan_text(&spec).map(|(plan, parsed)| (plan, parsed, spec))).await?;
         let (mut plan, spec, text) = planned.map_err(|errors| invalid(&errors))?;
         plan.limits.priority = priority.or(plan.limits.priority);
         plan.limits.max_parallel = max_parallel.or(plan.limits.max_parallel);
         plan.source = String::from_utf8(text.into()).ok();
+        identity.about(format!("sweep {} for {}", plan.name, or(project.clone(), "the only project")));
         let (user, project) = (or(user, DEFAULT_USER), identity.project(project)?);
+        if !new_project {
+            names::check(&self.0.guard, &self.0.handle, Kind::Project, &project, "--new-project makes it").await?;
+        }
+        identity.about(format!("sweep {} for project {project}", plan.name));
         let trials = plan.all_trials().into();
         let (canonical, caller, wanted) = (spec.canonical(), identity.clone(), project.clone());
         let found = self.0.handle.query(move |view| refs::fresh(view.core.state(), &caller, &canonical, &run, &wanted));
@@ -76,10 +83,11 @@ impl Service for Sweeps {
         let plan = Arc::new(plan);
         let found = reuse::offers(&self.0, &identity, &plan, 0, Some(sweep)).await?;
         let reuse = reuse::wanted(&found, reuse, &plan)?;
+        let about = project.clone();
         let submit = Submit { sweep, user, project, plan, queue_anyway, reuse };
         match self.0.handle.command(Command::Submit(submit)).await.map_err(refused)? {
             Reply::Submitted { sweep, name, existing } => {
-                identity.about(format!("sweep {name} ({sweep})"));
+                identity.about(format!("sweep {name} ({sweep}) for project {about}"));
                 let reused = self.0.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
                 let reused = reused.await.map_err(refused)?.into();
                 let reusable = if existing { Vec::new() } else { reuse::by_sweep(&found) };
@@ -204,6 +212,9 @@ impl Service for Sweeps {
         let user = identity.name(user);
         let (sweep, name, _) = self.within(sweep, String::new(), &identity).await?;
         self.check_change(&identity, sweep).await?;
+        if cancelled {
+            identity.about(format!("sweep {name} ({sweep}), cancelled trials too"));
+        }
         self.change(Command::RetrySweep { sweep, user, cancelled }, name).await
     }
 
@@ -286,7 +297,7 @@ impl Service for Sweeps {
     ) -> Result<Response<v1::ListAgentsReply>, Status> {
         let identity = Identity::of(&request);
         self.ask(move |view| {
-            let agents = view.core.state().agents.iter();
+            let agents = view.core.state().hosts();
             let seen = |(id, agent): (&AgentId, &Agent)| views::agent(view, *id, agent, |sweep| identity.sees(sweep));
             v1::ListAgentsReply { agents: agents.map(seen).collect() }
         })
@@ -327,10 +338,13 @@ impl Sweeps {
         caller: &Identity,
     ) -> Result<(SweepId, String, Option<sweep_core::id::TrialId>), Status> {
         let caller = caller.clone();
+        let part = if trial.is_empty() { String::new() } else { format!(", trial {trial}") };
+        caller.about(format!("sweep {sweep}{part}"));
         let found = self.0.handle.query(move |view| {
             let state = view.core.state();
             let number = refs::sweep(state, &sweep, &caller)?;
             let known = &state.sweeps[number as usize];
+            caller.about(format!("sweep {} ({}){part}", known.name, known.id));
             if trial.is_empty() {
                 return Ok((known.id, known.name.clone(), None));
             }
@@ -346,7 +360,6 @@ impl Sweeps {
 
     /// Refuses whoever may not change this sweep.
     async fn check_change(&self, identity: &Identity, sweep: SweepId) -> Result<(), Status> {
-        identity.about(format!("sweep {sweep}"));
         let owner = self.0.handle.query(move |view| {
             let state = view.core.state();
             let found = state.sweeps.iter().find(|known| known.id == sweep);

@@ -2,6 +2,7 @@
 
 use sweep_core::id::AgentId;
 use sweep_core::state::State;
+use sweep_core::state::agent::Agent;
 use sweep_core::story::{Names, Story, Subject, Teller};
 use sweep_proto::status::status;
 use tonic::{Code, Status};
@@ -51,7 +52,11 @@ fn subject(state: &State, what: &str, caller: &Identity) -> Result<Subject, Stat
 
 fn agent(state: &State, text: &str) -> Result<Option<AgentId>, Status> {
     let is_id = |id: &AgentId| text.len() >= 4 && id.to_string().starts_with(text);
-    let mut found = state.agents.iter().filter(|(id, agent)| agent.facts.host == text || is_id(id)).map(|(id, _)| *id);
+    // One that was revoked has a history, but its name only as long as nobody else has it.
+    let on = |agent: &Agent| agent.facts.host == text;
+    let named = state.hosts().any(|(_, agent)| on(agent));
+    let is_meant = |agent: &Agent| on(agent) && !(named && agent.is_revoked());
+    let mut found = state.agents.iter().filter(|(id, agent)| is_meant(agent) || is_id(id)).map(|(id, _)| *id);
     match (found.next(), found.next()) {
         (first, None) => Ok(first),
         (_, Some(_)) => {

@@ -110,3 +110,7 @@ INSERT INTO events VALUES (40, 1, 40, 3169451563, '{"sweep_extended":{"sweep":"f
 ');
 INSERT INTO events VALUES (41, 1, 41, 3393454743, '{"sweep_extended":{"sweep":"fb87ac65-8a25-5823-8041-3478ca0608de","user":"ada","growth":{"samples":5}}}
 ');
+INSERT INTO events VALUES (42, 1, 42, 2335297809, '{"shares_set":{"user":"ada","setting":{"user":{"name":"ann","entitlement":{"share":1000,"open_trials":6}}}}}
+');
+INSERT INTO events VALUES (43, 1, 43, 407273838, '{"slot_held":{"agent":"00000000-0000-0000-0000-000000000007","hold":{"kind":"revoked","user":"ada","reason":"new fans"}}}
+');

@@ -70,7 +70,7 @@ async fn attempt(lab: &Lab, eve: &sweep_identity::token::Token, method: &str, th
         "Sweeps.Audit" => one(sweeps.audit(v1::SweepRef { sweep }).await),
         "Sweeps.Why" => one(sweeps.why(v1::WhyRequest { what: sweep }).await),
         "Sharing.Queue" => all(sharing.queue(v1::QueueRequest {}).await),
-        "Sharing.ShowShares" => all(sharing.show_shares(v1::ShowSharesRequest {}).await),
+        "Sharing.ShowShares" => all(sharing.show_shares(v1::ShowSharesRequest::default()).await),
         "Sharing.SetSweep" => {
             one(sharing.set_sweep(v1::SetSweepRequest { sweep, priority: Some(1), ..Default::default() }).await)
         }

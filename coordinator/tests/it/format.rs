@@ -134,8 +134,11 @@ fn examples() -> Vec<Event> {
         from: Some(Timestamp(50)),
         until: Some(Timestamp(60)),
     };
+    let revoked = Hold { kind: HoldKind::Revoked, from: None, until: None, ..hold.clone() };
     let score = Score { epoch: 2, images: 20, loss: Num(f64::NAN), accuracy: value, top5: Some(value) };
-    let entitlement = Entitlement { share: 2000, slots: Some(3), device_hours: Some(4), storage: Some(5) };
+    let entitlement =
+        Entitlement { share: 2000, slots: Some(3), device_hours: Some(4), storage: Some(5), open_trials: None };
+    let of_user = Entitlement { open_trials: Some(6), ..Entitlement::default() };
     let alice = Occupant { pid: 1, user: "alice".into(), command: "python".into(), memory: 9 << 30 };
     let suspicion = Suspicion { agent: Some(agent), host: "host".into(), generation: 0, events: 99 };
     let (name, project) = ("small".to_owned(), "vision".to_owned());
@@ -206,6 +209,8 @@ fn examples() -> Vec<Event> {
             growth: Growth { goes_on: vec![GoesOn { trial: 9, from: 0, epoch: 2 }], ..Growth::default() },
         },
         Event::SweepExtended { sweep, user: user(), growth: Growth { samples: 5, ..Growth::default() } },
+        Event::SharesSet { user: user(), setting: Setting::User { name: "ann".into(), entitlement: of_user } },
+        Event::SlotHeld { agent, slot: None, hold: revoked },
     ]
 }
 

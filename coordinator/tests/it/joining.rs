@@ -32,7 +32,7 @@ async fn who_has_not_heard_that_it_joined_asks_again_and_nobody_else_does() {
     let agent = crate::lab::Agent { id: one, own, link: lab.link_with(&tls, None), tls, token: handed.token };
     agent.hello(one).await.unwrap();
     // Put out, it does not come back with what it has.
-    let revoke = v1::RevokeAgentRequest { agent_id: id_bytes(one) };
+    let revoke = v1::RevokeAgentRequest { agent_id: id_bytes(one), ..Default::default() };
     lab.root().revoke_agent(revoke).await.unwrap();
     refused(joining.enroll(enroll(one, &asked)).await, Code::Unauthenticated, "unauthenticated");
     lab.stop().await;

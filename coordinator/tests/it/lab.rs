@@ -100,7 +100,8 @@ impl Lab {
     /// A user of these projects with a token.
     pub(crate) async fn user_in(&self, name: &str, role: &str, projects: &[&str]) -> Token {
         let projects = projects.iter().map(|project| (*project).to_owned()).collect();
-        let user = v1::PutUserRequest { name: name.to_owned(), role: role.to_owned(), projects, set: false };
+        let (role, new_project) = (role.to_owned(), true);
+        let user = v1::PutUserRequest { name: name.to_owned(), role, projects, new_project, ..Default::default() };
         self.root().put_user(user).await.unwrap();
         self.token_of(name).await
     }
@@ -108,7 +109,8 @@ impl Lab {
     /// Puts a user into these projects and out of all others.
     pub(crate) async fn set_projects(&self, name: &str, projects: &[&str]) {
         let projects = projects.iter().map(|project| (*project).to_owned()).collect();
-        let user = v1::PutUserRequest { name: name.to_owned(), role: "user".to_owned(), projects, set: true };
+        let (name, role, new_project) = (name.to_owned(), "user".to_owned(), true);
+        let user = v1::PutUserRequest { name, role, projects, set: true, take_over: false, new_project };
         self.root().put_user(user).await.unwrap();
     }
 

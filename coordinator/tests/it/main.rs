@@ -10,6 +10,7 @@ mod joining;
 mod journal;
 mod lab;
 mod metrics;
+mod names;
 mod notify;
 mod owner;
 mod renewing;

@@ -298,7 +298,7 @@ async fn an_agent_joins_once_speaks_for_itself_and_is_put_out() {
     let mut client = fresh.client();
     let start = std::time::Instant::now();
     let waiting = tokio::spawn(async move { client.poll(poll).await });
-    let revoke = v1::RevokeAgentRequest { agent_id: id_bytes(fresh.id) };
+    let revoke = v1::RevokeAgentRequest { agent_id: id_bytes(fresh.id), ..Default::default() };
     assert!(lab.root().revoke_agent(revoke).await.unwrap().into_inner().changed);
     let end = within(waiting).await.unwrap().unwrap_err();
     assert_eq!(end.code(), Code::Unauthenticated);

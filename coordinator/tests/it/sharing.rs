@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use sweep_coordinator::clock::Clock;
 use sweep_core::command::{Effect, EffectKind, Ending};
 use sweep_core::event::Checkpoint;
+use sweep_core::time::Timestamp;
 use sweep_proto::convert;
 use sweep_proto::status::reason_of;
 use sweep_proto::v1;
+use sweep_proto::v1::machines_client::MachinesClient;
 use sweep_proto::v1::set_shares_request::Change;
 use sweep_proto::v1::sharing_client::SharingClient;
 use tonic::Code;
@@ -51,7 +54,7 @@ async fn shares_are_set_and_survive_a_restart() {
     let mut world = World::start(disk.config()).await;
     let change = |share| {
         let (name, slots) = ("ann".to_owned(), Some(v1::Quota { most: Some(1) }));
-        Change::OfUser(v1::EntitlementChange { name, share: Some(share), slots, device_hours: None, storage: None })
+        Change::OfUser(v1::EntitlementChange { name, share: Some(share), slots, ..Default::default() })
     };
     let reply = set(&world, change(2000)).await.unwrap();
     assert_eq!(reply.name, "ann");
@@ -68,14 +71,14 @@ async fn shares_are_set_and_survive_a_restart() {
     world.stop().await;
 
     let world = World::start(disk.config()).await;
-    let shares = SharingClient::new(world.channel.clone()).show_shares(v1::ShowSharesRequest {}).await;
+    let shares = SharingClient::new(world.channel.clone()).show_shares(v1::ShowSharesRequest::default()).await;
     let shares = shares.unwrap().into_inner();
     let names = |shares: &[v1::Share]| shares.iter().map(|of| (of.name.clone(), of.running)).collect::<Vec<_>>();
     assert_eq!(names(&shares.users), [("ann".to_owned(), 1), ("local".to_owned(), 1)]);
     assert_eq!(names(&shares.projects), [("default".to_owned(), 1), ("vision".to_owned(), 1)]);
     assert_eq!(
         shares.users[0].entitlement,
-        Some(v1::Entitlement { share: 2000, slots: Some(1), device_hours: None, storage: None })
+        Some(v1::Entitlement { share: 2000, slots: Some(1), ..Default::default() })
     );
     world.stop().await;
 }
@@ -144,5 +147,93 @@ async fn a_trial_gives_way_and_its_agent_is_told_at_once() {
     let orders = convert::orders(reply.orders.as_ref()).unwrap();
     assert_eq!((orders.leases.len(), orders.bodies.len()), (2, 1), "the other has the slot");
     assert!(world.show("small").await.notes.iter().any(|note| note.contains("gives way to small-2")));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn more_trials_than_one_user_may_have_are_not_taken_and_what_is_there_goes_on() {
+    let disk = Disk::new();
+    let mut world = World::start(disk.config()).await;
+    let open = |most| {
+        let (name, open_trials) = ("ann".to_owned(), Some(v1::Quota { most }));
+        Change::OfUser(v1::EntitlementChange { name, open_trials, ..Default::default() })
+    };
+    set(&world, open(Some(6))).await.unwrap();
+    submit(&mut world, "ann", "", None).await;
+    let request = |run: &str| {
+        let (spec, run, user) = (SPEC.to_owned().into(), run.to_owned(), "ann".to_owned());
+        v1::SubmitRequest { spec, run, user, ..v1::SubmitRequest::default() }
+    };
+    let refused = world.sweeps.submit(request("more")).await.unwrap_err();
+    assert_eq!((refused.code(), reason_of(&refused).as_deref()), (Code::ResourceExhausted, Some("quota_open_trials")));
+    assert!(refused.message().starts_with("ann has 4 trials that are not over, and 4 more would be over the 6"));
+    submit(&mut world, "bob", "", None).await;
+    assert!(world.sweeps.submit(request("ann")).await.unwrap().into_inner().existing, "the same again is no more");
+    set(&world, open(Some(1))).await.unwrap();
+    let (mut agent, _) = Pretend::hello(&world, 3, &[]).await;
+    assert_eq!(agent.finish_all().await, 8, "what was taken is run");
+    let shares = SharingClient::new(world.channel.clone()).show_shares(v1::ShowSharesRequest::default()).await;
+    let ann = &shares.unwrap().into_inner().users[0];
+    assert_eq!((ann.open_trials, ann.most_open_trials), (0, 1));
+    set(&world, open(None)).await.unwrap();
+    world.sweeps.submit(request("more")).await.unwrap();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_slots_are_promised_than_there_are_and_what_has_ended_leaves_the_list() {
+    let disk = Disk::new();
+    let world = World::start(disk.config()).await;
+    let now = 1_700_000_000_000_000i64;
+    let reserve = |name: &str, slots, from, until| {
+        let (name, project, reason) = (name.to_owned(), "p".to_owned(), String::new());
+        Change::Reserve(v1::Reservation { name, project, slots, from: now + from, until: now + until, reason })
+    };
+    // Nobody knows how many there are before a host has called.
+    set(&world, reserve("early", 9, 0, 60_000_000)).await.unwrap();
+    let (_agent, _) = Pretend::hello(&world, 3, &[]).await;
+    let slip = set(&world, reserve("big", 4, 100_000_000, 200_000_000)).await.unwrap_err();
+    assert_eq!(reason_of(&slip).as_deref(), Some("too_many_promised"));
+    assert!(slip.message().starts_with("the lab has 3 slots: promise fewer"), "{slip}");
+    set(&world, reserve("one", 2, 100_000_000, 200_000_000)).await.unwrap();
+    let slip = set(&world, reserve("two", 2, 150_000_000, 300_000_000)).await.unwrap_err();
+    assert!(slip.message().contains("up to 2 of them are promised to others in that time"), "{slip}");
+    set(&world, reserve("two", 2, 200_000_000, 300_000_000)).await.unwrap();
+    let change = Some(reserve("big", 4, 100_000_000, 200_000_000));
+    let mut sharing = SharingClient::new(world.channel.clone());
+    sharing.set_shares(v1::SetSharesRequest { user: String::new(), change, new: true }).await.unwrap();
+    world.stop().await;
+
+    let mut config = disk.config();
+    config.clock = Clock::at(Timestamp(now + 120_000_000));
+    let world = World::start(config).await;
+    let names = async |all| {
+        let request = v1::ShowSharesRequest { all };
+        let shares = SharingClient::new(world.channel.clone()).show_shares(request).await.unwrap().into_inner();
+        shares.reservations.into_iter().map(|of| of.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(false).await, ["big", "one", "two"]);
+    assert_eq!(names(true).await, ["big", "early", "one", "two"]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_opened_says_what_still_keeps_trials_away() {
+    let world = World::start(Disk::new().config()).await;
+    let (_agent, _) = Pretend::hello(&world, 2, &[]).await;
+    let mut machines = MachinesClient::new(world.channel.clone());
+    let place = |slot| ("pretend".to_owned(), slot, "ann".to_owned());
+    for (kind, slot, span) in [("drain", Some(1), None), ("yield", None, Some(3_600_000_000))] {
+        let ((host, slot, user), kind, reason) = (place(slot), kind.to_owned(), String::new());
+        machines.hold(v1::HoldRequest { host, slot, kind, reason, span, user, from: None }).await.unwrap();
+    }
+    let mut lift = async |slot| {
+        let (host, slot, user) = place(slot);
+        let reply = machines.lift(v1::LiftRequest { host, slot, user, ..Default::default() }).await;
+        reply.map(|reply| reply.into_inner()).map(|reply| (reply.lifted, reply.closed))
+    };
+    assert_eq!(lift(Some(1)).await.unwrap(), (1, "yielded by ann".to_owned()), "the host is given back as a whole");
+    assert_eq!(reason_of(&lift(Some(1)).await.unwrap_err()).as_deref(), Some("held_whole"));
+    assert_eq!(lift(None).await.unwrap(), (1, String::new()));
     world.stop().await;
 }

@@ -42,7 +42,10 @@ pub enum Reject {
         nearest: Option<String>,
     },
     /// Several agents on hosts of that name.
-    #[error("several agents are on hosts called `{name}`: name one by its id: {}", .agents.join(", "))]
+    #[error(
+        "several agents are on hosts called `{name}`: name one by its id: {}; in a lab, `sweepctl admin agent revoke ID` forgets one that is gone",
+        .agents.join(", ")
+    )]
     HostAmbiguous {
         /// The name.
         name: String,
@@ -78,6 +81,21 @@ pub enum Reject {
         value: String,
         /// What would be.
         fix: String,
+    },
+    /// A user has as many trials that are not over as one may have.
+    #[error(
+        "{user} has {open} trials that are not over, and {more} more would be over the {most} that one user may have: wait, cancel what is not \
+         needed, or submit fewer; an admin sets more with `sweepctl admin shares set --user {user} --open-trials N`"
+    )]
+    TooManyOpen {
+        /// Who.
+        user: String,
+        /// How many there are.
+        open: u64,
+        /// How many would come.
+        more: u64,
+        /// How many there may be.
+        most: u32,
     },
     /// No connected agent has the data set.
     #[error("no agent has the data set `{name}`{}{}", known_text(.known), nearest_text(.nearest))]
@@ -139,6 +157,7 @@ impl Reject {
             Self::StepsUseless { .. } => "stop_useless",
             Self::BatchTooLarge { .. } => "value_out_of_range",
             Self::SettingInvalid { .. } => "setting_invalid",
+            Self::TooManyOpen { .. } => "quota_open_trials",
             Self::SafeMode(_) => "safe_mode",
             Self::NoPlace { .. } => "no_place",
             Self::HostUnknown { .. } => "host_unknown",

@@ -3,10 +3,11 @@
 use super::late::Knows;
 use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
-use crate::device::{Hold, HoldKind};
+use crate::device::{Hold, HoldKind, SYSTEM};
 use crate::event::{AgentFacts, Event, LossCause};
 use crate::id::{AgentId, Lease};
 use crate::lineage::Position;
+use crate::state::agent::Agent;
 use crate::state::trial::Leased;
 
 /// The agent says what it is and what it holds. A lease that this coordinator believes in and the
@@ -46,6 +47,11 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     }
     if step.core.state.agents.get(&id).is_none_or(|agent| agent.facts != facts) {
         step.emit(Event::AgentJoined(facts));
+    }
+    // Whoever calls has been let in again; the quarantine stays until somebody trusts it.
+    if step.core.state.agents.get(&id).is_some_and(Agent::is_revoked) {
+        let (user, kind) = (SYSTEM.to_owned(), Some(HoldKind::Revoked));
+        step.emit(Event::HoldsLifted { agent: id, slot: None, user, kind, from: None });
     }
     let Core { state, seen: agents, .. } = &mut *step.core;
     if let Some(agent) = agents.get_mut(&id) {
@@ -134,18 +140,20 @@ pub(super) fn called(step: &mut Step<'_>, agent: AgentId) -> bool {
     }
 }
 
-/// The agent is shut out: nobody waits until it is silent for long, nor for somebody who can take over. Answers with the number of
-/// trials that it had.
+/// The agent is shut out: nobody waits until it is silent for long, nor for somebody who can take over, and its host is none any more.
+/// Answers with the number of trials that it had.
 pub(super) fn dismiss(step: &mut Step<'_>, user: String, agent: AgentId) -> Reply {
     let Some(known) = step.core.state.agents.get(&agent) else { return Reply::Changed(0) };
     let leases: Vec<Lease> = known.slots.iter().flatten().copied().collect();
-    let is_held = known.devices.holds.contains_key(&(None, HoldKind::Quarantine, None));
+    let is_held = |kind| known.devices.holds.contains_key(&(None, kind, None));
+    let missing = [HoldKind::Quarantine, HoldKind::Revoked].into_iter().filter(|kind| !is_held(*kind));
+    let missing: Vec<HoldKind> = missing.collect();
     if let Some(seen) = step.core.seen.get_mut(&agent) {
         seen.called = false;
     }
-    if !is_held {
-        let reason = "its certificate was revoked".to_owned();
-        let hold = Hold { kind: HoldKind::Quarantine, user, reason, from: None, until: None };
+    for kind in missing {
+        let (user, reason) = (user.clone(), "its certificate was revoked".to_owned());
+        let hold = Hold { kind, user, reason, from: None, until: None };
         step.emit(Event::SlotHeld { agent, slot: None, hold });
     }
     for lease in &leases {

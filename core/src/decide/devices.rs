@@ -11,7 +11,6 @@ use crate::device::{Occupant, SYSTEM, Sighting};
 use crate::event::{Event, Failure};
 use crate::id::{AgentId, Lease};
 use crate::maintenance;
-use crate::nearest::nearest;
 use crate::state::State;
 use crate::state::agent::Agent;
 use crate::state::devices::{Devices, hold_key};
@@ -151,7 +150,7 @@ pub(super) fn hold(step: &mut Step<'_>, user: String, host: &str, slot: Option<u
     let planned = matches!(change, HoldChange::CallOff { .. } | HoldChange::Set { kind: HoldKind::Maintenance, .. });
     let agents = match maintenance::everybody(&step.core.state, host).filter(|_| planned) {
         Some(agents) => agents,
-        None => match find(&step.core.state, host) {
+        None => match step.core.state.host(host) {
             Ok((agent, _)) => vec![agent],
             Err(reject) => return Reply::Rejected(reject),
         },
@@ -254,24 +253,5 @@ fn check(reason: &str, span: Option<Span>) -> Result<(), Reject> {
             invalid("for", format!("{} s", span.0 / 1_000_000), "from 1 second to 30 days".to_owned())
         }
         _ => Ok(()),
-    }
-}
-
-/// A host by its name, or by the id of its agent or the beginning of it.
-fn find<'a>(state: &'a State, host: &str) -> Result<(AgentId, &'a Agent), Reject> {
-    let of_name = || state.agents.iter().filter(|(_, agent)| agent.facts.host == host);
-    let of_id = || state.agents.iter().filter(|(id, _)| host.len() >= 4 && id.to_string().starts_with(host));
-    let found: Vec<_> = if of_name().next().is_some() { of_name().collect() } else { of_id().collect() };
-    match found[..] {
-        [(id, agent)] => Ok((*id, agent)),
-        [] => {
-            let known: Vec<String> = state.agents.values().map(|agent| agent.facts.host.clone()).collect();
-            let nearest = nearest(host, known.iter().map(String::as_str)).map(str::to_owned);
-            Err(Reject::HostUnknown { name: host.to_owned(), known, nearest })
-        }
-        _ => {
-            let agents = found.iter().map(|(id, _)| id.to_string()).collect();
-            Err(Reject::HostAmbiguous { name: host.to_owned(), agents })
-        }
     }
 }

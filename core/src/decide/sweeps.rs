@@ -26,7 +26,8 @@ pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
     {
         return Reply::Rejected(reject);
     }
-    if let Err(reject) = fits_rules(&submit) {
+    let more = submit.plan.all_trials().saturating_sub(submit.reuse.len() as u32);
+    if let Err(reject) = fits_rules(&submit).and_then(|()| fits_quota(state, &submit.user, more)) {
         return Reply::Rejected(reject);
     }
     let wanted = submit.plan.name.clone();
@@ -64,6 +65,10 @@ pub(super) fn extend(
     if !queue_anyway && let Err(reject) = fits_data(&step.core.state, &grown) {
         return Reply::Rejected(reject);
     }
+    let more = added.saturating_sub(reuse.len() as u32);
+    if let Err(reject) = fits_quota(&step.core.state, &sweep.user, more) {
+        return Reply::Rejected(reject);
+    }
     if added > 0 {
         let growth = Growth { goes_on: sweep.can_go_on(&growth.goes_on), ..growth };
         step.emit(Event::SweepExtended { sweep: id, user, growth });
@@ -81,17 +86,26 @@ fn fits_rules(submit: &Submit) -> Result<(), Reject> {
     limits.priority.map_or(Ok(()), |priority| within("priority", priority, 0, MAX_PRIORITY))
 }
 
+/// Trials that wait are kept in memory: one user does not fill it. What there is goes on, whatever the quota.
+fn fits_quota(state: &State, user: &str, more: u32) -> Result<(), Reject> {
+    let (most, open) = (state.accounts.shares.open_trials(user), state.open_trials(user));
+    if more == 0 || open + u64::from(more) <= u64::from(most) {
+        return Ok(());
+    }
+    Err(Reject::TooManyOpen { user: user.to_owned(), open, more: more.into(), most })
+}
+
 /// Refuses what no agent could run, before any device is used. Without agents there is nothing to
 /// compare with: they may still come.
 fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
-    if state.agents.is_empty() {
+    if state.hosts().next().is_none() {
         return Ok(());
     }
     for dataset in values(plan, "dataset").iter().filter_map(|value| value.as_str()) {
-        let seen: Vec<Known<'_>> = state.agents.values().filter_map(|agent| agent.dataset(dataset)).collect();
+        let seen: Vec<Known<'_>> = state.hosts().filter_map(|(_, agent)| agent.dataset(dataset)).collect();
         if seen.is_empty() {
-            let known: BTreeSet<String> = (state.agents.values())
-                .flat_map(|agent| agent.facts.datasets.iter().map(|facts| facts.name.clone()))
+            let known: BTreeSet<String> = (state.hosts())
+                .flat_map(|(_, agent)| agent.facts.datasets.iter().map(|facts| facts.name.clone()))
                 .collect();
             let nearest = nearest(dataset, known.iter().map(String::as_str)).map(str::to_owned);
             return Err(Reject::DatasetUnknown {
@@ -107,7 +121,8 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
             let problem = facts.problem.clone().unwrap_or_default();
             return Err(Reject::DatasetBroken { name: dataset.to_owned(), problem });
         }
-        let agents: Vec<&Agent> = state.agents.values().filter(|agent| agent.can_use(dataset, None)).collect();
+        let agents = state.hosts().map(|(_, agent)| agent).filter(|agent| agent.can_use(dataset, None));
+        let agents: Vec<&Agent> = agents.collect();
         if let Some(nowhere) = plan.limits.placement.nowhere(&agents) {
             return Err(Reject::NoPlace { what: nowhere.to_string() });
         }

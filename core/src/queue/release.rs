@@ -13,7 +13,7 @@ use crate::time::{Span, Timestamp};
 const MOST: usize = 20_000;
 
 /// What an expected time is reckoned by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Basis {
     /// How long completed trials of the sweep that has the slot took.
     Completed,
@@ -35,32 +35,38 @@ impl Basis {
 }
 
 /// A slot that will be free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Release {
     pub(super) at: Timestamp,
-    pub(super) by: Option<Basis>,
     pub(super) agent: AgentId,
     pub(super) sweep: u32,
-    pub(super) taken: bool,
+    /// Thousandths of a device.
+    pub(super) share: u32,
+    pub(super) by: Option<Basis>,
 }
 
 /// When slots of reachable agents will be free, soonest first, as far as that can be said.
-pub(super) fn releases(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Release> {
-    let mut pace = Pace { state, sweeps: BTreeMap::new(), shapes: None };
+pub(super) fn releases(
+    pace: &mut Pace<'_>,
+    state: &State,
+    now: Timestamp,
+    is_reachable: impl Fn(AgentId) -> bool,
+) -> Vec<Release> {
     let mut releases = Vec::new();
     for (agent, known) in state.agents.iter().filter(|(id, _)| is_reachable(**id)) {
         for lease in known.slots.iter().flatten() {
             let Some((at, leased)) = state.leased(*lease) else { continue };
             if let Some((end, by)) = pace.end(at, leased, now) {
-                releases.push(Release { at: end, by, agent: *agent, sweep: at.sweep, taken: false });
+                releases.push(Release { at: end, agent: *agent, sweep: at.sweep, share: leased.share, by });
             }
         }
     }
-    releases.sort_by_key(|release| (release.at, release.agent));
+    releases.sort_unstable();
     releases
 }
 
 /// How long things take, worked out when it is asked for.
-struct Pace<'a> {
+pub(super) struct Pace<'a> {
     state: &'a State,
     /// By sweep: how long its trials take, and else how long an epoch of those that run does.
     sweeps: BTreeMap<u32, (Option<Span>, Option<Span>)>,
@@ -68,16 +74,43 @@ struct Pace<'a> {
     shapes: Option<BTreeMap<u32, Span>>,
 }
 
-impl Pace<'_> {
+impl<'a> Pace<'a> {
+    pub(super) fn new(state: &'a State) -> Self {
+        Self { state, sweeps: BTreeMap::new(), shapes: None }
+    }
+
+    /// How long a trial takes, and else how long an epoch does.
+    fn of(&mut self, number: u32) -> (Option<Span>, Option<Span>) {
+        let sweep = &self.state.sweeps[number as usize];
+        *self.sweeps.entry(number).or_insert_with(|| match sweep.trial_length() {
+            Some(length) => (Some(length), None),
+            None => (None, running(sweep)),
+        })
+    }
+
+    fn alike(&mut self, number: u32, index: u32) -> Option<Span> {
+        let (state, sweep) = (self.state, &self.state.sweeps[number as usize]);
+        self.shapes.get_or_insert_with(|| alike(state)).get(&sweep.shape(index)?).copied()
+    }
+
+    /// How long the next trial of a sweep will take, were it to begin at the beginning.
+    pub(super) fn whole(&mut self, number: u32) -> Option<(Span, Basis)> {
+        let sweep = &self.state.sweeps[number as usize];
+        let (_, index) = sweep.waiting.iter().filter_map(|waiting| waiting.first()).min()?;
+        let whole = |epoch: Span| Span(epoch.0.saturating_mul(sweep.plan.epochs(*index).into()));
+        match self.of(number) {
+            (Some(length), _) => Some((length, Basis::Completed)),
+            (None, Some(epoch)) => Some((whole(epoch), Basis::Epochs)),
+            (None, None) => self.alike(number, *index).map(|epoch| (whole(epoch), Basis::Alike)),
+        }
+    }
+
     fn end(&mut self, at: TrialRef, leased: &Leased, now: Timestamp) -> Option<(Timestamp, Option<Basis>)> {
         if !leased.is_wanted() {
             return Some((now, None));
         }
         let (sweep, trial) = (self.state.sweep_of(at), self.state.trial(at));
-        let (length, epoch) = *self.sweeps.entry(at.sweep).or_insert_with(|| match sweep.trial_length() {
-            Some(length) => (Some(length), None),
-            None => (None, running(sweep)),
-        });
+        let (length, epoch) = self.of(at.sweep);
         let progress = trial.progress.as_deref();
         if let Some(length) = length {
             let left = Span((length.0 - progress.map_or(0, |progress| progress.spent)).max(0));
@@ -94,8 +127,7 @@ impl Pace<'_> {
         if let Some(epoch) = epoch {
             return Some((after(leased.since, epoch), Some(Basis::Epochs)));
         }
-        let state = self.state;
-        let epoch = *self.shapes.get_or_insert_with(|| alike(state)).get(&sweep.shape(at.index)?)?;
+        let epoch = self.alike(at.sweep, at.index)?;
         Some((after(leased.since, epoch), Some(Basis::Alike)))
     }
 }

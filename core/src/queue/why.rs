@@ -32,6 +32,8 @@ pub enum Why {
         /// Where trials share GPUs: thousandths of one that its next trial needs.
         part: Option<u32>,
     },
+    /// Slots are free, but its trials start on this host only until the first of them has chosen what all of them compute with.
+    Choosing(String),
     /// Every slot that could run it is closed; why.
     Closed(Vec<String>),
     /// As many of its trials run as it allows.
@@ -67,7 +69,7 @@ pub enum Why {
     Backoff,
     /// So many of its trials wait at a rung, until it is known which are worth going on with.
     AtRung(u32),
-    /// No host ever called.
+    /// No host ever called, or none that was not revoked.
     NoHost,
     /// No host has the data set.
     NoData(String),
@@ -84,6 +86,7 @@ impl Why {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoFreeSlot { .. } => "no_free_slot",
+            Self::Choosing(_) => "choosing",
             Self::Closed(_) => "closed",
             Self::MaxParallel(_) => "max_parallel",
             Self::Slots { .. } => "quota_slots",
@@ -126,6 +129,10 @@ impl fmt::Display for Why {
                 }
                 if closed.is_empty() { Ok(()) } else { write!(out, "; {}", some(closed)) }
             }
+            Self::Choosing(host) => write!(
+                out,
+                "free slots wait until its first trial, on {host}, has chosen the precision and layout for all of them"
+            ),
             Self::Closed(closed) => write!(out, "every slot that could run it is closed: {}", some(closed)),
             Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
             Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),

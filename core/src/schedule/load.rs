@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use crate::reservation::promised;
 use crate::shares::DEVICE;
 use crate::state::State;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What one account has.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,11 @@ impl Load {
     /// With so many devices (thousandths) more or less.
     pub(super) fn shifted(self, by: i64) -> Self {
         Self { devices: self.devices.saturating_add_signed(by), ..self }
+    }
+
+    /// After so much time, with what it has now.
+    pub(super) fn aged(self, span: Span) -> Self {
+        Self { used: self.used + u128::from(self.devices) * u128::from(span.0.max(0).unsigned_abs()), ..self }
     }
 
     pub(crate) fn level(&self) -> Level {

@@ -8,7 +8,7 @@ use crate::shares::{DEVICE, Entitlement};
 use crate::state::State;
 use crate::state::accounts::{Project, Rank};
 use crate::state::usage::Week;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::load::{Level, Load};
 
@@ -24,6 +24,8 @@ pub(crate) struct Tree<'a> {
     users: BTreeMap<u32, u64>,
     /// By sweep: trials that start in this plan.
     starts: BTreeMap<u32, u32>,
+    /// By sweep: trials that end, where time is played forward.
+    ends: BTreeMap<u32, u32>,
 }
 
 struct Node {
@@ -76,24 +78,45 @@ fn left(slots: Option<u32>, week: &Week) -> u64 {
 
 impl<'a> Tree<'a> {
     pub(crate) fn new(state: &'a State, now: Timestamp) -> Self {
-        let (order, projects, members) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-        let (users, starts) = (BTreeMap::new(), BTreeMap::new());
-        let mut tree = Self { state, now, order, projects, members, users, starts };
+        let mut tree = Self::empty(state, now);
         for number in state.accounts.open() {
-            tree.add(number);
+            tree.add(number, |_| true);
         }
-        tree.order = tree.projects.iter().map(|(number, node)| (node.load.level(), *number)).collect();
+        tree.sort();
         tree
     }
 
-    fn add(&mut self, number: u32) {
+    /// To play time forward from now on: also those who could start something once what they have running ends.
+    pub(crate) fn ahead(state: &'a State, now: Timestamp) -> Self {
+        let mut tree = Self::empty(state, now);
+        let waits = state.sweeps.iter().filter(|sweep| sweep.counts.waiting > 0 && !sweep.breaker.is_open());
+        let members: BTreeSet<u32> = waits.map(|sweep| sweep.member).collect();
+        for number in members {
+            tree.add(number, |closed| !matches!(closed, Closed::Slots(_)));
+        }
+        tree.sort();
+        tree
+    }
+
+    fn empty(state: &'a State, now: Timestamp) -> Self {
+        let (order, projects, members) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        let (users, starts, ends) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { state, now, order, projects, members, users, starts, ends }
+    }
+
+    fn sort(&mut self) {
+        self.order = self.projects.iter().map(|(number, node)| (node.load.level(), *number)).collect();
+    }
+
+    /// A member that no quota keeps out that `stays` holds for.
+    fn add(&mut self, number: u32, stays: impl Fn(Closed) -> bool) {
         let accounts = &self.state.accounts;
         let member = &accounts.members[number as usize];
         let project = &accounts.projects[member.project as usize];
         let user = &accounts.users[member.user as usize];
         let closed =
             Closed::of_project(project, self.now).or_else(|| Closed::of(&user.entitlement, &user.week, self.now));
-        if closed.is_some() {
+        if closed.is_some_and(stays) {
             return;
         }
         let load = Load::of_member(self.state, self.now, number);
@@ -150,13 +173,9 @@ impl<'a> Tree<'a> {
     /// A trial of this sweep takes a slot, and so many thousandths of a device.
     pub(crate) fn start(&mut self, number: u32, share: u32) {
         let sweep = &self.state.sweeps[number as usize];
-        let starts = self.starts.entry(number).or_default();
-        let (_, running, _) = sweep.rank(number);
-        let before = (sweep.rank(number).0, running + *starts, number);
-        *starts += 1;
-        let goes_on = *starts < sweep.counts.waiting
-            && sweep.plan.limits.max_parallel.is_none_or(|most| running + *starts < most);
-        let after = goes_on.then_some((before.0, running + *starts, number));
+        let before = self.rank(number);
+        *self.starts.entry(number).or_default() += 1;
+        let after = self.goes_on(number);
         if let Some(leaf) = self.members.get_mut(&sweep.member)
             && leaf.sweeps.remove(&before)
         {
@@ -170,6 +189,58 @@ impl<'a> Tree<'a> {
             node.left = node.left.saturating_sub(share.into());
         }
         self.shift(sweep.member, share.into());
+    }
+
+    /// A trial of this sweep is over, and gives back what it had.
+    pub(crate) fn end(&mut self, number: u32, share: u32) {
+        let sweep = &self.state.sweeps[number as usize];
+        let before = self.rank(number);
+        *self.ends.entry(number).or_default() += 1;
+        let after = self.goes_on(number);
+        if let Some(leaf) = self.members.get_mut(&sweep.member) {
+            leaf.sweeps.remove(&before);
+            leaf.sweeps.extend(after);
+        }
+        let member = &self.state.accounts.members[sweep.member as usize];
+        if let Some(left) = self.users.get_mut(&member.user) {
+            *left = left.saturating_add(share.into());
+        }
+        if let Some(node) = self.projects.get_mut(&member.project) {
+            node.left = node.left.saturating_add(share.into());
+        }
+        self.shift(sweep.member, -i64::from(share));
+    }
+
+    /// So much time goes by: what runs is used. Nothing fades.
+    pub(crate) fn pass(&mut self, span: Span) {
+        let Self { projects, members, .. } = self;
+        members.values_mut().for_each(|leaf| leaf.load = leaf.load.aged(span));
+        for node in projects.values_mut() {
+            node.load = node.load.aged(span);
+            node.order = node.order.iter().map(|(_, member)| (members[member].load.level(), *member)).collect();
+        }
+        self.sort();
+    }
+
+    /// How many owners there are: what [`Tree::pass`] costs.
+    pub(crate) fn owners(&self) -> usize {
+        self.projects.len() + self.members.len()
+    }
+
+    /// The place of a sweep among those of its owner, with what starts and ends in this plan.
+    fn rank(&self, number: u32) -> Rank {
+        let (priority, running, _) = self.state.sweeps[number as usize].rank(number);
+        let of = |counts: &BTreeMap<u32, u32>| counts.get(&number).copied().unwrap_or_default();
+        (priority, (running + of(&self.starts)).saturating_sub(of(&self.ends)), number)
+    }
+
+    /// The same, if another trial of it may start.
+    fn goes_on(&self, number: u32) -> Option<Rank> {
+        let (sweep, rank) = (&self.state.sweeps[number as usize], self.rank(number));
+        let waits = self.starts.get(&number).is_none_or(|starts| *starts < sweep.counts.waiting);
+        let may = sweep.counts.waiting > 0 && !sweep.breaker.is_open();
+        let has_room = sweep.plan.limits.max_parallel.is_none_or(|most| rank.1 < most);
+        (waits && may && has_room).then_some(rank)
     }
 
     /// A trial of this member leaves its slot.

@@ -45,6 +45,11 @@ impl Sweep {
         if self.is_searching() { self.plan.all_trials() - self.plan.len() } else { 0 }
     }
 
+    /// Trials that are not over, those of points that are not proposed yet included.
+    pub fn open_trials(&self) -> u32 {
+        self.trials.len() as u32 - self.counts.ended() + self.to_come()
+    }
+
     /// Every trial is over, and no other will come.
     pub fn is_over(&self) -> bool {
         self.counts.ended() as usize == self.trials.len() && !self.is_searching()
@@ -52,6 +57,11 @@ impl Sweep {
 }
 
 impl State {
+    /// Trials of a user that are not over.
+    pub fn open_trials(&self, user: &str) -> u64 {
+        self.sweeps.iter().filter(|sweep| sweep.user == user).map(|sweep| u64::from(sweep.open_trials())).sum()
+    }
+
     pub(super) fn proposed(&mut self, id: SweepId, point: u32, settings: &[Setting]) {
         let Some(number) = self.by_id.get(&id).copied() else { return };
         let sweep = &self.sweeps[number as usize];

@@ -8,6 +8,7 @@ pub mod breaker;
 mod check;
 pub mod devices;
 mod growing;
+mod hosts;
 pub mod packing;
 pub mod racing;
 mod reused;

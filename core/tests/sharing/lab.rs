@@ -97,6 +97,15 @@ impl Lab {
         self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway, reuse: Vec::new() }))
     }
 
+    /// So many trials, by a user for a project.
+    pub(crate) fn try_submit_for(&mut self, owner: (&str, &str), trials: u32) -> Reply {
+        self.sweeps += 1;
+        let name = format!("sweep-{}", self.sweeps);
+        let (sweep, plan) = (SweepId::derive(&name, ""), plan(&name, "d", trials, Limits::default()));
+        let (project, user) = (owner.0.to_owned(), owner.1.to_owned());
+        self.ask(Command::Submit(Submit { sweep, user, project, plan, queue_anyway: true, reuse: Vec::new() }))
+    }
+
     /// An agent on `hostN` with so many GPUs, `gpuN-0` and on, of 40 GB and with so many slots each.
     pub(crate) fn gpus(&mut self, gpus: u32, each: u32) {
         let number = self.agents + 1;

@@ -7,6 +7,7 @@ mod blobs;
 mod devices;
 mod fairness;
 mod giving_way;
+mod hosts;
 mod lab;
 mod maintenance;
 mod packing;

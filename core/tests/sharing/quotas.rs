@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sweep_core::command::{Command, Reply};
 use sweep_core::plan::Limits;
 use sweep_core::queue::waiting;
-use sweep_core::shares::{Change, Patch};
+use sweep_core::shares::{Change, OPEN_TRIALS, Patch};
 use sweep_core::state::State;
 use sweep_core::time::Span;
 
@@ -83,6 +83,37 @@ fn a_journal_of_before_there_were_projects_stays_readable() {
         state
     });
     assert_eq!(&state, lab.core.state());
+}
+
+#[test]
+fn one_user_does_not_fill_the_memory_with_what_waits() {
+    let mut lab = Lab::new(&[2]);
+    assert_eq!(lab.core.state().accounts.shares.open_trials("ann"), OPEN_TRIALS);
+    lab.set(Change::User("ann".into(), Patch { open_trials: Some(Some(5)), ..Patch::default() }));
+    let first = lab.submit(("p", "ann"), 3, Limits::default());
+    let submit = |lab: &mut Lab, user: &str, trials| {
+        let owner = ("q", user);
+        lab.try_submit_for(owner, trials)
+    };
+    let Reply::Rejected(reject) = submit(&mut lab, "ann", 3) else { panic!() };
+    assert_eq!(reject.reason(), "quota_open_trials");
+    assert!(
+        reject.to_string().starts_with("ann has 3 trials that are not over, and 3 more would be over the 5"),
+        "{reject}"
+    );
+    assert!(matches!(submit(&mut lab, "ann", 2), Reply::Submitted { .. }), "all projects together, up to the quota");
+    assert!(matches!(submit(&mut lab, "bob", 3), Reply::Submitted { .. }));
+    // What is over counts no longer; a quota that is lowered takes nothing back.
+    lab.ask(Command::CancelSweep { sweep: first, user: "ann".into() });
+    lab.set(Change::User("ann".into(), Patch { open_trials: Some(Some(2)), ..Patch::default() }));
+    lab.leave();
+    assert_eq!(lab.core.state().open_trials("ann"), 2);
+    assert!(matches!(submit(&mut lab, "ann", 1), Reply::Rejected(_)));
+    lab.set(Change::User("ann".into(), Patch { open_trials: Some(None), ..Patch::default() }));
+    assert!(matches!(submit(&mut lab, "ann", 1), Reply::Submitted { .. }));
+    let Reply::Rejected(reject) = submit(&mut lab, "cy", OPEN_TRIALS + 1) else { panic!() };
+    assert_eq!(reject.reason(), "quota_open_trials");
+    lab.check();
 }
 
 proptest! {

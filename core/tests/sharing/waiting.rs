@@ -1,7 +1,10 @@
 //! What people are told about what waits: every reason once, with the time where it can be said.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
 use sweep_core::attempt::{EpochMetrics, FailureClass};
-use sweep_core::command::{EffectKind, Ending};
+use sweep_core::command::{Command, EffectKind, Ending};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_core::num::Num;
@@ -9,6 +12,7 @@ use sweep_core::plan::Limits;
 use sweep_core::queue::{Basis, waiting};
 use sweep_core::shares::{Change, Patch};
 use sweep_core::time::Span;
+use sweep_core::tuning::TuningPatch;
 
 use crate::lab::{EPOCHS, Lab};
 
@@ -156,4 +160,113 @@ fn what_no_host_can_run_and_what_has_failed() {
     lab.end(1, lease, Ending::Failed(failure));
     let told = lab.told();
     assert_eq!(told[1], ("backoff: waits for another try after a failure".to_owned(), Some(1)));
+}
+
+impl Lab {
+    /// Seconds until the next start of every sweep that waits for a slot.
+    fn forecast(&self) -> BTreeMap<u32, i64> {
+        let reachable = |agent| self.core.is_reachable(agent, self.now);
+        let told = waiting(self.core.state(), self.now, reachable).into_iter();
+        told.filter_map(|one| Some((one.sweep, (one.starts? - self.now).0 / 1_000_000))).collect()
+    }
+
+    /// The sweep of a lease.
+    fn of(&self, lease: Lease) -> u32 {
+        self.core.state().leased(lease).unwrap().0.sweep
+    }
+
+    /// Runs on, every trial of a sweep for its seconds, until nothing waits. Tells when each sweep started its next trial, in seconds from now.
+    fn run_out(&mut self, begun: &mut BTreeMap<Lease, i64>, seconds: &[i64]) -> BTreeMap<u32, i64> {
+        let (start, mut starts) = (self.now.0 / 1_000_000, BTreeMap::new());
+        loop {
+            let now = self.now.0 / 1_000_000;
+            for (_, lease) in self.held() {
+                if let std::collections::btree_map::Entry::Vacant(new) = begun.entry(lease) {
+                    new.insert(now);
+                    starts.entry(self.core.state().leased(lease).unwrap().0.sweep).or_insert(now - start);
+                }
+            }
+            let ends = |lease: &Lease| begun[lease] + seconds[self.of(*lease) as usize];
+            let Some(next) = self.held().iter().map(|(_, lease)| ends(lease)).min() else { return starts };
+            let over: Vec<_> = self.held().into_iter().filter(|(_, lease)| ends(lease) == next).collect();
+            self.pass(Span::seconds(next - now));
+            over.into_iter().for_each(|(agent, lease)| self.done(agent, lease));
+        }
+    }
+}
+
+#[test]
+fn all_trials_that_come_before_are_counted() {
+    let mut lab = Lab::new(&[2]);
+    lab.preempt_after(None);
+    lab.submit(("p", "ann"), 1, Limits::default());
+    lab.pass(Span::seconds(60));
+    let lease = lab.leases(1)[0];
+    lab.done(1, lease);
+    // A hundred trials of a minute on two slots, and then one that is less urgent.
+    let urgent = |priority| Limits { priority: Some(priority), ..Limits::default() };
+    lab.submit(("p", "ann"), 102, urgent(90));
+    for lease in lab.leases(1) {
+        lab.epoch(lease, 1, 0.06);
+    }
+    lab.submit(("p", "ann"), 1, urgent(10));
+    let forecast = lab.forecast();
+    assert!((55..=60).contains(&forecast[&1]), "{forecast:?}");
+    assert!((50 * 55..=51 * 60).contains(&forecast[&2]), "{forecast:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is told is what then happens, where every trial of a sweep takes as long: to the second for one owner, whose order does not change
+    /// by what was used, and to about the length of a trial for several.
+    #[test]
+    fn starts_are_told_as_they_come(
+        sweeps in prop::collection::vec((0usize..3, 1u32..12, 10u32..90, 20i64..90), 1..6),
+        sizes in prop::collection::vec(1usize..4, 1..3),
+        owners in 1usize..4,
+        later in 0i64..60,
+    ) {
+        let mut lab = Lab::new(&sizes);
+        lab.preempt_after(None);
+        let seconds: Vec<i64> = sweeps.iter().map(|sweep| sweep.3).collect();
+        let mut begun = BTreeMap::new();
+        // One trial of each is completed before: how long it took is known.
+        for (owner, trials, priority, _) in &sweeps {
+            let user = ["ann", "bob", "cy"][owner % owners];
+            let limits = Limits { priority: Some(*priority), max_parallel: Some(1), ..Limits::default() };
+            lab.submit(("p", user), trials + 1, limits);
+        }
+        let first = |lab: &Lab| (0..sweeps.len()).find(|at| lab.core.state().sweeps[*at].counts.completed == 0);
+        while first(&lab).is_some() {
+            for (_, lease) in lab.held() {
+                begun.entry(lease).or_insert(lab.now.0 / 1_000_000);
+            }
+            let ends = |lab: &Lab, lease: &Lease| begun[lease] + seconds[lab.of(*lease) as usize];
+            let next = lab.held().iter().map(|(_, lease)| ends(&lab, lease)).min().unwrap();
+            let over: Vec<_> = lab.held().into_iter().filter(|(_, lease)| ends(&lab, lease) == next).collect();
+            lab.pass(Span::seconds(next - lab.now.0 / 1_000_000));
+            over.into_iter().for_each(|(agent, lease)| lab.done(agent, lease));
+        }
+        for sweep in 0..sweeps.len() {
+            let (sweep, patch) = (lab.core.state().sweeps[sweep].id, TuningPatch { max_parallel: Some(None), priority: None });
+            lab.ask(Command::SetSweep { sweep, user: "root".into(), patch });
+        }
+        for (_, lease) in lab.held() {
+            begun.entry(lease).or_insert(lab.now.0 / 1_000_000);
+        }
+        let soonest = lab.held().iter().map(|(_, lease)| begun[lease] + seconds[lab.of(*lease) as usize]).min();
+        let room = soonest.map_or(0, |soonest| soonest - lab.now.0 / 1_000_000 - 1);
+        lab.pass(Span::seconds(later.min(room.max(0))));
+        let told = lab.forecast();
+        let came = lab.run_out(&mut begun, &seconds);
+        let longest = seconds.iter().max().unwrap();
+        let one = sweeps.iter().map(|sweep| sweep.0 % owners).collect::<std::collections::BTreeSet<_>>().len() == 1;
+        for (sweep, told) in &told {
+            let came = came.get(sweep).copied();
+            let off = came.map(|came| (came - told).abs());
+            prop_assert!(off.is_some_and(|off| off <= if one { 1 } else { *longest }), "{sweep}: told {told}, came {came:?}");
+        }
+        prop_assert_eq!(told.keys().collect::<Vec<_>>(), came.keys().collect::<Vec<_>>());
+    }
 }

@@ -9,8 +9,8 @@ use crate::v1;
 
 impl From<Entitlement> for v1::Entitlement {
     fn from(entitlement: Entitlement) -> Self {
-        let Entitlement { share, slots, device_hours, storage } = entitlement;
-        Self { share, slots, device_hours, storage }
+        let Entitlement { share, slots, device_hours, storage, open_trials } = entitlement;
+        Self { share, slots, device_hours, storage, open_trials }
     }
 }
 
@@ -79,5 +79,6 @@ fn patch(change: v1::EntitlementChange) -> Patch {
         slots: change.slots.map(most),
         device_hours: change.device_hours.map(most),
         storage: change.storage.map(most),
+        open_trials: change.open_trials.map(most),
     }
 }

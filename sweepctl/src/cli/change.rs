@@ -135,6 +135,9 @@ pub(crate) struct MoveSweep {
     /// Where to
     #[arg(long, value_name = "NAME")]
     pub(crate) project: String,
+    /// In a lab: it may be one that nobody is in yet, for admins
+    #[arg(long)]
+    pub(crate) new_project: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

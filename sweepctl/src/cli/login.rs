@@ -133,7 +133,10 @@ pub(crate) struct Init {
 pub(crate) enum User {
     /// Add a user
     #[command(
-        after_help = "Examples:\n  sweepctl admin user add ada --project vision\n  sweepctl admin user add bob --role viewer"
+        after_help = "The name of somebody who left, and a name that sweeps of before there were logins have, is refused: what was submitted belongs to\n\
+            the name. With --take-over whoever gets it gets all of that.\n\n\
+            Examples:\n  sweepctl admin user add ada --project vision --new-project\n  sweepctl admin user add bob --role viewer\n  \
+            sweepctl admin user add ada --take-over"
     )]
     Add {
         /// a-z, 0-9, `.`, `_` and `-`
@@ -144,6 +147,12 @@ pub(crate) enum User {
         /// Where; may be repeated
         #[arg(long, value_name = "NAME", default_value = "default")]
         project: Vec<String>,
+        /// The same person comes back, or is to have the sweeps, shares and use of whoever was called so
+        #[arg(long)]
+        take_over: bool,
+        /// A project may be one that nobody is in yet
+        #[arg(long)]
+        new_project: bool,
     },
     /// Give a user another role or other projects; what is not said stays
     #[command(
@@ -159,6 +168,9 @@ pub(crate) enum User {
         /// Where, from now on; may be repeated
         #[arg(long, value_name = "NAME")]
         project: Vec<String>,
+        /// A project may be one that nobody is in yet
+        #[arg(long, requires = "project")]
+        new_project: bool,
     },
     /// List users
     List {
@@ -229,10 +241,14 @@ pub(crate) enum Agent {
         #[command(flatten)]
         shape: Shape,
     },
-    /// Put an agent out at once; it needs a new join token to come back
+    /// Put an agent out at once, and forget its host; it needs a new join token to come back
+    #[command(
+        after_help = "Also of a host that was reinstalled or is no more: nothing counts it any more, and its name is free. The history stays.\n\n\
+            Examples:\n  sweepctl admin agent revoke gpu-7\n  sweepctl admin agent revoke 3f9a01c2"
+    )]
     Revoke {
-        /// Its id, as the list shows it
-        id: String,
+        /// Its host, its id, or the beginning of that
+        agent: String,
     },
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Queue {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Shares {
     /// Show shares, quotas, and what was used
-    #[command(after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares show --json")]
+    #[command(after_help = "Examples:\n  sweepctl admin shares show\n  sweepctl admin shares show --all --json")]
     Show(SharesShow),
     /// Set the share or the quotas of a project or a user, slots of a host that nobody has to give up, or what
     /// holds for the whole lab
@@ -60,7 +60,7 @@ pub(crate) struct Reserve {
     /// What for
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
-    /// Also for a project that nobody is in yet
+    /// Also for a project that nobody is in yet, or more slots than the lab has
     #[arg(long)]
     pub(crate) new: bool,
     #[command(flatten)]
@@ -116,6 +116,9 @@ pub(super) fn when(text: &str) -> Result<When, String> {
 /// Arguments of `admin shares show`.
 #[derive(Debug, Args)]
 pub(crate) struct SharesShow {
+    /// Also reservations that have ended
+    #[arg(long)]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }
@@ -123,8 +126,8 @@ pub(crate) struct SharesShow {
 /// Arguments of `admin shares set`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("values").multiple(true).required(true)
-    .args(["share", "slots", "device_hours", "storage", "protected", "half_life", "preempt_after"]))]
-#[command(group = clap::ArgGroup::new("whose").args(["project", "user"]))]
+    .args(["share", "slots", "device_hours", "storage", "open_trials", "protected", "half_life", "preempt_after"]))]
+#[command(group = clap::ArgGroup::new("whose").args(["project", "user", "host"]))]
 pub(crate) struct SharesSet {
     /// Of this project
     #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "host"])]
@@ -147,6 +150,9 @@ pub(crate) struct SharesSet {
     /// Most checkpoints of a project in the store, e.g. `500GB`, or `none` [default: none]; when there are as many, nothing new starts
     #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with_all = ["host", "user"], requires = "whose")]
     pub(crate) storage: Option<Quota>,
+    /// Most trials of a user that are not over, waiting ones included, or `none` for as many as anybody [default: 200000]; more are not taken
+    #[arg(long, value_name = "N", value_parser = quota, conflicts_with_all = ["host", "project"], requires = "whose")]
+    pub(crate) open_trials: Option<Quota>,
     /// Trials on so many of the host's first slots never have to give way [default: 0]
     #[arg(long, value_name = "N", requires = "host")]
     pub(crate) protected: Option<u32>,
@@ -156,7 +162,7 @@ pub(crate) struct SharesSet {
     /// An attempt runs at least so long before it may have to give way, or `never` [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = after, conflicts_with_all = ["project", "user", "host"])]
     pub(crate) preempt_after: Option<After>,
-    /// Also of a project or a user that the lab does not know yet
+    /// Also of a project, a user or a host that the lab does not know yet
     #[arg(long, requires = "whose")]
     pub(crate) new: bool,
     #[command(flatten)]

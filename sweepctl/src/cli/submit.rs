@@ -27,6 +27,9 @@ pub(crate) struct Submit {
     /// The project whose share it counts on [env: SWEEP_PROJECT; default: default]
     #[arg(long, value_name = "NAME")]
     pub(crate) project: Option<String>,
+    /// In a lab: the project may be one that nobody is in yet, for admins
+    #[arg(long)]
+    pub(crate) new_project: bool,
     /// 0 to 100, in place of the file's; the higher goes first among your own sweeps [default: 50]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) priority: Option<u32>,

@@ -8,6 +8,19 @@ use super::Client;
 use crate::fault::Fault;
 use crate::view::access::{AgentCertificateView, EntryView, TokenView, UserView, WhoView};
 
+/// A user as it is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PutUser<'a> {
+    /// Who.
+    pub(crate) name: &'a str,
+    /// What they may do; empty: as before.
+    pub(crate) role: &'a str,
+    /// Where; none: as before.
+    pub(crate) projects: &'a [String],
+    /// One of these may be one that nobody has heard of.
+    pub(crate) new_project: bool,
+}
+
 impl Client {
     /// Who the coordinator takes us for.
     pub(crate) async fn who_am_i(&self) -> Result<WhoView, Fault> {
@@ -26,24 +39,21 @@ impl Client {
     }
 
     /// Makes a user.
-    pub(crate) async fn add_user(&self, name: &str, role: &str, projects: &[String]) -> Result<(), Fault> {
-        self.put_user(name, role, projects, false).await.map(drop)
+    pub(crate) async fn add_user(&self, user: PutUser<'_>, take_over: bool) -> Result<(), Fault> {
+        self.put_user(user, false, take_over).await.map(drop)
     }
 
     /// Changes a user; an empty role and no projects stay as they are. Answers how they were and are.
-    pub(crate) async fn set_user(
-        &self,
-        name: &str,
-        role: &str,
-        projects: &[String],
-    ) -> Result<(UserView, UserView), Fault> {
-        let v1::UserReply { user, before } = self.put_user(name, role, projects, true).await?;
+    pub(crate) async fn set_user(&self, user: PutUser<'_>) -> Result<(UserView, UserView), Fault> {
+        let v1::UserReply { user, before } = self.put_user(user, true, false).await?;
         Ok((UserView::from(before.unwrap_or_default()), UserView::from(user.unwrap_or_default())))
     }
 
-    async fn put_user(&self, name: &str, role: &str, projects: &[String], set: bool) -> Result<v1::UserReply, Fault> {
+    async fn put_user(&self, user: PutUser<'_>, set: bool, take_over: bool) -> Result<v1::UserReply, Fault> {
+        let PutUser { name, role, projects, new_project } = user;
         let (name, role, projects) = (name.to_owned(), role.to_owned(), projects.to_vec());
-        self.get(self.access().put_user(v1::PutUserRequest { name, role, projects, set }).await)
+        let request = v1::PutUserRequest { name, role, projects, set, take_over, new_project };
+        self.get(self.access().put_user(request).await)
     }
 
     /// Everybody.
@@ -99,10 +109,13 @@ impl Client {
         Ok(reply.agents.into_iter().map(AgentCertificateView::from).collect())
     }
 
-    /// Puts an agent out; false if it was out before.
-    pub(crate) async fn revoke_agent(&self, agent: uuid::Uuid) -> Result<bool, Fault> {
-        let request = v1::RevokeAgentRequest { agent_id: agent.as_bytes().to_vec().into() };
-        self.get(self.access().revoke_agent(request).await).map(|reply| reply.changed)
+    /// Puts an agent out, by its host, its id or the beginning of it; answers which it was, and false if it was out before.
+    pub(crate) async fn revoke_agent(&self, agent: &str) -> Result<(String, bool), Fault> {
+        let request = v1::RevokeAgentRequest { agent: agent.to_owned(), ..v1::RevokeAgentRequest::default() };
+        let reply = self.get(self.access().revoke_agent(request).await)?;
+        let id = super::convert::id(&reply.agent_id);
+        let which = if reply.host.is_empty() { format!("agent {id}") } else { format!("agent {id} of {}", reply.host) };
+        Ok((which, reply.changed))
     }
 
     /// A page of the audit log.

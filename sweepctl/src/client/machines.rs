@@ -35,21 +35,22 @@ impl Client {
         Ok(reply.into_inner().leaving)
     }
 
-    /// Opens a slot or a host; answers how many holds were lifted.
-    pub(crate) async fn lift(&self, target: &Place) -> Result<u64, Fault> {
+    /// Opens a slot or a host; answers how many holds were lifted, and what still keeps trials away.
+    pub(crate) async fn lift(&self, target: &Place) -> Result<(u64, String), Fault> {
         self.lift_some(target, false, None).await
     }
 
     /// Calls maintenance off, only what begins then if that is said; answers how many windows.
     pub(crate) async fn call_off(&self, target: &Place, from: Option<i64>) -> Result<u64, Fault> {
-        self.lift_some(target, true, from).await
+        self.lift_some(target, true, from).await.map(|(lifted, _)| lifted)
     }
 
-    async fn lift_some(&self, target: &Place, maintenance: bool, from: Option<i64>) -> Result<u64, Fault> {
+    async fn lift_some(&self, target: &Place, maintenance: bool, from: Option<i64>) -> Result<(u64, String), Fault> {
         let (host, slot) = (target.host.clone(), target.slot);
         let request = v1::LiftRequest { host, slot, user: user(), maintenance, from };
         let reply = self.machines.clone().lift(request).await.map_err(|status| self.fault(status))?;
-        Ok(reply.into_inner().lifted)
+        let v1::LiftReply { lifted, closed } = reply.into_inner();
+        Ok((lifted, closed))
     }
 }
 

@@ -21,11 +21,11 @@ impl Client {
         self.patiently(ask).await.map(QueueView::from)
     }
 
-    /// Shares, quotas and use.
-    pub(crate) async fn shares(&self) -> Result<SharesView, Fault> {
+    /// Shares, quotas and use; `all` also reservations that have ended.
+    pub(crate) async fn shares(&self, all: bool) -> Result<SharesView, Fault> {
         let ask = || {
             let mut client = self.sharing.clone();
-            async move { client.show_shares(v1::ShowSharesRequest {}).await }
+            async move { client.show_shares(v1::ShowSharesRequest { all }).await }
         };
         self.patiently(ask).await.map(SharesView::from)
     }
@@ -54,9 +54,14 @@ impl Client {
     }
 
     /// Lets a sweep count on the share of another project. Doing it twice is harmless.
-    pub(crate) async fn move_sweep(&self, sweep: &str, project: &str) -> Result<SweepMovedView, Fault> {
+    pub(crate) async fn move_sweep(
+        &self,
+        sweep: &str,
+        project: &str,
+        new_project: bool,
+    ) -> Result<SweepMovedView, Fault> {
         let (sweep, user, project) = (reference(sweep), user(), project.to_owned());
-        let request = v1::MoveSweepRequest { sweep, user, project };
+        let request = v1::MoveSweepRequest { sweep, user, project, new_project };
         let reply = self.sharing.clone().move_sweep(request).await.map_err(|status| self.fault(status))?;
         let v1::MoveSweepReply { name, project, moved, running } = reply.into_inner();
         Ok(SweepMovedView { name, project, moved, running })
@@ -103,6 +108,7 @@ fn change(args: &SharesSet) -> Change {
         slots: quota(args.slots),
         device_hours: quota(args.device_hours),
         storage: quota(args.storage),
+        open_trials: quota(args.open_trials),
     };
     match (&args.project, &args.user, &args.host) {
         (Some(project), _, _) => Change::OfProject(of(project)),
@@ -174,16 +180,18 @@ impl From<v1::ShowSharesReply> for SharesView {
 
 impl From<v1::Share> for ShareView {
     fn from(share: v1::Share) -> Self {
-        let v1::Share { name, entitlement, is_set: _, running, device_hours, stored } = share;
+        let v1::Share { name, entitlement, is_set: _, running, device_hours, stored, open_trials, most_open_trials } =
+            share;
         let entitlement = entitlement.unwrap_or_default().into();
-        Self { name, entitlement, running, device_hours_used: device_hours, stored }
+        Self { name, entitlement, running, device_hours_used: device_hours, stored, open_trials, most_open_trials }
     }
 }
 
 impl From<v1::Entitlement> for EntitlementView {
     fn from(entitlement: v1::Entitlement) -> Self {
-        let v1::Entitlement { share, slots, device_hours, storage } = entitlement;
-        Self { share, slots, device_hours, storage: storage.map(|megabytes| u64::from(megabytes) * 1_000_000) }
+        let v1::Entitlement { share, slots, device_hours, storage, open_trials } = entitlement;
+        let storage = storage.map(|megabytes| u64::from(megabytes) * 1_000_000);
+        Self { share, slots, device_hours, storage, open_trials_set: open_trials }
     }
 }
 

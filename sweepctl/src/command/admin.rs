@@ -13,6 +13,7 @@ use super::shares;
 use super::upkeep;
 use crate::cli::{self, Admin, AuditLog, Format, Shares};
 use crate::client::Client;
+use crate::client::access::PutUser;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, safe, safe_json, stamp};
 use crate::view::access::UserView;
@@ -52,7 +53,7 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
             Ok(())
         }
         Admin::Agent(command) => agent(out, client, command).await,
-        Admin::Shares(Shares::Show(_)) => shares::show(out, client).await,
+        Admin::Shares(Shares::Show(args)) => shares::show(out, client, args.all).await,
         Admin::Shares(Shares::Set(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Reserve(args)) => shares::set(out, client, args).await,
         Admin::Shares(Shares::Release(args)) => shares::set(out, client, args).await,
@@ -69,14 +70,17 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
 
 async fn user(out: &Out, client: &Client, command: &cli::User) -> Result<(), Fault> {
     match command {
-        cli::User::Add { name, role, project } => {
-            client.add_user(name, role.name(), project).await?;
+        cli::User::Add { name, role, project, take_over, new_project } => {
+            let user = PutUser { name, role: role.name(), projects: project, new_project: *new_project };
+            client.add_user(user, *take_over).await?;
             out.note(format!("{name} is {} in {}", role.name(), project.join(", ")));
             out.note(format!("next     sweepctl admin token create {name}"));
             Ok(())
         }
-        cli::User::Set { name, role, project } => {
-            let (before, now) = client.set_user(name, role.map_or("", cli::Role::name), project).await?;
+        cli::User::Set { name, role, project, new_project } => {
+            let role = role.map_or("", cli::Role::name);
+            let user = PutUser { name, role, projects: project, new_project: *new_project };
+            let (before, now) = client.set_user(user).await?;
             let words = |user: &UserView| format!("{} in {}", user.role, safe(&user.projects.join(", ")));
             let (before, now) = (words(&before), words(&now));
             out.note(match before == now {
@@ -88,6 +92,7 @@ async fn user(out: &Out, client: &Client, command: &cli::User) -> Result<(), Fau
         cli::User::Remove { name } => {
             client.remove_user(name).await?;
             out.note(format!("{name} has left; all tokens of {name} have ended"));
+            out.note(format!("what {name} submitted stays, and goes on; the name is given to nobody else by mistake"));
             Ok(())
         }
         cli::User::List { .. } => {
@@ -151,10 +156,15 @@ async fn token(out: &Out, client: &Client, command: &cli::Token) -> Result<(), F
 
 async fn agent(out: &Out, client: &Client, command: &cli::Agent) -> Result<(), Fault> {
     match command {
-        cli::Agent::Revoke { id } => {
-            let agent = uuid::Uuid::try_parse(id).map_err(|_| Fault::NotAnAgent { id: id.clone() })?;
-            let changed = client.revoke_agent(agent).await?;
-            out.note(if changed { "it is out; its trials go to others" } else { "it was out before" });
+        cli::Agent::Revoke { agent } => {
+            let (which, changed) = client.revoke_agent(agent).await?;
+            let which = safe(&which);
+            out.note(match changed {
+                true => format!(
+                    "{which}: it is out; its trials go to others, and its host is forgotten but for the history"
+                ),
+                false => format!("{which}: it was out before"),
+            });
             Ok(())
         }
         cli::Agent::List { .. } => {
@@ -162,10 +172,11 @@ async fn agent(out: &Out, client: &Client, command: &cli::Agent) -> Result<(), F
             if out.format == Format::Json {
                 return out.json(&json!({ "agents": agents }));
             }
-            let mut table = Table::new(["agent", "joined", "certificate until", "revoked", "note"]);
+            let mut table = Table::new(["host", "agent", "joined", "certificate until", "revoked", "note"]);
             for agent in &agents {
                 let revoked = if agent.revoked == 0 { String::new() } else { ago(agent.revoked) };
                 table.row([
+                    Cell::new(&agent.host),
                     Cell::new(&agent.agent),
                     Cell::new(ago(agent.enrolled)),
                     Cell::new(stamp(agent.expires).unwrap_or_default()),

@@ -90,7 +90,7 @@ async fn set(out: &Out, client: &Client, args: &SetSweep) -> Result<(), Fault> {
 
 /// Lets a sweep count on the share of another project.
 async fn move_to(out: &Out, client: &Client, args: &MoveSweep) -> Result<(), Fault> {
-    let moved = client.move_sweep(&args.sweep, &args.project).await?;
+    let moved = client.move_sweep(&args.sweep, &args.project, args.new_project).await?;
     if out.format == Format::Json {
         return out.json(&moved);
     }

@@ -80,7 +80,7 @@ async fn coordinator(config: &Config, found: &mut Findings) {
                 }
                 (false, true) => found.ok("agents", text),
                 (false, false) => {
-                    let fix = "sweep-agent doctor on those hosts; journalctl -u sweep-agent";
+                    let fix = "sweep-agent doctor on those hosts; journalctl -u sweep-agent; `sweepctl admin agent revoke HOST` forgets one that is no more";
                     found.warn("agents", format!("{text}; not: {}", silent.join(", ")), fix);
                 }
             }

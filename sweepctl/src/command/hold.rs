@@ -19,15 +19,22 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Holding) -> Result
             hold(out, client, &args.target, ("yield", "given back"), &args.reason, Some(args.span)).await
         }
         Holding::Undrain(args) => {
-            let lifted = client.lift(&args.target).await?;
+            let (lifted, closed) = client.lift(&args.target).await?;
             if out.format == Format::Json {
-                return out.json(&json!({ "target": args.target.to_string(), "lifted": lifted }));
+                let closed = (!closed.is_empty()).then_some(closed);
+                return out.json(&json!({ "target": args.target.to_string(), "lifted": lifted, "closed": closed }));
             }
             let target = args.target.to_string();
-            out.print(match lifted {
-                0 => format!("{} was open\n", safe(&target)),
-                _ => format!("{} is open again\n", safe(&target)),
-            })
+            out.print(match (lifted, closed.is_empty()) {
+                (0, true) => format!("{} was open\n", safe(&target)),
+                (_, true) => format!("{} is open again\n", safe(&target)),
+                (0, false) => format!("nothing was held on {}; still closed: {}\n", safe(&target), safe(&closed)),
+                (_, false) => format!("lifted on {}; still closed: {}\n", safe(&target), safe(&closed)),
+            })?;
+            if args.target.slot.is_some() && !closed.is_empty() {
+                out.note(format!("if the whole host is held: sweepctl undrain {}", safe(&args.target.host)));
+            }
+            Ok(())
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::output::{Cell, Out, Table, csv_row, safe, span, stamp};
 use crate::view::sharing::{EntitlementView, LabView, ReservationView, SettingView, ShareView, SharesView};
 
 /// Lists shares, quotas and use.
-pub(crate) async fn show(out: &Out, client: &Client) -> Result<(), Fault> {
-    let shares = client.shares().await?;
+pub(crate) async fn show(out: &Out, client: &Client, all: bool) -> Result<(), Fault> {
+    let shares = client.shares(all).await?;
     match out.format {
         Format::Json => out.json(&shares),
         Format::Csv => csv(out, &shares),
@@ -50,7 +50,8 @@ fn reservation(of: &ReservationView) -> String {
 fn entitlement(of: &EntitlementView) -> String {
     let (slots, hours) = (quota(of.slots), quota(of.device_hours));
     let storage = of.storage.map(|bytes| format!(", checkpoints {}", gigabytes(bytes))).unwrap_or_default();
-    format!("share {}, slots {slots}, device-hours a week {hours}{storage}", share_text(of.share))
+    let open = of.open_trials_set.map(|most| format!(", open trials {most}")).unwrap_or_default();
+    format!("share {}, slots {slots}, device-hours a week {hours}{storage}{open}", share_text(of.share))
 }
 
 fn quota(most: Option<u32>) -> String {
@@ -68,8 +69,20 @@ fn kinds(shares: &SharesView) -> impl Iterator<Item = (&'static str, &ShareView)
 }
 
 fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
-    let mut table =
-        Table::new(["kind", "name", "share", "running", "of slots", "device-hours", "of a week", "stored", "of store"]);
+    let mut table = Table::new([
+        "kind",
+        "name",
+        "share",
+        "running",
+        "of slots",
+        "device-hours",
+        "of a week",
+        "stored",
+        "of store",
+        "open",
+        "of open",
+    ]);
+    let of_user = |kind: &str, number: u64| if kind == "user" { number.to_string() } else { "-".to_owned() };
     for (kind, of) in kinds(shares) {
         table.row([
             Cell::new(kind),
@@ -81,6 +94,8 @@ fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
             Cell::number(quota(of.entitlement.device_hours)),
             Cell::number(if kind == "project" { gigabytes(of.stored) } else { "-".to_owned() }),
             Cell::number(of.entitlement.storage.map_or_else(|| "none".to_owned(), gigabytes)),
+            Cell::number(of_user(kind, of.open_trials)),
+            Cell::number(of_user(kind, of.most_open_trials)),
         ]);
     }
     out.table(&table)?;
@@ -97,7 +112,19 @@ fn csv(out: &Out, shares: &SharesView) -> Result<(), Fault> {
     out.write(|to| {
         csv_row(
             to,
-            ["kind", "name", "share", "running", "slots", "device_hours_used", "device_hours", "stored", "storage"],
+            [
+                "kind",
+                "name",
+                "share",
+                "running",
+                "slots",
+                "device_hours_used",
+                "device_hours",
+                "stored",
+                "storage",
+                "open_trials",
+                "most_open_trials",
+            ],
         )?;
         let number = |most: Option<u32>| most.map(|most| most.to_string()).unwrap_or_default();
         for (kind, of) in kinds(shares) {
@@ -113,6 +140,8 @@ fn csv(out: &Out, shares: &SharesView) -> Result<(), Fault> {
                     number(of.entitlement.device_hours),
                     of.stored.to_string(),
                     of.entitlement.storage.map(|bytes| bytes.to_string()).unwrap_or_default(),
+                    of.open_trials.to_string(),
+                    of.most_open_trials.to_string(),
                 ],
             )?;
         }

@@ -29,6 +29,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         priority: args.priority,
         max_parallel: args.max_parallel,
         reuse: args.reuse,
+        new_project: args.new_project,
     };
     let submitted = client.submit(submission).await?;
     match out.format {

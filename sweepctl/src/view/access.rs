@@ -82,6 +82,8 @@ impl From<v1::TokenSummary> for TokenView {
 /// An agent that has joined.
 #[derive(Debug, Serialize)]
 pub(crate) struct AgentCertificateView {
+    /// Its host; empty if it has not called yet.
+    pub(crate) host: String,
     /// Its id.
     pub(crate) agent: String,
     /// For people.
@@ -97,8 +99,8 @@ pub(crate) struct AgentCertificateView {
 impl From<v1::AgentCertificate> for AgentCertificateView {
     fn from(agent: v1::AgentCertificate) -> Self {
         let id = uuid::Uuid::from_slice(&agent.agent_id).map(|id| id.simple().to_string());
-        let v1::AgentCertificate { note, enrolled, expires, revoked, .. } = agent;
-        Self { agent: id.unwrap_or_default(), note, enrolled, expires, revoked }
+        let v1::AgentCertificate { note, enrolled, expires, revoked, host, .. } = agent;
+        Self { host, agent: id.unwrap_or_default(), note, enrolled, expires, revoked }
     }
 }
 

@@ -94,6 +94,10 @@ pub(crate) struct ShareView {
     pub(crate) device_hours_used: f64,
     /// Bytes of checkpoints; of projects.
     pub(crate) stored: u64,
+    /// Trials that are not over; of users.
+    pub(crate) open_trials: u64,
+    /// How many there may be; of users.
+    pub(crate) most_open_trials: u64,
 }
 
 /// What somebody may have.
@@ -106,6 +110,8 @@ pub(crate) struct EntitlementView {
     pub(crate) device_hours: Option<u32>,
     /// Bytes.
     pub(crate) storage: Option<u64>,
+    /// Trials that are not over, where that was set; of users.
+    pub(crate) open_trials_set: Option<u32>,
 }
 
 /// A host with slots that nobody has to give up.

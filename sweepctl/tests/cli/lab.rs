@@ -104,7 +104,10 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     let hint = "there is a user `bob` already, user in default; `sweepctl admin user set bob`";
     run(root, &again).expect(7).tells("[user_known]").tells(hint);
     let set = ["admin", "user", "set", "bob", "--role", "viewer", "--project", "audio", "--project", "default"];
-    run(root, &set).expect(0).tells("bob is viewer in audio, default; was user in default");
+    run(root, &set).expect(7).tells("nobody is in a project `audio`").tells("[name_unknown]");
+    run(root, &[&set[..], &["--new-project"]].concat())
+        .expect(0)
+        .tells("bob is viewer in audio, default; was user in default");
     run(root, &["admin", "user", "set", "bob", "--role", "user"]).expect(0).tells("is user in audio, default");
     run(root, &["admin", "user", "set", "bob", "--project", "default"]).expect(0).tells("was user in audio, default");
     run(root, &["admin", "user", "set", "eve", "--role", "user"]).expect(3).tells("[user_unknown]");
@@ -143,7 +146,8 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
         .says("days and renews itself")
         .says("takes this agent for a member");
     doctor("another").expect(1).says("this agent has not joined the lab").says("can be reached");
-    run(root, &["admin", "agent", "revoke", &id]).expect(0).tells("it is out");
+    run(root, &["admin", "agent", "revoke", &id[..8]]).expect(0).tells(&id).tells("it is out");
+    assert_eq!(run(ada, &["agents", "--json"]).expect(0).json()["agents"], serde_json::json!([]));
     doctor("agent").expect(1).says("has revoked this agent").says("join --again");
     let _ = again.0.kill();
     let _ = again.0.wait();
@@ -154,7 +158,9 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     program(&agent, root, &[&join[..4], &join[6..]].concat()).expect(1).tells("say with which token");
     program(&agent, root, &join).expect(0).tells("it is a member");
     doctor("agent").says("takes this agent for a member");
-    run(root, &["admin", "agent", "revoke", &id]).expect(0);
+    let host = list["agents"][0]["host"].as_str().unwrap().to_owned();
+    run(root, &["admin", "agent", "list"]).expect(0).says(&host);
+    run(root, &["admin", "agent", "revoke", &host]).expect(0).tells(&id);
     program(&agent, root, &join).expect(1).tells("joining failed");
 
     // Out again, at once.
@@ -162,6 +168,9 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     let id = tokens["tokens"][0]["id"].as_str().unwrap().to_owned();
     run(root, &["admin", "token", "revoke", &id]).expect(0).tells("it has ended");
     run(bob, &["list"]).expect(4);
+    run(root, &["admin", "user", "remove", "bob"]).expect(0).tells("bob has left");
+    run(root, &["admin", "user", "add", "bob"]).expect(7).tells("[user_left]").tells("--take-over");
+    run(root, &["admin", "user", "add", "bob", "--take-over"]).expect(0);
     run(ada, &["logout"]).expect(0);
     run(ada, &["whoami", "--server", &server]).expect(4);
     let kept = std::fs::read_to_string(ada.join(".config/sweep/credentials.toml")).unwrap();

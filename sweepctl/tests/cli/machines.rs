@@ -73,7 +73,8 @@ impl Machines for Service {
         let what = if maintenance { "call off" } else { "lift" };
         let from = from.map(|from| format!(" from {from}")).unwrap_or_default();
         self.asked.lock().unwrap().push(format!("{what} {host} {slot:?}{from}"));
-        Ok(Response::new(v1::LiftReply { lifted: u64::from(slot.is_none()) }))
+        let closed = if slot == Some(2) { "yielded by ann" } else { "" };
+        Ok(Response::new(v1::LiftReply { lifted: u64::from(slot != Some(1)), closed: closed.to_owned() }))
     }
 }
 
@@ -89,6 +90,12 @@ fn slots_are_closed_and_opened() {
     bench.run(&["yield", "gpu-7:1", "--for", "90m"]).expect(0).says("gpu-7:1 is given back for");
     bench.run(&["undrain", "gpu-7"]).expect(0).says("gpu-7 is open again");
     bench.run(&["uncordon", "gpu-7:1"]).expect(0).says("gpu-7:1 was open");
+    // Its host is given back as a whole.
+    bench
+        .run(&["undrain", "gpu-7:2"])
+        .expect(0)
+        .says("lifted on gpu-7:2; still closed: yielded by ann")
+        .tells("sweepctl undrain gpu-7");
     let asked = bench.asked();
     let expected = [
         "drain gpu-7 None \"new driver\" None",
@@ -96,6 +103,7 @@ fn slots_are_closed_and_opened() {
         "yield gpu-7 Some(1) \"\" Some(5400000000)",
         "lift gpu-7 None",
         "lift gpu-7 Some(1)",
+        "lift gpu-7 Some(2)",
     ];
     assert_eq!(asked, expected);
     let json = bench.run(&["drain", "gpu-7:1", "--json"]).expect(0).json();

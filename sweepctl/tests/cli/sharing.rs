@@ -36,8 +36,10 @@ impl Sharing for Service {
         Ok(Response::new(v1::QueueReply { waiting, free_slots: 0, hidden_sweeps: 1, hidden_trials: 30 }))
     }
 
-    async fn show_shares(&self, _: Request<v1::ShowSharesRequest>) -> Answer<v1::ShowSharesReply> {
-        let entitlement = v1::Entitlement { share: 2500, slots: Some(8), device_hours: None, storage: Some(2_000_000) };
+    async fn show_shares(&self, request: Request<v1::ShowSharesRequest>) -> Answer<v1::ShowSharesReply> {
+        let all = request.into_inner().all;
+        let entitlement =
+            v1::Entitlement { share: 2500, slots: Some(8), storage: Some(2_000_000), ..v1::Entitlement::default() };
         let project = v1::Share {
             name: "vision".to_owned(),
             entitlement: Some(entitlement),
@@ -45,13 +47,26 @@ impl Sharing for Service {
             running: 3,
             device_hours: 12.25,
             stored: 1_500_000_000,
+            ..v1::Share::default()
+        };
+        let user = v1::Share {
+            name: "ann".to_owned(),
+            entitlement: Some(v1::Entitlement { share: 1000, ..v1::Entitlement::default() }),
+            open_trials: 4321,
+            most_open_trials: 200_000,
+            ..v1::Share::default()
         };
         let lab = v1::LabSetting { half_life: 86_400_000_000, preempt_after: None };
         let hosts = vec![v1::ProtectedSlots { host: "gpu-7".to_owned(), slots: 2 }];
         let (name, reason) = ("neurips".to_owned(), "deadline".to_owned());
         let (from, until) = (1_760_000_000_000_000, 1_760_003_600_000_000);
-        let reservations = vec![v1::Reservation { name, project: "vision".to_owned(), slots: 6, from, until, reason }];
-        let (projects, users) = (vec![project], vec![]);
+        let project_name = "vision".to_owned();
+        let mut reservations = vec![v1::Reservation { name, project: project_name, slots: 6, from, until, reason }];
+        if all {
+            let over = v1::Reservation { name: "icml".to_owned(), ..reservations[0].clone() };
+            reservations.push(over);
+        }
+        let (projects, users) = (vec![project], vec![user]);
         Ok(Response::new(v1::ShowSharesReply { projects, users, hosts, lab: Some(lab), reservations }))
     }
 
@@ -70,7 +85,8 @@ impl Sharing for Service {
                 }
                 let (share, device_hours) = (of.share.unwrap_or(1000), of.device_hours.and_then(|hours| hours.most));
                 let slots = of.slots.and_then(|slots| slots.most);
-                (of.name, Setting::OfUser(v1::Entitlement { share, slots, device_hours, storage: None }))
+                let open_trials = of.open_trials.and_then(|open| open.most);
+                (of.name, Setting::OfUser(v1::Entitlement { share, slots, device_hours, storage: None, open_trials }))
             }
             Change::OfHost(of) => (of.host.clone(), Setting::OfHost(of)),
             Change::OfLab(of) => {
@@ -92,7 +108,7 @@ impl Sharing for Service {
     }
 
     async fn move_sweep(&self, request: Request<v1::MoveSweepRequest>) -> Answer<v1::MoveSweepReply> {
-        let v1::MoveSweepRequest { sweep: name, user, project } = request.into_inner();
+        let v1::MoveSweepRequest { sweep: name, user, project, .. } = request.into_inner();
         refuse(&name)?;
         self.asked.lock().unwrap().push(format!("move {name} {project} {user}"));
         let (moved, running) = (project != "vision", 1);
@@ -133,7 +149,10 @@ fn shares_are_shown_with_what_was_used() {
     assert!(json["lab"]["preempt_after_seconds"].is_null());
     let line =
         "reservation neurips: 6 slots for project vision from 2025-10-09T08:53:20Z to 2025-10-09T09:53:20Z (deadline)";
-    bench.run(&["admin", "shares", "show"]).expect(0).says(line);
+    let shown = bench.run(&["admin", "shares", "show"]).expect(0).says(line).says("4321").says("200000");
+    assert!(!shown.out.contains("icml"), "{shown:#?}");
+    bench.run(&["admin", "shares", "show", "--all"]).expect(0).says(line).says("reservation icml");
+    assert_eq!(json["users"][0]["most_open_trials"], 200_000);
     assert_eq!(json["reservations"][0]["from"], "2025-10-09T08:53:20Z");
 }
 
@@ -147,6 +166,8 @@ fn shares_are_set_one_thing_at_a_time() {
     let json = set(&["--user", "ann", "--slots", "none", "--json"]).expect(0).json();
     assert_eq!((&json["user"]["name"], &json["user"]["slots"]), (&"ann".into(), &serde_json::Value::Null));
     set(&["--host", "gpu-7", "--protected", "2"]).expect(0).says("host gpu-7: 2 protected");
+    set(&["--host", "gpu-9", "--protected", "2", "--new"]).expect(0);
+    set(&["--user", "ann", "--open-trials", "500"]).expect(0).says("open trials 500");
     set(&["--half-life", "7d", "--preempt-after", "30m"])
         .expect(0)
         .says("use counts half after 7 d 0 h; trials may have to give way after 30 min 00 s");
@@ -154,6 +175,7 @@ fn shares_are_set_one_thing_at_a_time() {
     // What does not belong together never leaves this machine.
     let asked = bench.asked().len();
     set(&["--user", "ann"]).expect(2);
+    set(&["--project", "p", "--open-trials", "5"]).expect(2);
     set(&["--user", "ann", "--project", "p", "--share", "1"]).expect(2);
     set(&["--host", "gpu-7", "--share", "1"]).expect(2);
     set(&["--user", "ann", "--half-life", "7d"]).expect(2);

@@ -1,0 +1,130 @@
+//! Members of the lab as messages, and which agent it is that somebody names.
+
+use std::collections::BTreeMap;
+
+use sweep_core::id::AgentId;
+use sweep_core::time::Timestamp;
+use sweep_proto::convert::id_bytes;
+use sweep_proto::status::status;
+use sweep_proto::v1;
+use tonic::{Code, Status};
+
+use super::refused;
+use crate::access::book::{AgentRecord, Book, TokenRecord, User};
+use crate::handle::Handle;
+
+/// Fewest digits of the beginning of an id.
+const SHORTEST: usize = 4;
+
+/// The hosts of agents that have called.
+pub(super) async fn hosts(handle: &Handle) -> Result<BTreeMap<AgentId, String>, Status> {
+    let hosts = handle.query(|view| {
+        let agents = view.core.state().agents.iter();
+        agents.map(|(id, agent)| (*id, agent.facts.host.clone())).collect()
+    });
+    hosts.await.map_err(refused)
+}
+
+/// The member that somebody names by its host, its id, or the beginning of that. One that was revoked is found by its id only: its host may
+/// have another agent by now.
+pub(super) fn named(book: &Book, hosts: &BTreeMap<AgentId, String>, text: &str) -> Result<AgentId, Status> {
+    let on_host = |id: &AgentId| hosts.get(id).is_some_and(|host| host == text);
+    let members = book.agents.values().filter(|agent| agent.revoked.is_none());
+    let mut found: Vec<AgentId> = members.map(|agent| agent.agent).filter(on_host).collect();
+    if found.is_empty() {
+        let digits: String = text.chars().filter(|digit| *digit != '-').collect();
+        let begins = |id: &&AgentId| digits.len() >= SHORTEST && id.to_string().starts_with(&digits);
+        found = book.agents.keys().filter(begins).copied().collect();
+    }
+    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => {
+            let text = format!(
+                "no agent has joined from a host `{shown}` or with such an id; `sweepctl admin agent list` shows them"
+            );
+            Err(status(Code::NotFound, "agent_not_enrolled", text))
+        }
+        _ => {
+            let ids: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let text = format!("several agents are called `{shown}`: name one by its id: {}", ids.join(", "));
+            Err(status(Code::InvalidArgument, "host_ambiguous", text))
+        }
+    }
+}
+
+/// A user.
+pub(super) fn user_summary(book: &Book, user: &User, now: Timestamp) -> v1::UserSummary {
+    let good = book.tokens.values().filter(|token| token.user.as_ref() == Some(&user.name));
+    let good = good.filter(|token| book.good(&token.id, now).is_some()).count();
+    v1::UserSummary {
+        name: user.name.clone(),
+        role: user.role.name().to_owned(),
+        projects: user.projects.iter().cloned().collect(),
+        created: user.created.0,
+        removed: user.removed.map_or(0, |removed| removed.0),
+        tokens: good as u32,
+    }
+}
+
+/// A token, without what is secret of it.
+pub(super) fn token_summary(token: &TokenRecord) -> v1::TokenSummary {
+    v1::TokenSummary {
+        id: token.id.clone(),
+        kind: if token.user.is_some() { "user" } else { "join" }.to_owned(),
+        user: token.user.clone().unwrap_or_default(),
+        role: if token.user.is_some() { token.role.name() } else { "" }.to_owned(),
+        note: token.note.clone(),
+        created: token.created.0,
+        expires: token.expires.0,
+        revoked: token.revoked.map_or(0, |revoked| revoked.0),
+    }
+}
+
+/// An agent that has joined, with its host if it has called.
+pub(super) fn agent_summary(agent: &AgentRecord, host: Option<&String>) -> v1::AgentCertificate {
+    v1::AgentCertificate {
+        agent_id: id_bytes(agent.agent),
+        note: agent.note.clone(),
+        enrolled: agent.enrolled.0,
+        expires: agent.expires.0,
+        revoked: agent.revoked.map_or(0, |revoked| revoked.0),
+        host: host.cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sweep_proto::status::reason_of;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn agent(number: u128, revoked: bool) -> AgentRecord {
+        let (agent, note) = (AgentId::from(Uuid::from_u128(number << 100)), String::new());
+        let (enrolled, expires, revoked) = (Timestamp(1), Timestamp(9), revoked.then_some(Timestamp(2)));
+        AgentRecord { agent, note, generation: 1, enrolled, expires, revoked }
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_host_and_one_that_was_revoked_by_its_id() {
+        let mut book = Book::default();
+        let agents = [agent(1, true), agent(2, false), agent(3, false), agent(4, false), agent(0x21, false)];
+        agents.iter().for_each(|agent| drop(book.agents.insert(agent.agent, agent.clone())));
+        let names = [(0, "gpu-1"), (1, "gpu-1"), (2, "gpu-2"), (3, "gpu-2")];
+        let hosts = names.into_iter().map(|(at, host)| (agents[at].agent, host.to_owned())).collect();
+        let find = |text: &str| named(&book, &hosts, text).map_err(|refusal| reason_of(&refusal).unwrap());
+        assert_eq!(find("gpu-1"), Ok(agents[1].agent), "the other is none of them any more");
+        assert_eq!(find("gpu-2"), Err("host_ambiguous".to_owned()));
+        assert_eq!(find(&agents[2].agent.to_string()), Ok(agents[2].agent));
+        assert_eq!(find(&agents[2].agent.0.hyphenated().to_string()[..10]), Ok(agents[2].agent));
+        assert_eq!(
+            find(&agents[0].agent.to_string()),
+            Ok(agents[0].agent),
+            "again, so that what was lost on the way is done"
+        );
+        assert_eq!(find("0000"), Err("host_ambiguous".to_owned()));
+        assert_eq!(find("000"), Err("agent_not_enrolled".to_owned()));
+        assert_eq!(find("gpu-3"), Err("agent_not_enrolled".to_owned()));
+    }
+}
