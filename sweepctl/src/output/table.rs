@@ -204,7 +204,7 @@ mod tests {
         table.keep(21);
         assert_eq!(table.lines(), 21);
         table.keep(6);
-        assert_eq!((render(&table, None).as_str(), table.lines()), (" n\n 0\n 1\n 2\n 3\n… 16 more\n", 6));
+        assert_eq!((render(&table, None).as_str(), table.lines()), ("n\n0\n1\n2\n3\n… 16 more\n", 6));
         let mut small = Table::new(["n"]);
         (0..3).for_each(|row| small.row([Cell::number(row)]));
         small.keep(0);
