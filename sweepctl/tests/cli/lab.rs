@@ -28,7 +28,7 @@ pub(crate) fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
-fn private(path: &Path, text: &str) -> PathBuf {
+pub(crate) fn private(path: &Path, text: &str) -> PathBuf {
     let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     path.to_owned()
@@ -155,7 +155,7 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     program(&agent, root, &join).expect(0).tells("it is a member");
     doctor("agent").says("takes this agent for a member");
     run(root, &["admin", "agent", "revoke", &id]).expect(0);
-    program(&agent, root, &join).expect(1).tells("joining failed");
+    program(&agent, root, &join).expect(1).tells("does not take the token in");
 
     // Out again, at once.
     let tokens = run(root, &["admin", "token", "list", "--user", "bob", "--json"]).expect(0).json();
