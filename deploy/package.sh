@@ -13,10 +13,25 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 put() { install -D -m "$1" "$2" "$work/$name/$3"; }
 
-for program in sweepctl sweep-coordinator sweep-agent sweep-trainer; do
+# The last two are for `sweepctl bench`.
+for program in sweepctl sweep-coordinator sweep-agent sweep-trainer sweep-bench sweep-noop-trainer; do
   [[ -x $bin/$program ]] || { echo "package: $bin/$program is not there: make release" >&2; exit 1; }
   put 755 "$bin/$program" "bin/$program"
 done
+# The trainer looks for libtorch beside itself first, then in the folder it was built with, which on another host is anybody's: it goes.
+python3 - "$work/$name/bin/sweep-trainer" <<'END'
+import sys
+path, beside = sys.argv[1], b"$ORIGIN/../lib/libtorch/lib"
+program = open(path, "rb").read()
+at = program.find(beside + b":")
+if at >= 0:
+    at += len(beside)
+    end = program.index(b"\0", at)
+    program = program[:at] + bytes(end - at) + program[end:]
+    open(path, "wb").write(program)
+if b":" + beside in program:
+    sys.exit(f"package: the run path of {path} does not begin with {beside.decode()}: build it again")
+END
 for unit in "$root"/deploy/systemd/*.service; do put 644 "$unit" "lib/systemd/system/$(basename "$unit")"; done
 put 644 "$root/deploy/systemd/sweep.sysusers" lib/sysusers.d/sweep.conf
 for text in README.md CHANGELOG.md LICENSE; do put 644 "$root/$text" "share/doc/sweep/$text"; done

@@ -1,5 +1,5 @@
-//! Tells the linker where libtorch lies at run time: the folder this build used, and the folder an
-//! installed trainer ships with (`../lib/libtorch` beside its `bin/`).
+//! Tells the linker where libtorch lies at run time: the folder that an installed trainer ships with (`../lib/libtorch` beside its `bin/`),
+//! then the folder that this build used, which `deploy/package.sh` takes out again.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,12 +18,11 @@ fn main() {
     if !lib.join("libtorch_cpu.so").exists() {
         println!("cargo:warning={} has no libtorch; run deploy/libtorch.sh", lib.display());
     }
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/libtorch/lib");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     if let Ok(version) = std::fs::read_to_string(Path::new(&libtorch).join("build-version")) {
         println!("cargo:rustc-env=SWEEP_LIBTORCH_VERSION={}", version.trim());
     }
-    println!("cargo:rustc-env=SWEEP_LIBTORCH_DIR={}", Path::new(&libtorch).display());
 }
 
 /// The commit that a release is built from, marked where a tracked file differs from it. Nothing for other builds (every commit

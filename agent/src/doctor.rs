@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nvml_wrapper::Nvml;
 use sweep_identity::address::Address;
+use sweep_identity::dial::Tls;
+use sweep_identity::trouble::Held;
 use sweep_ops::doctor::{Findings, size};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -156,24 +158,47 @@ async fn coordinator(cli: &Cli, found: &mut Findings) {
         Err(error) => return found.problem("coordinator", format!("{error}"), "--coordinator URL"),
     };
     let member = if address.encrypted { member(cli, found) } else { None };
-    if address.encrypted && member.is_none() {
-        // Who it is says its certificate, which an agent that has not joined cannot judge; that somebody listens can be seen.
-        return listens(&address, found).await;
-    }
-    let tls = match member.as_ref().map(Member::tls).transpose() {
-        Ok(tls) => tls,
-        Err(error) => return found.problem("member", error.to_string(), AGAIN),
+    let tls = match (&member, address.encrypted) {
+        (Some(member), _) => member.tls(),
+        (None, false) => return talk(&address, None, None, found).await,
+        // The token says which coordinator is the right one.
+        (None, true) => match pinned(cli, found) {
+            Some(tls) => return talk(&address, Some(&tls), Some(Held::JoinToken), found).await,
+            None => return listens(&address, found).await,
+        },
     };
+    match tls {
+        Ok(tls) => talk(&address, Some(&tls), Some(Held::Member), found).await,
+        Err(error) => found.problem("member", error.to_string(), AGAIN),
+    }
+}
+
+/// Believes whom the token of `--join-file` names, if there is one.
+fn pinned(cli: &Cli, found: &mut Findings) -> Option<Tls> {
+    match Member::pinned(cli.join_file.as_deref()?) {
+        Ok((tls, _)) => Some(tls),
+        Err(error) => {
+            let fix = "sweepctl admin agent-token > FILE; chmod 600 FILE";
+            found.problem("member", error.to_string(), fix);
+            None
+        }
+    }
+}
+
+/// Calls the coordinator, as whoever this is.
+async fn talk(address: &Address, tls: Option<&Tls>, held: Option<Held>, found: &mut Findings) {
     let start = Instant::now();
     let fix = match address.encrypted {
-        true => {
-            "is it running, is the name right and one of its certificate (`sweepctl admin init --host` adds one), does a firewall let this host through?"
-        }
+        true => "look at the coordinator's log",
         false => "start it, or name it with --coordinator URL",
     };
-    match timeout(PATIENCE, about(&address, tls.as_ref())).await {
+    match timeout(PATIENCE, about(address, tls)).await {
         Ok(Ok(About { build, protocol, now })) => {
-            let how = if member.is_some() { " and takes this agent for a member" } else { "" };
+            let how = match held {
+                Some(Held::Member) => " and takes this agent for a member",
+                Some(_) => " and is the one that the token is for",
+                None => "",
+            };
             found.ok("coordinator", format!("{address} answers{how}"));
             found.versions((env!("CARGO_PKG_VERSION"), sweep_proto::PROTOCOL), (&build, protocol));
             if let Some(theirs) = now {
@@ -183,7 +208,12 @@ async fn coordinator(cli: &Cli, found: &mut Findings) {
         Ok(Err(error)) if error.is_revoked() => {
             found.problem("member", format!("{address} has revoked this agent"), AGAIN);
         }
-        Ok(Err(error)) => found.problem("coordinator", format!("{address}: {error}"), fix),
+        Ok(Err(error)) => match error.trouble().zip(held) {
+            Some((trouble, held)) => {
+                found.problem("coordinator", trouble.what(address, held), trouble.fix(address, held));
+            }
+            None => found.problem("coordinator", format!("{address}: {error}"), fix),
+        },
         Err(_) => found.problem("coordinator", format!("{address} does not answer"), fix),
     }
 }
@@ -227,11 +257,16 @@ fn member(cli: &Cli, found: &mut Findings) -> Option<Member> {
     Some(member)
 }
 
+/// Who it is says its certificate, which an agent without token and certificate cannot judge; that somebody listens can be seen.
 async fn listens(address: &Address, found: &mut Findings) {
     let place = (address.host.as_str(), address.port);
     let dialled = timeout(PATIENCE, tokio::net::TcpStream::connect(place)).await;
     match dialled.map_err(|_| "no answer".to_owned()).and_then(|dialled| dialled.map_err(|error| error.to_string())) {
-        Ok(_) => found.ok("coordinator", format!("{address} can be reached")),
+        Ok(_) => {
+            let found_it =
+                format!("{address} can be reached; whether it is the coordinator shows with --join-file FILE");
+            found.ok("coordinator", found_it);
+        }
         Err(error) => {
             let fix = "is it running, is the name right, does a firewall let this host through?";
             found.problem("coordinator", format!("{address}: {error}"), fix);

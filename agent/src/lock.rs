@@ -1,8 +1,9 @@
 //! The agent's state folder: one agent at a time, its lasting id, and whether the host was started
 //! again since. The attempt folders below it are left to `attempts`.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,8 @@ impl StateFolder {
     /// # Errors
     /// When another agent has it or the disk refuses.
     pub fn open(path: &Path) -> Result<Self, StateError> {
-        fs::create_dir_all(path).map_err(fail(path))?;
+        // A new one is its owner's alone: the agent's key and what trainers write are in it.
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail(path))?;
         let path = path.canonicalize().map_err(fail(path))?;
         let lock = lock(&path)?;
         let agent = agent_id(&path.join(ID_FILE))?;
@@ -115,6 +117,21 @@ fn fail(path: &Path) -> impl FnOnce(io::Error) -> StateError + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_folder_is_its_owners_alone_and_one_that_is_there_stays_as_it_is() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = folder.path().join("lab/agent");
+        StateFolder::open(&new).unwrap();
+        assert_eq!((mode(&new), mode(&folder.path().join("lab"))), (0o700, 0o700));
+        let old = folder.path().join("old");
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o750)).unwrap();
+        StateFolder::open(&old).unwrap();
+        assert_eq!(mode(&old), 0o750, "doctor says what to do");
+    }
 
     #[test]
     fn the_id_lasts_and_a_second_agent_is_refused() {

@@ -13,7 +13,8 @@ use sweep_identity::authority::AGENT_DAYS;
 use sweep_identity::certificate::{AgentCertificate, CertificateError, KeyRequest, to_pem};
 use sweep_identity::dial::{Bearer, DialError, Link, OwnCertificate, Tls};
 use sweep_identity::private::{self, PrivateError};
-use sweep_identity::token::{Handed, Kind, TokenError};
+use sweep_identity::token::{Handed, Kind, Token, TokenError};
+use sweep_identity::trouble::Held;
 use tokio::time::sleep;
 
 use crate::rpc::{CallError, enrol, link};
@@ -71,8 +72,30 @@ pub enum MemberError {
     /// A connection.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The coordinator said no, or nothing.
-    #[error("joining failed")]
+    /// No connection, why, and what to do.
+    #[error("{0}")]
+    NoWay(String),
+    /// The coordinator does not take the token.
+    #[error(
+        "the coordinator at {address} does not take the token in {}: it is good for one agent and for an hour (`--hours`), and was used, has \
+         ended or was revoked; get another with `sweepctl admin agent-token`", path.display()
+    )]
+    NotTaken {
+        /// Where.
+        address: String,
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The coordinator said no.
+    #[error("the coordinator at {address} does not let this agent join: {error}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Why.
+        error: CallError,
+    },
+    /// The coordinator said no, or nothing, to a member.
+    #[error(transparent)]
     Call(#[from] CallError),
     /// The coordinator never showed its CA.
     #[error("the coordinator did not show the CA that the token names")]
@@ -164,16 +187,25 @@ impl Member {
         }
     }
 
-    async fn join(state: &Path, address: &Address, agent: AgentId, file: &Path) -> Result<Self, MemberError> {
+    /// Believes whom the join token in a file names; and the token.
+    ///
+    /// # Errors
+    /// When there is no such token in it.
+    pub fn pinned(file: &Path) -> Result<(Tls, Token), MemberError> {
         let handed = private::read(file)?.parse::<Handed>();
         let handed = handed.map_err(|source| MemberError::Token { path: file.to_owned(), source })?;
         let pin = handed.pin.filter(|_| handed.token.kind() == Kind::Join);
         let pin = pin.ok_or_else(|| MemberError::WrongToken(file.to_owned()))?;
-        let tls = Tls::pinned(pin)?;
+        Ok((Tls::pinned(pin)?, handed.token))
+    }
+
+    async fn join(state: &Path, address: &Address, agent: AgentId, file: &Path) -> Result<Self, MemberError> {
+        let (tls, token) = Self::pinned(file)?;
         let waiting = state.join(JOINING);
         let asked = joining(&waiting)?;
-        let link = link(address, Some(&tls), Bearer::token(&handed.token))?;
-        let certificate = enrol::enroll(link, agent, &asked.request).await?;
+        let link = link(address, Some(&tls), Bearer::token(&token))?;
+        let enrolled = enrol::enroll(link, agent, &asked.request).await;
+        let certificate = enrolled.map_err(|error| why_not(error, address, file))?;
         let authority = tls.seen().ok_or(MemberError::NoAuthority)?;
         let path = state.join(FILE);
         keep(&path, &asked.key, &certificate, &authority)?;
@@ -222,6 +254,20 @@ impl Member {
         self.own.replace(&asked.key, &certificate)?;
         self.expires = expires;
         Ok(())
+    }
+}
+
+/// Why an agent may not join, for whoever has just typed where and with which token.
+fn why_not(error: CallError, address: &Address, file: &Path) -> MemberError {
+    if let Some(trouble) = error.trouble() {
+        return MemberError::NoWay(trouble.words(address, Held::JoinToken));
+    }
+    let address = address.to_string();
+    match &error {
+        CallError::Refused(status) if status.code() == tonic::Code::Unauthenticated => {
+            MemberError::NotTaken { address, path: file.to_owned() }
+        }
+        _ => MemberError::Refused { address, error },
     }
 }
 

@@ -136,9 +136,21 @@ enum Command {
     },
 }
 
+/// Whatever it ends of is said in one line, also where RUST_BACKTRACE is set.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let flags = Flags::parse();
+async fn main() -> ExitCode {
+    use std::io::Write as _;
+    match run(Flags::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Where nobody can be told, the exit code says it.
+            drop(writeln!(std::io::stderr(), "Error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(flags: Flags) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     match &flags.serve.log_file {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::program;
 use crate::time::{Span, Timestamp};
 
 /// A device that others have used is free again after so long without them, unless its agent says otherwise.
@@ -135,7 +136,7 @@ pub struct Occupant {
     pub pid: u32,
     /// Whose it is.
     pub user: String,
-    /// Its command line, shortened.
+    /// Its program and its script, as [`crate::program`] has it; the shortened command line in journals of earlier releases.
     pub command: String,
     /// Its memory on the device, bytes.
     pub memory: u64,
@@ -152,7 +153,7 @@ impl Occupant {
 
 impl fmt::Display for Occupant {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}, {}, {}", self.user, self.command, gigabytes(self.memory))
+        write!(out, "{}, {}, {}", self.user, program::of_line(&self.command), gigabytes(self.memory))
     }
 }
 

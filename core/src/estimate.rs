@@ -122,7 +122,7 @@ pub fn estimate(state: &State, plan: &Plan, sees: impl Fn(&Sweep) -> bool) -> Re
     let slots = slots(&hosts, plan);
     let of = |(number, (shape, trials, epochs)): (usize, &(Value, u32, u64))| {
         let seen = samples[number].seen();
-        let fit = seen.as_ref().and_then(|seen| Fit::of(seen, &hosts));
+        let fit = seen.as_ref().and_then(|seen| Fit::of(seen, &plan.limits.placement, &hosts));
         let failed = samples[number].failed.clone().filter(|_| seen.is_none());
         let (point, shape, trials, epochs) = (first[number], words(shape), *trials, *epochs);
         let mut shape = ShapeEstimate { point, shape, trials, epochs, seen, cost: None, fit, failed };

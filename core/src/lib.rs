@@ -45,6 +45,7 @@ pub mod origin;
 pub mod packing;
 pub mod placement;
 pub mod plan;
+pub mod program;
 pub mod queue;
 pub mod recipe;
 pub mod report;

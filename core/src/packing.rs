@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::device::DeviceFacts;
 use crate::num::Num;
 use crate::plan::{Plan, at, put, variant_of};
 use crate::shares::DEVICE;
@@ -128,6 +129,20 @@ pub fn share(needs: Option<u64>, device: u64, slots: u32) -> u32 {
     let Some(needs) = needs.filter(|_| device > 0 && slots > 0) else { return whole };
     let part = (u128::from(needs) * u128::from(DEVICE)).div_ceil(u128::from(device));
     u32::try_from(part).unwrap_or(whole).clamp(whole / slots, whole)
+}
+
+/// So many trials are put on a device at a time, by memory alone: by what their file says, else by what was measured of one. A trial that needs
+/// nearly all of it has it for itself.
+pub(crate) fn together(device: &DeviceFacts, stated: Option<u64>, peak: u64) -> u32 {
+    if stated.unwrap_or(peak) > device.memory {
+        return 0;
+    }
+    let (needs, slots) = (stated.unwrap_or_else(|| with_headroom(peak)), device.slots.len() as u32);
+    let most = match device.packed {
+        true => DEVICE as u32 / share(Some(needs), device.memory, slots).max(1),
+        false => u32::try_from(device.memory / needs.max(1)).unwrap_or(u32::MAX).max(1),
+    };
+    most.min(slots)
 }
 
 /// What to reckon with where this was measured, bytes.
@@ -246,6 +261,30 @@ mod tests {
         measured.note_failure(1);
         measured.note_speed(1, Num(f64::NAN));
         assert_eq!(measured.most(), 1);
+    }
+
+    #[test]
+    fn so_many_fit_as_are_given_a_share() {
+        let gb = |packed| DeviceFacts {
+            id: "g".into(),
+            model: "G".into(),
+            memory: 80_000_000_000,
+            slots: vec![0, 1, 2, 3],
+            packed,
+        };
+        for device in [gb(true), gb(false)] {
+            let of = |peak: u64| together(&device, None, peak * 1_000_000_000);
+            assert_eq!(
+                [10, 20, 30, 36, 40, 79, 81].map(of),
+                [4, 3, 2, 2, 1, 1, 0],
+                "with a tenth more, {}",
+                device.packed
+            );
+            let shares = share(Some(with_headroom(36_000_000_000)), device.memory, 4);
+            assert!(shares * of(36) <= 1000 && shares * (of(36) + 1) > 1000);
+            assert_eq!(together(&device, Some(20_000_000_000), 40_000_000_000), 4, "the file comes first");
+            assert_eq!(together(&device, Some(90_000_000_000), 1), 0);
+        }
     }
 
     #[test]

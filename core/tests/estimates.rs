@@ -150,6 +150,22 @@ fn a_few_steps_say_what_an_epoch_takes_and_what_a_start_does() {
 }
 
 #[test]
+fn memory_fits_as_trials_are_put_there() {
+    let probe = plan("epochs = 10\nseeds = 3").probe(&[0].into());
+    let fit = |peak: u64, file: &str| {
+        let mut last = probed(2);
+        last.cost.as_mut().unwrap().device_memory = Some(peak);
+        let state = state(probe.clone(), &[probed(1), last], |_| 8);
+        of(&state, &plan(&format!("epochs = 10\nseeds = 3\n{file}"))).shapes[0].fit.unwrap().trials
+    };
+    // Two of 40 of 80 GiB leave nothing to spare, of 36 they do; one that takes nearly all of it is alone.
+    assert_eq!([fit(40 << 30, ""), fit(36 << 30, ""), fit(79 << 30, "")], [1, 2, 1]);
+    // What the file says comes before what was measured.
+    assert_eq!(fit(40 << 30, "placement.memory = \"40 GiB\""), 2);
+    assert_eq!(fit(40 << 30, "placement.memory = \"20 GiB\""), 4);
+}
+
+#[test]
 fn what_does_not_fit_is_said() {
     let new = plan("epochs = 10\nseeds = 3");
     let probe = new.probe(&[0].into());

@@ -92,7 +92,17 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    fn is_loopback(&self) -> bool {
+    /// Host and port as one writes them, or the socket.
+    pub fn place(&self) -> String {
+        match &self.socket {
+            Some(socket) => socket.display().to_string(),
+            None if self.host.contains(':') => format!("[{}]:{}", self.host, self.port),
+            None => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Whether only this host can mean it.
+    pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }

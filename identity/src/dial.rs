@@ -25,6 +25,7 @@ use crate::address::{Address, AddressError};
 use crate::certificate::{CertificateError, Fingerprint};
 use crate::private::{self, PrivateError};
 use crate::token::{Handed, Token, TokenError};
+use crate::trouble::{Greeting, Unresolved};
 use crate::wire::Wire;
 use crate::{ALPN, VERSIONS, provider};
 
@@ -256,9 +257,10 @@ fn connector(
     Ok(tower::service_fn(move |_: tonic::transport::Uri| {
         let (host, name, tls) = (host.clone(), name.clone(), tls.clone());
         let dial = async move {
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
+            let places = tokio::net::lookup_host((host.as_str(), port)).await.map_err(Unresolved)?;
+            let stream = TcpStream::connect(&*places.collect::<Vec<_>>()).await?;
             stream.set_nodelay(true)?;
-            tls.connect(name, stream).await.map(TokioIo::new)
+            Ok(TokioIo::new(tls.connect(name, stream).await.map_err(Greeting)?))
         };
         futures_util::FutureExt::boxed(dial)
     }))

@@ -4,7 +4,7 @@
 //! the coordinator's `access`.
 //!
 //! Reading order: [`token`], [`authority`] (the CA), [`certificate`] (what one says), [`listen`] (the
-//! coordinator's side of a connection), [`address`], [`dial`] and [`wire`] (the other side), [`private`] and [`chain`].
+//! coordinator's side of a connection), [`address`], [`dial`], [`wire`] and [`trouble`] (the other side), [`private`] and [`chain`].
 
 pub mod address;
 pub mod authority;
@@ -15,6 +15,7 @@ pub mod listen;
 pub mod private;
 pub mod socket;
 pub mod token;
+pub mod trouble;
 pub mod wire;
 
 use std::sync::Arc;

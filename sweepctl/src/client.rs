@@ -14,6 +14,7 @@ use sweep_core::estimate::Estimate;
 use sweep_core::report::Report;
 use sweep_identity::address::Address;
 use sweep_identity::dial::{self, Bearer, Link};
+use sweep_identity::trouble::Trouble;
 use sweep_proto::status::reason_of;
 use sweep_proto::v1;
 use sweep_proto::v1::access_client::AccessClient;
@@ -88,7 +89,10 @@ impl Client {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE_ANSWER)
             .keep_alive_while_idle(true);
-        let unreachable = |source| Fault::Unreachable { server: way.server.clone(), source };
+        let unreachable = |source| match Trouble::of(&source).filter(|_| address.encrypted) {
+            Some(trouble) => Fault::NoWay(trouble.words(&address, way.held)),
+            None => Fault::Unreachable { server: way.server.clone(), source },
+        };
         let connected = dial::now(&endpoint, &address, way.tls.as_ref()).await.map_err(LoginFault::from)?;
         let channel = connected.map_err(unreachable)?;
         let bearer = match way.bearer.is_none() && !address.encrypted && address.socket.is_none() {

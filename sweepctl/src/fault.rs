@@ -109,6 +109,9 @@ pub(crate) enum Fault {
         /// What the network said.
         source: tonic::transport::Error,
     },
+    /// No connection, why, and what to do.
+    #[error("{0}")]
+    NoWay(String),
     /// The coordinator said no, or the connection broke.
     #[error("{}", said(server, status))]
     Status {
@@ -268,8 +271,13 @@ impl Fault {
             | Self::Config { .. }
             | Self::Variable { .. }
             | Self::NoHome
-            | Self::Verify(Verdict::NoSuchTrial { .. }) => Exit::Usage,
-            Self::Login(LoginFault::NotLoggedIn { .. } | LoginFault::Dial(DialError::Stranger { .. })) => Exit::Login,
+            | Self::Verify(Verdict::NoSuchTrial { .. })
+            | Self::NotAnAgent { .. } => Exit::Usage,
+            Self::Login(
+                LoginFault::NotLoggedIn { .. }
+                | LoginFault::NotTaken { .. }
+                | LoginFault::Dial(DialError::Stranger { .. }),
+            ) => Exit::Login,
             Self::Login(_) | Self::Report(_) => Exit::Usage,
             Self::Dataset(fault) if fault.is_usage() => Exit::Usage,
             Self::Dataset(fault) if fault.is_unknown() => Exit::NotFound,
@@ -277,7 +285,7 @@ impl Fault {
             | Self::NoCheckpoint { .. }
             | Self::NoBest { .. }
             | Self::NoHost { .. } => Exit::NotFound,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::NoWay(_) => Exit::Unreachable,
             Self::Incomplete { .. } => Exit::Incomplete,
             Self::Exists { .. } | Self::IsLab { .. } => Exit::Refused,
             Self::TimedOut => Exit::TimedOut,
@@ -337,9 +345,14 @@ impl Fault {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => is_transient(status),
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::NoWay(_) => true,
             _ => false,
         }
+    }
+
+    /// The coordinator does not know the token that came.
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if status.code() == tonic::Code::Unauthenticated)
     }
 
     /// The coordinator waits for room on its disk and goes on by itself then.
@@ -358,7 +371,7 @@ impl Fault {
     }
 }
 
-const NEXT_UP: &str = "`sweepctl up` starts one on this machine; --server or SWEEP_SERVER names another";
+const NEXT_UP: &str = "`sweepctl up` starts one here; --server or SWEEP_SERVER names another, https:// in a lab";
 
 /// `1 error`, `2 errors`.
 pub(crate) fn count(number: impl TryInto<u64>, noun: &str) -> String {

@@ -13,6 +13,7 @@ use sweep_identity::certificate::{CertificateError, from_pem};
 use sweep_identity::dial::{Bearer, DialError, Tls};
 use sweep_identity::private::{self, PrivateError};
 use sweep_identity::token::{Handed, Token, TokenError};
+use sweep_identity::trouble::Held;
 
 use crate::config::{address_in, url, variable};
 
@@ -48,6 +49,15 @@ pub(crate) enum LoginFault {
     /// Another kind of token.
     #[error("this is a token for an agent: `sweep-agent --join-file FILE` takes it")]
     ForAgents,
+    /// Not good, or not here.
+    #[error(
+        "the coordinator at {address} does not take this token: it has ended, was revoked, or is not whole; an admin makes another with \
+         `sweepctl admin token create NAME`"
+    )]
+    NotTaken {
+        /// Where.
+        address: String,
+    },
     /// No such login.
     #[error("not logged in at {server}")]
     NotLoggedIn {
@@ -83,6 +93,8 @@ pub(crate) struct Way {
     pub(crate) tls: Option<Tls>,
     /// What to show.
     pub(crate) bearer: Bearer,
+    /// What says that it is the right one.
+    pub(crate) held: Held,
 }
 
 impl Way {
@@ -91,16 +103,17 @@ impl Way {
         let address: Address = server.parse()?;
         let here = state.map(|state| local(server, state)).transpose()?.unwrap_or_default();
         if !here.is_none() {
-            return Ok(Self { server: server.to_owned(), tls: None, bearer: here });
+            return Ok(Self { server: server.to_owned(), tls: None, bearer: here, held: Held::Login });
         }
         let login = Logins::read()?.servers.remove(&address.to_string());
         if let Some(file) = variable("SWEEP_TOKEN_FILE") {
             let tls = login.map(|login| login.tls()).transpose()?;
-            return Ok(Self { server: server.to_owned(), tls, bearer: Bearer::file(Path::new(&file))? });
+            let (server, bearer) = (server.to_owned(), Bearer::file(Path::new(&file))?);
+            return Ok(Self { server, tls, bearer, held: Held::Login });
         }
         match login {
             Some(login) => login.way(server),
-            None => Ok(Self { server: server.to_owned(), tls: None, bearer: here }),
+            None => Ok(Self { server: server.to_owned(), tls: None, bearer: here, held: Held::Login }),
         }
     }
 }
@@ -150,7 +163,8 @@ impl Login {
     /// How to reach the coordinator as who this is.
     pub(crate) fn way(&self, server: &str) -> Result<Way, LoginFault> {
         let token: Token = self.token.parse()?;
-        Ok(Way { server: server.to_owned(), tls: Some(self.tls()?), bearer: Bearer::token(&token) })
+        let (server, tls, bearer) = (server.to_owned(), Some(self.tls()?), Bearer::token(&token));
+        Ok(Way { server, tls, bearer, held: Held::Login })
     }
 
     /// The public half of its token.

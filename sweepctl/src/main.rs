@@ -114,7 +114,8 @@ fn run(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
 
 /// Commands that talk to a coordinator.
 async fn ask(out: &Out, config: &Config, command: &Command) -> Result<(), Fault> {
-    if !matches!(command, Command::Login(_) | Command::Logout(_)) {
+    // Of these, the first two are about it, and the third has it among its findings.
+    if !matches!(command, Command::Login(_) | Command::Logout(_) | Command::Doctor { .. }) {
         command::login::warn(out, config);
     }
     match command {

@@ -61,7 +61,9 @@ fn a_package_comes_and_goes_and_leaves_data_alone() {
     let arguments = [bin.to_str().unwrap(), out.to_str().unwrap()];
     let (packed, words) = run(&package, &arguments);
     assert!(!packed && words.contains("make release"), "{words}");
-    for program in ["sweepctl", "sweep-coordinator", "sweep-agent", "sweep-trainer"] {
+    for program in
+        ["sweepctl", "sweep-coordinator", "sweep-agent", "sweep-trainer", "sweep-bench", "sweep-noop-trainer"]
+    {
         let mut made = Command::new("/bin/sh");
         made.args(["-c", "printf '#!/bin/sh\\n' > \"$1\" && chmod 755 \"$1\"", "sh"]).arg(bin.join(program));
         assert!(made.status().unwrap().success());
@@ -91,6 +93,7 @@ fn a_package_comes_and_goes_and_leaves_data_alone() {
     let installed = files(&dest);
     for file in [
         "bin/sweepctl",
+        "bin/sweep-bench",
         "lib/systemd/system/sweep-agent.service",
         "lib/sysusers.d/sweep.conf",
         "share/doc/sweep/operations.md",
@@ -111,4 +114,59 @@ fn a_package_comes_and_goes_and_leaves_data_alone() {
     assert!(good, "{words}");
     let unit = fs::read_to_string(dest.join("opt/sweep/lib/systemd/system/sweep-agent.service")).unwrap();
     assert!(unit.contains("ExecStart=/opt/sweep/bin/sweep-agent ") && !unit.contains("/usr/"), "{unit}");
+}
+
+/// A program with this run path, packed as the trainer; what the package has. Nothing without a compiler.
+fn packed_run_path(work: &Path, run_path: &str) -> Option<(bool, String, Vec<u8>)> {
+    let (bin, out) = (work.join("bin"), work.join("out"));
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(work.join("main.c"), "int main(void) { return 0; }\n").unwrap();
+    for program in
+        ["sweepctl", "sweep-coordinator", "sweep-agent", "sweep-bench", "sweep-noop-trainer", "sweep-trainer"]
+    {
+        let mut compiler = Command::new("cc");
+        compiler.arg("main.c").arg("-o").arg(bin.join(program)).arg(format!("-Wl,-rpath,{run_path}"));
+        if !compiler.current_dir(work).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+    }
+    let package = Command::new(root().join("deploy/package.sh")).arg(&bin).arg(&out).output().unwrap();
+    let words = String::from_utf8_lossy(&package.stderr).into_owned();
+    let archive = String::from_utf8_lossy(&package.stdout).trim().to_owned();
+    let mut packed = Vec::new();
+    if package.status.success() {
+        let mut tar = Command::new("tar");
+        tar.args(["xzf", &archive, "-C"]).arg(work).args([
+            "--wildcards",
+            "*/bin/sweep-trainer",
+            "--strip-components=2",
+        ]);
+        assert!(tar.status().unwrap().success());
+        packed = fs::read(work.join("sweep-trainer")).unwrap();
+        let ran = Command::new(work.join("sweep-trainer")).status().unwrap();
+        assert!(ran.success(), "it is a program still");
+    }
+    Some((package.status.success(), words, packed))
+}
+
+#[test]
+fn the_packed_trainer_knows_no_folder_of_whoever_built_it() {
+    let work = tempfile::tempdir().unwrap();
+    let has = |program: &[u8], text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
+    let beside = "$ORIGIN/../lib/libtorch/lib";
+    let Some((good, words, packed)) = packed_run_path(work.path(), &format!("{beside}:/home/builder/torch/lib")) else {
+        println!("skipped: there is no C compiler");
+        return;
+    };
+    assert!(good, "{words}");
+    assert!(has(&packed, beside) && !has(&packed, "/home/builder"));
+    let (good, words, _) = packed_run_path(work.path(), &format!("/home/builder/torch/lib:{beside}")).unwrap();
+    assert!(!good && words.contains("does not begin with $ORIGIN"), "{words}");
+}
+
+#[test]
+fn a_trainer_is_built_to_look_beside_itself_first() {
+    let build = fs::read_to_string(root().join("trainer/build.rs")).unwrap();
+    let at = |text: &str| build.find(text).unwrap_or_else(|| panic!("{text} in trainer/build.rs"));
+    assert!(at("-rpath,$ORIGIN/../lib/libtorch/lib") < at("-rpath,{}"), "the linker keeps the order");
 }

@@ -12,6 +12,8 @@ use tch::Device;
 use crate::error::TrainError;
 use crate::log::say;
 
+/// The half of libtorch that is always loaded, in `lib` of its folder.
+const CPU_LIBRARY: &str = "libtorch_cpu.so";
 /// libtorch's CUDA half inside a folder made by `deploy/libtorch.sh`.
 const CUDA_LIBRARY: &str = "cuda/torch/lib/libtorch_cuda.so";
 /// Set in the second start, so that there is no third.
@@ -96,17 +98,24 @@ pub fn start_again_if_needed(folder: &Path) {
     say(format_args!("cannot start again with another environment: {}", again.exec()));
 }
 
-/// Where libtorch may be: named by the user, built against, or installed beside the program.
+/// Where libtorch may be: named by the user, where the half that is loaded comes from, or installed beside the program.
 fn folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
     folders.extend(std::env::var_os("LIBTORCH").map(PathBuf::from));
-    folders.extend(option_env!("SWEEP_LIBTORCH_DIR").map(PathBuf::from));
+    folders.extend(loaded(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()));
     if let Ok(program) = std::env::current_exe()
         && let Some(bin) = program.parent()
     {
         folders.push(bin.join("../lib/libtorch"));
     }
     folders
+}
+
+/// The folder above that of libtorch's library, by the memory map of a process.
+fn loaded(maps: &str) -> Option<PathBuf> {
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let mut libraries = paths.filter(|path| path.file_name().is_some_and(|name| name == CPU_LIBRARY));
+    Some(libraries.next()?.parent()?.parent()?.to_owned())
 }
 
 /// Limits libtorch to `threads` (at least 1) in this process. More threads than cores make
@@ -120,4 +129,19 @@ pub fn use_threads(threads: u32) {
         }
     });
     tch::set_num_threads(threads.max(1) as i32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libtorch_is_where_it_was_loaded_from() {
+        let maps = "7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libc.so.6\n7f02-7f03 rw-p 00000000 00:00 0 \n\
+                    7f04-7f05 r-xp 00000000 08:01 2   /opt/my torch/lib/libtorch_cpu.so\n";
+        assert_eq!(loaded(maps), Some(PathBuf::from("/opt/my torch")));
+        assert_eq!(loaded("7f00-7f01 r-xp 00000000 08:01 1 /usr/lib/libc.so.6\n"), None);
+        let own = loaded(&std::fs::read_to_string("/proc/self/maps").unwrap()).unwrap();
+        assert!(own.join("lib").join(CPU_LIBRARY).exists(), "this test has it, too");
+    }
 }

@@ -5,16 +5,14 @@ use std::path::Path;
 
 use sweep_core::device::Occupant;
 use sweep_core::id::Lease;
+use sweep_core::program;
 
 use crate::launcher::scan;
-
-/// Longest command line that is passed on, characters.
-const COMMAND: usize = 120;
 
 /// Who a process is.
 pub fn occupant(pid: u32, memory: u64) -> Occupant {
     let user = user(pid).unwrap_or_else(|| "unknown".to_owned());
-    let command = command(pid).unwrap_or_else(|| format!("process {pid}"));
+    let command = command(pid).unwrap_or_else(|| "unknown".to_owned());
     Occupant { pid, user, command, memory }
 }
 
@@ -23,22 +21,20 @@ pub fn owner(pid: u32, attempts: &Path) -> Option<Lease> {
     scan::owner(&fs::read(format!("/proc/{pid}/environ")).ok()?, attempts)
 }
 
+/// Its arguments end with zeros, unless it has written something else over them.
 fn command(pid: u32) -> Option<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    shown(&line)
-        .or_else(|| fs::read_to_string(format!("/proc/{pid}/comm")).ok().and_then(|name| shown(name.as_bytes())))
+    shown(&line).or_else(|| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        Some(program::of_line(&name))
+    })
 }
 
-/// Arguments with spaces between them, on one line, not longer than people read.
 fn shown(line: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(line);
-    let clean: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    let clean = clean.trim();
-    let mut short: String = clean.chars().take(COMMAND).collect();
-    if short.len() < clean.len() {
-        short.push_str("...");
-    }
-    (!short.is_empty()).then_some(short)
+    let text = text.trim_end_matches('\0');
+    let name = || if text.contains('\0') { program::name(text.split('\0')) } else { program::of_line(text) };
+    (!text.trim().is_empty()).then(name)
 }
 
 fn user(pid: u32) -> Option<String> {
@@ -64,8 +60,10 @@ mod tests {
         assert!(own.command.contains("sweep_agent"), "{}", own.command);
         assert!(!own.user.is_empty() && own.user != "unknown");
         assert_eq!(name("root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/:/bin/sh\n", "1000").as_deref(), Some("ann"));
-        assert_eq!(shown(b"python\0train.py\0--name\0a\nb\0").as_deref(), Some("python train.py --name a b"));
-        assert_eq!(shown("é".repeat(200).as_bytes()).map(|text| text.chars().count()), Some(COMMAND + 3));
+        assert_eq!(shown(b"/usr/bin/python\0train.py\0--key\0hunter2\0").as_deref(), Some("python train.py"));
+        assert_eq!(shown(b"/opt/My App/run\0--key\0hunter2\0").as_deref(), Some("run"));
+        assert_eq!(shown(b"python train.py --key hunter2").as_deref(), Some("python train.py"), "it renamed itself");
+        assert_eq!(shown(b"\0\0"), None);
         assert_eq!(owner(std::process::id(), Path::new("/nowhere")), None);
     }
 }

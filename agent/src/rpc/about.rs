@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sweep_identity::address::Address;
 use sweep_identity::dial::{Bearer, DialError, Tls};
+use sweep_identity::trouble::Trouble;
 use sweep_proto::status::reason_of;
 use sweep_proto::v1::InfoRequest;
 use sweep_proto::v1::sweeps_client::SweepsClient;
@@ -16,11 +17,23 @@ pub enum AboutError {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// No answer.
-    #[error("{}", .0.message())]
-    Refused(#[from] Box<Status>),
+    #[error("{}", super::words(.0))]
+    Refused(Box<Status>),
+}
+
+impl From<Box<Status>> for AboutError {
+    fn from(status: Box<Status>) -> Self {
+        Self::Refused(status)
+    }
 }
 
 impl AboutError {
+    /// Why there was no connection, if that is what it was.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let Self::Refused(status) = self else { return None };
+        Trouble::of(&**status)
+    }
+
     /// The coordinator knows this agent and has put it out, or its certificate has ended.
     pub fn is_revoked(&self) -> bool {
         matches!(self, Self::Refused(status) if reason_of(status).as_deref() == Some("agent_revoked"))

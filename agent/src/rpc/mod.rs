@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sweep_identity::address::Address;
 use sweep_identity::dial::{self, Bearer, DialError, Link, Tls};
+use sweep_identity::trouble::Trouble;
 use sweep_identity::wire::Wire;
 use sweep_proto::status::reason_of;
 use tonic::{Code, Status};
@@ -81,16 +82,36 @@ pub enum CallError {
     AgentUnknown,
     /// A checkpoint was reported whose bytes are no longer in the store.
     #[error("{}", .0.message())]
-    BlobMissing(#[source] Box<Status>),
+    BlobMissing(Box<Status>),
     /// The coordinator cannot be reached, has no room, or refuses.
-    #[error("{}", .0.message())]
-    Refused(#[source] Box<Status>),
+    #[error("{}", words(.0))]
+    Refused(Box<Status>),
     /// The answer makes no sense.
     #[error("the coordinator's answer is damaged")]
     Answer(#[source] sweep_proto::convert::ConvertError),
 }
 
+/// What a refusal says; where nobody was there to refuse, what the network says, too. A status itself is no text for people.
+pub fn words(status: &Status) -> String {
+    let mut cause = std::error::Error::source(status);
+    while let Some(inner) = cause.and_then(std::error::Error::source) {
+        cause = Some(inner);
+    }
+    let message = status.message();
+    match cause.map(ToString::to_string).filter(|cause| !message.contains(cause.as_str())) {
+        Some(cause) if !message.is_empty() => format!("{message}: {cause}"),
+        Some(cause) => cause,
+        None => message.to_owned(),
+    }
+}
+
 impl CallError {
+    /// Why there was no connection, if that is what it was.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let Self::Refused(status) = self else { return None };
+        Trouble::of(&**status)
+    }
+
     /// Whether the coordinator is there and will go on refusing until somebody does something.
     pub fn is_refusal(&self) -> bool {
         match self {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::packing;
+use crate::placement::Placement;
 use crate::state::agent::Agent;
 
 use super::Seen;
@@ -16,29 +18,40 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// By the most that a trial of the shape had, on devices of the same kind as the one where it had it; nothing while that is not known.
-    pub(super) fn of(seen: &Seen, hosts: &[&Agent]) -> Option<Self> {
+    /// By the most that a trial of the shape had, on devices of the same kind as the one where it had it, as the trials of a sweep with this
+    /// placement are put there; nothing while that is not known.
+    pub(super) fn of(seen: &Seen, placement: &Placement, hosts: &[&Agent]) -> Option<Self> {
         let mut fit = Self { trials: 0, slots: 0 };
-        let mut add = |slots: usize, memory: u64, needs: u64| {
-            if slots > 0 && memory > 0 && needs > 0 {
+        let mut add = |slots: usize, memory: u64, together: u32| {
+            if slots > 0 && memory > 0 {
                 let slots = slots as u32;
-                fit.trials += u32::try_from(memory / needs).unwrap_or(u32::MAX).min(slots);
+                fit.trials += together.min(slots);
                 fit.slots += slots;
             }
         };
         for host in hosts {
             let offer = &host.facts.offer;
             match (seen.device_memory, seen.peak_memory) {
-                (Some(needs), _) => {
-                    offer.devices.iter().for_each(|device| add(device.slots.len(), device.memory, needs));
-                }
-                (None, Some(needs)) => {
+                (Some(peak), _) => offer.devices.iter().for_each(|device| {
+                    add(device.slots.len(), device.memory, packing::together(device, placement.memory, peak));
+                }),
+                (None, Some(peak)) => {
                     let on_none = (0..host.slots.len() as u32).filter(|slot| offer.device_of(*slot).is_none()).count();
-                    add(on_none, offer.memory, needs);
+                    add(on_none, offer.memory, beside(placement.ram, peak, offer.memory));
                 }
                 (None, None) => {}
             }
         }
         (fit.slots > 0).then_some(fit)
+    }
+}
+
+/// So many trials are put on a host at a time, by its memory alone. What was measured keeps nobody from a host that has nothing else to do.
+fn beside(stated: Option<u64>, peak: u64, memory: u64) -> u32 {
+    let fits = |needs: u64| u32::try_from(memory / needs.max(1)).unwrap_or(u32::MAX);
+    match stated {
+        Some(ram) => fits(ram),
+        None if peak > memory => 0,
+        None => fits(packing::with_headroom(peak)).max(1),
     }
 }

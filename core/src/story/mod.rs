@@ -221,7 +221,10 @@ impl Teller {
                 let host = self.place(*agent, None);
                 let text = match by.first() {
                     None => format!("device {device} of {host} is free of others again"),
-                    Some(first) => format!("{} ({}) computes on device {device} of {host}", first.user, first.command),
+                    Some(first) => {
+                        let program = crate::program::of_line(&first.command);
+                        format!("{} ({program}) computes on device {device} of {host}", first.user)
+                    }
                 };
                 self.say(at, text);
             }

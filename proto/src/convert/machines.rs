@@ -3,6 +3,7 @@
 use sweep_core::device::{
     Closed, DeviceFacts, DeviceSeen, Hold, HoldChange, HoldKind, Occupant, Offer, Process, Sighting,
 };
+use sweep_core::program;
 use sweep_core::time::{Span, Timestamp};
 
 use super::{ConvertError, ConvertReason};
@@ -86,7 +87,9 @@ impl From<&DeviceSeen> for v1::DeviceState {
 impl From<v1::DeviceState> for DeviceSeen {
     fn from(state: v1::DeviceState) -> Self {
         let process = |process: v1::DeviceProcess| {
-            let (pid, user, command, memory) = (process.pid, process.user, process.command, process.memory);
+            // An agent of an earlier release sends the whole line.
+            let command = program::of_line(&process.command);
+            let (pid, user, memory) = (process.pid, process.user, process.memory);
             Process { who: Occupant { pid, user, command, memory }, ours: process.ours }
         };
         Self {

@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
-use super::sharing::{When, time, when};
-use super::{Shape, duration};
+use super::{Shape, When, duration, time, when};
 
 /// What can be done with slots and hosts.
 #[derive(Debug, Subcommand)]
@@ -63,7 +62,7 @@ pub(crate) struct Yield {
     /// A slot of a host, or the whole host
     #[arg(value_name = "HOST[:SLOT]")]
     pub(crate) target: Place,
-    /// For so long, e.g. `90m`, `8h`
+    /// For so long, e.g. `90m`, `8h`, `2d`
     #[arg(long = "for", value_name = "TIME", default_value = "8h", value_parser = duration)]
     pub(crate) span: std::time::Duration,
     /// Why, for everybody who waits

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::sharing::{When, when};
-use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares};
+use super::{Backup, Fsck, Maintenance, Notify, Restore, Shape, Shares, When, when};
 
 /// Arguments of `login`.
 #[derive(Debug, Args)]

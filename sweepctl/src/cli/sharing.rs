@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Shape;
+use super::{Shape, When, time, when};
 
 /// Arguments of `queue`.
 #[derive(Debug, Args)]
@@ -75,42 +75,6 @@ pub(crate) struct Release {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
-}
-
-/// A moment, microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// Since 1970.
-    At(i64),
-    /// From now.
-    In(i64),
-}
-
-impl When {
-    /// Microseconds since 1970.
-    pub(crate) fn after(self, now: i64) -> i64 {
-        match self {
-            Self::At(time) => time,
-            Self::In(span) => now.saturating_add(span),
-        }
-    }
-}
-
-impl When {
-    /// Microseconds since 1970, if a length of time is how long ago it was.
-    pub(crate) fn before(self, now: i64) -> i64 {
-        match self {
-            Self::At(time) => time,
-            Self::In(span) => now.saturating_sub(span),
-        }
-    }
-}
-
-pub(super) fn when(text: &str) -> Result<When, String> {
-    let at = text.parse::<jiff::Timestamp>().map(|time| When::At(time.as_microsecond()));
-    at.or_else(|_| time(text).map(When::In)).map_err(|_| {
-        "a time such as `2026-12-01T18:00:00Z` (or with +01:00 at the end), or in how long, e.g. `2h`".to_owned()
-    })
 }
 
 /// Arguments of `admin shares show`.
@@ -205,17 +169,6 @@ fn storage(text: &str) -> Result<Quota, String> {
     }
 }
 
-/// Days count 24 hours.
-pub(super) fn time(text: &str) -> Result<i64, String> {
-    let wrong = |_| "a length of time such as `90s`, `30m`, `24h` or `7d`".to_owned();
-    let days = text.strip_suffix('d').and_then(|days| days.trim_end().parse::<i64>().ok());
-    if let Some(days) = days.filter(|days| (0..100_000).contains(days)) {
-        return Ok(days * 86_400_000_000);
-    }
-    let time = super::duration(text).map_err(wrong)?;
-    Ok(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
-}
-
 fn after(text: &str) -> Result<After, String> {
     match text {
         "never" => Ok(After(None)),
@@ -236,11 +189,7 @@ mod tests {
         assert_eq!((storage("none"), storage("2TB")), (Ok(Quota(None)), Ok(Quota(Some(2_000_000)))));
         assert!(storage("2").is_err() && storage("much").is_err());
         assert_eq!((quota("none"), quota("8")), (Ok(Quota(None)), Ok(Quota(Some(8)))));
-        assert_eq!((time("7d"), time("24h")), (Ok(604_800_000_000), Ok(86_400_000_000)));
         assert_eq!((after("never"), after("90s")), (Ok(After(None)), Ok(After(Some(90_000_000)))));
-        assert_eq!(when("2h"), Ok(When::In(7_200_000_000)));
-        assert_eq!(when("1970-01-01T01:00:02+01:00"), Ok(When::At(2_000_000)));
-        assert!(when("2026-12-01 18:00").is_err() && when("tomorrow").is_err());
-        assert!(quota("-1").is_err() && time("soon").is_err());
+        assert!(quota("-1").is_err() && after("soon").unwrap_err().contains("`2d`"));
     }
 }

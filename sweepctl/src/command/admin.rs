@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use serde_json::json;
+use sweep_identity::address::Address;
 use sweep_identity::chain::Follower;
 
 use super::maintenance;
@@ -49,7 +50,13 @@ pub(crate) async fn run(out: &Out, client: &Client, command: &Admin) -> Result<(
         Admin::AgentToken(args) => {
             let made = client.create_agent_token(args.hours * 3600, &args.note).await?;
             shown_once(out, made, "a join token for one agent")?;
-            out.note("next     on the agent's host: sweep-agent --coordinator https://HOST:7443 --join-file FILE");
+            let (place, is_known) = for_others(client.server());
+            out.note(format!(
+                "next     on the agent's host: sweep-agent --coordinator https://{place} --join-file FILE"
+            ));
+            if !is_known {
+                out.note("         HOST is a name of this host that was given to `sweepctl admin init --host`");
+            }
             Ok(())
         }
         Admin::Agent(command) => agent(out, client, command).await,
@@ -123,7 +130,7 @@ async fn token(out: &Out, client: &Client, command: &cli::Token) -> Result<(), F
             let role = role.map_or("", cli::Role::name);
             let made = client.create_token(user, role, days * 86_400, note).await?;
             shown_once(out, made, &format!("a token of {user}"))?;
-            out.note("next     sweepctl login HOST, and paste it");
+            out.note(format!("next     sweepctl login {}, and paste it", for_others(client.server()).0));
             Ok(())
         }
         cli::Token::Revoke { id } => {
@@ -189,6 +196,15 @@ async fn agent(out: &Out, client: &Client, command: &cli::Agent) -> Result<(), F
     }
 }
 
+/// Where others find the coordinator that is called `server` here, and whether its name is known: `localhost` is somebody else there.
+fn for_others(server: &str) -> (String, bool) {
+    match server.parse::<Address>() {
+        Ok(address) if address.is_loopback() => (format!("HOST:{}", address.port), false),
+        Ok(address) => (address.place(), true),
+        Err(_) => (server.to_owned(), true),
+    }
+}
+
 /// The token alone on standard output, so that it can go where it must.
 fn shown_once(out: &Out, made: (String, String, i64), what: &str) -> Result<(), Fault> {
     let (token, id, expires) = made;
@@ -242,4 +258,17 @@ async fn verify_log(out: &Out, client: &Client, noted: Option<&str>) -> Result<(
     }
     out.note(format!("{} entries, each follows from the one before it", follower.entries));
     out.print(format!("{}\n", follower.head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_told_the_port_that_is_listened_on() {
+        assert_eq!(for_others("https://127.0.0.1:9443"), ("HOST:9443".to_owned(), false));
+        assert_eq!(for_others("https://localhost"), ("HOST:7443".to_owned(), false));
+        assert_eq!(for_others("https://lab.example.org:9000"), ("lab.example.org:9000".to_owned(), true));
+        assert_eq!(for_others("https://[fd00::1]:99"), ("[fd00::1]:99".to_owned(), true));
+    }
 }

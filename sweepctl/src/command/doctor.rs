@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sweep_ops::doctor::Findings;
 
+use super::login;
 use crate::cli::Format;
 use crate::client::Client;
 use crate::config::{Config, address_in};
@@ -30,6 +31,13 @@ pub(crate) async fn run(out: &Out, config: &Config) -> Result<(), Fault> {
         Ok(logins) => found.ok("logins", logins.servers.keys().cloned().collect::<Vec<_>>().join(", ")),
         Err(error) => found.problem("logins", error.to_string(), "sweepctl login HOST"),
     }
+    if let Some(left) = login::left(config) {
+        match login::ends(&left) {
+            Some((what, fix)) if left.1 <= 0 => found.problem("token", what, fix),
+            Some((what, fix)) => found.warn("token", what, fix),
+            None => found.ok("token", format!("good for {} days", left.1 / 86_400_000_000)),
+        }
+    }
     coordinator(config, &mut found).await;
     match out.format {
         Format::Json => out.json(&found)?,
@@ -48,6 +56,11 @@ async fn coordinator(config: &Config, found: &mut Findings) {
     };
     let client = match Client::connect(&way).await {
         Ok(client) => client,
+        // What to do is said with it.
+        Err(Fault::NoWay(words)) => {
+            let (what, fix) = words.split_once(": ").unwrap_or((&words, "is --server right?"));
+            return found.problem("coordinator", what, fix);
+        }
         Err(fault) => {
             let fix = "sweepctl up starts one here; is --server right, does it run, does a firewall let us through?";
             return found.problem("coordinator", fault.to_string(), fix);

@@ -4,6 +4,7 @@ use serde_json::json;
 use sweep_identity::certificate::to_pem;
 use sweep_identity::dial::{Bearer, Tls};
 use sweep_identity::token::{Handed, Kind};
+use sweep_identity::trouble::Held;
 
 use crate::cli::{self, Format};
 use crate::client::Client;
@@ -38,9 +39,13 @@ async fn login(out: &Out, host: &str, args: &cli::Login) -> Result<(), Fault> {
     let given = given.transpose().map_err(|_| LoginFault::Token(sweep_identity::token::TokenError::Fingerprint))?;
     let pin = given.or(handed.pin).ok_or(LoginFault::NoPin)?;
     let tls = Tls::pinned(pin).map_err(LoginFault::from)?;
-    let way = Way { server: address.to_string(), tls: Some(tls.clone()), bearer: Bearer::token(&handed.token) };
+    let (server, bearer) = (address.to_string(), Bearer::token(&handed.token));
+    let way = Way { server, tls: Some(tls.clone()), bearer, held: Held::Token };
     let client = Client::connect(&way).await?;
-    let who = client.who_am_i().await?;
+    let who = client.who_am_i().await.map_err(|fault| match fault.is_unauthenticated() {
+        true => LoginFault::NotTaken { address: address.to_string() }.into(),
+        false => fault,
+    })?;
     let authority = tls.seen().ok_or(LoginFault::NoPin)?;
     let mut logins = Logins::read()?;
     let token = handed.token.expose().to_owned();
@@ -79,22 +84,35 @@ async fn renew(out: &Out, config: &Config) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Where the login that is used is for, and the microseconds until its token ends; nothing where that is not known.
+pub(crate) fn left(config: &Config) -> Option<(String, i64)> {
+    if variable("SWEEP_TOKEN_FILE").is_some() {
+        return None;
+    }
+    let address = host_address(&config.server()).ok()?.to_string();
+    let expires = Logins::read().ok()?.servers.get(&address)?.expires?;
+    Some((address, expires - jiff::Timestamp::now().as_microsecond()))
+}
+
+/// What is to be said of it, and what to do; nothing while it does not end soon.
+pub(crate) fn ends((address, left): &(String, i64)) -> Option<(String, String)> {
+    match left {
+        ..=0 => Some((
+            format!("the token for {address} has ended"),
+            format!("ask an admin for one, then `sweepctl login {address}`"),
+        )),
+        1..SOON => Some((
+            format!("the token for {address} ends in {}", span(*left as f64 / 1e6)),
+            "`sweepctl login --renew` makes a new one".to_owned(),
+        )),
+        _ => None,
+    }
+}
+
 /// Says when the token of the login that is used ends soon. What cannot be read is said by whoever needs it.
 pub(crate) fn warn(out: &Out, config: &Config) {
-    if variable("SWEEP_TOKEN_FILE").is_some() {
-        return;
-    }
-    let (Ok(address), Ok(logins)) = (host_address(&config.server()), Logins::read()) else { return };
-    let login = logins.servers.get(&address.to_string());
-    let Some(expires) = login.and_then(|login| login.expires) else { return };
-    match expires - jiff::Timestamp::now().as_microsecond() {
-        ..=0 => out
-            .warn(format!("the token for {address} has ended: ask an admin for one, then `sweepctl login {address}`")),
-        left @ 1..SOON => out.warn(format!(
-            "the token for {address} ends in {}: `sweepctl login --renew` makes a new one",
-            span(left as f64 / 1e6)
-        )),
-        _ => {}
+    if let Some((what, fix)) = left(config).as_ref().and_then(ends) {
+        out.warn(format!("{what}: {fix}"));
     }
 }
 
@@ -151,4 +169,19 @@ fn remember(config: &Config, who: &WhoView) -> Result<(), Fault> {
     };
     login.expires = Some(who.expires);
     Ok(logins.write()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_spoken_of_in_its_last_seven_days() {
+        let at = |days: i64| ends(&("https://lab:7443".to_owned(), days * 86_400_000_000));
+        assert_eq!(at(8), None);
+        let (what, fix) = at(6).unwrap();
+        assert!(what.contains("ends in 6 d") && fix.contains("login --renew"), "{what}: {fix}");
+        let (what, fix) = at(0).unwrap();
+        assert!(what.contains("has ended") && fix.contains("sweepctl login https://lab:7443"), "{what}: {fix}");
+    }
 }

@@ -37,9 +37,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         Format::Table | Format::Csv => out.print(format!("{} {}\n", safe(&submitted.name), submitted.sweep))?,
     }
     if submitted.sweep != id.to_string() {
-        out.warn(format!(
-            "sweepctl and the coordinator derive different ids ({id} here): they are of different releases"
-        ));
+        another_id(out, &client, &id.to_string()).await?;
     }
     if submitted.existing {
         out.note("this sweep was submitted before; nothing was changed (to repeat it on purpose: --run LABEL)");
@@ -67,6 +65,19 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         return followed;
     }
     out.note(format!("next: sweepctl watch {}", safe(&submitted.name)));
+    Ok(())
+}
+
+/// What `plan` shows is not what was submitted, where the releases differ. In the same release the file is another project's, too, and this
+/// sweep has an id of its own.
+async fn another_id(out: &Out, client: &Client, id: &str) -> Result<(), Fault> {
+    let (ours, theirs) = (env!("CARGO_PKG_VERSION"), client.info().await?.build);
+    if theirs != ours {
+        out.warn(format!(
+            "sweepctl {ours} derives another id ({id}) than the coordinator, which is {}: install the same release of both",
+            safe(&theirs)
+        ));
+    }
     Ok(())
 }
 

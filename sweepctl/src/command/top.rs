@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{Format, Top};
 use crate::client::Client;
 use crate::fault::Fault;
-use crate::output::{Cell, Out, Table, ago, span};
+use crate::output::{Cell, Out, Table, ago, cut, span};
 use crate::view::sharing::QueueView;
 use crate::view::{AgentView, SweepView};
 
@@ -33,14 +33,15 @@ struct UserLine {
 /// Draws until Ctrl-C, or once.
 pub(crate) async fn run(out: &Out, client: &Client, args: &Top) -> Result<(), Fault> {
     if args.once || !out.is_terminal() || out.format != Format::Table {
-        return draw(out, &look(client).await?);
+        return draw(out, &look(client).await?, None);
     }
     let _screen = Screen::open(out)?;
     loop {
         // Nothing is blank while the coordinator is asked.
         let seen = look(client).await?;
         out.print(CLEAR)?;
-        draw(out, &seen)?;
+        // Where nothing scrolls there is no more than the screen; the last line is where the cursor stays.
+        draw(out, &seen, out.screen().map(|(_, lines)| lines.saturating_sub(1)).filter(|lines| *lines > 0))?;
         tokio::time::sleep(args.interval).await;
     }
 }
@@ -69,12 +70,14 @@ async fn look(client: &Client) -> Result<Seen, Fault> {
     Ok((client.agents().await?, client.list(SWEEPS).await?, client.queue().await?))
 }
 
-fn draw(out: &Out, (agents, sweeps, queue): &Seen) -> Result<(), Fault> {
+/// The page, in so many lines if there are no more.
+fn draw(out: &Out, (agents, sweeps, queue): &Seen, lines: Option<usize>) -> Result<(), Fault> {
     let users = users(sweeps);
     if out.format == Format::Json {
         return out.json(&json!({"agents": agents, "users": users, "queue": queue}));
     }
-    out.write(|to| writeln!(to, "{}\n", headline(agents, sweeps, queue)))?;
+    let headline = headline(agents, sweeps, queue);
+    let width = out.screen().map_or(usize::MAX, |(width, _)| width);
     let owners: BTreeMap<&str, &SweepView> = sweeps.iter().map(|sweep| (sweep.name.as_str(), sweep)).collect();
     let mut hosts = Table::new(["host", "status", "slot", "device", "trial", "sweep", "user", "since"]);
     for agent in agents {
@@ -93,8 +96,6 @@ fn draw(out: &Out, (agents, sweeps, queue): &Seen) -> Result<(), Fault> {
             ]);
         }
     }
-    out.table(&hosts)?;
-    out.print("\n")?;
     let mut table = Table::new(["user", "running", "queued", "sweeps"]);
     for line in &users {
         table.row([
@@ -104,7 +105,33 @@ fn draw(out: &Out, (agents, sweeps, queue): &Seen) -> Result<(), Fault> {
             Cell::number(line.sweeps),
         ]);
     }
-    out.table(&table)
+    if let Some(lines) = lines {
+        let (of_hosts, of_users) = fit(lines.saturating_sub(3), hosts.lines(), table.lines());
+        hosts.keep(of_hosts);
+        table.keep(of_users);
+    }
+    let mut page = out.page();
+    page.print(format!("{}\n\n", cut(&headline, width)));
+    page.table(&hosts)?;
+    page.print("\n");
+    page.table(&table)?;
+    let text = page.into_bytes();
+    match lines {
+        None => out.print(text),
+        // Even a screen of two lines does not scroll.
+        Some(lines) => {
+            out.print(text.split_inclusive(|byte| *byte == b'\n').take(lines).flatten().copied().collect::<Vec<u8>>())
+        }
+    }
+}
+
+/// Lines of the screen for hosts and for users: who is there comes to a third at least where both are too long.
+fn fit(lines: usize, hosts: usize, users: usize) -> (usize, usize) {
+    if hosts + users <= lines {
+        return (hosts, users);
+    }
+    let users = users.min((lines / 3).max(lines.saturating_sub(hosts)));
+    (lines - users, users)
 }
 
 /// How the lab stands, in a line.
@@ -138,4 +165,22 @@ fn users(sweeps: &[SweepView]) -> Vec<UserLine> {
     let mut lines: Vec<_> = lines.into_values().collect();
     lines.sort_by_key(|line| (std::cmp::Reverse(line.running), std::cmp::Reverse(line.queued)));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_no_longer_than_the_screen() {
+        assert_eq!(fit(40, 9, 4), (9, 4));
+        assert_eq!(fit(20, 33, 4), (16, 4), "few users leave the rest to the hosts");
+        assert_eq!(fit(21, 33, 40), (14, 7));
+        assert_eq!(fit(21, 5, 40), (5, 16), "and few hosts to the users");
+        assert_eq!(fit(0, 33, 40), (0, 0));
+        for (lines, hosts, users) in [(3, 2, 2), (1, 9, 9), (2, 1, 50), (10, 5, 6)] {
+            let (of_hosts, of_users) = fit(lines, hosts, users);
+            assert!(of_hosts + of_users <= lines && of_hosts <= hosts && of_users <= users, "{lines} {hosts} {users}");
+        }
+    }
 }

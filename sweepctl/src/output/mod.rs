@@ -18,7 +18,7 @@ use crate::fault::Fault;
 pub(crate) use diagnostic::{Source, as_json as diagnostic_json, render as diagnostic};
 pub(crate) use json::{Listing, csv_row, with_version};
 pub(crate) use progress::Progress;
-pub(crate) use table::{Cell, Table};
+pub(crate) use table::{Cell, Table, cut};
 pub(crate) use words::{
     ago, bytes, kwh, kwh_in_words, number, number_with_spread, percent, percent_with_spread, safe, safe_json, span,
     stamp, tidy,
@@ -97,6 +97,11 @@ impl Out {
     pub(crate) fn table(&self, table: &Table) -> Result<(), Fault> {
         let width = if self.tty_out { terminal_width() } else { None };
         self.write(|out| table.write(out, width, self.colour_out))
+    }
+
+    /// Columns and lines of the terminal on standard output, if it is one that says.
+    pub(crate) fn screen(&self) -> Option<(usize, usize)> {
+        if self.tty_out { terminal() } else { None }
     }
 
     /// To be filled piece by piece and printed as a whole.
@@ -193,6 +198,11 @@ fn paint(text: &str, style: Style, colour: bool) -> String {
 }
 
 fn terminal_width() -> Option<usize> {
+    terminal().map(|(width, _)| width)
+}
+
+/// Columns and lines of the terminal; nothing where it does not say.
+fn terminal() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-    (size.ws_col >= 20).then_some(usize::from(size.ws_col))
+    (size.ws_col > 0).then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }

@@ -12,6 +12,8 @@ use super::{paint, safe};
 pub(crate) struct Table {
     header: Vec<Cell>,
     rows: Vec<Vec<Cell>>,
+    /// Rows that are only counted.
+    more: usize,
 }
 
 /// One field of a table.
@@ -60,7 +62,7 @@ impl Table {
     /// A table with these columns; the alignment of a header follows its column.
     pub(crate) fn new<'a>(header: impl IntoIterator<Item = &'a str>) -> Self {
         let header = header.into_iter().map(|name| Cell::new(name).bold()).collect();
-        Self { header, rows: Vec::new() }
+        Self { header, ..Self::default() }
     }
 
     /// Adds a row; short rows are filled with nothing.
@@ -68,7 +70,23 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Writes it. With a width, the widest columns that are aligned left give way until it fits.
+    /// Leaves so many lines of it, header and a line that counts the rest included. A table without rows has its header.
+    pub(crate) fn keep(&mut self, lines: usize) {
+        if self.lines() <= lines {
+            return;
+        }
+        let left = lines.saturating_sub(2);
+        let gone = self.rows.len() - left.min(self.rows.len());
+        self.rows.truncate(left);
+        self.more = gone;
+    }
+
+    /// How many lines it has.
+    pub(crate) fn lines(&self) -> usize {
+        self.rows.len() + usize::from(!self.header.is_empty()) + usize::from(self.more > 0)
+    }
+
+    /// Writes it. With a width no line is longer: the widest columns that are aligned left give way, and what is still too long is cut.
     pub(super) fn write(&self, out: &mut dyn Write, width: Option<usize>, colour: bool) -> io::Result<()> {
         let columns = self.rows.iter().map(Vec::len).chain([self.header.len()]).max().unwrap_or_default();
         let mut widths = vec![0; columns];
@@ -84,17 +102,27 @@ impl Table {
         }
         for row in std::iter::once(&self.header).filter(|header| !header.is_empty()).chain(&self.rows) {
             let mut line = String::new();
-            let mut pending = 0;
+            let (mut pending, mut written) = (0, 0);
             for (index, cell) in row.iter().enumerate() {
                 let text = cut(&cell.text, widths[index]);
                 let pad = widths[index] - text.chars().count();
                 let before = pending + if right[index] { pad } else { 0 };
+                let room = width.map_or(usize::MAX, |width| width.saturating_sub(written + before));
+                let text = cut(&text, room);
+                if text.is_empty() {
+                    pending = before + if right[index] { 2 } else { pad + 2 };
+                    continue;
+                }
                 line.extend(std::iter::repeat_n(' ', before));
                 line.push_str(&paint(&text, cell.style, colour && cell.style != Style::new()));
+                written += before + text.chars().count();
                 // Spaces are written only before something, so that no line ends with one.
                 pending = 2 + if right[index] { 0 } else { pad };
             }
             writeln!(out, "{}", line.trim_end_matches(' '))?;
+        }
+        if self.more > 0 {
+            writeln!(out, "{}", cut(&format!("… {} more", self.more), width.unwrap_or(usize::MAX)))?;
         }
         Ok(())
     }
@@ -115,9 +143,13 @@ fn shrink(widths: &mut [usize], right: &[bool], limit: usize) {
     }
 }
 
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+/// What fits, with a sign that something is missing.
+pub(crate) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     if text.chars().count() <= width {
         return Cow::Borrowed(text);
+    }
+    if width == 0 {
+        return Cow::Borrowed("");
     }
     let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
     short.push('…');
@@ -148,5 +180,34 @@ mod tests {
         table.row([Cell::new("3f9a01c2"), Cell::new("a very long text that does not fit")]);
         assert_eq!(render(&table, Some(20)), "id        text\n3f9a01c2  a very lo…\n");
         assert!(render(&table, None).contains("does not fit"));
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal() {
+        let mut table = Table::new(["host", "status", "slot", "device", "trial", "sweep", "user", "since"]);
+        for slot in 0..40 {
+            let words = ["a-very-long-host-name", "reachable"].map(Cell::new);
+            let more = ["NVIDIA H100 80GB", "3f9a01c2-1", "imagenette-first", "somebody", "3 h ago"].map(Cell::new);
+            table.row(words.into_iter().chain([Cell::number(slot)]).chain(more));
+        }
+        for width in [200, 80, 60, 40, 20, 10, 1] {
+            let text = render(&table, Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            assert!(text.lines().count() == 41 && text.lines().all(|line| !line.ends_with(' ')), "{width}");
+        }
+    }
+
+    #[test]
+    fn rows_that_have_no_room_are_counted() {
+        let mut table = Table::new(["n"]);
+        (0..20).for_each(|row| table.row([Cell::number(row)]));
+        table.keep(21);
+        assert_eq!(table.lines(), 21);
+        table.keep(6);
+        assert_eq!((render(&table, None).as_str(), table.lines()), ("n\n0\n1\n2\n3\n… 16 more\n", 6));
+        let mut small = Table::new(["n"]);
+        (0..3).for_each(|row| small.row([Cell::number(row)]));
+        small.keep(0);
+        assert_eq!(render(&small, None), "n\n… 3 more\n", "it is said that there is something");
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn start(program: &Path, home: &Path, args: &[&str]) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
-fn private(path: &Path, text: &str) -> PathBuf {
+pub(crate) fn private(path: &Path, text: &str) -> PathBuf {
     let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
     path.to_owned()
@@ -161,7 +161,7 @@ fn a_lab_from_its_first_token_to_its_audit_log() {
     let host = list["agents"][0]["host"].as_str().unwrap().to_owned();
     run(root, &["admin", "agent", "list"]).expect(0).says(&host);
     run(root, &["admin", "agent", "revoke", &host]).expect(0).tells(&id);
-    program(&agent, root, &join).expect(1).tells("joining failed");
+    program(&agent, root, &join).expect(1).tells("does not take the token in");
 
     // Out again, at once.
     let tokens = run(root, &["admin", "token", "list", "--user", "bob", "--json"]).expect(0).json();

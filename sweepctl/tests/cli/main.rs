@@ -6,6 +6,7 @@
 mod dataset;
 mod fake;
 mod fetch;
+mod joining;
 mod lab;
 mod machines;
 mod offline;

@@ -2,6 +2,7 @@
 //! synced journal, and agents whose trainers do nothing. Peers' figures are in the README; they were
 //! taken on another machine, so compare orders of magnitude, not digits.
 
+pub mod children;
 pub mod faults;
 pub mod large;
 pub mod load;

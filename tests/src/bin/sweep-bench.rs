@@ -1,13 +1,15 @@
 //! `sweep-bench`: what `sweepctl bench` runs.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use sweep_tests::bench::children::end_descendants;
 use sweep_tests::bench::{Coordinator, Pretend, cpu, faults, finish, large, load, millis, quantile, spec, submit};
 use sweep_tests::scripted::Script;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures dispatch on this machine, with the real coordinator and its synced journal.
 #[derive(Parser)]
@@ -85,15 +87,54 @@ enum What {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    use std::io::Write as _;
     let args = Args::parse();
+    let dir = match &args.dir {
+        Some(dir) => tempfile::tempdir_in(dir),
+        None => tempfile::tempdir_in("."),
+    };
+    let ended = match dir {
+        Err(error) => Err(error).context("cannot make a folder for the journal"),
+        Ok(dir) => tokio::select! {
+            ended = measure(args, dir.path()) => ended,
+            signal = interrupted() => {
+                // What it has started ends first, then what that has written goes.
+                end_descendants();
+                drop(dir);
+                end_descendants();
+                std::process::exit(128 + signal);
+            }
+        },
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "Error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM; its number.
+async fn interrupted() -> i32 {
+    async fn wait(kind: SignalKind, number: i32) -> i32 {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+        number
+    }
+    tokio::select! {
+        number = wait(SignalKind::interrupt(), 2) => number,
+        number = wait(SignalKind::terminate(), 15) => number,
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are this program's output")]
+async fn measure(args: Args, dir: &Path) -> Result<()> {
     let own = std::env::current_exe()?;
     let bin = args.bin.unwrap_or_else(|| own.parent().unwrap_or(Path::new(".")).to_owned());
-    let dir = match args.dir {
-        Some(dir) => tempfile::tempdir_in(dir)?,
-        None => tempfile::tempdir_in(".")?,
-    };
     match args.what {
         What::Dispatch {
             trials,
@@ -106,24 +147,22 @@ async fn main() -> Result<()> {
             process_slots,
         } => {
             if !processes {
-                in_process(&bin, &dir.path().join("rate"), trials, agents, slots).await?;
-                latency(&bin, &dir.path().join("latency")).await?;
+                in_process(&bin, &dir.join("rate"), trials, agents, slots).await?;
+                latency(&bin, &dir.join("latency")).await?;
             }
             let crowd = Crowd { processes: agent_processes, pretend, slots: process_slots };
-            with_processes(&bin, &dir.path().join("processes"), process_trials, crowd).await?;
+            with_processes(&bin, &dir.join("processes"), process_trials, crowd).await?;
         }
         What::Large { trials, epochs } => {
             println!("{trials} trials of {epochs} epoch reports:");
-            println!("{}", large::run(&bin, &dir.path().join("large"), trials, epochs).await?);
+            println!("{}", large::run(&bin, &dir.join("large"), trials, epochs).await?);
         }
         What::Load { agents, rows, seconds, returning } => {
             let time = Duration::from_secs(seconds);
             // Ten times as many in as many calls: an agent that is behind sends more at once.
             let usual = load::Pace { agents, rows, batch: 1, time };
             let over = load::Pace { rows: rows * 10, batch: 10, ..usual };
-            for (pace, load) in
-                [usual, over].iter().zip(load::run(&bin, &dir.path().join("load"), &[usual, over]).await?)
-            {
+            for (pace, load) in [usual, over].iter().zip(load::run(&bin, &dir.join("load"), &[usual, over]).await?) {
                 println!("{} epoch reports a second offered for {seconds} s by {agents} agents:", pace.rows);
                 println!("  on disk and answered                     {:>8.0} /s", load.rows);
                 println!(
@@ -139,13 +178,13 @@ async fn main() -> Result<()> {
                 println!("  leases taken back                        {:>8}      aim 0", load.lost);
                 println!("  coordinator's memory at most             {:>8.0} MiB  aim <= 512", load.peak_mib);
             }
-            let (answers, back) = load::reconnect(&bin, &dir.path().join("reconnect"), returning).await?;
+            let (answers, back) = load::reconnect(&bin, &dir.join("reconnect"), returning).await?;
             println!("{returning} agents with a trial each, coordinator killed with -9 and started:");
             println!("  first answer                             {:>12}", millis(answers));
             println!("  all agents have called                   {:>12}   aim <= 60 s", millis(back));
         }
         What::Faults { rounds } => {
-            let (bin, dir) = (bin.canonicalize()?, dir.path().canonicalize()?.join("faults"));
+            let (bin, dir) = (bin.canonicalize()?, dir.canonicalize()?.join("faults"));
             let faults = tokio::task::spawn_blocking(move || faults::run(&bin, &dir, rounds)).await??;
             println!("kill -9 and start until the next epoch (100 ms each) is on disk, median / slowest of {rounds}:");
             for (what, times, aim) in [
