@@ -271,8 +271,7 @@ impl Fault {
             | Self::Config { .. }
             | Self::Variable { .. }
             | Self::NoHome
-            | Self::Verify(Verdict::NoSuchTrial { .. })
-            | Self::NotAnAgent { .. } => Exit::Usage,
+            | Self::Verify(Verdict::NoSuchTrial { .. }) => Exit::Usage,
             Self::Login(
                 LoginFault::NotLoggedIn { .. }
                 | LoginFault::NotTaken { .. }

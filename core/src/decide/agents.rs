@@ -17,9 +17,10 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     let welcome = |core: &Core| Reply::Welcome(held.iter().map(|lease| verdict(core, id, *lease, seen)).collect());
     let Core { state, seen: agents, .. } = &mut *step.core;
     let before = agents.entry(id).or_insert_with(|| Seen::begin(state, step.now));
-    let is_late = state.agents.get(&id).is_some_and(|agent| {
-        before.knows.is_late(&state.lineage, facts.incarnation, agent.facts != facts, seen)
-    });
+    let is_late = state
+        .agents
+        .get(&id)
+        .is_some_and(|agent| before.knows.is_late(&state.lineage, facts.incarnation, agent.facts != facts, seen));
     if is_late {
         // An agent that waits for the answer is asked again, and says the same with more in its eyes.
         before.knows.ask_again(facts.incarnation);

@@ -1,10 +1,8 @@
 //! One trial: its phase, its progress, its checkpoints.
 
-use std::iter;
-
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{CheckpointKind, EpochMetrics};
+use crate::attempt::EpochMetrics;
 use crate::cost::{Energy, Part};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
@@ -12,10 +10,12 @@ use crate::id::{AgentId, Attempt, SweepId};
 use crate::num::Num;
 use crate::recipe::Watched;
 use crate::retry;
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 use super::TrialRef;
 use super::took::Took;
+
+mod kept;
 
 /// Where a trial stands. Terminal phases change only when a user asks for a retry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -300,38 +300,11 @@ impl Progress {
         Some(begun)
     }
 
-    /// What it refers to: the newest checkpoint, the best, the best that a next attempt would start with; and, if asked for, the
-    /// same of the checkpoint before the newest. One may be there more than once.
-    fn checkpoints(&self, earlier: bool) -> impl Iterator<Item = &Checkpoint> {
-        let earlier = self.earlier_checkpoint.as_deref().filter(|_| earlier);
-        let kept = self.last_checkpoint.as_deref().into_iter().chain(earlier);
-        kept.flat_map(|kept| iter::once(&kept.checkpoint).chain(&kept.best_checkpoint)).chain(&self.best_checkpoint)
-    }
-
     /// The best value of a metric so far, of any epoch.
     pub fn reached(&self, metric: Watched) -> Option<f64> {
         match metric {
             Watched::ValAccuracy => self.best.as_ref().map(|best| best.val_accuracy.0),
             Watched::ValLoss => self.best_loss.map(|loss| loss.0),
-        }
-    }
-
-    /// A new attempt repeats what came after the last checkpoint: forget it until it comes again.
-    pub(super) fn rewind(&mut self) {
-        self.ahead.clear();
-        let kept = self.last_checkpoint.as_ref();
-        self.last = kept.and_then(|kept| kept.last.clone());
-        self.best = kept.and_then(|kept| kept.best.clone());
-        self.best_loss = kept.and_then(|kept| kept.best_loss);
-        self.best_checkpoint = kept.and_then(|kept| kept.best_checkpoint.clone());
-        self.take_back();
-    }
-
-    /// The best state is no longer in the store, the one to go on from is.
-    fn forget_best(&mut self) {
-        let gone = self.best_checkpoint.take();
-        for kept in [&mut self.last_checkpoint, &mut self.earlier_checkpoint].into_iter().flatten() {
-            kept.best_checkpoint.take_if(|best| Some(&*best) == gone.as_ref());
         }
     }
 
@@ -364,30 +337,6 @@ impl Progress {
         self.best_loss = lower(self.best_loss, metrics.val_loss);
         self.last = Some(metrics.clone());
         self.ahead.push(metrics);
-    }
-
-    /// `held` is how long the attempt has had its slot.
-    pub(super) fn keep(&mut self, checkpoint: &Checkpoint, held: Span) {
-        if checkpoint.kind == CheckpointKind::Best {
-            self.best_checkpoint = Some(checkpoint.clone());
-            return;
-        }
-        self.earlier_checkpoint = self.last_checkpoint.take();
-        let before = self.earlier_checkpoint.as_deref();
-        let (mut last, mut best) = before.map_or((None, None), |kept| (kept.last.clone(), kept.best.clone()));
-        let mut best_loss = before.and_then(|kept| kept.best_loss);
-        let contained = self.ahead.iter().take_while(|metrics| metrics.epoch <= checkpoint.epoch).count();
-        for metrics in self.ahead.drain(..contained) {
-            if is_better(&metrics, best.as_ref()) {
-                best = Some(metrics.clone());
-            }
-            best_loss = lower(best_loss, metrics.val_loss);
-            last = Some(metrics);
-        }
-        let best_checkpoint = self.best_checkpoint.clone().filter(|best| best.epoch <= checkpoint.epoch);
-        let (checkpoint, took) = (checkpoint.clone(), self.took(held));
-        let kept = Kept { checkpoint, last, best, best_loss, best_checkpoint, took };
-        self.last_checkpoint = Some(Box::new(kept));
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a trial has reached, and what it took.
 
 use super::*;
+use crate::attempt::CheckpointKind;
 use crate::cost::EpochCost;
+use crate::time::Span;
 
 #[test]
 fn the_lowest_loss_is_that_of_any_epoch() {

@@ -7,21 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use sweep_agent::launcher::{Disposal, Exit, ExitKind, Found, Launcher, News, Signal, Source, Trainer};
-use sweep_agent::tail::Lines;
-use sweep_core::attempt::{Line, StopCause};
+use sweep_agent::launcher::{Disposal, ExitKind, Found, Launcher, Source, Trainer};
+use sweep_core::attempt::StopCause;
 use sweep_core::event::Failure;
 use sweep_core::id::{AgentId, Lease};
 use sweep_core::retry::{BEST_MISSING, CHECKPOINT_MISSING};
 use sweep_identity::wire::Wire;
 use sweep_proto::convert::PlacedOrder;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::download::download;
 use super::folder::Folder;
 use super::judge::Judge;
 use super::trainer::{Files, Rules, train};
+use super::watched::OneTrainer;
 use crate::bench::settings;
 use crate::random::Random;
 
@@ -32,12 +32,12 @@ const WAIT_LOOK: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(super) struct Host(Arc<Mutex<Inner>>);
 
-struct Inner {
+pub(super) struct Inner {
     name: String,
     agent: AgentId,
     seed: u64,
     random: Random,
-    folders: BTreeMap<Lease, Folder>,
+    pub(super) folders: BTreeMap<Lease, Folder>,
     /// Folders moved away, and how.
     aside: Vec<(Lease, Disposal)>,
     /// After which epochs trainers wait: files that outlive the agent.
@@ -67,7 +67,7 @@ impl Host {
         })))
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().expect("nobody panics with the host")
     }
 
@@ -187,7 +187,7 @@ impl Host {
         None
     }
 
-    fn changed(&self, lease: Lease) -> Option<watch::Receiver<u64>> {
+    pub(super) fn changed(&self, lease: Lease) -> Option<watch::Receiver<u64>> {
         Some(self.inner().folders.get(&lease)?.changed.subscribe())
     }
 
@@ -204,7 +204,7 @@ impl Host {
 }
 
 impl Inner {
-    fn kill(&mut self, lease: Lease) {
+    pub(super) fn kill(&mut self, lease: Lease) {
         let Some(folder) = self.folders.get_mut(&lease) else { return };
         if let Some(process) = &folder.process {
             process.abort();
@@ -315,90 +315,5 @@ impl Launcher for OnHost {
             inner.judge.is_there(inner.agent, lease, false);
             inner.aside.push((lease, how));
         }
-    }
-}
-
-/// One trainer as its agent sees it.
-struct OneTrainer {
-    host: Host,
-    lease: Lease,
-    lines: Lines,
-    /// How its end is called if this agent did not start it.
-    found: Option<ExitKind>,
-    corrupt: Option<String>,
-}
-
-impl OneTrainer {
-    fn new(host: Host, lease: Lease, found: Option<ExitKind>) -> Self {
-        Self { host, lease, lines: Lines::default(), found, corrupt: None }
-    }
-
-    /// Its end if it has ended, and its new lines.
-    fn look(&mut self) -> (Option<ExitKind>, Vec<Line>) {
-        let (exit, text) = {
-            let inner = self.host.inner();
-            match inner.folders.get(&self.lease) {
-                Some(folder) => {
-                    let from = (self.lines.offset() as usize).min(folder.events.len());
-                    (folder.exit.clone(), folder.events[from..].to_vec())
-                }
-                None => (Some(ExitKind::Vanished), Vec::new()),
-            }
-        };
-        let lines = match self.corrupt.is_some() {
-            true => Vec::new(),
-            false => self.lines.take(&text).map_or_else(
-                |error| {
-                    self.corrupt = Some(error.to_string());
-                    self.host.inner().kill(self.lease);
-                    Vec::new()
-                },
-                |(lines, _)| lines,
-            ),
-        };
-        (exit, lines)
-    }
-}
-
-impl Trainer for OneTrainer {
-    fn news(&mut self) -> BoxFuture<'_, News> {
-        async move {
-            loop {
-                let changed = self.host.changed(self.lease);
-                let (exit, lines) = self.look();
-                if let Some(how) = exit {
-                    let how = self.found.clone().unwrap_or(how);
-                    let how = self.corrupt.take().map_or(how, ExitKind::Corrupt);
-                    return News::Gone { lines, exit: Exit { how, words: String::new() } };
-                }
-                if !lines.is_empty() {
-                    return News::Lines(lines);
-                }
-                match changed {
-                    Some(mut changed) if self.corrupt.is_none() => drop(changed.changed().await),
-                    _ => sleep(Duration::from_millis(100)).await,
-                }
-            }
-        }
-        .boxed()
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        let mut inner = self.host.inner();
-        match signal {
-            Signal::Kill => inner.kill(self.lease),
-            Signal::Stop => {
-                if let Some(folder) = inner.folders.get_mut(&self.lease) {
-                    folder.stop = true;
-                    folder.tell();
-                }
-            }
-        }
-    }
-
-    fn is_released(&mut self) -> bool {
-        let inner = self.host.inner();
-        let folder = inner.folders.get(&self.lease);
-        folder.is_none_or(|folder| !folder.lives() && folder.released <= Instant::now())
     }
 }

@@ -12,6 +12,7 @@ mod net;
 mod people;
 mod standing;
 mod trainer;
+mod watched;
 mod weather;
 
 use std::sync::Arc;
