@@ -74,7 +74,7 @@ fn report(points: &[Point<'_>], baseline: Option<usize>) -> Report {
             json!({
                 "rank": null, "point": point, "baseline": baseline == Some(point), "settings": settings,
                 "seeds": results.len(), "accuracy": spread(&known), "loss": spread(&known), "test": spread(&[0.5]),
-                "cost": {"slot_seconds": 3600.0 * (point + 1) as f64, "energy": null, "peak_memory": null},
+                "cost": {"slot_seconds": 3600.0 * (point + 1) as f64, "run_seconds": 3600.0 * (point + 1) as f64, "energy": null, "peak_memory": null},
                 "trials": results.iter().enumerate().map(trial).collect::<Vec<_>>(),
             })
         })
