@@ -15,7 +15,7 @@ use super::Expected;
 use super::release::{Pace, Release};
 
 /// What is looked at before it is given up, slots, sweeps and owners: some ten milliseconds. What has no time then has to wait for long.
-const MOST: usize = 100_000;
+const MOST: usize = 25_000;
 /// What a slot that comes free costs of it.
 const SLOT: usize = 4;
 /// What is used is counted after such a part of the time that an attempt typically takes: sorting all owners costs more than the slots.
