@@ -9,13 +9,17 @@ use crate::id::AgentId;
 use crate::schedule::Tree;
 use crate::shares::DEVICE;
 use crate::state::State;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::Expected;
 use super::release::{Pace, Release};
 
-/// What is looked at before it is given up, sweeps and owners: some ten milliseconds. What has no time then has to wait for long.
-const MOST: usize = 100_000;
+/// What is looked at before it is given up, slots, sweeps and owners: some ten milliseconds. What has no time then has to wait for long.
+const MOST: usize = 25_000;
+/// What a slot that comes free costs of it.
+const SLOT: usize = 4;
+/// What is used is counted after such a part of the time that an attempt typically takes: sorting all owners costs more than the slots.
+const PART: i64 = 64;
 
 /// When the next trial of each of these sweeps starts, as far as that can be said.
 pub(super) fn starts(
@@ -33,12 +37,14 @@ pub(super) fn starts(
     let mut tree = Tree::ahead(state, now);
     let mut slots: BinaryHeap<Reverse<Release>> = releases.iter().copied().map(Reverse).collect();
     let (mut at, looked) = (now, Cell::new(0));
+    let part = Span(state.accounts.typical.span().0 / PART);
     while !wanted.is_empty()
         && looked.get() < MOST
         && let Some(Reverse(slot)) = slots.pop()
     {
-        looked.set(looked.get() + tree.owners());
-        if slot.at > at {
+        looked.set(looked.get() + SLOT);
+        if slot.at > at && slot.at - at >= part {
+            looked.set(looked.get() + tree.owners());
             tree.pass(slot.at - at);
             at = slot.at;
         }
@@ -54,7 +60,7 @@ pub(super) fn starts(
         }
         // A slot whose trial takes nobody knows how long is never free again, as far as can be said.
         if let Some((length, by)) = pace.whole(next) {
-            let at = Timestamp(at.0.saturating_add(length.0.max(1)));
+            let at = Timestamp(slot.at.0.saturating_add(length.0.max(1)));
             slots.push(Reverse(Release { at, agent: slot.agent, sweep: next, share: DEVICE as u32, by: Some(by) }));
         }
     }
