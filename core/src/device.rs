@@ -341,6 +341,8 @@ mod tests {
         let alice = Occupant { pid: 7, user: "alice".into(), command: "python train.py".into(), memory: 9_180_000_000 };
         let one = [alice.clone()];
         assert_eq!(Block::Busy(&one).to_string(), "busy (alice, python train.py, 9.2 GB)");
+        let line = Occupant { command: "/usr/bin/python train.py --key hunter2".into(), ..alice.clone() };
+        assert_eq!(line.to_string(), alice.to_string(), "a journal of an earlier release has the whole line");
         let two = [alice.clone(), alice.clone()];
         assert_eq!(Block::Busy(&two).to_string(), "busy (alice, python train.py, 9.2 GB, and 1 more)");
         let hold = |reason: &str| Hold {

@@ -164,3 +164,17 @@ pub fn hold_change(request: v1::HoldRequest) -> Result<(String, Option<u32>, Hol
 pub fn target(host: &str, slot: Option<u32>) -> String {
     slot.map_or_else(|| host.to_owned(), |slot| format!("{host}:{slot}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_of_an_earlier_release_says_of_others_is_cut_to_the_names() {
+        let command = "/usr/bin/python3 /home/ann/train.py --key hunter2".to_owned();
+        let process = v1::DeviceProcess { pid: 7, user: "ann".to_owned(), command, memory: 9, ours: false };
+        let seen = DeviceSeen::from(v1::DeviceState { processes: vec![process], ..Default::default() });
+        assert_eq!(seen.processes[0].who.command, "python3 train.py");
+        assert_eq!(DeviceSeen::from(v1::DeviceState::from(&seen)), seen, "and stays what it is");
+    }
+}
