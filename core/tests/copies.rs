@@ -87,8 +87,13 @@ impl Lab {
     }
 
     fn hello(&mut self, facts: AgentFacts) {
-        let held = self.leases(facts.agent);
-        self.ask(Command::Hello { facts, held });
+        let (agent, held) = (facts.agent, self.leases(facts.agent));
+        self.ask(Command::Hello { facts: facts.clone(), held: held.clone() });
+        if self.core.state().agents[&agent].facts != facts {
+            // It does not say what it has seen, and is asked once more.
+            self.ask(Command::Heartbeat { agent, known: held.clone() });
+            self.ask(Command::Hello { facts, held });
+        }
     }
 
     fn leases(&self, agent: AgentId) -> Vec<Lease> {

@@ -75,7 +75,12 @@ impl Lab {
             offer: Default::default(),
         };
         facts.offer.trainer = trainer.map(str::to_owned);
-        self.ask(Command::Hello { facts, held: Vec::new() });
+        self.ask(Command::Hello { facts: facts.clone(), held: Vec::new() });
+        if self.core.state().agents[&agent()].facts != facts {
+            // It does not say what it has seen, and is asked once more.
+            self.ask(Command::Heartbeat { agent: agent(), known: Vec::new() });
+            self.ask(Command::Hello { facts, held: Vec::new() });
+        }
     }
 
     fn submit(&mut self, text: &str, reuse: &[Found]) -> SweepId {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what other programs decide about a table of learning curves.
 
-    pip install optuna==4.* "ray[tune]==2.*"
+    pip install optuna==5.* "ray[tune]==2.*"
     python3 tests/reference/stopping.py core/tests/stopping/curves.json core/tests/stopping/decisions.json
 
 The first file is made (200 configurations x 27 epochs from a fixed seed), the second is what Optuna's pruners and

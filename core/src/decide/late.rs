@@ -46,8 +46,7 @@ impl Knows {
     pub(super) fn is_late(&self, lineage: &Lineage, incarnation: u64, is_news: bool, seen: Option<Position>) -> bool {
         match seen {
             Some(seen) => is_news && lineage.place(seen) < self.told,
-            None if is_news => !self.silent || self.asked != Some(incarnation),
-            None => self.says,
+            None => (is_news || self.says) && (!self.silent || self.asked != Some(incarnation)),
         }
     }
 

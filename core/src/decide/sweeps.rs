@@ -203,7 +203,11 @@ fn can_cancel(phase: &Phase) -> bool {
 pub(super) fn retry(step: &mut Step<'_>, sweep: SweepId, user: String, cancelled: bool) -> Reply {
     let Some(known) = step.core.state.sweep(sweep) else { return Reply::Rejected(Reject::SweepUnknown(sweep)) };
     let held = if known.breaker.is_open() { known.counts.waiting + known.counts.backoff } else { 0 };
-    let count = known.counts.failed + held + if cancelled { known.counts.cancelled } else { 0 };
+    let again = (0..known.trials.len() as u32).filter(|index| known.goes_again(*index, cancelled)).count();
+    if let Err(reject) = fits_quota(&step.core.state, &known.user, again as u32) {
+        return Reply::Rejected(reject);
+    }
+    let count = again as u32 + held;
     if count > 0 {
         step.emit(Event::SweepRetried { sweep, user, cancelled });
     }

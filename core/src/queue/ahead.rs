@@ -49,7 +49,7 @@ pub(super) fn starts(
             at = slot.at;
         }
         tree.end(slot.sweep, slot.share);
-        let next = tree.find(|number| {
+        let next = tree.find(&looked, |number| {
             looked.set(looked.get() + 1);
             fits(number, slot.agent)
         });

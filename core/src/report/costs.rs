@@ -75,10 +75,13 @@ pub(super) fn of_point(state: &State, sweep: &Sweep, trials: &[u32]) -> PointCos
             cost.peak_memory = cost.peak_memory.max(part.peak_memory);
             run.micros += part.run.micros;
             run.energy = Energy::of_both(run.energy, part.run.energy);
+            run.unmetered |= part.run.unmetered;
         }
         if sweep.has_result(*index) {
             (cost.runs, runs) = (cost.runs + 1, runs + run.micros);
-            drew = (Energy::of_both(drew.0, run.energy), drew.1 + u32::from(run.energy.is_some()));
+            // A part of a run is no price of it.
+            let known = run.energy.filter(|_| !run.unmetered);
+            drew = (Energy::of_both(drew.0, known), drew.1 + u32::from(known.is_some()));
         }
     }
     (cost.slot_seconds, cost.wasted_seconds) = (all as f64 / 1e6, wasted as f64 / 1e6);
@@ -111,7 +114,7 @@ pub(super) fn of_sweep(sweep: &Sweep) -> Cost {
 fn in_vain(trial: &Trial, progress: &Progress) -> Took {
     let diverged = trial.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Diverged);
     match trial.phase {
-        Phase::Failed if !diverged => Took { micros: progress.spent, energy: progress.energy },
+        Phase::Failed if !diverged => Took { micros: progress.spent, energy: progress.energy, ..Took::default() },
         _ => progress.wasted(),
     }
 }

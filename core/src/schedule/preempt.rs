@@ -3,7 +3,7 @@
 //! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
 //! gives way: what is freed must not come back to where it was.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -122,7 +122,7 @@ impl<'a> Plan<'a> {
     /// The sweep that would get the slot of a victim, if the victim has to give way to it.
     fn taker(&mut self, member: u32, victim: &Victim<'a>) -> Option<u32> {
         let (state, now) = (self.state, self.now);
-        let sweep = self.tree.find(|number| {
+        let sweep = self.tree.find(&Cell::default(), |number| {
             let sweep = &state.sweeps[number as usize];
             if !sweep.plan.limits.placement.fits(victim.agent, victim.slot) {
                 return false;

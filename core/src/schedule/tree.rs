@@ -2,6 +2,7 @@
 //! sweeps the one with the highest priority, then the fewest running trials, then the oldest. Who has reached a quota is
 //! passed over.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::shares::{DEVICE, Entitlement};
@@ -154,11 +155,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The first sweep for which `fits`; nobody is left out.
-    pub(crate) fn find(&self, fits: impl Fn(u32) -> bool) -> Option<u32> {
-        let projects = self.order.iter().map(|(_, project)| &self.projects[project]);
-        let members =
-            projects.filter(|node| node.left >= DEVICE).flat_map(|node| &node.order).map(|(_, member)| *member);
+    /// The first sweep for which `fits`; nobody is left out. Counts in `looked` what it has to look at.
+    pub(crate) fn find(&self, looked: &Cell<usize>, fits: impl Fn(u32) -> bool) -> Option<u32> {
+        let look = || looked.set(looked.get() + 1);
+        let projects = self.order.iter().map(|(_, project)| &self.projects[project]).inspect(|_| look());
+        let of_project = projects.filter(|node| node.left >= DEVICE).flat_map(|node| &node.order);
+        let members = of_project.map(|(_, member)| *member).inspect(|_| look());
         let user = |member: &u32| self.state.accounts.members[*member as usize].user;
         let open = members.filter(|member| self.users[&user(member)] >= DEVICE);
         open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2).find(|sweep| fits(*sweep))

@@ -87,7 +87,7 @@ enum Outcome {
 fn outcome(sweep: &Sweep, point: u32, trials: &[&Trial], metric: Watched) -> Outcome {
     let at_rung = || sweep.racing.as_deref().and_then(|racing| racing.race.seen(point));
     // At the end of its budget a point is at its end.
-    let by_budget = sweep.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point));
+    let by_budget = sweep.racing.as_deref().is_some_and(|racing| racing.race.ended_by_budget(point).is_some());
     let open = |trial: &&Trial| !trial.phase.is_terminal() || (trial.phase == Phase::Stopped && !by_budget);
     if trials.iter().any(open) {
         return at_rung().map_or(Outcome::Pending, |(epoch, score)| Outcome::Seen { epoch, score });

@@ -93,14 +93,15 @@ impl State {
         self.re_rank(number, |sweep| sweep.breaker.tripped = tripped);
     }
 
-    /// Somebody looked: it goes on, with the failed trials, and the cancelled ones if that was asked for.
+    /// Somebody looked: it goes on, with the failed trials, and the cancelled ones if that was asked for. Those whose configuration
+    /// was stopped have nothing to go on for: they stay what they are.
     pub(super) fn retried(&mut self, id: SweepId, cancelled: bool, now: Timestamp) {
         let Some(number) = self.number(id) else { return };
         self.re_rank(number, |sweep| sweep.breaker = Breaker::default());
         for index in 0..self.sweeps[number as usize].trials.len() as u32 {
             let at = TrialRef { sweep: number, index };
-            let trial = self.trial_mut(at);
-            if trial.phase == Phase::Failed || (cancelled && trial.phase == Phase::Cancelled) {
+            if self.sweeps[number as usize].goes_again(index, cancelled) {
+                let trial = self.trial_mut(at);
                 (trial.own_failures, trial.failures) = (0, 0);
                 self.set_phase(at, self.rest(at), now);
             }

@@ -138,11 +138,14 @@ impl Sweep {
         matches!(self.trials[index as usize].phase, Phase::Completed { .. }) || self.is_ended_by_budget(index)
     }
 
-    /// Whether a trial was stopped because a budget was used up: what it reached by then is its result.
+    /// Whether a trial was stopped because a budget was used up: what it reached by then is its result. One that was thrown back
+    /// before it left does not come there again, and has none.
     pub fn is_ended_by_budget(&self, index: u32) -> bool {
-        let point = self.plan.trial(index).point;
-        let stopped = self.trials[index as usize].phase == Phase::Stopped;
-        stopped && self.racing.as_deref().is_some_and(|racing| racing.race.is_ended_by_budget(point))
+        let (point, trial) = (self.plan.trial(index).point, &self.trials[index as usize]);
+        let reached =
+            || trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
+        let ended = self.racing.as_deref().and_then(|racing| racing.race.ended_by_budget(point));
+        trial.phase == Phase::Stopped && ended.is_some_and(|judged| reached() >= judged.epoch)
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
-use crate::cost::{Energy, Part};
+use crate::cost::{Energy, EpochCost, Part};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
 use crate::id::{AgentId, Attempt, SweepId};
@@ -320,8 +320,8 @@ impl Progress {
 
     pub(super) fn report(&mut self, metrics: &EpochMetrics) {
         // The curve beside the journal has every epoch's cost; the state stays small.
+        self.draw(metrics.cost.as_deref().and_then(|cost| cost.energy));
         if let Some(cost) = metrics.cost.as_deref() {
-            self.draw(cost.energy);
             if cost.numerics.is_some() {
                 self.numerics.clone_from(&cost.numerics);
             }
@@ -330,13 +330,15 @@ impl Progress {
             self.step_ms = Some(cost.step_ms);
             self.probed = cost.part.map(|part| Box::new((part, cost.energy)));
         }
+        let energy = metrics.cost.as_deref().and_then(|cost| cost.energy);
+        let cost = energy.map(|energy| Box::new(EpochCost { energy: Some(energy), ..EpochCost::default() }));
+        self.ahead.push(EpochMetrics { cost, ..metrics.clone() });
         let metrics = EpochMetrics { cost: None, ..metrics.clone() };
         if is_better(&metrics, self.best.as_ref()) {
             self.best = Some(metrics.clone());
         }
         self.best_loss = lower(self.best_loss, metrics.val_loss);
-        self.last = Some(metrics.clone());
-        self.ahead.push(metrics);
+        self.last = Some(metrics);
     }
 }
 

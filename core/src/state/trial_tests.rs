@@ -51,6 +51,38 @@ fn what_is_repeated_after_a_fault_costs_again() {
     assert_eq!(progress.energy.map(|energy| (energy.cpu, energy.idle)), Some((Some(Num(22.0)), None)));
 }
 
+/// Reports run ahead of uploads: what was reported while a checkpoint was on its way is repeated, too.
+#[test]
+fn what_comes_after_a_late_checkpoint_is_no_part_of_its_curve() {
+    let epoch = |epoch: u32, joules: Option<f64>| {
+        let energy = joules.map(|joules| Energy { cpu: Some(Num(joules)), ..Energy::default() });
+        let cost = Some(Box::new(EpochCost { energy, ..EpochCost::default() }));
+        EpochMetrics { cost, seconds: Num(2.0), ..EpochMetrics::uniform(u64::from(epoch), epoch, Num(0.5)) }
+    };
+    let kept = |epoch| Checkpoint { kind: CheckpointKind::Last, epoch, seq: 1, sha256: String::new(), bytes: 1 };
+    let mut progress = Progress::default();
+    progress.report(&epoch(1, Some(10.0)));
+    progress.report(&epoch(2, Some(11.0)));
+    progress.report(&epoch(3, Some(12.0)));
+    progress.keep(&kept(1), Span::seconds(7));
+    progress.spend(Span::seconds(8));
+    progress.rewind();
+    let joules = |of: Option<Energy>| of.map_or(0.0, |of| of.joules());
+    assert_eq!((progress.run.micros, joules(progress.run.energy)), (3_000_000, 10.0));
+    assert_eq!((progress.wasted().micros, joules(progress.wasted().energy)), (5_000_000, 23.0));
+    assert_eq!(progress.last.as_ref().map(|last| (last.epoch, last.cost.is_some())), Some((1, false)));
+    // The next attempt is on a host that does not measure: what is known is a part.
+    assert!(!progress.run.unmetered);
+    progress.report(&epoch(2, None));
+    assert!(progress.run.unmetered);
+    // Numbers of a trainer that talks nonsense.
+    progress.report(&EpochMetrics { seconds: Num(f64::NAN), ..epoch(3, None) });
+    progress.report(&EpochMetrics { seconds: Num(f64::INFINITY), ..epoch(4, None) });
+    progress.keep(&kept(2), Span::seconds(7));
+    progress.rewind();
+    assert!(progress.run.micros >= 3_000_000);
+}
+
 /// A price that includes what a crash made to be repeated is one of the host, not of the setting.
 #[test]
 fn the_curve_took_what_was_not_repeated() {

@@ -364,9 +364,9 @@ impl Race {
         entrant.judged.as_deref().filter(|_| entrant.stage == Stage::Stopped)
     }
 
-    /// Whether it was stopped because a budget was used up: nobody was better, and what it reached is its result.
-    pub fn is_ended_by_budget(&self, point: u32) -> bool {
-        self.stopped(point).is_some_and(|judged| judged.cause != Cause::Rule)
+    /// The decision that stopped a configuration because a budget was used up: nobody was better, and what it reached is its result.
+    pub fn ended_by_budget(&self, point: u32) -> Option<&Judgement> {
+        self.stopped(point).filter(|judged| judged.cause != Cause::Rule)
     }
 
     /// Where a configuration stands.

@@ -43,7 +43,7 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
     let metric = race.stop().metric;
     let best = |point: u32| {
         let trials = racing.trials(point).iter().map(|index| &sweep.trials[*index as usize]);
-        let by_budget = race.is_ended_by_budget(point);
+        let by_budget = race.ended_by_budget(point).is_some();
         let finished = trials.filter(|trial| by_budget || matches!(trial.phase, Phase::Completed { .. }));
         let reached = finished.filter_map(|trial| trial.progress.as_deref()?.reached(metric));
         let values: Vec<f64> = reached.map(|value| score(metric, value)).collect();

@@ -133,6 +133,29 @@ fn the_first_hello_of_all_changes_nothing_when_it_comes_late_however_often() {
     }
 }
 
+/// It was put back to a release that says nothing, and a poll of before is heard: it does not say hello for ever.
+#[test]
+fn an_agent_of_an_earlier_release_is_heard_after_a_late_poll_of_a_newer_one() {
+    let (mut lab, lease, [_, ordered]) = Lab::twice();
+    let silent = |lab: &mut Lab| lab.ask(Command::Heartbeat { agent: agent(1), known: vec![lease] });
+    let refused = Reply::Rejected(Reject::AgentUnknown(agent(1)));
+    lab.hello(facts(1, 1, 3), &[lease]);
+    assert_eq!(silent(&mut lab), refused);
+    lab.hello(facts(1, 1, 3), &[lease]);
+    assert_eq!(silent(&mut lab), Reply::Noted);
+    assert_eq!(lab.poll(ordered, &[lease]), Reply::Noted);
+    // Its connection was lost.
+    for _ in 0..2 {
+        lab.hello(facts(1, 1, 3), &[lease]);
+        silent(&mut lab);
+    }
+    assert_eq!(silent(&mut lab), Reply::Noted);
+    assert_eq!(lab.losses(), []);
+    // It has lost it.
+    lab.ask(Command::Heartbeat { agent: agent(1), known: vec![] });
+    assert_eq!(lab.losses(), [LossCause::Forgotten]);
+}
+
 #[test]
 fn an_order_that_an_earlier_life_may_have_got_is_given_again() {
     let mut lab = Lab::new();

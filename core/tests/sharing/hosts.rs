@@ -17,7 +17,13 @@ impl Lab {
     fn hello(&mut self, number: u128, host: &str) {
         self.agents = self.agents.max(number);
         let facts = AgentFacts::pretend(agent_id(number), host, 2);
-        self.ask(Command::Hello { facts, held: vec![] });
+        let agent = facts.agent;
+        self.ask(Command::Hello { facts: facts.clone(), held: vec![] });
+        if self.core.state().agents[&agent].facts != facts {
+            // It does not say what it has seen, and is asked once more.
+            self.ask(Command::Heartbeat { agent, known: vec![] });
+            self.ask(Command::Hello { facts, held: vec![] });
+        }
     }
 
     fn open(&mut self, host: &str) -> Reply {

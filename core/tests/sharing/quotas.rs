@@ -109,6 +109,10 @@ fn one_user_does_not_fill_the_memory_with_what_waits() {
     lab.leave();
     assert_eq!(lab.core.state().open_trials("ann"), 2);
     assert!(matches!(submit(&mut lab, "ann", 1), Reply::Rejected(_)));
+    // Nor does what was cancelled come back past it.
+    let retry = Command::RetrySweep { sweep: first, user: "ann".into(), cancelled: true };
+    let Reply::Rejected(reject) = lab.ask(retry) else { panic!() };
+    assert_eq!(reject.reason(), "quota_open_trials");
     lab.set(Change::User("ann".into(), Patch { open_trials: Some(None), ..Patch::default() }));
     assert!(matches!(submit(&mut lab, "ann", 1), Reply::Submitted { .. }));
     let Reply::Rejected(reject) = submit(&mut lab, "cy", OPEN_TRIALS + 1) else { panic!() };

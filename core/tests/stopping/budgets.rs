@@ -1,5 +1,9 @@
 //! Budgets: everybody gets the same, the baseline too, and what was reached by then is a result like any other.
 
+use sweep_core::attempt::FailureClass;
+use sweep_core::command::{Command, EffectKind, Ending, Reply};
+use sweep_core::event::Failure;
+use sweep_core::id::Lease;
 use sweep_core::report::analysis::{Options, analyse};
 use sweep_core::report::document::document;
 use sweep_core::report::document::markdown::markdown;
@@ -54,6 +58,41 @@ fn the_winner_of_a_race_with_a_budget_is_the_first_of_the_report() {
     assert!(with_result.iter().any(|row| row.baseline) && with_result[0].note() == "to the end of its budget");
     let stopping = summarise(lab.sweep()).unwrap();
     assert_eq!((stopping.by_budget, stopping.stopped + stopping.by_budget), (with_result.len() as u32, 27));
+}
+
+/// A seed that failed long before the end of the budget has no result, and gets none by being asked to run again: its configuration
+/// is at its end. A diverged one stays one that diverged.
+#[test]
+fn a_failed_seed_of_a_configuration_at_the_end_of_its_budget_has_no_result() {
+    let stop = Stop { max_epochs: Some(3), ..Stop::new(Rule::Budget) };
+    for class in [FailureClass::Recipe, FailureClass::Diverged] {
+        let mut lab = Lab::new(&stop, some(8, 6), 2, 8, None);
+        lab.tick();
+        let lease = lab.core.state().agents.values().next().unwrap().slots[1].unwrap();
+        let (at, _) = lab.core.state().leased(lease).unwrap();
+        while let Some((_, leased)) =
+            lab.core.state().leased(Lease { attempt: lab.core.state().trial(at).attempt, ..lease })
+        {
+            let (final_seq, (reason, message)) = (leased.acked_seq, ("test".into(), "test".into()));
+            let how = Ending::Failed(Failure { class, reason, message });
+            lab.effect(
+                Lease { attempt: lab.core.state().trial(at).attempt, ..lease },
+                EffectKind::Ended { final_seq, how },
+            );
+        }
+        let mut lab = lab.run();
+        let point = lab.sweep().plan.trial(at.index).point;
+        for _ in 0..2 {
+            assert!(lab.audit().is_legal() && lab.audit().failed == 1, "{:?}", lab.audit());
+            assert_eq!((lab.sweep().counts.failed, lab.core.state().check()), (1, Ok(())));
+            let found = report(lab.core.state(), lab.sweep).unwrap();
+            let row = found.points.iter().find(|row| row.point == point).unwrap();
+            assert_eq!((row.accuracy.n, row.diverged > 0), (1, class == FailureClass::Diverged));
+            assert!(!lab.sweep().has_result(at.index));
+            let sweep = lab.sweep;
+            assert_eq!(lab.ask(Command::RetrySweep { sweep, user: "ann".into(), cancelled: true }), Reply::Changed(0));
+        }
+    }
 }
 
 /// Who was stopped is shown with what is known: how far it came, and what it had reached there. No rank, interval or verdict.

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-use crate::attempt::CheckpointKind;
+use crate::attempt::{CheckpointKind, EpochMetrics};
 use crate::event::Checkpoint;
 use crate::time::Span;
 
@@ -48,6 +48,7 @@ impl Progress {
         let mut best_loss = before.and_then(|kept| kept.best_loss);
         let contained = self.ahead.iter().take_while(|metrics| metrics.epoch <= checkpoint.epoch).count();
         for metrics in self.ahead.drain(..contained) {
+            let metrics = EpochMetrics { cost: None, ..metrics };
             if is_better(&metrics, best.as_ref()) {
                 best = Some(metrics.clone());
             }
