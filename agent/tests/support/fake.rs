@@ -192,6 +192,10 @@ impl Fake {
     /// Takes every lease from the only agent, as if it had been silent for too long.
     pub(crate) fn take_leases(&self) {
         let facts = AgentFacts { incarnation: 0, ..self.facts() };
+        let (agent, known) = (facts.agent, Vec::new());
+        self.act(Some(Command::Hello { facts: facts.clone(), held: vec![] }));
+        // One that does not say what it has seen is asked once more.
+        self.act(Some(Command::Heartbeat { agent, known }));
         self.act(Some(Command::Hello { facts, held: vec![] }));
     }
 
