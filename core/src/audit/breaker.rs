@@ -51,9 +51,12 @@ impl Auditor {
     pub(super) fn retried(&mut self, sweep: SweepId, cancelled: bool) {
         for trial in self.sweeps.get(&sweep).map(|book| book.trials.as_slice()).unwrap_or_default() {
             let Some(book) = self.trials.get_mut(trial) else { continue };
+            let stopped = self.stops.is_stopped(*trial);
+            let stays = stopped && self.stops.has_diverged(*trial);
+            let failed = |end: &End| *end == End::Failed && !stays;
+            let again = book.end.take_if(|end| failed(end) || (cancelled && *end == End::Cancelled));
             // One whose configuration was stopped has nothing to go on for.
-            let again = |end: &mut End| *end == End::Failed || (cancelled && *end == End::Cancelled);
-            book.end.take_if(|end| again(end) && !self.stops.is_stopped(*trial));
+            book.end = book.end.or(again.filter(|_| stopped).map(|_| End::Stopped));
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::attempt::CheckpointKind;
+use crate::attempt::{CheckpointKind, FailureClass};
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::stopping::{Cause, Fate};
@@ -41,6 +41,8 @@ struct Trial {
     sweep: SweepId,
     point: u32,
     checkpoint: u32,
+    /// Its last failure was that.
+    diverged: bool,
 }
 
 impl Stops {
@@ -57,12 +59,19 @@ impl Stops {
                 let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), first: limit, points };
                 self.sweeps.entry(*sweep).or_insert(known);
                 for (index, id) in (0u32..).zip(plan.trial_ids(*sweep)) {
-                    self.trials.insert(id, Trial { sweep: *sweep, point: plan.trial(index).point, checkpoint: 0 });
+                    self.trials.insert(
+                        id,
+                        Trial { sweep: *sweep, point: plan.trial(index).point, checkpoint: 0, diverged: false },
+                    );
                 }
                 None
             }
             Event::CheckpointKept { lease, checkpoint } if checkpoint.kind == CheckpointKind::Last => {
                 self.trials.get_mut(&lease.trial)?.checkpoint = checkpoint.epoch;
+                None
+            }
+            Event::AttemptFailed { lease, failure, .. } => {
+                self.trials.get_mut(&lease.trial)?.diverged = failure.class == FailureClass::Diverged;
                 None
             }
             Event::LeaseGranted { lease, resume_epoch, .. } => {
@@ -119,8 +128,13 @@ impl Stops {
         if let Some(known) = self.sweeps.get_mut(&sweep) {
             let fresh = Point { limit: known.first, settled: None };
             known.points.resize(known.points.len().max(point as usize + 1), fresh);
-            self.trials.insert(trial, Trial { sweep, point, checkpoint: 0 });
+            self.trials.insert(trial, Trial { sweep, point, checkpoint: 0, diverged: false });
         }
+    }
+
+    /// Whether what last went wrong with a trial was that it diverged.
+    pub(super) fn has_diverged(&self, trial: TrialId) -> bool {
+        self.trials.get(&trial).is_some_and(|trial| trial.diverged)
     }
 
     /// Whether the configuration of a trial was stopped.

@@ -93,8 +93,7 @@ impl State {
         self.re_rank(number, |sweep| sweep.breaker.tripped = tripped);
     }
 
-    /// Somebody looked: it goes on, with the failed trials, and the cancelled ones if that was asked for. Those whose configuration
-    /// was stopped have nothing to go on for: they stay what they are.
+    /// Somebody looked: it goes on, with the failed trials, and the cancelled ones if that was asked for.
     pub(super) fn retried(&mut self, id: SweepId, cancelled: bool, now: Timestamp) {
         let Some(number) = self.number(id) else { return };
         self.re_rank(number, |sweep| sweep.breaker = Breaker::default());

@@ -138,6 +138,18 @@ impl Sweep {
         matches!(self.trials[index as usize].phase, Phase::Completed { .. }) || self.is_ended_by_budget(index)
     }
 
+    /// Whether a trial that failed, or was cancelled, is no longer over like that when somebody has the sweep run again. One that
+    /// diverged stays that where its configuration was stopped: it does not come to another end.
+    pub(crate) fn goes_again(&self, index: u32, cancelled: bool) -> bool {
+        let trial = &self.trials[index as usize];
+        let diverged = trial.failure.as_ref().is_some_and(|failure| failure.class == FailureClass::Diverged);
+        match trial.phase {
+            Phase::Failed => !diverged || self.rest(index) != Phase::Stopped,
+            Phase::Cancelled => cancelled,
+            _ => false,
+        }
+    }
+
     /// Whether a trial was stopped because a budget was used up: what it reached by then is its result. One that was thrown back
     /// before it left does not come there again, and has none.
     pub fn is_ended_by_budget(&self, index: u32) -> bool {

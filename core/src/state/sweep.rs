@@ -195,13 +195,6 @@ impl Sweep {
         racing.map_or(Phase::Waiting, |racing| racing.rest(self.plan.trial(index).point, &self.trials[index as usize]))
     }
 
-    /// Whether a trial that failed, or was cancelled, goes on when somebody has the sweep run again.
-    pub(crate) fn goes_again(&self, index: u32, cancelled: bool) -> bool {
-        let phase = &self.trials[index as usize].phase;
-        let over = *phase == Phase::Failed || cancelled && *phase == Phase::Cancelled;
-        over && self.rest(index) != Phase::Stopped
-    }
-
     /// The epoch after which a trial waits for what early stopping decides.
     pub(crate) fn waits_at(&self, index: u32) -> Option<u32> {
         self.racing.as_deref()?.waits_at(self.plan.trial(index).point, self.plan.epochs(index))
