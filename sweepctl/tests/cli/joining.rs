@@ -77,8 +77,8 @@ fn whoever_cannot_get_in_is_told_why_and_what_to_do() {
     );
     assert!(name.contains("sweepctl admin init --host 127.0.0.2"), "{name}");
     login(&ours.at("localhost"), &ours.token).expect(0);
-    run(home, &["admin", "user", "add", "ann", "--project", "one"]).expect(0);
-    run(home, &["admin", "user", "add", "bob", "--project", "two"]).expect(0);
+    run(home, &["admin", "user", "add", "ann", "--project", "one", "--new-project"]).expect(0);
+    run(home, &["admin", "user", "add", "bob", "--project", "two", "--new-project"]).expect(0);
     let made = run(home, &["admin", "token", "create", "ann"]).expect(0);
     let made = made.tells(&format!("sweepctl login HOST:{}, and paste it", ours.port));
     let id = made.err.split("a token of ann, ").nth(1).unwrap().split(',').next().unwrap().to_owned();
