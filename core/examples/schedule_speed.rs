@@ -20,6 +20,7 @@ use sweep_core::num::Num;
 use sweep_core::plan::{Column, Limits, Plan};
 use sweep_core::queue::waiting;
 use sweep_core::schedule::{grants, preemptions};
+use sweep_core::shares::{Entitlement, Setting};
 use sweep_core::state::State;
 use sweep_core::time::{Span, Timestamp};
 
@@ -173,6 +174,14 @@ fn measure(hosts: u32, devices: u32, each: u32) {
     println!("  {} trials give way", given.len());
     let told = time("what `sweepctl queue` shows", 21, || waiting(&state, now, |_| true));
     println!("  {} sweeps wait", told.len());
+    // As before, and everybody may have as much as they have.
+    let capped: Vec<_> = state.accounts.users.iter().map(|user| user.name.clone()).collect();
+    for name in capped {
+        let entitlement = Entitlement { slots: Some(1), ..Entitlement::default() };
+        let setting = Setting::User { name, entitlement };
+        state.apply(&Event::SharesSet { user: "admin".into(), setting }, now);
+    }
+    time("the same, all owners at their quota", 21, || waiting(&state, now, |_| true));
 }
 
 fn main() {

@@ -2,8 +2,6 @@
 
 use sweep_core::attempt::{CheckpointKind, FailureClass};
 use sweep_core::audit::Auditor;
-use sweep_core::command::{EffectKind, Ending};
-use sweep_core::event::Failure;
 use sweep_core::orders::order;
 use sweep_core::retry;
 use sweep_core::time::Span;
@@ -24,9 +22,7 @@ fn a_trial_whose_best_state_is_gone_goes_on_from_its_newest_without_it() {
     lab.fail(1, lease, FailureClass::Host, 4);
     lab.pass(Span::seconds(3));
     let again = lab.leases(1)[0];
-    let (class, reason, message) = (FailureClass::Host, retry::BEST_MISSING.to_owned(), String::new());
-    let how = Ending::Failed(Failure { class, reason, message });
-    lab.effect(1, again, EffectKind::Ended { final_seq: 0, how });
+    lab.cannot_begin(1, again, retry::BEST_MISSING);
     lab.pass(Span::seconds(5));
     let third = lab.leases(1)[0];
     let (at, _) = lab.core.state().leased(third).unwrap();

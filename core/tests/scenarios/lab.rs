@@ -150,6 +150,12 @@ impl Lab {
         self.effect(number, lease, EffectKind::Ended { final_seq, how: Ending::Failed(failure) })
     }
 
+    /// The host says that an attempt could not begin, and what was missing.
+    pub(crate) fn cannot_begin(&mut self, number: u128, lease: Lease, missing: &str) {
+        let failure = Failure { class: FailureClass::Host, reason: missing.into(), message: String::new() };
+        self.effect(number, lease, EffectKind::Ended { final_seq: 0, how: Ending::Failed(failure) });
+    }
+
     pub(crate) fn pass(&mut self, span: Span) {
         self.now = self.now + span;
         transact(&mut self.core, self.now, &mut self.journal, |_, _| ());

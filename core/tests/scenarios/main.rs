@@ -20,7 +20,7 @@ use sweep_core::attempt::{CheckpointKind, FailureClass};
 use sweep_core::audit::Auditor;
 use sweep_core::command::{Command, EffectKind, EffectResult, Ending, Reject, Reply, Submit, Verdict};
 use sweep_core::decide::LEASE_TIME;
-use sweep_core::event::{DatasetFacts, Failure, LossCause};
+use sweep_core::event::{DatasetFacts, LossCause};
 use sweep_core::id::{Lease, SweepId};
 use sweep_core::orders::order;
 use sweep_core::plan::{Limits, Plan};
@@ -149,9 +149,7 @@ fn a_trial_whose_checkpoint_is_gone_begins_again_and_is_not_charged() {
     lab.fail(1, lease, FailureClass::Crash, 1);
     lab.pass(Span::seconds(2));
     let again = lab.leases(1)[0];
-    let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
-    let how = Ending::Failed(Failure { class, reason, message });
-    lab.effect(1, again, EffectKind::Ended { final_seq: 0, how });
+    lab.cannot_begin(1, again, retry::CHECKPOINT_MISSING);
     lab.pass(Span::seconds(4));
     let third = lab.leases(1)[0];
     let (at, _) = lab.core.state().leased(third).unwrap();
@@ -186,9 +184,7 @@ fn a_trial_goes_back_one_checkpoint_at_a_time() {
         bests.push(state.trial(at).progress.as_ref().unwrap().best.as_ref().map_or(0, |best| best.epoch));
         kept.push(keep(state).len());
         state.check().unwrap();
-        let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
-        let how = Ending::Failed(Failure { class, reason, message });
-        lab.effect(1, lease, EffectKind::Ended { final_seq: 0, how });
+        lab.cannot_begin(1, lease, retry::CHECKPOINT_MISSING);
         lab.core.state().check().unwrap();
     }
     assert_eq!((epochs, bests), (vec![3, 2, 0], vec![2, 2, 0]));
@@ -217,9 +213,7 @@ fn the_checkpoint_before_the_newest_is_let_go_at_the_end() {
     lab.pass(Span::seconds(1));
     assert_eq!(keep(lab.core.state()).len(), 1);
     let again = lab.leases(1)[0];
-    let (class, reason, message) = (FailureClass::Host, retry::CHECKPOINT_MISSING.to_owned(), String::new());
-    let how = Ending::Failed(Failure { class, reason, message });
-    lab.effect(1, again, EffectKind::Ended { final_seq: 0, how });
+    lab.cannot_begin(1, again, retry::CHECKPOINT_MISSING);
     lab.pass(Span::seconds(5));
     let (at, _) = lab.core.state().leased(lab.leases(1)[0]).unwrap();
     assert_eq!(lab.core.state().trial(at).resume_epoch(), 0);
