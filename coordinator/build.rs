@@ -1,4 +1,4 @@
-//! Says which fold is compiled in: a number over the sources of `sweep-core` and of the snapshots, and over the versions of
+//! Says which commit a release is built from, and which fold is compiled in: a number over the sources of `sweep-core` and of the snapshots, and over the versions of
 //! all libraries. A snapshot of another fold is not used, because the same events may have come to another state there.
 
 use std::collections::BTreeMap;
@@ -6,10 +6,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+#[path = "../proto/commit.rs"]
+mod commit;
+
 const SOURCES: [&str; 3] = ["../core/src", "../Cargo.lock", "src/journal/snapshot.rs"];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
+    commit::tell(&["src", "../proto/commit.rs", "../Cargo.toml"]);
     let mut files = BTreeMap::new();
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");

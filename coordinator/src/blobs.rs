@@ -137,6 +137,12 @@ impl Blobs {
         self.folder.as_deref()
     }
 
+    /// Bytes that are left on the disk of the folder; nothing where nobody says.
+    pub fn room(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(self.folder.as_ref()?).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// While this is held, nothing is cleaned away.
     pub async fn hold(&self) -> OwnedRwLockReadGuard<()> {
         self.gate.clone().read_owned().await

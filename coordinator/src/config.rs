@@ -59,13 +59,13 @@ impl Default for Snapshots {
 pub struct Cleaning {
     /// Between two rounds.
     pub every: Duration,
-    /// A checkpoint is kept so long after it was stored: its trial may be about to say so.
+    /// A checkpoint is kept so long after it was stored: its trial may be about to say so. Less where the disk gets full of such.
     pub grace: Duration,
 }
 
 impl Default for Cleaning {
     fn default() -> Self {
-        Self { every: Duration::from_secs(300), grace: GRACE }
+        Self { every: Duration::from_secs(60), grace: GRACE }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::handle::{Handle, Refusal};
 /// A blob that no trial refers to is kept so long after it was stored.
 pub const GRACE: Duration = Duration::from_secs(600);
 
+/// Only so long where such blobs take more than what is left of the disk: short epochs of a large network fill one within minutes.
+pub const LEAST: Duration = Duration::from_secs(30);
+
 /// Every blob to keep is read so often.
 const SCRUB: Duration = Duration::from_secs(24 * 3600);
 /// Blobs that are looked at and deleted at once.
@@ -39,7 +42,7 @@ pub(crate) async fn run(handle: Handle, blobs: Blobs, cleaning: Cleaning) {
             unread.rotate_left(first);
         }
         scrub(&blobs, &mut unread, SCRUB_BYTES).await;
-        match clean(&handle, &blobs, cleaning.grace, SystemTime::now()).await {
+        match clean(&handle, &blobs, cleaning.grace, blobs.room(), SystemTime::now()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(deleted)) => tracing::info!(deleted, "deleted checkpoints that no trial refers to"),
             Ok(Err(error)) => tracing::warn!(%error, "cleaning up checkpoints failed"),
@@ -66,7 +69,8 @@ pub async fn scrub(blobs: &Blobs, unread: &mut Vec<String>, most: u64) -> Vec<St
     damaged
 }
 
-/// One round; returns how many blobs it deleted, none that was stored in the last `grace`.
+/// One round; returns how many blobs it deleted, none that was stored in the last `grace`, or in the last [`LEAST`] where those of the
+/// `grace` take more than there is `room` (bytes; `None`: as much as wanted).
 ///
 /// # Errors
 /// The outer one when the state cannot be asked, the inner one when the store fails.
@@ -74,6 +78,7 @@ pub async fn clean(
     handle: &Handle,
     blobs: &Blobs,
     grace: Duration,
+    room: Option<u64>,
     now: SystemTime,
 ) -> Result<Result<u64, BlobError>, Refusal> {
     let Some(_right) = blobs.sweep() else { return Ok(Ok(0)) };
@@ -85,9 +90,11 @@ pub async fn clean(
     // While the end of the journal is taken for lost, what only it refers to may be needed again.
     let wanted = |state: &State| state.lineage.suspicion.is_none().then(|| keep(state));
     let Some(keep) = handle.query(move |view| wanted(view.core.state())).await? else { return Ok(Ok(0)) };
-    let old = |blob: &Stored| now.duration_since(blob.modified).is_ok_and(|age| age >= grace);
-    let unused = stored.into_iter().filter(|blob| old(blob) && !keep.contains(&blob.sha256));
-    let unused: Vec<String> = unused.map(|blob| blob.sha256).collect();
+    let is_old = |blob: &Stored, grace| now.duration_since(blob.modified).is_ok_and(|age| age >= grace);
+    let unused: Vec<Stored> = stored.into_iter().filter(|blob| !keep.contains(&blob.sha256)).collect();
+    let young: u64 = unused.iter().filter(|blob| !is_old(blob, grace)).map(|blob| blob.bytes).sum();
+    let grace = if room.is_some_and(|room| young > room) { grace.min(LEAST) } else { grace };
+    let unused: Vec<String> = unused.into_iter().filter(|blob| is_old(blob, grace)).map(|blob| blob.sha256).collect();
     let mut deleted = 0;
     // Reports of checkpoints wait for a handful, not for all.
     for some in unused.chunks(HANDFUL) {

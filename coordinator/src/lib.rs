@@ -48,6 +48,12 @@ use notify::sender::Sender;
 use rpc::Edge;
 use snapshots::Keeper;
 
+/// Version, with the commit of a release that was built from a checkout: for the provenance of reports.
+pub(crate) fn build_name() -> String {
+    let commit = option_env!("SWEEP_COMMIT").map(|commit| format!("+{commit}")).unwrap_or_default();
+    format!("{}{commit}", env!("CARGO_PKG_VERSION"))
+}
+
 /// Calls in flight get so long to end at a stop.
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -231,12 +231,11 @@ impl View<'_> {
             return (Why::Backoff, retries.map(|(until, _)| until).min().map(known));
         }
         if let Some(most) = sweep.plan.limits.max_parallel.filter(|most| sweep.counts.running >= *most) {
-            return (Why::MaxParallel(most), self.soonest(|other| other == number));
+            let over = u64::from(sweep.counts.running - most) + 1;
+            return (Why::MaxParallel(most), self.after(over, |of| u64::from(of.sweep == number)));
         }
         let member = &accounts.members[sweep.member as usize];
         let (project, user) = (&accounts.projects[member.project as usize], &accounts.users[member.user as usize]);
-        let of_project = |other: u32| self.state.sweeps[other as usize].project == project.name;
-        let of_user = |other: u32| self.state.sweeps[other as usize].user == user.name;
         let text = |kind: &str, name: &str| format!("{kind} {name}");
         let (closed, week, of) = match Closed::of_project(project, self.now) {
             Some(closed) => (Some(closed), &project.week, text("project", &project.name)),
@@ -244,11 +243,15 @@ impl View<'_> {
         };
         match closed {
             Some(Closed::Slots(most)) => {
-                let soonest = match of.starts_with("project") {
-                    true => self.soonest(of_project),
-                    false => self.soonest(of_user),
+                let is_project = of.starts_with("project");
+                let share = |slot: &Release| {
+                    let other = &self.state.sweeps[slot.sweep as usize];
+                    let is_theirs = if is_project { other.project == project.name } else { other.user == user.name };
+                    if is_theirs { slot.share.into() } else { 0 }
                 };
-                (Why::Slots { of, used: week.running / DEVICE, most }, soonest)
+                // With one slot less than the quota another one may start.
+                let over = most.checked_sub(1).map(|most| week.running.saturating_sub(u64::from(most) * DEVICE));
+                (Why::Slots { of, used: week.running / DEVICE, most }, over.and_then(|over| self.after(over, share)))
             }
             Some(Closed::Storage(most)) => (Why::Storage { of, used: project.stored, most }, None),
             Some(Closed::Hours(most)) => {
@@ -259,8 +262,14 @@ impl View<'_> {
         }
     }
 
-    fn soonest(&self, of: impl Fn(u32) -> bool) -> Option<Expected> {
-        self.releases.iter().find(|release| of(release.sweep)).map(|release| (release.at, release.by))
+    /// When so much of what `gives` counts has come free.
+    fn after(&self, over: u64, gives: impl Fn(&Release) -> u64) -> Option<Expected> {
+        let mut free = 0;
+        let last = self.releases.iter().find(|release| {
+            free += gives(release);
+            free >= over
+        });
+        last.map(|release| (release.at, release.by))
     }
 }
 

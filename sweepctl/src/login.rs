@@ -151,6 +151,9 @@ pub(crate) struct Login {
     /// When the token ends, microseconds since 1970; not known of a login by an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires: Option<i64>,
+    /// When it was kept, in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<i64>,
 }
 
 impl std::fmt::Debug for Login {
@@ -266,7 +269,7 @@ mod tests {
         let (user, token) = ("ada".to_owned(), "t".to_owned());
         logins.servers.insert(
             "https://lab:7443".to_owned(),
-            Login { user, token, authority: "a\nb\n".to_owned(), expires: None },
+            Login { user, token, authority: "a\nb\n".to_owned(), expires: None, since: None },
         );
         let text = toml::to_string(&logins).unwrap();
         let read: Logins = toml::from_str(&text).unwrap();

@@ -14,6 +14,7 @@ use sweep_tests::process::{Lab, Setup, built};
 mod crash;
 mod preempted;
 mod probe;
+mod report;
 mod syncs;
 
 const TINY: &str =

@@ -109,6 +109,15 @@ impl Identity {
         self.caller().may(Permission::Read, self.reach(&sweep.user, Some(&sweep.project)))
     }
 
+    /// Whether what a user has in all projects together is the caller's to know.
+    pub fn sees_all_of(&self, user: &str) -> bool {
+        match &self.who {
+            Who::Local => true,
+            Who::Person { name, role, .. } => *role == Role::Admin || name == user,
+            Who::Agent { .. } | Who::Joiner | Who::Stranger => false,
+        }
+    }
+
     /// The project of a submission: what is asked for, if the caller may submit there; else the only one it is in.
     ///
     /// # Errors

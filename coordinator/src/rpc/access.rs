@@ -175,7 +175,7 @@ impl Service for AccessService {
             }
             false => id(&agent_id, "agent_id").map_err(malformed)?,
         };
-        let host = hosts.get(&agent).cloned().unwrap_or_default();
+        let host = hosts.get(&agent).map(|host| host.name.clone()).unwrap_or_default();
         identity.about(if host.is_empty() { format!("agent {agent}") } else { format!("agent {agent} of {host}") });
         let revoked = self.revoke(Change::RevokeAgent(agent)).await?.into_inner();
         // Its calls are over already; its trials go to others at once, and its host is none any more.

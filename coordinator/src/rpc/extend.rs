@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sweep_core::access::Permission;
-use sweep_core::command::{Command, Reply};
+use sweep_core::command::{Command, Reject, Reply};
 use sweep_core::plan::{Plan, Wish, plan_text};
 use sweep_proto::status::status;
 use sweep_proto::v1;
@@ -89,6 +89,13 @@ pub(super) async fn extend(
             let after = edge.handle.query(move |view| view.core.state().sweep(sweep).map_or(0, |it| it.reused));
             let after = u64::from(after.await.map_err(refused)?);
             Ok(reply(trials.into(), after.saturating_sub(reused)))
+        }
+        // How much people have waiting in other projects is theirs.
+        Reply::Rejected(Reject::TooManyOpen { user, more, .. }) if !identity.sees_all_of(&user) => {
+            let text = format!(
+                "with {more} more, {user} would have more trials that are not over than one user may: wait, or ask an admin"
+            );
+            Err(status(Code::ResourceExhausted, "quota_open_trials", text))
         }
         other => Err(unexpected(other)),
     }

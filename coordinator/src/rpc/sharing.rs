@@ -1,6 +1,6 @@
 //! Who gets how much, and what waits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_core::access::Permission;
 use sweep_core::command::{Command, Reply};
@@ -186,6 +186,10 @@ fn shares(view: View<'_>, all: bool) -> v1::ShowSharesReply {
     let projects: BTreeSet<&String> = set.projects.keys().chain(projects).collect();
     let users = accounts.users.iter().map(|user| &user.name);
     let users: BTreeSet<&String> = set.users.keys().chain(users).collect();
+    let mut open: BTreeMap<&str, u64> = BTreeMap::new();
+    for sweep in &state.sweeps {
+        *open.entry(&sweep.user).or_default() += u64::from(sweep.open_trials());
+    }
     v1::ShowSharesReply {
         projects: projects
             .into_iter()
@@ -199,7 +203,8 @@ fn shares(view: View<'_>, all: bool) -> v1::ShowSharesReply {
             .into_iter()
             .map(|name| {
                 let of = share(name, set.users.get(name), accounts.user(name).map(|of| &of.week), view.now);
-                let (open_trials, most_open_trials) = (state.open_trials(name), set.open_trials(name).into());
+                let open_trials = open.get(name.as_str()).copied().unwrap_or_default();
+                let most_open_trials = set.open_trials(name).into();
                 v1::Share { open_trials, most_open_trials, ..of }
             })
             .collect(),

@@ -237,6 +237,9 @@ impl Service for Sweeps {
             Ok::<_, Status>((number, trials, begun(number), elsewhere, sweep.id, summarise(state, sweep.id)))
         });
         let (number, trials, begun, elsewhere, sweep, mut report) = found.await.map_err(refused)??;
+        if let Some(report) = &mut report {
+            report.provenance.build = crate::build_name();
+        }
         if let (true, Some(report)) = (with_curves, &mut report) {
             let rows = self.0.reader.curves(number).await.map_err(unreadable)?;
             let mut rows = curves::whole(rows, &begun);

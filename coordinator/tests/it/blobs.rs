@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use sweep_coordinator::blobs::{BlobError, Blobs};
-use sweep_coordinator::janitor::{GRACE, clean, scrub};
+use sweep_coordinator::janitor::{GRACE, LEAST, clean, scrub};
 use sweep_core::attempt::CheckpointKind;
 use sweep_core::command::{Effect, EffectKind};
 use sweep_core::event::Checkpoint;
@@ -149,8 +149,15 @@ async fn a_checkpoint_needs_its_bytes_and_keeps_them() {
     assert_eq!((head.bytes, body.data.as_ref()), (5, b"state".as_slice()));
 
     let now = SystemTime::now();
-    assert_eq!(clean(&world.handle, &disk.blobs, GRACE, now).await.unwrap().unwrap(), 0, "both are young");
-    assert_eq!(clean(&world.handle, &disk.blobs, GRACE, now + GRACE * 2).await.unwrap().unwrap(), 1);
+    let clean = |room, now| clean(&world.handle, &disk.blobs, GRACE, room, now);
+    assert_eq!(clean(None, now).await.unwrap().unwrap(), 0, "both are young");
+    assert_eq!(clean(Some(0), now).await.unwrap().unwrap(), 0, "whoever has just stored it may be about to say so");
+    // That of nobody has eight bytes: as long as there is room for as much again it stays.
+    assert_eq!(clean(Some(8), now + LEAST * 2).await.unwrap().unwrap(), 0);
+    assert_eq!(clean(Some(7), now + LEAST * 2).await.unwrap().unwrap(), 1);
+    let nobodys = within(world.blobs.upload(upload(b"nobody's"))).await.unwrap().into_inner();
+    assert!(!nobodys.existing);
+    assert_eq!(clean(None, now + GRACE * 2).await.unwrap().unwrap(), 1);
     assert_eq!(disk.blobs.length(&name(b"state")).await.unwrap(), 5);
     world.stop().await;
 }

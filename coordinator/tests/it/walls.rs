@@ -230,3 +230,33 @@ async fn a_file_and_a_slot_of_another_project_say_nothing() {
     refused(elsewhere, Code::FailedPrecondition, "sweep_elsewhere");
     lab.stop().await;
 }
+
+#[tokio::test]
+async fn the_head_of_a_project_is_not_told_what_its_people_have_elsewhere() {
+    let (_folder, lab) = lab().await;
+    let ada = lab.user_in("ada", "user", &["vision", "audio"]).await;
+    let head = lab.user_in("cleo", "project-admin", &["vision"]).await;
+    for project in ["vision", "audio"] {
+        let (spec, project, run) = (SPEC.as_bytes().to_vec().into(), project.to_owned(), project.to_owned());
+        let request = v1::SubmitRequest { spec, project, run, ..v1::SubmitRequest::default() };
+        lab.sweeps(Some(&ada)).submit(request).await.unwrap();
+    }
+    let (name, open_trials) = ("ada".to_owned(), Some(v1::Quota { most: Some(1) }));
+    let change = v1::EntitlementChange { name, open_trials, ..Default::default() };
+    let change = Some(v1::set_shares_request::Change::OfUser(change));
+    let set = v1::SetSharesRequest { user: String::new(), change, new: false };
+    lab.sharing(Some(&lab.admin.token)).set_shares(set).await.unwrap();
+    let extend = |token| {
+        let (sweep, mut client) = ("small".to_owned(), lab.sweeps(Some(token)));
+        let request = v1::ExtendRequest { sweep, seeds: vec![9], queue_anyway: true, ..v1::ExtendRequest::default() };
+        async move { client.extend(request).await.unwrap_err() }
+    };
+    let told = [extend(&ada).await, extend(&lab.admin.token).await, extend(&head).await];
+    let knows = told.each_ref().map(|refusal| refusal.message().contains("ada has 8 trials"));
+    assert_eq!(knows, [true, true, false], "{told:?}");
+    assert!(told[2].message().starts_with("with 4 more, ada would have more"), "{}", told[2].message());
+    for refusal in told {
+        refused::<()>(Err(refusal), Code::ResourceExhausted, "quota_open_trials");
+    }
+    lab.stop().await;
+}

@@ -21,8 +21,8 @@ pub(crate) struct Tree<'a> {
     order: BTreeSet<(Level, u32)>,
     projects: BTreeMap<u32, Node>,
     members: BTreeMap<u32, Leaf>,
-    /// Slots (in thousandths) that users may still take.
-    users: BTreeMap<u32, u64>,
+    /// Slots (in thousandths) that users may still take; below zero where a quota was lowered under what they have.
+    users: BTreeMap<u32, i64>,
     /// By sweep: trials that start in this plan.
     starts: BTreeMap<u32, u32>,
     /// By sweep: trials that end, where time is played forward.
@@ -31,8 +31,8 @@ pub(crate) struct Tree<'a> {
 
 struct Node {
     load: Load,
-    /// Slots (in thousandths) that it may still take.
-    left: u64,
+    /// Slots (in thousandths) that it may still take; below zero as for users.
+    left: i64,
     order: BTreeSet<(Level, u32)>,
 }
 
@@ -67,14 +67,17 @@ impl Closed {
 
     /// The quota that keeps an account from another slot.
     pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp) -> Option<Self> {
-        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < DEVICE);
+        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < WHOLE);
         let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
         slots.map(Self::Slots).or_else(|| entitlement.device_hours.filter(over).map(Self::Hours))
     }
 }
 
-fn left(slots: Option<u32>, week: &Week) -> u64 {
-    slots.map_or(u64::MAX, |slots| (u64::from(slots) * DEVICE).saturating_sub(week.running))
+/// A whole slot.
+const WHOLE: i64 = DEVICE as i64;
+
+fn left(slots: Option<u32>, week: &Week) -> i64 {
+    slots.map_or(i64::MAX, |slots| i64::from(slots) * WHOLE - week.running as i64)
 }
 
 impl<'a> Tree<'a> {
@@ -136,14 +139,14 @@ impl<'a> Tree<'a> {
         loop {
             let (level, project) = *self.order.first()?;
             let node = self.projects.get_mut(&project)?;
-            let first = node.order.first().copied().filter(|_| node.left >= DEVICE);
+            let first = node.order.first().copied().filter(|_| node.left >= WHOLE);
             let Some((of_member, member)) = first else {
                 self.order.remove(&(level, project));
                 continue;
             };
             let leaf = self.members.get_mut(&member)?;
             let user = self.state.accounts.members[member as usize].user;
-            let rank = leaf.sweeps.first().copied().filter(|_| self.users[&user] >= DEVICE);
+            let rank = leaf.sweeps.first().copied().filter(|_| self.users[&user] >= WHOLE);
             let Some(rank) = rank else {
                 node.order.remove(&(of_member, member));
                 continue;
@@ -159,10 +162,10 @@ impl<'a> Tree<'a> {
     pub(crate) fn find(&self, looked: &Cell<usize>, fits: impl Fn(u32) -> bool) -> Option<u32> {
         let look = || looked.set(looked.get() + 1);
         let projects = self.order.iter().map(|(_, project)| &self.projects[project]).inspect(|_| look());
-        let of_project = projects.filter(|node| node.left >= DEVICE).flat_map(|node| &node.order);
+        let of_project = projects.filter(|node| node.left >= WHOLE).flat_map(|node| &node.order);
         let members = of_project.map(|(_, member)| *member).inspect(|_| look());
         let user = |member: &u32| self.state.accounts.members[*member as usize].user;
-        let open = members.filter(|member| self.users[&user(member)] >= DEVICE);
+        let open = members.filter(|member| self.users[&user(member)] >= WHOLE);
         open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2).find(|sweep| fits(*sweep))
     }
 
@@ -247,7 +250,7 @@ impl<'a> Tree<'a> {
 
     /// A trial of this member leaves its slot.
     pub(super) fn leave(&mut self, member: u32) {
-        self.shift(member, -(DEVICE as i64));
+        self.shift(member, -WHOLE);
     }
 
     fn shift(&mut self, member: u32, by: i64) {

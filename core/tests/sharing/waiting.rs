@@ -123,6 +123,27 @@ fn a_sweep_without_an_epoch_is_expected_to_take_what_its_shape_took_elsewhere() 
 }
 
 #[test]
+fn whoever_has_more_than_a_lowered_quota_waits_for_all_that_is_over_it() {
+    let mut lab = Lab::new(&[3]);
+    lab.submit(("p", "ann"), 9, Limits::default());
+    for (lease, seconds) in lab.leases(1).into_iter().zip([2.0, 4.0, 8.0]) {
+        lab.epoch(lease, 1, seconds);
+    }
+    let last = i64::from(EPOCHS) - 1;
+    assert_eq!(lab.expected(), Some((last * 2, Basis::Epochs)));
+    lab.set(Change::User("ann".into(), Patch { slots: Some(Some(1)), ..Patch::default() }));
+    assert_eq!(lab.expected(), Some((last * 8, Basis::Epochs)), "when the third of the three has ended");
+    lab.set(Change::User("ann".into(), Patch { slots: Some(Some(0)), ..Patch::default() }));
+    assert_eq!(lab.expected(), None, "never");
+    lab.set(Change::User("ann".into(), Patch { slots: Some(None), ..Patch::default() }));
+    let sweep = lab.core.state().sweeps[0].id;
+    let patch = TuningPatch { max_parallel: Some(Some(2)), ..TuningPatch::default() };
+    lab.ask(Command::SetSweep { sweep, user: "ann".into(), patch });
+    assert_eq!(lab.expected(), Some((last * 4, Basis::Epochs)), "when the second has ended");
+    lab.check();
+}
+
+#[test]
 fn limits_are_named_with_their_numbers() {
     let mut lab = Lab::new(&[8]);
     lab.set(Change::User("ann".into(), Patch { slots: Some(Some(2)), ..Patch::default() }));

@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::config::{Config, address_in};
 use crate::fault::Fault;
 use crate::login::Logins;
-use crate::output::{Out, safe};
+use crate::output::{Out, safe, span};
 
 /// Looks, and fails when something is broken.
 pub(crate) async fn run(out: &Out, config: &Config) -> Result<(), Fault> {
@@ -31,11 +31,11 @@ pub(crate) async fn run(out: &Out, config: &Config) -> Result<(), Fault> {
         Ok(logins) => found.ok("logins", logins.servers.keys().cloned().collect::<Vec<_>>().join(", ")),
         Err(error) => found.problem("logins", error.to_string(), "sweepctl login HOST"),
     }
-    if let Some(left) = login::left(config) {
-        match login::ends(&left) {
-            Some((what, fix)) if left.1 <= 0 => found.problem("token", what, fix),
+    if let Some(ends) = login::ends(config) {
+        match ends.said() {
+            Some((what, fix)) if ends.left <= 0 => found.problem("token", what, fix),
             Some((what, fix)) => found.warn("token", what, fix),
-            None => found.ok("token", format!("good for {} days", left.1 / 86_400_000_000)),
+            None => found.ok("token", format!("good for {}", span(ends.left as f64 / 1e6))),
         }
     }
     coordinator(config, &mut found).await;

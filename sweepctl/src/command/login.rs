@@ -14,7 +14,7 @@ use crate::login::{Login, LoginFault, Logins, Way, ask_token, host_address};
 use crate::output::{Out, safe, span, stamp};
 use crate::view::access::WhoView;
 
-/// From then on people are told that their token ends, microseconds before.
+/// From then on people are told that their token ends, microseconds before; of one that lasts less than four times that, in its last quarter.
 const SOON: i64 = 7 * 86_400_000_000;
 
 /// Logs in, or makes a new token for a login that there is.
@@ -50,7 +50,7 @@ async fn login(out: &Out, host: &str, args: &cli::Login) -> Result<(), Fault> {
     let mut logins = Logins::read()?;
     let token = handed.token.expose().to_owned();
     let expires = (who.expires != 0).then_some(who.expires);
-    let login = Login { user: who.name.clone(), token, authority: to_pem(&authority), expires };
+    let login = Login { user: who.name.clone(), token, authority: to_pem(&authority), expires, since: Some(now()) };
     logins.servers.insert(address.to_string(), login);
     logins.current = Some(address.to_string());
     logins.write()?;
@@ -72,7 +72,8 @@ async fn renew(out: &Out, config: &Config) -> Result<(), Fault> {
     let client = Client::connect(&login.way(&address)?).await?;
     let (token, id, expires) = client.renew_token().await?;
     let handed: Handed = token.parse().map_err(LoginFault::from)?;
-    (login.token, login.expires) = (handed.token.expose().to_owned(), Some(expires));
+    login.token = handed.token.expose().to_owned();
+    (login.expires, login.since) = (Some(expires), Some(now()));
     logins.write()?;
     if let Err(fault) = client.logout().await {
         out.warn(format!("the token before was not ended, it ends by itself within a minute: {fault}"));
@@ -84,34 +85,53 @@ async fn renew(out: &Out, config: &Config) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Where the login that is used is for, and the microseconds until its token ends; nothing where that is not known.
-pub(crate) fn left(config: &Config) -> Option<(String, i64)> {
+/// When a login ends.
+pub(crate) struct Ends {
+    /// Where it is for.
+    address: String,
+    /// Microseconds until then.
+    pub(crate) left: i64,
+    /// So long before it is said.
+    soon: i64,
+}
+
+/// When the login that is used ends; nothing where that is not known.
+pub(crate) fn ends(config: &Config) -> Option<Ends> {
     if variable("SWEEP_TOKEN_FILE").is_some() {
         return None;
     }
     let address = host_address(&config.server()).ok()?.to_string();
-    let expires = Logins::read().ok()?.servers.get(&address)?.expires?;
-    Some((address, expires - jiff::Timestamp::now().as_microsecond()))
+    let logins = Logins::read().ok()?;
+    let login = logins.servers.get(&address)?;
+    let expires = login.expires?;
+    Some(Ends { address, left: expires - now(), soon: soon(expires, login.since) })
 }
 
-/// What is to be said of it, and what to do; nothing while it does not end soon.
-pub(crate) fn ends((address, left): &(String, i64)) -> Option<(String, String)> {
-    match left {
-        ..=0 => Some((
-            format!("the token for {address} has ended"),
-            format!("ask an admin for one, then `sweepctl login {address}`"),
-        )),
-        1..SOON => Some((
-            format!("the token for {address} ends in {}", span(*left as f64 / 1e6)),
-            "`sweepctl login --renew` makes a new one".to_owned(),
-        )),
-        _ => None,
+fn soon(expires: i64, since: Option<i64>) -> i64 {
+    since.map_or(SOON, |since| ((expires - since) / 4).clamp(1, SOON))
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+impl Ends {
+    /// What is to be said of it, and what to do; nothing while it does not end soon.
+    pub(crate) fn said(&self) -> Option<(String, String)> {
+        let Self { address, left, soon } = self;
+        if *left <= 0 {
+            let fix = format!("ask an admin for one, then `sweepctl login {address}`");
+            return Some((format!("the token for {address} has ended"), fix));
+        }
+        let fix = || "`sweepctl login --renew` makes a new one".to_owned();
+        let ends = || format!("the token for {address} ends in {}", span(*left as f64 / 1e6));
+        (left < soon).then(|| (ends(), fix()))
     }
 }
 
 /// Says when the token of the login that is used ends soon. What cannot be read is said by whoever needs it.
 pub(crate) fn warn(out: &Out, config: &Config) {
-    if let Some((what, fix)) = left(config).as_ref().and_then(ends) {
+    if let Some((what, fix)) = ends(config).and_then(|ends| ends.said()) {
         out.warn(format!("{what}: {fix}"));
     }
 }
@@ -175,13 +195,22 @@ fn remember(config: &Config, who: &WhoView) -> Result<(), Fault> {
 mod tests {
     use super::*;
 
+    const DAY: i64 = 86_400_000_000;
+
+    fn at(left: i64, since: Option<i64>) -> Option<(String, String)> {
+        Ends { address: "https://lab:7443".to_owned(), left, soon: soon(30 * DAY, since) }.said()
+    }
+
     #[test]
     fn a_token_is_spoken_of_in_its_last_seven_days() {
-        let at = |days: i64| ends(&("https://lab:7443".to_owned(), days * 86_400_000_000));
-        assert_eq!(at(8), None);
-        let (what, fix) = at(6).unwrap();
+        assert_eq!(at(8 * DAY, None), None);
+        let (what, fix) = at(6 * DAY, None).unwrap();
         assert!(what.contains("ends in 6 d") && fix.contains("login --renew"), "{what}: {fix}");
-        let (what, fix) = at(0).unwrap();
+        let (what, fix) = at(0, None).unwrap();
         assert!(what.contains("has ended") && fix.contains("sweepctl login https://lab:7443"), "{what}: {fix}");
+        // One that was made for a day, in its last six hours.
+        let day = Some(29 * DAY);
+        assert_eq!((at(DAY, day), at(DAY / 4, day)), (None, None));
+        assert!(at(DAY / 4 - 1, day).is_some() && at(6 * DAY, Some(0)).is_some());
     }
 }

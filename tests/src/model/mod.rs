@@ -313,7 +313,7 @@ impl World {
     async fn clean(&mut self) -> Result<()> {
         if let Some(coordinator) = &self.coordinator
             && let Ok(deleted) =
-                janitor::clean(&coordinator.handle, &self.blobs, Duration::ZERO, SystemTime::now()).await
+                janitor::clean(&coordinator.handle, &self.blobs, Duration::ZERO, None, SystemTime::now()).await
         {
             self.faults[8] += u32::from(deleted? > 0);
         }
