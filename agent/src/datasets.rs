@@ -78,7 +78,7 @@ fn signature(roots: &[PathBuf]) -> BTreeMap<PathBuf, Vec<SystemTime>> {
                 tracing::warn!(path = %path.display(), "left out: its name is not UTF-8");
                 continue;
             };
-            if name.starts_with('.') || !path.is_dir() {
+            if name.starts_with('.') || !path.is_dir() || is_of_weights(&path) {
                 continue;
             }
             if !names.insert(name.to_owned()) {
@@ -92,6 +92,15 @@ fn signature(roots: &[PathBuf]) -> BTreeMap<PathBuf, Vec<SystemTime>> {
         }
     }
     out
+}
+
+/// Whether it is a folder of weights or modules for `init.weights` and `torchscript`, which lie beside the data sets.
+fn is_of_weights(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files: Vec<PathBuf> = entries.collect();
+    let is_weights = |path: &PathBuf| path.extension().is_some_and(|of| of == "safetensors" || of == "pt");
+    let is_of_images = |path: &PathBuf| path.is_dir() || path.file_name().is_some_and(|name| name == "manifest.csv");
+    files.iter().any(is_weights) && !files.iter().any(is_of_images)
 }
 
 fn changes(folder: &Path, depth: u32, times: &mut Vec<SystemTime>) {
@@ -220,6 +229,11 @@ mod tests {
         let trainer = folder.path().join("trainer");
         let script = "#!/bin/sh\nshift\nfor p in \"$@\"; do case $p in *good) echo \"{\\\"path\\\":\\\"$p\\\",\\\"classes\\\":[\\\"a\\\",\\\"b\\\",\\\"c\\\"],\\\"train_images\\\":9,\\\"val_images\\\":2,\\\"layout\\\":\\\"folder\\\",\\\"fingerprint\\\":\\\"f1-aa\\\"}\";; *) echo \"{\\\"path\\\":\\\"$p\\\",\\\"error\\\":{\\\"reason\\\":\\\"dataset_empty\\\",\\\"message\\\":\\\"no images\\\"}}\";; esac; done\n";
         program(&trainer, script);
+        // Weights beside the data sets are none.
+        let weights = folder.path().join("data/pretrained");
+        fs::create_dir(&weights).unwrap();
+        fs::write(weights.join("resnet18.safetensors"), "").unwrap();
+        assert!(is_of_weights(&weights) && !is_of_weights(&folder.path().join("data/bad")));
         let roots = [folder.path().join("data"), folder.path().join("other")];
         let found = look(&trainer, None, signature(&roots).keys()).await;
         // The second `good` is found by its path.

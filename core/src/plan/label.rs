@@ -23,6 +23,8 @@ pub fn label_of(path: &str, value: &Value) -> String {
 /// The name of what a value is, without its options.
 pub fn variant_of(value: &Value) -> String {
     match value {
+        // Nothing to see in a table is no name.
+        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
         Value::Object(table) if table.len() == 1 => table.keys().next().cloned().unwrap_or_default(),
         other => other.to_string(),
@@ -52,6 +54,8 @@ fn changed(path: &str, name: &str, own: &Value) -> Option<String> {
 /// As a file has it, without quotation marks.
 fn toml(value: &Value) -> String {
     match value {
+        // Nothing to see in a table is no name.
+        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Object(table) => {
@@ -85,6 +89,7 @@ mod tests {
         assert_eq!(named("schedule", json!("constant")), "constant");
         assert_eq!(named("schedule", json!({"cosine": {"t_max": 4}})), "{cosine = {t_max = 4}}");
         assert_eq!((named("lr", json!(1e-3)), named("augmentation", json!([]))), ("0.001".into(), "[]".into()));
+        assert_eq!(named("init.weights", json!("")), "\"\"");
         assert_eq!(variant_of(&json!({"adam": {"beta1": 0.8}})), "adam");
     }
 }
