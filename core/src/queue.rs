@@ -7,7 +7,7 @@ mod why;
 
 use crate::id::AgentId;
 use crate::maintenance;
-use crate::schedule::{self, Closed, Kinds, Tree};
+use crate::schedule::{self, Closed, Kinds, Tree, WHOLE_SLOT};
 use crate::shares::DEVICE;
 use crate::state::State;
 use crate::state::agent::Agent;
@@ -38,7 +38,10 @@ type Expected = (Timestamp, Option<Basis>);
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
     let mut pace = Pace::new(state);
     let view = View { state, now, releases: releases(&mut pace, state, now, &is_reachable) };
-    let ready: Vec<u32> = Tree::new(state, now).all().collect();
+    let (tree, kinds) = (Tree::new(state, now), Kinds::new(state, &is_reachable));
+    let need = |number: u32| kinds.part(state, number).map_or(WHOLE_SLOT, i64::from);
+    // Where trials share devices, a quota may leave less than the next one needs.
+    let ready: Vec<u32> = tree.all().filter(|number| tree.left(*number) >= need(*number)).collect();
     let next = |sweep: &Sweep| sweep.waiting.iter().filter_map(|waiting| waiting.first()).map(|turn| turn.1).min();
     let horizon = |number: &u32| {
         let sweep = &state.sweeps[*number as usize];
@@ -46,7 +49,6 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     };
     let longest = ready.iter().map(horizon).max().unwrap_or_default();
     let closed = closed(state, now, longest, &is_reachable);
-    let kinds = Kinds::new(state, &is_reachable);
     let mut found = Vec::new();
     let mut before = Before::default();
     let fits = |number: u32, agent: AgentId| view.fits(number, &state.agents[&agent]);
@@ -77,7 +79,7 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     for (number, sweep) in
         others.filter(|(_, sweep)| sweep.counts.waiting + sweep.counts.backoff + sweep.counts.paused > 0)
     {
-        let (why, starts) = view.held_up(number, sweep);
+        let (why, starts) = view.held_up(number, sweep, need(number));
         found.push(told(number, why, starts));
     }
     found
@@ -217,8 +219,8 @@ impl View<'_> {
         }) && any
     }
 
-    /// Of a sweep that has reached a limit, or has nothing ready.
-    fn held_up(&self, number: u32, sweep: &Sweep) -> (Why, Option<Expected>) {
+    /// Of a sweep that has reached a limit, or has nothing ready; its next trial needs so many thousandths of a slot.
+    fn held_up(&self, number: u32, sweep: &Sweep, need: i64) -> (Why, Option<Expected>) {
         let accounts = &self.state.accounts;
         if let Some(what) = sweep.suspended_because() {
             return (Why::Suspended(what), None);
@@ -237,9 +239,9 @@ impl View<'_> {
         let member = &accounts.members[sweep.member as usize];
         let (project, user) = (&accounts.projects[member.project as usize], &accounts.users[member.user as usize]);
         let text = |kind: &str, name: &str| format!("{kind} {name}");
-        let (closed, week, of) = match Closed::of_project(project, self.now) {
+        let (closed, week, of) = match Closed::of_project(project, self.now, need) {
             Some(closed) => (Some(closed), &project.week, text("project", &project.name)),
-            None => (Closed::of(&user.entitlement, &user.week, self.now), &user.week, text("user", &user.name)),
+            None => (Closed::of(&user.entitlement, &user.week, self.now, need), &user.week, text("user", &user.name)),
         };
         match closed {
             Some(Closed::Slots(most)) => {
@@ -249,9 +251,12 @@ impl View<'_> {
                     let is_theirs = if is_project { other.project == project.name } else { other.user == user.name };
                     if is_theirs { slot.share.into() } else { 0 }
                 };
-                // With one slot less than the quota another one may start.
-                let over = most.checked_sub(1).map(|most| week.running.saturating_sub(u64::from(most) * DEVICE));
-                (Why::Slots { of, used: week.running / DEVICE, most }, over.and_then(|over| self.after(over, share)))
+                let wanted = week.running + need.unsigned_abs();
+                let over = wanted.saturating_sub(u64::from(most) * DEVICE);
+                // More than the quota is never there.
+                let is_ever = need <= i64::from(most) * WHOLE_SLOT;
+                let starts = is_ever.then(|| self.after(over, share)).flatten();
+                (Why::Slots { of, used: week.running, most }, starts)
             }
             Some(Closed::Storage(most)) => (Why::Storage { of, used: project.stored, most }, None),
             Some(Closed::Hours(most)) => {

@@ -49,9 +49,9 @@ pub(super) fn starts(
             at = slot.at;
         }
         tree.end(slot.sweep, slot.share);
-        let next = tree.find(&looked, |number| {
+        let next = tree.find(&looked, |number, left| {
             looked.set(looked.get() + 1);
-            fits(number, slot.agent)
+            u64::from(left) >= DEVICE && fits(number, slot.agent)
         });
         let Some(next) = next else { continue };
         tree.start(next, DEVICE as u32);

@@ -42,7 +42,7 @@ pub enum Why {
     Slots {
         /// `user ann` or `project vision`.
         of: String,
-        /// Slots in use.
+        /// Thousandths of slots in use.
         used: u64,
         /// Slots there may be.
         most: u32,
@@ -135,7 +135,11 @@ impl fmt::Display for Why {
             ),
             Self::Closed(closed) => write!(out, "every slot that could run it is closed: {}", some(closed)),
             Self::MaxParallel(most) => write!(out, "max_parallel {most} reached"),
-            Self::Slots { of, used, most } => write!(out, "quota of {of} reached: {used} of {most} slots"),
+            Self::Slots { of, used, most } => {
+                // As few digits as say it.
+                let used = *used as f64 / DEVICE as f64;
+                write!(out, "quota of {of} reached: {used} of {most} slots")
+            }
             Self::Storage { of, used, most } => {
                 let (used, most) = (gigabytes(*used), gigabytes(u64::from(*most) * Closed::MEGABYTE));
                 write!(out, "quota of {of} reached: {used} of {most} of checkpoints")

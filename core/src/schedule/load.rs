@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 
 use crate::reservation::promised;
-use crate::shares::DEVICE;
 use crate::state::State;
 use crate::time::{Span, Timestamp};
 
@@ -68,16 +67,16 @@ impl Load {
         self.devices < self.promised
     }
 
-    /// Whether it should hand a device over to `other`. Both by what they have and used, and by what they have now
+    /// Whether it should hand so many thousandths of a device over to `other`, who then has so many more. Both by what they have and used, and by what they have now
     /// alone: after the hand-over `other` must not be above it. The second makes the hand-overs finite: each
     /// lowers the sum of devices² / share over all. A share of nothing takes nothing from anybody. What is promised comes
     /// before: no hand-over takes it from anybody, so that all that is owed together never grows, and
     /// whoever is owed takes from whoever has more, each time lowering it.
-    pub(super) fn gives_way_to(self, other: Self) -> bool {
-        if self.devices < DEVICE {
+    pub(super) fn gives_way_to(self, other: Self, (gives, takes): (u32, u32)) -> bool {
+        if self.devices < u64::from(gives) {
             return false;
         }
-        let (less, more) = (self.shifted(-(DEVICE as i64)), other.shifted(DEVICE as i64));
+        let (less, more) = (self.shifted(-i64::from(gives)), other.shifted(takes.into()));
         if less.is_owed() || other.is_owed() {
             return !less.is_owed();
         }

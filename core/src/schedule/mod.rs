@@ -7,8 +7,9 @@
 //! stays free that a waiting trial could use within its limits, except where a device that trials share is emptied for one that
 //! comes before and needs all of it, and for the seconds in which
 //! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
-//! many trials ever give way; (5) no trial is looked at that cannot be granted: the cost depends on the number of sweeps
-//! that could start a trial, of their owners, and of agents with free slots, never on the number of waiting trials.
+//! many trials ever give way; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
+//! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at ([`LOOKS`]), and only where
+//! that one needs what is not there.
 
 mod host;
 mod load;
@@ -30,9 +31,10 @@ use crate::time::{Span, Timestamp};
 
 pub(crate) use host::is_short;
 pub use preempt::preemptions;
-pub(crate) use tree::{Closed, Tree};
+pub(crate) use tree::{Closed, Tree, WHOLE as WHOLE_SLOT};
 
 use place::{Need, Places};
+use room::WHOLE;
 
 /// Everything that can start now, in the order in which it was decided.
 pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
@@ -51,9 +53,10 @@ pub fn grants(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> b
         next: BTreeMap::new(),
         bound: BTreeMap::new(),
         choosing: BTreeMap::new(),
+        looks: LOOKS,
     };
     while !places.is_empty()
-        && let Some((sweep, grant)) = tree.first(|sweep| picked.next(sweep, &mut places))
+        && let Some((sweep, grant)) = tree.first(|sweep, left| picked.next(sweep, left, &mut places))
     {
         if let Event::LeaseGranted { share, .. } = &grant {
             tree.start(sweep, *share);
@@ -90,7 +93,7 @@ impl<'a> Kinds<'a> {
         let (turn, dataset, bound) = heads.min_by_key(|(turn, ..)| *turn)?;
         let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[turn.1 as usize]));
         let horizon = Span::default();
-        let need = Need { dataset, bound, placement, alone, shape: sweep.shape(turn.1), horizon };
+        let need = Need { dataset, bound, placement, alone, shape: sweep.shape(turn.1), horizon, most: WHOLE };
         let parts = self.0.values().filter_map(|rooms| {
             let fits = |(agent, room): &&(&Agent, &Room)| {
                 let slots = &agent.facts.offer.devices[room.device].slots;
@@ -113,7 +116,12 @@ struct Picked<'a> {
     bound: BTreeMap<(u32, &'a str), &'a str>,
     /// By sweep and what is undecided: the agents that may start such trials.
     choosing: BTreeMap<(u32, String), Vec<AgentId>>,
+    /// So many trials behind the first ones may still be looked at.
+    looks: usize,
 }
+
+/// Trials that one plan looks at behind the first of their sweeps, where those need something that is not there: about a millisecond.
+const LOOKS: usize = 20_000;
 
 impl<'a> Picked<'a> {
     /// The reachable agents that trials run on whose choice this one has to share; empty if there are none.
@@ -125,38 +133,66 @@ impl<'a> Picked<'a> {
         choices.choosing(key).filter(|agent| (self.is_reachable)(*agent)).collect()
     }
 
-    /// The first trial of a sweep that has a place.
-    fn next(&mut self, number: u32, places: &mut Places<'a>) -> Option<Event> {
+    /// The first trial of a sweep that has a place: the first of each data set, else one behind it that needs something else. What has
+    /// none now has none to the end of this plan, as places and quotas are only taken, so that nothing is looked at twice.
+    fn next(&mut self, number: u32, left: u32, places: &mut Places<'a>) -> Option<Event> {
         let sweep = &self.state.sweeps[number as usize];
-        let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints).enumerate();
-        let heads = groups.filter_map(|(group, ((waiting, dataset), bound))| {
+        let groups = sweep.waiting.iter().enumerate().filter_map(|(group, waiting)| {
             let after = self.next.get(&(number, group)).copied().map_or(Bound::Unbounded, Bound::Excluded);
-            let bound = bound.as_deref().or_else(|| self.bound.get(&(number, dataset.as_str())).copied());
-            Some((*waiting.range((after, Bound::Unbounded)).next()?, group, dataset.as_str(), bound))
+            Some((*waiting.range((after, Bound::Unbounded)).next()?, group))
         });
-        let mut heads: Vec<_> = heads.collect();
+        let mut heads: Vec<(Turn, usize)> = groups.collect();
         heads.sort_unstable();
-        heads.into_iter().find_map(|(turn, group, dataset, bound)| {
-            let index = turn.1;
-            let undecided = sweep.undecided(index);
-            let choosing = undecided.map(|key| (self.choosing(number, &key), key));
-            let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
-            let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[index as usize]));
-            let (shape, horizon) = (sweep.shape(index), places.horizon(sweep, index));
-            let need = Need { dataset, bound, placement, alone, shape, horizon };
-            let place::Taken { agent, slot, share, fingerprint } = places.take(need, only)?;
-            if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
-                debug_assert!(agents.is_empty());
-                self.choosing.insert((number, key), vec![agent]);
+        if let Some(grant) = heads.iter().find_map(|(turn, group)| self.take(number, *group, *turn, left, places)) {
+            return Some(grant);
+        }
+        let kind = |turn: Turn| (sweep.shape(turn.1), place::is_alone(&sweep.trials[turn.1 as usize]));
+        for (first, group) in heads {
+            let mut nowhere = vec![kind(first)];
+            if sweep.shapes.len() < 2 && !nowhere[0].1 {
+                continue;
             }
-            self.next.insert((number, group), turn);
-            if let Some(fingerprint) = fingerprint {
-                self.bound.entry((number, dataset)).or_insert(fingerprint);
+            for turn in sweep.waiting[group].range((Bound::Excluded(first), Bound::Unbounded)).copied() {
+                if self.looks == 0 {
+                    return None;
+                }
+                self.looks -= 1;
+                if nowhere.contains(&kind(turn)) {
+                    continue;
+                }
+                let grant = self.take(number, group, turn, left, places);
+                if grant.is_some() {
+                    return grant;
+                }
+                nowhere.push(kind(turn));
             }
-            let trial = &sweep.trials[index as usize];
-            let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt + 1 };
-            let (resume_epoch, fingerprint) = (trial.resume_epoch(), fingerprint.map(str::to_owned));
-            Some(Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint, share })
-        })
+        }
+        None
+    }
+
+    /// A place for a trial, if there is one.
+    fn take(&mut self, number: u32, group: usize, turn: Turn, most: u32, places: &mut Places<'a>) -> Option<Event> {
+        let (sweep, index) = (&self.state.sweeps[number as usize], turn.1);
+        let dataset = sweep.datasets[group].as_str();
+        let bound = sweep.fingerprints[group].as_deref().or_else(|| self.bound.get(&(number, dataset)).copied());
+        let undecided = sweep.undecided(index);
+        let choosing = undecided.map(|key| (self.choosing(number, &key), key));
+        let only = choosing.as_ref().map_or([].as_slice(), |(agents, _)| agents.as_slice());
+        let trial = &sweep.trials[index as usize];
+        let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(trial));
+        let (shape, horizon) = (sweep.shape(index), places.horizon(sweep, index));
+        let need = Need { dataset, bound, placement, alone, shape, horizon, most };
+        let place::Taken { agent, slot, share, fingerprint } = places.take(need, only)?;
+        if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
+            debug_assert!(agents.is_empty());
+            self.choosing.insert((number, key), vec![agent]);
+        }
+        self.next.insert((number, group), turn);
+        if let Some(fingerprint) = fingerprint {
+            self.bound.entry((number, dataset)).or_insert(fingerprint);
+        }
+        let lease = Lease { trial: sweep.ids[index as usize], attempt: trial.attempt + 1 };
+        let (resume_epoch, fingerprint) = (trial.resume_epoch(), fingerprint.map(str::to_owned));
+        Some(Event::LeaseGranted { lease, agent, slot, resume_epoch, fingerprint, share })
     }
 }

@@ -19,7 +19,7 @@ use crate::state::trial::Trial;
 use crate::time::{Span, Timestamp};
 
 use super::host::{Booked, HostPart};
-use super::room::{Part, Shared};
+use super::room::{Part, Shared, WHOLE};
 
 /// What a trial needs.
 #[derive(Clone, Copy)]
@@ -34,6 +34,15 @@ pub(super) struct Need<'a> {
     pub(super) shape: Option<u32>,
     /// How long its slot has to stay open; nothing where no maintenance is planned.
     pub(super) horizon: Span,
+    /// Thousandths of a device that quotas leave.
+    pub(super) most: u32,
+}
+
+impl Need<'_> {
+    /// Whether quotas leave so many thousandths of a device.
+    pub(super) fn may_have(&self, share: u32) -> bool {
+        share <= self.most
+    }
 }
 
 /// A place for a trial.
@@ -47,7 +56,7 @@ pub(super) struct Taken<'a> {
 }
 
 /// What needs have in common that are met by the same slots.
-type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>, Span);
+type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>, Span, u32);
 
 /// Free slots of reachable agents; those that are taken here are no longer free.
 pub(super) struct Places<'a> {
@@ -122,7 +131,7 @@ impl<'a> Places<'a> {
     /// Takes the lowest slot that meets a need of the first agent that has one. Only one of `only` will do, unless
     /// that is empty.
     pub(super) fn take(&mut self, need: Need<'a>, only: &[AgentId]) -> Option<Taken<'a>> {
-        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape, need.horizon);
+        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape, need.horizon, need.most);
         if self.nowhere.contains(&kind) {
             return None;
         }
@@ -185,12 +194,12 @@ impl<'a> Places<'a> {
             }
             let fits = |slot: u32| need.placement.fits(agent, slot) && agent.block(slot, self.now).is_none();
             let mut apart = (0u32..agent.slots.len() as u32).filter(|slot| agent.room(*slot).is_none());
-            if apart.any(fits) {
+            if need.may_have(WHOLE) && apart.any(fits) {
                 return;
             }
             let Some(place) = self.agents.get(id) else { continue };
             for (number, room) in place.rooms.iter().enumerate().filter(|(_, room)| room.trials > 0) {
-                if !room.device.slots.iter().any(|slot| fits(*slot)) {
+                if !need.may_have(room.part(&need).share) || !room.device.slots.iter().any(|slot| fits(*slot)) {
                     continue;
                 }
                 if room.comes_free(&need) {
@@ -270,13 +279,17 @@ impl<'a> Place<'a> {
         let mut free = (self.from as u32..slots as u32).filter(|slot| self.is_free(*slot, now));
         let lasts = |slot: u32| agent.planned(slot, now).is_none_or(|(left, _)| left >= need.horizon);
         if need.placement.is_default() && !need.alone && agent.facts.offer.devices.is_empty() {
+            if !need.may_have(WHOLE) {
+                return None;
+            }
             let slot = free.find(|slot| lasts(*slot))?;
             return self.has_room(state, slot, need).then_some((slot, None));
         }
         free.find_map(|slot| {
             let part = match self.room(slot) {
                 Some(room) => Some(room.admits(&need, joins)?),
-                None => None,
+                None if need.may_have(WHOLE) => None,
+                None => return None,
             };
             let fits = lasts(slot) && need.placement.fits(agent, slot) && self.has_room(state, slot, need);
             fits.then_some((slot, part))

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use crate::event::Event;
 use crate::id::{AgentId, Lease};
 use crate::maintenance;
-use crate::shares::DEVICE;
 use crate::state::agent::Agent;
 use crate::state::{State, TrialRef};
 use crate::time::{Span, Timestamp};
 
 use super::host::Booked;
 use super::load::Load;
+use super::place::{Need, is_alone};
+use super::room::{Shared, WHOLE};
 use super::tree::Tree;
 
 /// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
@@ -46,13 +47,12 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
         let known = victims.entry(member).or_default();
         // One that nobody gets takes the member no lower: the next of its trials is looked at.
         let given = std::iter::from_fn(|| known.pop()).find_map(|victim| Some((plan.taker(member, &victim)?, victim)));
-        let Some((sweep, victim)) = given else {
+        let Some(((sweep, share), victim)) = given else {
             victims.remove(&member);
             continue;
         };
-        plan.tree.start(sweep, DEVICE as u32);
-        plan.shift(state.sweeps[sweep as usize].member, true);
-        plan.leave(member);
+        plan.start(sweep, share);
+        plan.leave(member, victim.share);
         events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
     }
     events
@@ -64,6 +64,10 @@ struct Victim<'a> {
     id: AgentId,
     agent: &'a Agent,
     slot: u32,
+    /// Thousandths of its device.
+    share: u32,
+    /// The device, where trials share it.
+    room: Option<Shared<'a>>,
     /// What the others on its host take of it, counted when it is asked for.
     beside: OnceCell<Booked>,
     /// Who goes first: lowest priority, then the newest checkpoint, then the youngest attempt.
@@ -74,10 +78,6 @@ impl<'a> Victim<'a> {
     fn new(state: &'a State, at: TrialRef, now: Timestamp, after: Span) -> Option<Self> {
         let (trial, sweep) = (state.trial(at), state.sweep_of(at));
         let leased = trial.leased().filter(|leased| leased.is_wanted() && now - leased.since >= after)?;
-        // What is left of a device that others stay on is no place for whoever waits: such a device empties by itself.
-        if u64::from(leased.share) < DEVICE {
-            return None;
-        }
         let agent = state.agents.get(&leased.agent).filter(|agent| agent.block(leased.slot, now).is_none())?;
         let protected = state.accounts.shares.hosts.get(&agent.facts.host).copied().unwrap_or_default();
         // One that has trained its last epoch is as good as gone.
@@ -86,8 +86,21 @@ impl<'a> Victim<'a> {
             return None;
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
+        let room = agent.lodging(leased.slot).map(|place| &agent.rooms[place]);
+        let room = room.map(|room| Shared::new(state, &agent.facts.offer.devices[room.device], room));
+        let (slot, share) = (leased.slot, leased.share);
         let rank = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
-        Some(Self { lease, id: leased.agent, agent, slot: leased.slot, beside: OnceCell::new(), rank })
+        Some(Self { lease, id: leased.agent, agent, slot, share, room, beside: OnceCell::new(), rank })
+    }
+
+    /// Thousandths of the device that a trial takes once this one has left, if it fits beside those that stay. For whoever needs
+    /// more of it than this one has, such a device empties by itself.
+    fn part(&self, need: &Need<'_>) -> Option<u32> {
+        let share = match &self.room {
+            None => WHOLE,
+            Some(room) => room.without(self.share, need)?.share,
+        };
+        need.may_have(share).then_some(share)
     }
 
     /// Whether the host has what a trial takes of it, once this one has left.
@@ -110,41 +123,47 @@ impl<'a> Plan<'a> {
     fn promise(&mut self) {
         let state = self.state;
         for at in state.leaving() {
-            self.leave(state.sweep_of(at).member);
-            let taker = state.trial(at).leased().and_then(|leased| leased.yields_to);
-            if let Some(sweep) = taker.and_then(|taker| state.number(taker)) {
-                self.tree.start(sweep, DEVICE as u32);
-                self.shift(state.sweeps[sweep as usize].member, true);
+            let Some(leased) = state.trial(at).leased() else { continue };
+            self.leave(state.sweep_of(at).member, leased.share);
+            if let Some(sweep) = leased.yields_to.and_then(|taker| state.number(taker)) {
+                self.start(sweep, leased.share);
             }
         }
     }
 
-    /// The sweep that would get the slot of a victim, if the victim has to give way to it.
-    fn taker(&mut self, member: u32, victim: &Victim<'a>) -> Option<u32> {
+    /// The sweep that would get the slot of a victim, if the victim has to give way to it, and what it takes of the device.
+    fn taker(&mut self, member: u32, victim: &Victim<'a>) -> Option<(u32, u32)> {
         let (state, now) = (self.state, self.now);
-        let sweep = self.tree.find(&Cell::default(), |number| {
+        let takes = Cell::new(0);
+        let sweep = self.tree.find(&Cell::default(), |number, most| {
             let sweep = &state.sweeps[number as usize];
-            if !sweep.plan.limits.placement.fits(victim.agent, victim.slot) {
+            let placement = &sweep.plan.limits.placement;
+            if !placement.fits(victim.agent, victim.slot) {
                 return false;
             }
             let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
             let mut open = groups.filter_map(|((waiting, dataset), bound)| Some((*waiting.first()?, dataset, bound)));
-            open.any(|(index, dataset, bound)| {
-                let lasts = |(left, _): (Span, _)| left >= maintenance::horizon(sweep, index.1);
-                victim.agent.can_use(dataset, bound.as_deref())
-                    && sweep.may_start_on(index.1, victim.id)
-                    && victim.leaves_room(state, (number, index.1))
-                    && victim.agent.planned(victim.slot, now).is_none_or(lasts)
+            open.any(|(turn, dataset, bound)| {
+                let (index, bound) = (turn.1, bound.as_deref());
+                let horizon = maintenance::horizon(sweep, index);
+                let (alone, shape) = (is_alone(&sweep.trials[index as usize]), sweep.shape(index));
+                let part = victim.part(&Need { dataset, bound, placement, alone, shape, horizon, most });
+                takes.set(part.unwrap_or_default());
+                part.is_some()
+                    && victim.agent.can_use(dataset, bound)
+                    && sweep.may_start_on(index, victim.id)
+                    && victim.leaves_room(state, (number, index))
+                    && victim.agent.planned(victim.slot, now).is_none_or(|(left, _)| left >= horizon)
             })
         })?;
-        let taker = state.sweeps[sweep as usize].member;
+        let (taker, handed) = (state.sweeps[sweep as usize].member, (victim.share, takes.get()));
         let project = |member: u32| state.accounts.members[member as usize].project;
         let (from, to) = (project(member), project(taker));
         let gives_way = match from == to {
-            true => self.member(member).gives_way_to(self.member(taker)),
-            false => self.project(from).gives_way_to(self.project(to)),
+            true => self.member(member).gives_way_to(self.member(taker), handed),
+            false => self.project(from).gives_way_to(self.project(to), handed),
         };
-        (gives_way && member != taker).then_some(sweep)
+        (gives_way && member != taker).then_some((sweep, takes.get()))
     }
 
     /// How far above others a member is.
@@ -153,13 +172,17 @@ impl<'a> Plan<'a> {
         (self.project(project).level(), self.member(member).level(), Reverse(member))
     }
 
-    fn leave(&mut self, member: u32) {
-        self.tree.leave(member);
-        self.shift(member, false);
+    fn start(&mut self, sweep: u32, share: u32) {
+        self.tree.start(sweep, share);
+        self.shift(self.state.sweeps[sweep as usize].member, share.into());
     }
 
-    fn shift(&mut self, member: u32, starts: bool) {
-        let by = if starts { DEVICE as i64 } else { -(DEVICE as i64) };
+    fn leave(&mut self, member: u32, share: u32) {
+        self.tree.leave(member, share);
+        self.shift(member, -i64::from(share));
+    }
+
+    fn shift(&mut self, member: u32, by: i64) {
         let project = self.state.accounts.members[member as usize].project;
         let (of_member, of_project) = (self.member(member).shifted(by), self.project(project).shifted(by));
         self.members.insert(member, of_member);

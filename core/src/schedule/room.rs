@@ -8,7 +8,8 @@ use crate::state::packing::Room;
 
 use super::place::Need;
 
-const WHOLE: u32 = DEVICE as u32;
+/// All of a device.
+pub(super) const WHOLE: u32 = DEVICE as u32;
 
 /// See the module.
 pub(super) struct Shared<'a> {
@@ -58,6 +59,13 @@ impl<'a> Shared<'a> {
         }
         let part = self.part(need);
         let fits = self.trials == 0 || (self.used + part.share <= WHOLE && self.trials < self.most.min(part.most));
+        (fits && need.may_have(part.share)).then_some(part)
+    }
+
+    /// What a trial would take once one with such a share has left, if it may join those that stay.
+    pub(super) fn without(&self, share: u32, need: &Need<'_>) -> Option<Part> {
+        let (part, used, trials) = (self.part(need), self.used.saturating_sub(share), self.trials.saturating_sub(1));
+        let fits = trials == 0 || (used + part.share <= WHOLE && trials < self.most.min(part.most));
         fits.then_some(part)
     }
 

@@ -58,23 +58,23 @@ impl Closed {
     /// A megabyte.
     pub(crate) const MEGABYTE: u64 = 1_000_000;
 
-    /// The quota that keeps a project from another slot.
-    pub(crate) fn of_project(project: &Project, now: Timestamp) -> Option<Self> {
+    /// The quota that keeps a project from `need` thousandths of another slot.
+    pub(crate) fn of_project(project: &Project, now: Timestamp, need: i64) -> Option<Self> {
         let full = |most: &u32| project.stored >= u64::from(*most) * Self::MEGABYTE;
         let storage = project.entitlement.storage.filter(full).map(Self::Storage);
-        Self::of(&project.entitlement, &project.week, now).or(storage)
+        Self::of(&project.entitlement, &project.week, now, need).or(storage)
     }
 
-    /// The quota that keeps an account from another slot.
-    pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp) -> Option<Self> {
-        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < WHOLE);
+    /// The quota that keeps an account from `need` thousandths of another slot.
+    pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp, need: i64) -> Option<Self> {
+        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < need);
         let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
         slots.map(Self::Slots).or_else(|| entitlement.device_hours.filter(over).map(Self::Hours))
     }
 }
 
 /// A whole slot.
-const WHOLE: i64 = DEVICE as i64;
+pub(crate) const WHOLE: i64 = DEVICE as i64;
 
 fn left(slots: Option<u32>, week: &Week) -> i64 {
     slots.map_or(i64::MAX, |slots| i64::from(slots) * WHOLE - week.running as i64)
@@ -118,8 +118,9 @@ impl<'a> Tree<'a> {
         let member = &accounts.members[number as usize];
         let project = &accounts.projects[member.project as usize];
         let user = &accounts.users[member.user as usize];
-        let closed =
-            Closed::of_project(project, self.now).or_else(|| Closed::of(&user.entitlement, &user.week, self.now));
+        // How much its next trial needs is not known here: whoever has any left is looked at.
+        let of_user = || Closed::of(&user.entitlement, &user.week, self.now, 1);
+        let closed = Closed::of_project(project, self.now, 1).or_else(of_user);
         if closed.is_some_and(stays) {
             return;
         }
@@ -134,42 +135,53 @@ impl<'a> Tree<'a> {
         node.order.insert((load.level(), number));
     }
 
-    /// The first sweep for which `fits` finds something. Who is passed over is left out from now on.
-    pub(crate) fn first<T>(&mut self, mut fits: impl FnMut(u32) -> Option<T>) -> Option<(u32, T)> {
+    /// The first sweep for which `fits`, told so many thousandths as quotas leave of a slot, finds something. Who is passed over is left
+    /// out from now on.
+    pub(crate) fn first<T>(&mut self, mut fits: impl FnMut(u32, u32) -> Option<T>) -> Option<(u32, T)> {
         loop {
             let (level, project) = *self.order.first()?;
             let node = self.projects.get_mut(&project)?;
-            let first = node.order.first().copied().filter(|_| node.left >= WHOLE);
+            let first = node.order.first().copied().filter(|_| node.left > 0);
             let Some((of_member, member)) = first else {
                 self.order.remove(&(level, project));
                 continue;
             };
             let leaf = self.members.get_mut(&member)?;
             let user = self.state.accounts.members[member as usize].user;
-            let rank = leaf.sweeps.first().copied().filter(|_| self.users[&user] >= WHOLE);
+            let left = node.left.min(self.users[&user]).min(WHOLE);
+            let rank = leaf.sweeps.first().copied().filter(|_| left > 0);
             let Some(rank) = rank else {
                 node.order.remove(&(of_member, member));
                 continue;
             };
-            match fits(rank.2) {
+            match fits(rank.2, left as u32) {
                 Some(found) => return Some((rank.2, found)),
                 None => leaf.sweeps.remove(&rank),
             };
         }
     }
 
-    /// The first sweep for which `fits`; nobody is left out. Counts in `looked` what it has to look at.
-    pub(crate) fn find(&self, looked: &Cell<usize>, fits: impl Fn(u32) -> bool) -> Option<u32> {
+    /// The first sweep for which `fits`, told so many thousandths as quotas leave of a slot; nobody is left out. Counts in `looked` what it
+    /// has to look at.
+    pub(crate) fn find(&self, looked: &Cell<usize>, fits: impl Fn(u32, u32) -> bool) -> Option<u32> {
         let look = || looked.set(looked.get() + 1);
         let projects = self.order.iter().map(|(_, project)| &self.projects[project]).inspect(|_| look());
-        let of_project = projects.filter(|node| node.left >= WHOLE).flat_map(|node| &node.order);
+        let of_project = projects.filter(|node| node.left > 0).flat_map(|node| &node.order);
         let members = of_project.map(|(_, member)| *member).inspect(|_| look());
         let user = |member: &u32| self.state.accounts.members[*member as usize].user;
-        let open = members.filter(|member| self.users[&user(member)] >= WHOLE);
-        open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2).find(|sweep| fits(*sweep))
+        let open = members.filter(|member| self.users[&user(member)] > 0);
+        let mut sweeps = open.flat_map(|member| &self.members[&member].sweeps).map(|rank| rank.2);
+        sweeps.find(|sweep| fits(*sweep, self.left(*sweep).min(WHOLE) as u32))
     }
 
-    /// Every sweep that could start a trial if there were a place, in order as things are now.
+    /// Thousandths of slots that the quotas leave to a sweep.
+    pub(crate) fn left(&self, number: u32) -> i64 {
+        let member = &self.state.accounts.members[self.state.sweeps[number as usize].member as usize];
+        let of_project = self.projects.get(&member.project).map_or(0, |node| node.left);
+        self.users.get(&member.user).copied().unwrap_or_default().min(of_project)
+    }
+
+    /// Every sweep that could start a trial if there were a place and it needed little, in order as things are now.
     pub(crate) fn all(&self) -> impl Iterator<Item = u32> + '_ {
         let members = self.order.iter().flat_map(|(_, project)| &self.projects[project].order);
         members.flat_map(|(_, member)| &self.members[member].sweeps).map(|rank| rank.2)
@@ -248,9 +260,9 @@ impl<'a> Tree<'a> {
         (waits && may && has_room).then_some(rank)
     }
 
-    /// A trial of this member leaves its slot.
-    pub(super) fn leave(&mut self, member: u32) {
-        self.shift(member, -WHOLE);
+    /// A trial of this member leaves so many thousandths of a device.
+    pub(super) fn leave(&mut self, member: u32, share: u32) {
+        self.shift(member, -i64::from(share));
     }
 
     fn shift(&mut self, member: u32, by: i64) {

@@ -142,6 +142,23 @@ impl Lab {
         sweep
     }
 
+    /// So many trials of each of these sizes of batches, one size after the other.
+    pub(crate) fn submit_batches(&mut self, owner: (&str, &str), sizes: &[u32], each: u32) -> SweepId {
+        self.sweeps += 1;
+        let name = format!("sweep-{}", self.sweeps);
+        let points = sizes.len() as u32;
+        let mut plan = Plan::clone(&plan(&name, "d", points, Limits::default()));
+        let values: Vec<_> = sizes.iter().map(|size| json!(size)).collect();
+        let labels = values.iter().map(ToString::to_string).collect();
+        plan.columns = vec![Column { path: "batch_size".into(), labels, values }];
+        (plan.seeds, plan.order) = ((0..each.into()).collect(), (0..points * each).collect());
+        let (sweep, project, user) = (SweepId::derive(&name, ""), owner.0.to_owned(), owner.1.to_owned());
+        let submit = Submit { sweep, user, project, plan: Arc::new(plan), queue_anyway: true, reuse: Vec::new() };
+        let reply = self.ask(Command::Submit(submit));
+        assert!(matches!(reply, Reply::Submitted { existing: false, .. }), "{reply:?}");
+        sweep
+    }
+
     pub(crate) fn set(&mut self, change: Change) {
         let reply = self.ask(Command::SetShares { user: "root".into(), change });
         assert!(matches!(reply, Reply::Set(_)), "{reply:?}");

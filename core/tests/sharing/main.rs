@@ -11,6 +11,7 @@ mod hosts;
 mod lab;
 mod maintenance;
 mod packing;
+mod parts;
 mod placing;
 mod quotas;
 mod reservations;

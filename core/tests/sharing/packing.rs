@@ -18,10 +18,10 @@ use sweep_core::time::Span;
 
 use crate::lab::{Lab, agent_id};
 
-const GB: u64 = 1_000_000_000;
+pub(crate) const GB: u64 = 1_000_000_000;
 
 /// A host with so many GPUs of so much memory, each with so many slots that are given out by what trials need.
-fn shared(lab: &mut Lab, gpus: u32, memory: u64, each: u32) {
+pub(crate) fn shared(lab: &mut Lab, gpus: u32, memory: u64, each: u32) {
     let number = lab.agents + 1;
     let device = |gpu: u32| DeviceFacts {
         id: format!("gpu{number}-{gpu}"),
@@ -45,7 +45,7 @@ fn epoch(lab: &mut Lab, agent: u128, lease: Lease, memory: u64, speed: f64) {
 }
 
 /// All trials train so many epochs of a second.
-fn train(lab: &mut Lab, epochs: u32, memory: u64, speed: impl Fn(usize) -> f64) {
+pub(crate) fn train(lab: &mut Lab, epochs: u32, memory: u64, speed: impl Fn(usize) -> f64) {
     for _ in 0..epochs {
         lab.pass(Span::seconds(1));
         let held = lab.held();
@@ -56,17 +56,17 @@ fn train(lab: &mut Lab, epochs: u32, memory: u64, speed: impl Fn(usize) -> f64) 
 }
 
 /// The first trial of what waits is measured: it ends, and others start.
-fn measured(lab: &mut Lab, memory: u64, speed: f64) {
+pub(crate) fn measured(lab: &mut Lab, memory: u64, speed: f64) {
     train(lab, 5, memory, |_| speed);
     lab.held().iter().for_each(|(agent, lease)| lab.done(*agent, *lease));
 }
 
-fn shares(lab: &Lab) -> Vec<u32> {
+pub(crate) fn shares(lab: &Lab) -> Vec<u32> {
     let state = lab.core.state();
     lab.held().iter().map(|(_, lease)| state.leased(*lease).unwrap().1.share).collect()
 }
 
-fn out_of_memory() -> Ending {
+pub(crate) fn out_of_memory() -> Ending {
     Ending::Failed(Failure { class: FailureClass::OutOfMemory, reason: "cuda".into(), message: "no memory".into() })
 }
 
