@@ -62,7 +62,9 @@ impl Racing {
 
     pub(super) fn reported(&mut self, point: u32, seed: u32, metrics: &EpochMetrics) {
         let metric = self.race.stop().metric;
-        self.tallies[point as usize].report(seed, metrics, metric);
+        if let Some(sample) = self.tallies[point as usize].report(seed, metrics, metric) {
+            self.race.came(point, metrics.epoch, &sample);
+        }
         self.advance(point);
     }
 

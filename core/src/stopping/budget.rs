@@ -1,5 +1,5 @@
-//! Budgets of a configuration: epochs, steps, time and energy that a trial of it may take, mean over the seeds. Looked at when an epoch
-//! ends. Not a comparison, so nobody is spared for the audit. What a budget stops keeps what it has reached.
+//! Budgets of a configuration: epochs, steps, time and energy that a trial of it may take. Looked at when an epoch ends, of the seed that
+//! comes to it first; the others come as far. Not a comparison, so nobody is spared for the audit. What a budget stops keeps what it has reached.
 
 use super::Cause;
 use super::settings::Stop;

@@ -22,7 +22,6 @@ pub mod replay;
 mod rungs;
 mod score;
 mod settings;
-mod standing;
 pub mod summary;
 mod tally;
 pub mod words;
@@ -31,10 +30,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::num::Num;
 
-pub use race::Race;
+pub use race::{Race, Standing};
 pub(crate) use score::score;
 pub use settings::{Rule, Stop};
-pub use standing::Standing;
 pub use tally::{End, Sample, Tally};
 
 /// What is decided about a configuration.

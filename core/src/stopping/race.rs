@@ -1,6 +1,8 @@
 //! All configurations of a sweep, where each stands, and which decision is due. A fold: what it is told changes it, and
 //! the next decision is a function of what it is; telling it again what it knows changes nothing.
 
+mod standing;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::SweepId;
@@ -10,9 +12,10 @@ use super::curves::Curves;
 use super::ladder::{Due, Ladder};
 use super::score::{Key, score};
 use super::settings::{Rule, Stop};
-use super::standing::Standing;
 use super::tally::Sample;
 use super::{Cause, Fate, Judgement, asha, asha_stop, budget, halving, hyperband, median, percentile, rungs};
+
+pub use standing::Standing;
 
 /// The configurations of one sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,10 @@ struct Entrant {
     /// Epochs known.
     epoch: u32,
     stage: Stage,
+    /// Epochs of the seed that is furthest.
+    ahead: u32,
+    /// The epoch at which that seed had used up a budget, and which: the others come as far.
+    spent: Option<(u32, Cause)>,
     /// A seed of it is at its end: the others may come there, too.
     exempt: bool,
     /// Compared with nobody; a budget holds for it as for the others, or they could not be compared with it.
@@ -75,7 +82,8 @@ impl Race {
         }
         let entrant = |(point, bracket): (u32, &u32)| {
             let (exempt, baseline) = (false, baseline == Some(point));
-            Entrant { bracket: *bracket, epoch: 0, stage: Stage::To(0), exempt, baseline, judged: None }
+            let (bracket, stage) = (*bracket, Stage::To(0));
+            Entrant { bracket, epoch: 0, stage, ahead: 0, spent: None, exempt, baseline, judged: None }
         };
         let entrants = (0u32..).zip(brackets).map(entrant).collect();
         let averages = stop.rule == Rule::Median;
@@ -101,8 +109,9 @@ impl Race {
             if let Some(first) = self.ladders[bracket as usize].rungs.first_mut() {
                 first.heading += 1;
             }
-            let (stage, judged) = (Stage::To(0), None);
-            self.entrants.push(Entrant { bracket, epoch: 0, stage, exempt: false, baseline: false, judged });
+            let (stage, ahead, spent, judged) = (Stage::To(0), 0, None, None);
+            let (exempt, baseline) = (false, false);
+            self.entrants.push(Entrant { bracket, epoch: 0, stage, ahead, spent, exempt, baseline, judged });
         }
         if let Some(curves) = &mut self.curves {
             curves.room_for(points);
@@ -136,12 +145,26 @@ impl Race {
         matches!(self.entrants[point as usize].stage, Stage::At(..))
     }
 
-    /// A configuration has finished its next epoch with all of its seeds.
-    pub fn reached(&mut self, point: u32, epoch: u32, sample: Sample) {
+    /// A seed of a configuration has finished an epoch. Whoever is the first of its seeds there says whether a budget is used up: its
+    /// trainers are told after each epoch whether they go on, and the other seeds come as far, however many of them run at a time.
+    pub fn came(&mut self, point: u32, epoch: u32, sample: &Sample) {
         let entrant = &mut self.entrants[point as usize];
-        if epoch != entrant.epoch + 1 {
+        if epoch <= entrant.ahead {
             return;
         }
+        entrant.ahead = epoch;
+        if entrant.spent.is_none() && epoch < self.epochs {
+            entrant.spent = budget::used_up(&self.stop, epoch, sample).map(|cause| (epoch, cause));
+        }
+    }
+
+    /// A configuration has finished its next epoch with all of its seeds.
+    pub fn reached(&mut self, point: u32, epoch: u32, sample: Sample) {
+        if epoch != self.known(point) + 1 {
+            return;
+        }
+        self.came(point, epoch, &sample);
+        let entrant = &mut self.entrants[point as usize];
         entrant.epoch = epoch;
         if matches!(entrant.stage, Stage::Spared | Stage::Stopped | Stage::Over) {
             return;
@@ -262,7 +285,7 @@ impl Race {
         let (point, sample) = self.latest?;
         let entrant = &self.entrants[point as usize];
         let judged = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt;
-        let cause = budget::used_up(&self.stop, entrant.epoch, &sample).filter(|_| judged)?;
+        let (_, cause) = entrant.spent.filter(|(epoch, _)| judged && entrant.epoch >= *epoch)?;
         let (fate, epoch, value) = (Fate::Stop, entrant.epoch, Num(sample.value));
         Some((point, Judgement { fate, cause, rule: self.stop.rule, epoch, value, rank: 1, of: 1, until: None }))
     }
@@ -335,8 +358,18 @@ impl Race {
         })
     }
 
-    /// The epoch up to which the trials of a configuration may train now; nothing means to their end.
+    /// The epoch up to which the trials of a configuration may train now; nothing means to their end. Where a budget is measured that is
+    /// the next one: nobody trains an epoch that does not count.
     pub fn limit(&self, point: u32) -> Option<u32> {
+        let entrant = &self.entrants[point as usize];
+        let measured = self.stop.max_steps.is_some() || self.stop.max_seconds.is_some() || self.stop.max_kwh.is_some();
+        let is_open = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt && measured;
+        let next = entrant.spent.map_or(entrant.ahead + 1, |(epoch, _)| epoch);
+        self.compared_at(point).into_iter().chain(is_open.then_some(next)).min()
+    }
+
+    /// The epoch up to which it is known that they may.
+    fn compared_at(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let at = match entrant.stage {
             Stage::To(at) | Stage::At(at, _) => at,
@@ -347,43 +380,5 @@ impl Race {
         // A seed that is there before the others waits for them, and is stopped with them.
         let budget = self.stop.max_epochs.filter(|_| !entrant.exempt);
         rungs.map(|rung| rung.epoch).into_iter().chain(budget).min()
-    }
-
-    /// How many rungs a configuration was promoted past: the higher, the sooner it gets a slot. Changes with decisions only.
-    pub fn promotions(&self, point: u32) -> u32 {
-        let entrant = &self.entrants[point as usize];
-        match entrant.stage {
-            Stage::To(at) | Stage::At(at, _) if self.stop.rule.pauses() && !entrant.baseline => at,
-            _ => 0,
-        }
-    }
-
-    /// The decision that stopped a configuration.
-    pub fn stopped(&self, point: u32) -> Option<&Judgement> {
-        let entrant = &self.entrants[point as usize];
-        entrant.judged.as_deref().filter(|_| entrant.stage == Stage::Stopped)
-    }
-
-    /// The decision that stopped a configuration because a budget was used up: nobody was better, and what it reached is its result.
-    pub fn ended_by_budget(&self, point: u32) -> Option<&Judgement> {
-        self.stopped(point).filter(|judged| judged.cause != Cause::Rule)
-    }
-
-    /// Where a configuration stands.
-    pub fn standing(&self, point: u32) -> Standing<'_> {
-        let entrant = &self.entrants[point as usize];
-        let judged = |fate| entrant.judged.as_deref().filter(|judged| judged.fate == fate);
-        match entrant.stage {
-            Stage::At(at, key) => {
-                let rung = &self.ladders[entrant.bracket as usize].rungs[at as usize];
-                let (rank, of) = (rung.place(key) as u32, rung.arrived() as u32);
-                Standing::Paused { epoch: rung.epoch, rank, of }
-            }
-            _ => match (judged(Fate::Stop), judged(Fate::Spare)) {
-                (Some(judged), _) => Standing::Stopped(judged),
-                (_, Some(judged)) => Standing::Spared(judged),
-                _ => Standing::Racing { until: self.limit(point) },
-            },
-        }
     }
 }

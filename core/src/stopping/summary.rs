@@ -8,8 +8,8 @@ use crate::state::trial::Phase;
 
 use super::Cause;
 use super::hindsight::{Spared, StopAudit, audit};
+use super::race::Standing;
 use super::score::score;
-use super::standing::Standing;
 
 /// Early stopping of one sweep in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -60,11 +60,11 @@ impl Tally {
         Self { seeds: vec![Seed::default(); seeds as usize] }
     }
 
-    /// A seed reported an epoch. The first report of an epoch counts; repetitions after a fault do not.
-    pub fn report(&mut self, seed: u32, metrics: &EpochMetrics, watched: Watched) {
+    /// A seed reported an epoch: what it is at now. The first report of an epoch counts; repetitions after a fault do not.
+    pub fn report(&mut self, seed: u32, metrics: &EpochMetrics, watched: Watched) -> Option<Sample> {
         let seed = &mut self.seeds[seed as usize];
         if metrics.epoch != seed.epoch + 1 {
-            return;
+            return None;
         }
         let before = seed.ahead.last().copied().or(seed.last).unwrap_or_default();
         let joules = metrics.cost.as_deref().and_then(|cost| cost.energy).map_or(0.0, |energy| energy.joules());
@@ -75,7 +75,9 @@ impl Tally {
         let steps = metrics.cost.as_deref().and_then(|cost| cost.steps).map_or(before.steps, |steps| steps as f64);
         let (seconds, joules) = (before.seconds + metrics.seconds.0, before.joules + joules);
         seed.epoch = metrics.epoch;
-        seed.ahead.push(Sample { value, seconds, joules, steps });
+        let sample = Sample { value, seconds, joules, steps };
+        seed.ahead.push(sample);
+        Some(sample)
     }
 
     /// A seed is over, or (`None`) it is run again.

@@ -23,7 +23,7 @@ pub fn describe(plan: &Plan) -> Vec<String> {
         let percent = 100.0 * stop.audit_fraction;
         lines.push(format!("  stop audit: {percent} % of the configurations that would be stopped run to their end"));
     }
-    lines.extend(measured_only(plan).map(|line| format!("  {line}")));
+    lines.extend(caveats(plan).into_iter().map(|line| format!("  {line}")));
     if plan.baseline.is_some() && stop.rule != Rule::Budget {
         let budgets =
             [stop.max_epochs.is_some(), stop.max_steps.is_some(), stop.max_seconds.is_some(), stop.max_kwh.is_some()];
@@ -33,12 +33,24 @@ pub fn describe(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// That a budget of energy holds on some hosts only; nothing for a plan without one.
-pub fn measured_only(plan: &Plan) -> Option<&'static str> {
-    plan.stop.as_deref()?.max_kwh.map(|_| {
+/// What has to be so for it to stop anything; nothing where that always is.
+pub fn caveats(plan: &Plan) -> Vec<String> {
+    let Some(stop) = plan.stop.as_deref() else { return Vec::new() };
+    let energy = stop.max_kwh.map(|_| {
         "max_kwh holds only where the host measures energy (RAPL or a GPU's counter): where it does not, nothing is stopped by it; \
          the cost of a report, and `plan --estimate`, say whether energy was measured"
-    })
+            .to_owned()
+    });
+    let seeds = plan.seeds.len();
+    let together = (seeds > 1 && stop.rule != Rule::Budget && !stop.rule.pauses()).then(|| {
+        format!(
+            "{} judges a configuration when all of its {seeds} seeds have come as far, and nobody waits for that: where fewer than \
+             {seeds} slots are free for them at the same time, the first of them comes to its end and nobody is stopped; with \
+             `asha`, `halving` and `hyperband` they wait for each other",
+            stop.rule.name()
+        )
+    });
+    energy.into_iter().chain(together).collect()
 }
 
 fn how(stop: &Stop, epochs: u32) -> String {
@@ -89,5 +101,21 @@ mod tests {
         };
         assert!(lines("max_kwh = 0.1").contains("max_kwh holds only where the host measures energy"));
         assert!(!lines("max_seconds = 60").contains("measures energy"));
+    }
+
+    #[test]
+    fn that_seeds_do_not_wait_for_each_other_is_said_before() {
+        let lines = |rule: &str, seeds: u32| {
+            let text = format!(
+                "name = \"x\"\ndataset = \"d\"\nepochs = 9\nseeds = {seeds}\ngrid.lr = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]\n\
+                 stop = \"{rule}\"\n"
+            );
+            describe(&plan_text(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?}")).0).join("\n")
+        };
+        for rule in ["asha-stop", "median", "percentile"] {
+            assert!(lines(rule, 3).contains("where fewer than 3 slots are free for them"), "{rule}");
+            assert!(!lines(rule, 1).contains("slots"), "{rule}");
+        }
+        assert!(!lines("asha", 3).contains("slots"));
     }
 }

@@ -46,6 +46,41 @@ fn a_budget_of_epochs_is_that_of_every_configuration_and_what_it_reached_is_its_
     }
 }
 
+/// However many seeds run at a time, and whatever else happens: nobody trains past the epoch at which the budget is used up, and the seeds
+/// of a configuration come equally far.
+#[test]
+fn a_budget_that_is_measured_ends_all_seeds_at_the_same_epoch() {
+    let curves = some(12, 8);
+    let steps = Stop { max_steps: Some(25), ..Stop::new(Rule::Budget) };
+    // An epoch takes as many seconds as its accuracy is.
+    let seconds = Stop { max_seconds: Some(1.5), ..Stop::new(Rule::Budget) };
+    let with_asha = Stop { max_steps: Some(25), ..Stop::new(Rule::AshaStop) };
+    for stop in [steps, seconds, with_asha] {
+        for (slots, lag) in [(1, 0), (2, 0), (3, 1), (12, 1)] {
+            let lab = Lab::new(&stop, curves.clone(), 3, slots, Some(1)).waiting().lagging(lag).run();
+            assert!(lab.audit().is_exactly_once(), "{:?}", lab.audit());
+            let found = report(lab.core.state(), lab.sweep).unwrap();
+            for row in &found.points {
+                let epochs: Vec<u32> = row.trials.iter().map(|trial| trial.epochs).collect();
+                // Those of asha-stop do not wait for each other at a rung.
+                let alike = stop.rule != Rule::Budget || epochs.iter().all(|epoch| *epoch == epochs[0]);
+                assert!(alike, "{epochs:?} on {slots} slots");
+                assert!(
+                    stop.max_steps.is_none() || epochs.iter().all(|epoch| *epoch <= 3),
+                    "{epochs:?} on {slots} slots"
+                );
+                // Whoever is slow comes to its end.
+                let by_budget = row.trials.iter().all(|trial| trial.ended_by_budget);
+                if stop.rule == Rule::Budget {
+                    assert_eq!((row.accuracy.n, by_budget), (3, epochs[0] < 8), "{epochs:?} on {slots} slots");
+                }
+            }
+            let judged = lab.judgements();
+            assert!(judged.iter().any(|(_, judged)| judged.why().contains("is used up at epoch ")), "{judged:?}");
+        }
+    }
+}
+
 /// Who wins every comparison and then comes to the end of a budget is the best that there is, not somebody without a result.
 #[test]
 fn the_winner_of_a_race_with_a_budget_is_the_first_of_the_report() {

@@ -7,6 +7,7 @@ use serde_json::json;
 use sweep_core::attempt::{CheckpointKind, EpochMetrics};
 use sweep_core::audit::{Audit, Auditor};
 use sweep_core::command::{Command, Effect, EffectKind, Ending, Reply, Submit};
+use sweep_core::cost::EpochCost;
 use sweep_core::decide::Core;
 use sweep_core::event::{AgentFacts, Checkpoint, Event};
 use sweep_core::id::{AgentId, Lease, SweepId};
@@ -156,7 +157,10 @@ impl Lab {
             };
             let overfitted = self.overfits && epoch > 1;
             let val_loss = Num(if overfitted { 2.0 + value.0 } else { 1.0 - value.0 });
-            let metrics = EpochMetrics { val_loss, ..EpochMetrics::uniform(seq + 1, epoch, value) };
+            // Ten steps an epoch.
+            let steps = EpochCost { steps: Some(u64::from(epoch) * 10), ..EpochCost::default() };
+            let cost = self.sweep().plan.stop.as_ref().and_then(|stop| stop.max_steps).map(|_| Box::new(steps));
+            let metrics = EpochMetrics { val_loss, cost, ..EpochMetrics::uniform(seq + 1, epoch, value) };
             self.effect(lease, EffectKind::Metrics(vec![metrics]));
             // A checkpoint that comes late is of an epoch before.
             let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);

@@ -47,7 +47,7 @@ pub(crate) async fn run(out: &Out, config: &Config, args: &Submit) -> Result<(),
         if args.reuse && submitted.reused == 0 {
             out.note(reuse::NOTHING);
         }
-        sweep_core::stopping::words::measured_only(&file.plan).into_iter().for_each(|line| out.note(line));
+        sweep_core::stopping::words::caveats(&file.plan).into_iter().for_each(|line| out.note(line));
     }
     if submitted.name != file.plan.name {
         out.note(format!(
