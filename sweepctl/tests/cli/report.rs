@@ -70,6 +70,7 @@ fn rows_have_the_numbers_of_the_page() {
         "{points:?}"
     );
     assert_eq!(points[0]["front_device_hours"], "true");
+    assert_eq!((points[0]["seconds_per_epoch"].as_str(), points[0]["watts"].as_str()), ("36", "1000"));
     let json = bench.run(&["report", sweeps::NAME, "--json"]).expect(0).json();
     let needed = &json["analysis"]["points"][1]["against_best"]["needed"];
     assert_eq!(points[1]["best_needed"], needed.as_u64().map(|n| n.to_string()).unwrap_or_default());

@@ -171,6 +171,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             slot_seconds: 188.55,
             runs: u32::from(accuracy.is_some()),
             run_seconds: accuracy.map(|_| Num(180.0)),
+            seconds_per_epoch: accuracy.map(|_| Num(36.0)),
             wasted_seconds: 8.55,
             ..PointCost::default()
         },
@@ -201,6 +202,8 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             runs: accuracy.len() as u32,
             run_seconds: Some(Num(180.0)),
             run_energy: energy.map(|energy| energy.per(2)),
+            seconds_per_epoch: Some(Num(36.0)),
+            watts: Some(Num(1000.0)),
             wasted_seconds: 17.1,
             wasted_energy: None,
         },
