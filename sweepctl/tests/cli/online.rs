@@ -300,7 +300,7 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         &format!("sweepctl fetch {trial} --best -o DIR"),
         "diverged, nan_loss: the loss is not a number since epoch 2",
         "early stopping by asha: 1 configuration stopped, 14 of 20 epochs trained (70.0 %)",
-        "stop audit: 1 of 2 that would have been stopped ran to the end; 1 beat the best that was kept, by up to 1.25 points",
+        "stop audit: 2 of 3 that would have been stopped were drawn to run on, 1 ran to the end; 1 beat the best that was kept, by up to 1.25 points",
         "3 of 4 trials completed, 1 failed",
         "5 attempts, 12 min 34 s of slot time, 34.2 s of it wasted in attempts that were lost or failed, 6 min 40 s from submission to end",
         "1/2",
