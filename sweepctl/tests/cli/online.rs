@@ -302,7 +302,7 @@ fn report_ranks_points_and_names_the_best_checkpoint() {
         "early stopping by asha: 1 configuration stopped, 14 of 20 epochs trained (70.0 %)",
         "stop audit: 2 of 3 that would have been stopped were drawn to run on, 1 ran to the end; 1 beat the best that was kept, by up to 1.25 points",
         "3 of 4 trials completed, 1 failed",
-        "5 attempts, 12 min 34 s of slot time, 34.2 s of it wasted in attempts that were lost or failed, 6 min 40 s from submission to end",
+        "5 attempts, 12 min 34 s of slot time, 34.2 s of it after the checkpoint that the next attempt began with, or in trials that failed for good, 6 min 40 s from submission to end",
         "1/2",
         "89.00 ± 2.12",
         "points are not ranked by it",

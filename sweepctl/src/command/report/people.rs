@@ -202,7 +202,10 @@ fn summary(study: &Study) -> String {
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
     if cost.wasted_seconds > 0.0 {
-        words += &format!(", {} of it wasted in attempts that were lost or failed", span(cost.wasted_seconds));
+        words += &format!(
+            ", {} of it after the checkpoint that the next attempt began with, or in trials that failed for good",
+            span(cost.wasted_seconds)
+        );
     }
     if let Some(wall) = cost.wall_seconds {
         words += &format!(", {} from submission to end", span(wall));
