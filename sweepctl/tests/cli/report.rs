@@ -160,6 +160,28 @@ fn figures_are_drawn_one_by_one() {
         .tells("nothing to draw");
 }
 
+/// The reason is the true one, and the same in every form.
+#[test]
+fn what_cannot_be_compared_or_drawn_says_why() {
+    let bench = Bench::new();
+    let path = bench.home.path().join("x.svg");
+    let plot = |sweep: &str, figure: &str| {
+        bench.run(&["plot", sweep, "--figure", figure, "-o", path.to_str().unwrap()]).expect(2)
+    };
+    let why = "of the points that differ in it alone those with the value of the reference have no result";
+    for form in ["table", "md"] {
+        let ran = bench.run(&["report", "no-baseline", "-o", form]).expect(0);
+        let ran = ran.says("No point can be compared with the baseline: it diverged, and has no result.");
+        let ran = ran.says(&format!("Nothing can be said of lr: {why}."));
+        assert!(ran.out.contains("baseline, diverged") && !ran.out.contains("some seeds"), "{form}: {}", ran.out);
+    }
+    plot("no-baseline", "effects").tells(&format!("nothing can be said of lr: {why}"));
+    for figure in ["curves", "effects", "time"] {
+        let ran = plot("no-result", figure).tells("no trial has a result, and the sweep is over: 4 failed");
+        assert!(!ran.err.contains("yet"), "{}", ran.err);
+    }
+}
+
 /// It is heeded, or refused; what does not vary is named once.
 #[test]
 fn a_figure_is_of_the_factor_that_was_named() {

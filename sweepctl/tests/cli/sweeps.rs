@@ -296,6 +296,19 @@ pub(crate) fn again(sha256: &str, taken: bool) -> Report {
     report
 }
 
+/// Its baseline diverged; or all of it.
+pub(crate) fn diverged(sha256: &str, curves: bool, all: bool) -> Report {
+    let mut report = report(sha256, curves);
+    (report.status, report.best) = ("failed".to_owned(), report.best.filter(|_| !all));
+    for row in report.points.iter_mut().filter(|row| all || row.baseline) {
+        (row.rank, row.diverged, row.accuracy) = (None, row.seeds, Spread::of(&[]));
+        row.trials.iter_mut().for_each(|trial| (trial.phase, trial.best) = ("failed".to_owned(), None));
+    }
+    let completed = report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.has_result());
+    report.completed = completed.count() as u32;
+    report
+}
+
 /// The copy that the sweep trains on.
 pub(crate) fn bound() -> v1::BoundDataset {
     v1::BoundDataset { name: "imagenette".to_owned(), fingerprint: "f1-aa".to_owned() }

@@ -31,9 +31,13 @@ pub(super) fn people(mut page: Page, study: &Study) -> Result<Vec<u8>, Fault> {
     page.table(&ranking(study))?;
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {
-        if let Block::Table(table) = block {
-            page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
-            page.table(&shown(table))?;
+        match block {
+            Block::Text(text) => page.print(format!("\n{}\n", safe(text))),
+            Block::Table(table) => {
+                page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
+                page.table(&shown(table))?;
+            }
+            _ => {}
         }
     }
     for block in drawn(study) {
