@@ -278,6 +278,22 @@ fn results_that_were_taken_over_are_not_compared_with_themselves() {
     whole.tells("3 runs of both sweeps from one training").says("-");
 }
 
+/// Nothing to do is no fault: what is there byte for byte is left, as in MLflow; what was changed is not written over.
+#[test]
+fn an_export_that_is_there_is_left() {
+    let bench = Bench::new();
+    let folder = bench.home.path().join("runs");
+    let args = ["export", sweeps::NAME, "--tensorboard", folder.to_str().unwrap()];
+    bench.run(&args).expect(0).tells("wrote 3 event files").tells("0 were there");
+    bench.run(&args).expect(0).tells("wrote 0 event files").tells("3 were there");
+    let run = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(run).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "mine").unwrap();
+    bench.run(&args).expect(7).tells("exists and is another file");
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    bench.run(&[&args[..], &["--force"]].concat()).expect(0).tells("wrote 1 event file").tells("2 were there");
+}
+
 /// A checkpoint that cannot be read is a gap that is stated, not the end of the report.
 #[test]
 fn a_checkpoint_that_cannot_be_read_is_a_gap_in_the_report() {
