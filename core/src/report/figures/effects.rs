@@ -9,6 +9,8 @@ use crate::stats::paired::Verdict;
 
 /// Levels that are drawn.
 const MOST: usize = 60;
+/// What a line of a landscape page holds, about.
+const WIDEST: f64 = 1000.0;
 
 /// Each level against its reference, factor under factor. Nothing without a comparison.
 pub fn effects(study: &Study) -> Option<Figure> {
@@ -17,7 +19,11 @@ pub fn effects(study: &Study) -> Option<Figure> {
     let factors: Vec<_> = study.analysis.factors.iter().filter(compared).collect();
     let most = room(factors.iter().flat_map(|factor| &factor.levels).map(|row| row.level.as_str()), 28);
     let left = 230.0 + (most - 28) as f64 * LETTER;
-    let right = left + 410.0;
+    let said: Vec<String> =
+        factors.iter().flat_map(|factor| factor.levels.iter().map(|row| words(factor, row))).collect();
+    let beside = room(said.iter().map(String::as_str), 16) as f64 * LETTER + 18.0;
+    // Long names and words take from the middle, so that a page of paper has room for all.
+    let right = left + (WIDEST - left - beside).clamp(250.0, 410.0);
     let all = factors.iter().flat_map(|factor| &factor.levels).filter_map(|row| row.difference).take(MOST);
     let ends = all.flat_map(|found| [found.estimate.mean, found.estimate.low, found.estimate.high]).flatten();
     let scale = Scale::around(ends.map(|value| value.0 * 100.0).chain([0.0]), left, right)?;
@@ -26,9 +32,6 @@ pub fn effects(study: &Study) -> Option<Figure> {
         return None;
     }
     let bottom = 16.0 + rows as f64 * ROW;
-    let said: Vec<String> =
-        factors.iter().flat_map(|factor| factor.levels.iter().map(|row| words(factor, row))).collect();
-    let beside = room(said.iter().map(String::as_str), 16) as f64 * LETTER + 18.0;
     let mut canvas = Canvas::new(right + beside, bottom + 48.0);
     for value in scale.ticks() {
         let x = scale.at(value);
