@@ -159,6 +159,8 @@ fn row(epoch: u32) -> EpochRow {
 pub(crate) fn report(sha256: &str, curves: bool) -> Report {
     let curve = |(point, seed): (u32, u64)| Curve { point, seed, epochs: (1..=3).map(row).collect() };
     let curves = if curves { [(0, 0), (1, 0), (1, 1)].map(curve).to_vec() } else { Vec::new() };
+    let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
+    let of_run = energy.map(|energy| energy.per(2));
     let trial_row = |index: u32, accuracy: Option<f64>| TrialRow {
         trial: trial_id(index),
         seed: u64::from(index % 2),
@@ -171,7 +173,9 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             slot_seconds: 188.55,
             runs: u32::from(accuracy.is_some()),
             run_seconds: accuracy.map(|_| Num(180.0)),
+            run_energy: of_run.filter(|_| accuracy.is_some()),
             seconds_per_epoch: accuracy.map(|_| Num(36.0)),
+            watts: accuracy.map(|_| Num(1000.0)),
             wasted_seconds: 8.55,
             ..PointCost::default()
         },
@@ -181,7 +185,6 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         origin: None,
         begun: None,
     };
-    let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
         rank: Some(rank),
         point,
@@ -201,7 +204,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             peak_memory: (point == 1).then_some(612 << 20),
             runs: accuracy.len() as u32,
             run_seconds: Some(Num(180.0)),
-            run_energy: energy.map(|energy| energy.per(2)),
+            run_energy: of_run,
             seconds_per_epoch: Some(Num(36.0)),
             watts: Some(Num(1000.0)),
             wasted_seconds: 17.1,
