@@ -114,14 +114,19 @@ impl Report {
 
     /// Which points have seeds that diverged; nothing if none has.
     pub fn diverged(&self) -> Option<String> {
-        let count = self.points.iter().filter(|row| row.diverged > 0).count();
-        let points = if count == 1 { "point" } else { "points" };
-        (count > 0).then(|| {
+        let points = |count: usize| if count == 1 { "1 point".to_owned() } else { format!("{count} points") };
+        let all = self.points.iter().filter(|row| row.all_diverged()).count();
+        let some = self.points.iter().filter(|row| row.diverged > 0).count() - all;
+        let none_left = (all > 0).then(|| format!("Of {} all seeds diverged: no result.", points(all)));
+        let some_left = (some > 0).then(|| {
             format!(
-                "Of {count} {points} some seeds diverged: those come after the others, whatever the rest of their seeds reached, because a mean \
-                 over the seeds that did not is one over the lucky ones."
+                "Of {} some seeds diverged: those come after the others, whatever the rest of their seeds reached, because a mean \
+                 over the seeds that did not is one over the lucky ones.",
+                points(some)
             )
-        })
+        });
+        let sentences: Vec<String> = some_left.into_iter().chain(none_left).collect();
+        (!sentences.is_empty()).then(|| sentences.join(" "))
     }
 
     /// What early stopping and search go by, if not by what points are ranked by; nothing where both are the same.
@@ -253,6 +258,8 @@ impl PointRow {
     /// What a reader has to know of it: the baseline, why there is no result, or why there is one all the same.
     pub fn note(&self) -> &'static str {
         match (self.baseline, self.diverged > 0) {
+            (true, true) if self.all_diverged() => "baseline, diverged",
+            (false, true) if self.all_diverged() => "diverged",
             (true, true) => "baseline, some seeds diverged",
             (true, false) => "baseline",
             (false, true) => "some seeds diverged",
@@ -261,6 +268,11 @@ impl PointRow {
             _ if self.spared => "spared for the stop audit",
             _ => "",
         }
+    }
+
+    /// Whether no seed was left.
+    fn all_diverged(&self) -> bool {
+        self.diverged > 0 && self.diverged >= self.seeds
     }
 
     /// `lr=0.1, batch_size=32`.

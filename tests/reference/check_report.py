@@ -124,6 +124,12 @@ def main(rows, report):
         run = rows[rows.has_result].run_seconds
         if len(run):
             same(cost["run_seconds"], run.mean(), f"time of a run of point {point}")
+            epochs = pandas.to_numeric(rows[rows.has_result].epochs).sum()
+            same(cost["seconds_per_epoch"], run.sum() / epochs, f"time of an epoch of point {point}")
+            # Trials of which some energy is not known have none here.
+            drawn = pandas.to_numeric(rows[rows.has_result].run_kwh).dropna()
+            expected = drawn.sum() * 3.6e6 / run[drawn.index].sum() if len(drawn) else None
+            same(cost["watts"], expected, f"power of point {point}")
         if point in fronts.get("device_hours", {}):
             same(fronts["device_hours"][point], run.mean() / 3600, f"price of point {point}")
     by = {point: rows.set_index("seed").val_accuracy for point, rows in done.groupby("point")}

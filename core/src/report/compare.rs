@@ -67,10 +67,13 @@ pub struct Pair {
     pub settings: Vec<String>,
     /// Index of the point in each plan.
     pub points: (u32, u32),
-    /// Accuracy in the first sweep.
+    /// Accuracy in the first sweep, over all seeds with a result.
     pub a: Estimate,
     /// Accuracy in the second.
     pub b: Estimate,
+    /// Accuracy in the first and in the second over the seeds of the difference, which is that of these means; absent without one.
+    #[serde(default)]
+    pub paired: Option<(Estimate, Estimate)>,
     /// Seeds whose result is that of one training in both.
     #[serde(default)]
     pub same: u32,
@@ -113,13 +116,18 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
         let all = |by: &Results, point: u32| -> Vec<f64> {
             by.range((point, 0)..=(point, u64::MAX)).map(|(_, run)| run.value).collect()
         };
-        let differences = minus(&at(&by_b, *other), &at(&by_a, *point));
+        let (in_a, in_b) = (at(&by_a, *point), at(&by_b, *other));
+        let differences = minus(&in_b, &in_a);
         let known: Vec<f64> = differences.iter().flatten().copied().collect();
+        let both: (Vec<f64>, Vec<f64>) = in_a.iter().zip(&in_b).filter_map(|(a, b)| Some(((*a)?, (*b)?))).unzip();
+        let mut over = |values: &[f64]| Estimate::of(values, method, &mut critical);
+        let paired_means = (!known.is_empty()).then(|| (over(&both.0), over(&both.1)));
         rows.push(Pair {
             settings: own.names(match_of_b, &paths),
             points: (*point, *other),
             a: Estimate::of(&all(&by_a, *point), method, &mut critical),
             b: Estimate::of(&all(&by_b, *other), method, &mut critical),
+            paired: paired_means,
             same: seeds.iter().filter(|seed| is_same(seed)).count() as u32,
             difference: (!known.is_empty()).then(|| paired(&known, method, &mut critical)),
         });
@@ -148,6 +156,27 @@ pub fn compare(a: &Report, b: &Report, method: Method) -> Comparison {
         namesakes: namesakes(&of_a, &of_b, &paths),
         seeds: (a.provenance.seeds.clone(), b.provenance.seeds.clone()),
         paths,
+    }
+}
+
+impl Pair {
+    /// The accuracies that the difference is between; without one those over all seeds.
+    pub fn shown(&self) -> (Estimate, Estimate) {
+        self.paired.unwrap_or((self.a, self.b))
+    }
+
+    /// Whether they leave seeds out that have a result in one sweep only, or the same one in both.
+    fn is_part(&self) -> bool {
+        self.paired.is_some_and(|(a, b)| a.n < self.a.n || b.n < self.b.n)
+    }
+}
+
+impl Comparison {
+    /// That accuracies are not over all seeds; nothing where they are.
+    pub fn over_pairs(&self) -> Option<&'static str> {
+        self.rows.iter().any(Pair::is_part).then_some(
+            "accuracies are over the seeds of the difference; those over all seeds of each sweep are in JSON and CSV",
+        )
     }
 }
 

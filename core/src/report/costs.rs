@@ -51,8 +51,14 @@ pub struct PointCost {
     /// Its energy, over the runs of which it is known.
     #[serde(default)]
     pub run_energy: Option<Energy>,
-    /// Seconds that left nothing: those of an attempt after the checkpoint with which the next one began, and all of a trial that
-    /// failed for good. One that diverged has said what it had to say.
+    /// Seconds of those runs for each of their epochs, with what else is in them: reading data, validation, checkpoints.
+    #[serde(default)]
+    pub seconds_per_epoch: Option<Num>,
+    /// Average power of the runs of which all energy is known: joules over the seconds of the same runs.
+    #[serde(default)]
+    pub watts: Option<Num>,
+    /// Seconds that left nothing: those of an attempt after the checkpoint with which the next one began, what it took to leave its
+    /// slot for a pause included, and all of a trial that failed for good. One that diverged has said what it had to say.
     #[serde(default)]
     pub wasted_seconds: f64,
     /// The energy of the same.
@@ -64,7 +70,8 @@ pub struct PointCost {
 /// one without them, and a cost without them would make it look cheap.
 pub(super) fn of_point(state: &State, sweep: &Sweep, trials: &[u32]) -> PointCost {
     let mut cost = PointCost::default();
-    let (mut all, mut wasted, mut runs, mut drew) = (0, 0, 0, (None, 0));
+    let (mut all, mut wasted, mut runs, mut epochs) = (0, 0, 0, 0);
+    let (mut drew, mut metered) = ((None, 0), 0);
     for index in trials {
         let mut run = Took::default();
         for (trial, part) in parts(state, sweep, *index) {
@@ -79,14 +86,20 @@ pub(super) fn of_point(state: &State, sweep: &Sweep, trials: &[u32]) -> PointCos
         }
         if sweep.has_result(*index) {
             (cost.runs, runs) = (cost.runs + 1, runs + run.micros);
+            let last = sweep.trials[*index as usize].progress.as_deref().and_then(|progress| progress.last.as_ref());
+            epochs += last.map_or(0, |last| u64::from(last.epoch));
             // A part of a run is no price of it.
             let known = run.energy.filter(|_| !run.unmetered);
             drew = (Energy::of_both(drew.0, known), drew.1 + u32::from(known.is_some()));
+            metered += if known.is_some() { run.micros } else { 0 };
         }
     }
     (cost.slot_seconds, cost.wasted_seconds) = (all as f64 / 1e6, wasted as f64 / 1e6);
     cost.run_seconds = (cost.runs > 0).then(|| Num(runs as f64 / 1e6 / f64::from(cost.runs)));
     cost.run_energy = drew.0.map(|energy| energy.per(drew.1));
+    cost.seconds_per_epoch = (epochs > 0).then(|| Num(runs as f64 / 1e6 / epochs as f64));
+    let power = |energy: Energy| Num(energy.joules() / (metered as f64 / 1e6));
+    cost.watts = drew.0.filter(|_| metered > 0).map(power);
     cost
 }
 

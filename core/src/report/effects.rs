@@ -27,6 +27,27 @@ pub struct FactorEffects {
     pub levels: Vec<LevelEffect>,
 }
 
+impl FactorEffects {
+    /// Why no level of it is compared with the reference level; nothing if one is.
+    pub fn silent(&self) -> Option<&'static str> {
+        let others = || self.levels.iter().filter(|row| row.level != self.reference);
+        let all = |of: &[Unpaired]| others().all(|row| row.unpaired.is_some_and(|why| of.contains(&why)));
+        Some(match () {
+            () if others().any(|row| row.difference.is_some()) => return None,
+            () if all(&[Unpaired::NoPair]) => "no two points differ in it alone",
+            () if all(&[Unpaired::NoResult, Unpaired::NoPair]) => {
+                "of the points that differ in it alone those with other values than the reference have no result"
+            }
+            () if all(&[Unpaired::NoReference, Unpaired::NoPair]) => {
+                "of the points that differ in it alone those with the value of the reference have no result"
+            }
+            () => {
+                "no two points that differ in it alone, one of them with the value of the reference, have results with the same seed"
+            }
+        })
+    }
+}
+
 /// One level.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LevelEffect {
@@ -43,8 +64,48 @@ pub struct LevelEffect {
     /// Points with this level and with the reference that are equal in all else, as used in the comparison.
     pub pairs: u32,
     /// Against the reference level: one difference a seed, its mean over the pairs. Absent at the reference itself
-    /// and where no two points differ in this factor alone.
+    /// and where there is nothing to compare, for which `unpaired` has the reason.
     pub difference: Option<Difference>,
+    /// Why there is no difference; absent where there is one, and at the reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<Unpaired>,
+}
+
+/// Why a level is compared with nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpaired {
+    /// No point differs from one with the reference level in this alone.
+    NoPair,
+    /// There are such points; those with this level have no result.
+    NoResult,
+    /// They have, but not those with the reference level.
+    NoReference,
+    /// Both have, but not with the same seed.
+    NoSeed,
+}
+
+impl Unpaired {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoPair => "no pair differs in this alone",
+            Self::NoResult => "no result",
+            Self::NoReference => "the reference has no result",
+            Self::NoSeed => "no pair has results with the same seed",
+        }
+    }
+
+    /// Of pairs of points with this level and with the reference level, of which none can be compared.
+    fn of(here: &[Vec<Option<f64>>], there: &[Vec<Option<f64>>]) -> Self {
+        let some = |results: &[Vec<Option<f64>>]| results.iter().flatten().any(Option::is_some);
+        match (here.is_empty(), some(here), some(there)) {
+            (true, ..) => Self::NoPair,
+            (false, false, _) => Self::NoResult,
+            (false, true, false) => Self::NoReference,
+            (false, true, true) => Self::NoSeed,
+        }
+    }
 }
 
 /// What two factors do together.
@@ -120,6 +181,8 @@ pub(super) fn main_effects(table: &Table, method: Method, critical: &mut Critica
                     row.accuracy = Estimate::of(&part.means(&here), method, critical);
                     row.reference_accuracy = Estimate::of(&part.means(&there.0), method, critical);
                     row.difference = Some(paired(&part.means(&differences), method, critical));
+                } else {
+                    row.unpaired = Some(Unpaired::of(&here, &there.0));
                 }
             }
             if row.pairs == 0 {

@@ -31,9 +31,14 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
     let audit = &stop.audit;
     if audit.spared > 0 {
         let (scale, unit) = if stop.metric == Watched::ValAccuracy { (100.0, "points") } else { (1.0, "nats") };
+        // Who was spared is a part of those that the rule was against; reports of an earlier release do not say of how many.
+        let of = stop.drawn_of.map_or_else(String::new, |of| format!(" of {of}"));
         let mut line = format!(
-            "stop audit: {} of {} that would have been stopped ran to the end; {} beat the best that was kept",
-            audit.finished, audit.spared, audit.wrong,
+            "stop audit: {}{of} that would have been stopped {} drawn to run on, {} ran to the end; {} beat the best that was kept",
+            audit.spared,
+            if audit.spared == 1 { "was" } else { "were" },
+            audit.finished,
+            audit.wrong,
         );
         if let Some(miss) = audit.worst_miss {
             line += &format!(", by up to {:.2} {unit}", scale * miss.0);
@@ -61,11 +66,10 @@ fn configurations(count: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stopping::hindsight::audit;
+    use crate::stopping::hindsight::{Spared, StopAudit, audit};
 
-    #[test]
-    fn a_stop_audit_that_drew_nobody_is_not_silent() {
-        let mut stop = StopSummary {
+    fn asha(audit: StopAudit, drawn_of: Option<u32>) -> StopSummary {
+        StopSummary {
             rule: "asha".to_owned(),
             metric: Watched::ValAccuracy,
             stopped: 7,
@@ -73,13 +77,27 @@ mod tests {
             paused: 0,
             epochs: 10,
             planned_epochs: 20,
-            audit: audit(&[], &[]),
-            drawn_of: Some(7),
-        };
-        assert!(lines(&stop)[2].starts_with("stop audit: none of 7 was drawn"));
-        stop.drawn_of = Some(0);
-        assert!(lines(&stop)[2].starts_with("stop audit: the rule stopped nobody"));
-        stop.drawn_of = None;
-        assert_eq!(lines(&stop).len(), 2, "there is no audit");
+            audit,
+            drawn_of,
+        }
+    }
+
+    #[test]
+    fn a_stop_audit_that_drew_nobody_is_not_silent() {
+        let of = |drawn_of| lines(&asha(audit(&[], &[]), drawn_of));
+        assert!(of(Some(7))[2].starts_with("stop audit: none of 7 was drawn"));
+        assert!(of(Some(0))[2].starts_with("stop audit: the rule stopped nobody"));
+        assert_eq!(of(None).len(), 2, "there is no audit");
+    }
+
+    /// "5 of 5 that would have been stopped" where the rule was against eleven, and stopped six of them.
+    #[test]
+    fn a_stop_audit_says_of_how_many_it_speaks() {
+        let spared = |point| Spared { point, epoch: 1, then: 0.25, end: (point < 4).then_some(0.5) };
+        let found = audit(&(0..5).map(spared).collect::<Vec<_>>(), &[0.75]);
+        let line = |drawn_of| lines(&asha(found.clone(), drawn_of))[2].clone();
+        let rest = "that would have been stopped were drawn to run on, 4 ran to the end; 0 beat the best that was kept";
+        assert!(line(Some(11)).starts_with(&format!("stop audit: 5 of 11 {rest}")), "{}", line(Some(11)));
+        assert!(line(None).starts_with(&format!("stop audit: 5 {rest}")), "{}", line(None));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sweep_core::attempt::{CheckpointKind, FailureClass};
+use sweep_core::attempt::{CheckpointKind, EpochMetrics, FailureClass};
+use sweep_core::command::EffectKind;
+use sweep_core::cost::{Energy, EpochCost};
 use sweep_core::id::SweepId;
 use sweep_core::num::Num;
 use sweep_core::plan::{Limits, Plan};
@@ -81,6 +83,8 @@ fn the_price_of_a_point_is_that_of_one_complete_run() {
     let run = Some(Num(17.0));
     assert_eq!(costs, [(1, 2, run, 48.0, 14.0), (0, 2, run, 34.0, 0.0)]);
     assert_eq!((report.cost.slot_seconds, report.cost.wasted_seconds), (82.0, 14.0));
+    let epochs = report.points.iter().map(|row| (row.cost.seconds_per_epoch, row.cost.watts));
+    assert_eq!(epochs.collect::<Vec<_>>(), [(Some(Num(8.5)), None); 2], "two epochs a run, nothing measures energy");
     let trials = report.points[0].trials.iter().map(|trial| (trial.cost.runs, trial.cost.wasted_seconds));
     assert_eq!(trials.collect::<Vec<_>>(), [(1, 7.0); 2]);
     // As dear as the other and better: the other is not on the front.
@@ -89,6 +93,36 @@ fn the_price_of_a_point_is_that_of_one_complete_run() {
     let front: Vec<_> = hours.points.iter().filter(|trade| trade.front).map(|trade| trade.point).collect();
     assert_eq!(front, [1]);
     let text = markdown(&document(&study, &[]));
-    assert!(text.contains("| 1 | lr=2.0 | - | 17.0 s | - | 48.0 s | 0.01333 | - | 14.0 s | - |"), "{text}");
-    assert!(text.contains("| **all** | **6 attempts** | **-** | **-** | **-** | **1 min 22 s** | **0.02278** | **-** | **14.0 s** | **-** |"), "{text}");
+    assert!(text.contains("| 1 | lr=2.0 | - | 8.500 | 17.0 s | - | - | 48.0 s | 0.01333 | - | 14.0 s | - |"), "{text}");
+    assert!(text.contains("| **all** | **6 attempts** | **-** | **-** | **-** | **-** | **-** | **1 min 22 s** | **0.02278** | **-** | **14.0 s** | **-** |"), "{text}");
+}
+
+/// Watts are those of the runs that were measured, over their own time; an epoch is over all runs.
+#[test]
+fn the_cost_table_has_seconds_an_epoch_and_watts() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    let one = plan("a", 1, Limits::default());
+    lab.submit(Arc::new(Plan { seeds: vec![1, 2], order: (0..2).collect(), ..(*one).clone() }));
+    for (seconds, joules) in [(10, Some(340.0)), (30, None)] {
+        let lease = lab.leases(1)[0];
+        for epoch in 1..=2 {
+            lab.pass(Span::seconds(seconds));
+            let energy = joules.map(|joules| Energy { gpu: Some(Num(joules)), ..Energy::default() });
+            let cost = Some(Box::new(EpochCost { energy, ..EpochCost::default() }));
+            let metrics = EpochMetrics { cost, ..EpochMetrics::uniform(u64::from(epoch), epoch, Num(0.5)) };
+            lab.effect(1, lease, EffectKind::Metrics(vec![metrics]));
+        }
+        lab.done(1, lease, 2);
+    }
+    let report = summarise(lab.core.state(), SweepId::derive("a", "")).unwrap();
+    let cost = report.points[0].cost;
+    assert_eq!(
+        (cost.run_seconds, cost.seconds_per_epoch, cost.watts),
+        (Some(Num(40.0)), Some(Num(20.0)), Some(Num(34.0)))
+    );
+    let of_trials = report.points[0].trials.iter().map(|trial| (trial.cost.seconds_per_epoch, trial.cost.watts));
+    assert_eq!(of_trials.collect::<Vec<_>>(), [(Some(Num(10.0)), Some(Num(34.0))), (Some(Num(30.0)), None)]);
+    let text = markdown(&document(&analyse(report, &Options::default()).unwrap(), &[]));
+    assert!(text.contains("| 20.00 | 40.0 s | 34.00 |"), "{text}");
 }

@@ -54,7 +54,8 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
     let mut table = Table::new(paths.chain(columns));
     for row in &found.rows {
         let first = row.settings.iter().map(Cell::new);
-        let accuracies = [&row.a, &row.b].map(|estimate| Cell::number(mean_and_sd(estimate)));
+        let shown = row.shown();
+        let accuracies = [shown.0, shown.1].map(|estimate| Cell::number(mean_and_sd(&estimate)));
         table.row(first.chain(accuracies).chain(cells(row.difference.as_ref())));
     }
     if let Some(overall) = &found.overall {
@@ -67,6 +68,7 @@ fn people(out: &Out, found: &Comparison) -> Result<(), Fault> {
         out.note(format!("{} of {sweep} with settings that the other lacks", count(points, "point")));
     }
     found.other_meanings().into_iter().chain(found.no_difference()).for_each(|text| out.note(text));
+    found.over_pairs().into_iter().for_each(|text| out.note(text));
     if found.same > 0 {
         out.note(format!(
             "{} of both sweeps from one training (its result was taken over): they are no comparison, and left out of every difference",

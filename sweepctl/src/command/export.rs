@@ -43,7 +43,7 @@ pub(crate) async fn run(out: &Out, client: &Client, args: &cli::Export) -> Resul
 /// An event file for each trial that has trained.
 fn tensorboard(out: &Out, report: &Report, folder: &Path, force: bool) -> Result<(), Fault> {
     let started = report.provenance.submitted as f64 / 1e6;
-    let mut files = Vec::new();
+    let (mut files, mut there) = (Vec::new(), 0);
     for curve in &report.curves {
         let row = report.points.iter().find(|row| row.point == curve.point);
         let trial = row.and_then(|row| row.trials.iter().find(|trial| trial.seed == curve.seed));
@@ -63,8 +63,13 @@ fn tensorboard(out: &Out, report: &Report, folder: &Path, force: bool) -> Result
             );
         }
         let path = within.join(format!("events.out.tfevents.{}.{}", started as u64, trial.trial.short()));
+        let bytes = events.end();
+        if file::is_there(&path, &bytes) {
+            there += 1;
+            continue;
+        }
         file::check(&path, force)?;
-        files.push((within, path, events.end()));
+        files.push((within, path, bytes));
     }
     let written = files.len();
     for (within, path, bytes) in files {
@@ -73,7 +78,7 @@ fn tensorboard(out: &Out, report: &Report, folder: &Path, force: bool) -> Result
     }
     let name = folder.display();
     out.note(format!(
-        "wrote {} below {name}; look at them with: tensorboard --logdir {name}",
+        "wrote {} below {name}; {there} were there; look at them with: tensorboard --logdir {name}",
         count(written, "event file")
     ));
     Ok(())

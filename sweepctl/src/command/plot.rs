@@ -3,6 +3,7 @@
 mod png;
 
 use sweep_core::report::analysis::{Factors, Options, Study, analyse};
+use sweep_core::report::document::sections::{no_result, silent};
 use sweep_core::report::figures::{self, Page};
 
 use super::report::{ReportFault, file, warn_of_probe};
@@ -48,14 +49,20 @@ fn cost(figure: Drawing) -> Option<&'static str> {
 }
 
 /// What a sweep without this figure does not have.
-fn lacks(figure: Drawing, study: &Study) -> &'static str {
+fn lacks(figure: Drawing, study: &Study) -> String {
     let known = study.analysis.pareto.iter().find(|found| cost(figure) == Some(found.cost.as_str()));
     if known.is_some_and(|found| found.points.len() == 1) {
-        return "there is one point with a result, and nothing to set it against: this figure takes two";
+        return "there is one point with a result, and nothing to set it against: this figure takes two".to_owned();
     }
-    match figure {
-        Drawing::Effects => "no two points with results differ in one factor alone",
-        Drawing::Curves => "no run is completed yet",
+    let is_empty = study.report.points.iter().all(|row| row.accuracy.n == 0);
+    if is_empty && (figure != Drawing::Interaction || !study.analysis.interactions.is_empty()) {
+        return no_result(&study.report);
+    }
+    let silent = silent(study).join("; ").replace("Nothing can", "nothing can");
+    let why = match figure {
+        Drawing::Effects if !silent.is_empty() => return silent,
+        Drawing::Effects => "no factor has values that are compared with each other",
+        Drawing::Curves => "no run with a result has a curve",
         Drawing::Interaction => {
             "this sweep has no such pair of factors: interactions are those of a full grid of two factors or more (--factor A,B names two)"
         }
@@ -63,7 +70,8 @@ fn lacks(figure: Drawing, study: &Study) -> &'static str {
         Drawing::Energy => "no energy was measured: it takes a host with RAPL or NVML",
         Drawing::Memory => "no trainer has told its memory yet",
         Drawing::Parameters => "the number of parameters is the same for all points, or not known yet",
-    }
+    };
+    why.to_owned()
 }
 
 /// Draws what was asked for.

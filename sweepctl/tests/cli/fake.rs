@@ -248,6 +248,10 @@ impl Sweeps for Service {
             "damaged" => "{".to_owned(),
             "probe-x" => serde_json::to_string(&sweeps::probe(&self.sha256, curves)).unwrap(),
             "longer" => serde_json::to_string(&sweeps::longer(&self.sha256, curves)).unwrap(),
+            "no-baseline" | "no-result" => {
+                let report = sweeps::diverged(&self.sha256, curves, name == "no-result");
+                serde_json::to_string(&report).unwrap()
+            }
             "again" | "taken" => serde_json::to_string(&sweeps::again(&self.sha256, name == "taken")).unwrap(),
             _ => serde_json::to_string(&sweeps::report(&self.sha256, curves)).unwrap(),
         };

@@ -70,6 +70,7 @@ fn rows_have_the_numbers_of_the_page() {
         "{points:?}"
     );
     assert_eq!(points[0]["front_device_hours"], "true");
+    assert_eq!((points[0]["seconds_per_epoch"].as_str(), points[0]["watts"].as_str()), ("36", "1000"));
     let json = bench.run(&["report", sweeps::NAME, "--json"]).expect(0).json();
     let needed = &json["analysis"]["points"][1]["against_best"]["needed"];
     assert_eq!(points[1]["best_needed"], needed.as_u64().map(|n| n.to_string()).unwrap_or_default());
@@ -159,6 +160,28 @@ fn figures_are_drawn_one_by_one() {
         .tells("nothing to draw");
 }
 
+/// The reason is the true one, and the same in every form.
+#[test]
+fn what_cannot_be_compared_or_drawn_says_why() {
+    let bench = Bench::new();
+    let path = bench.home.path().join("x.svg");
+    let plot = |sweep: &str, figure: &str| {
+        bench.run(&["plot", sweep, "--figure", figure, "-o", path.to_str().unwrap()]).expect(2)
+    };
+    let why = "of the points that differ in it alone those with the value of the reference have no result";
+    for form in ["table", "md"] {
+        let ran = bench.run(&["report", "no-baseline", "-o", form]).expect(0);
+        let ran = ran.says("No point can be compared with the baseline: it diverged, and has no result.");
+        let ran = ran.says(&format!("Nothing can be said of lr: {why}."));
+        assert!(ran.out.contains("baseline, diverged") && !ran.out.contains("some seeds"), "{form}: {}", ran.out);
+    }
+    plot("no-baseline", "effects").tells(&format!("nothing can be said of lr: {why}"));
+    for figure in ["curves", "effects", "time"] {
+        let ran = plot("no-result", figure).tells("no trial has a result, and the sweep is over: 4 failed");
+        assert!(!ran.err.contains("yet"), "{}", ran.err);
+    }
+}
+
 /// It is heeded, or refused; what does not vary is named once.
 #[test]
 fn a_figure_is_of_the_factor_that_was_named() {
@@ -243,8 +266,9 @@ fn results_that_were_taken_over_are_not_compared_with_themselves() {
     let row = |at: usize| (json["rows"][at]["same"].as_u64(), json["rows"][at]["difference"]["n"].as_u64());
     assert_eq!((row(0), row(1), &json["same"]), ((Some(1), None), (Some(1), Some(1)), &2.into()));
     let ran = bench.run(&["compare", sweeps::NAME, "taken"]).expect(0);
-    ran.tells("2 runs of both sweeps from one training");
-    assert!(!bench.run(&["compare", sweeps::NAME, "again"]).expect(0).err.contains("from one training"));
+    ran.tells("2 runs of both sweeps from one training").tells("accuracies are over the seeds of the difference");
+    let again = bench.run(&["compare", sweeps::NAME, "again"]).expect(0);
+    assert!(!again.err.contains("from one training") && !again.err.contains("accuracies are over"), "{again:#?}");
     let csv = bench.run(&["compare", sweeps::NAME, "taken", "--csv"]).expect(0);
     assert!(
         csv.out.lines().next().unwrap().ends_with(",same,interval")
@@ -252,6 +276,22 @@ fn results_that_were_taken_over_are_not_compared_with_themselves() {
     );
     let whole = bench.run(&["compare", sweeps::NAME, sweeps::NAME]).expect(0);
     whole.tells("3 runs of both sweeps from one training").says("-");
+}
+
+/// Nothing to do is no fault: what is there byte for byte is left, as in MLflow; what was changed is not written over.
+#[test]
+fn an_export_that_is_there_is_left() {
+    let bench = Bench::new();
+    let folder = bench.home.path().join("runs");
+    let args = ["export", sweeps::NAME, "--tensorboard", folder.to_str().unwrap()];
+    bench.run(&args).expect(0).tells("wrote 3 event files").tells("0 were there");
+    bench.run(&args).expect(0).tells("wrote 0 event files").tells("3 were there");
+    let run = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let file = std::fs::read_dir(run).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "mine").unwrap();
+    bench.run(&args).expect(7).tells("exists and is another file");
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    bench.run(&[&args[..], &["--force"]].concat()).expect(0).tells("wrote 1 event file").tells("2 were there");
 }
 
 /// A checkpoint that cannot be read is a gap that is stated, not the end of the report.

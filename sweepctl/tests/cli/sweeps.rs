@@ -159,6 +159,8 @@ fn row(epoch: u32) -> EpochRow {
 pub(crate) fn report(sha256: &str, curves: bool) -> Report {
     let curve = |(point, seed): (u32, u64)| Curve { point, seed, epochs: (1..=3).map(row).collect() };
     let curves = if curves { [(0, 0), (1, 0), (1, 1)].map(curve).to_vec() } else { Vec::new() };
+    let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
+    let of_run = energy.map(|energy| energy.per(2));
     let trial_row = |index: u32, accuracy: Option<f64>| TrialRow {
         trial: trial_id(index),
         seed: u64::from(index % 2),
@@ -171,6 +173,9 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             slot_seconds: 188.55,
             runs: u32::from(accuracy.is_some()),
             run_seconds: accuracy.map(|_| Num(180.0)),
+            run_energy: of_run.filter(|_| accuracy.is_some()),
+            seconds_per_epoch: accuracy.map(|_| Num(36.0)),
+            watts: accuracy.map(|_| Num(1000.0)),
             wasted_seconds: 8.55,
             ..PointCost::default()
         },
@@ -180,7 +185,6 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         origin: None,
         begun: None,
     };
-    let energy = Some(Energy { cpu: Some(Num(360_000.0)), gpu: None, idle: Some(Num(90_000.0)) });
     let point = |point: u32, rank: u32, lr: &str, accuracy: &[f64]| PointRow {
         rank: Some(rank),
         point,
@@ -200,7 +204,9 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
             peak_memory: (point == 1).then_some(612 << 20),
             runs: accuracy.len() as u32,
             run_seconds: Some(Num(180.0)),
-            run_energy: energy.map(|energy| energy.per(2)),
+            run_energy: of_run,
+            seconds_per_epoch: Some(Num(36.0)),
+            watts: Some(Num(1000.0)),
             wasted_seconds: 17.1,
             wasted_energy: None,
         },
@@ -290,6 +296,19 @@ pub(crate) fn again(sha256: &str, taken: bool) -> Report {
         trial.origin = Some(origin).filter(|_| taken && trial.seed == 0);
         trial.trial = trial_id(100 + index);
     }
+    report
+}
+
+/// Its baseline diverged; or all of it.
+pub(crate) fn diverged(sha256: &str, curves: bool, all: bool) -> Report {
+    let mut report = report(sha256, curves);
+    (report.status, report.best) = ("failed".to_owned(), report.best.filter(|_| !all));
+    for row in report.points.iter_mut().filter(|row| all || row.baseline) {
+        (row.rank, row.diverged, row.accuracy) = (None, row.seeds, Spread::of(&[]));
+        row.trials.iter_mut().for_each(|trial| (trial.phase, trial.best) = ("failed".to_owned(), None));
+    }
+    let completed = report.points.iter().flat_map(|row| &row.trials).filter(|trial| trial.has_result());
+    report.completed = completed.count() as u32;
     report
 }
 

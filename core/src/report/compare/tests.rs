@@ -153,3 +153,24 @@ fn without_a_common_seed_it_is_said_which_each_has() {
     let said = compare(&report("a", GRID, |_, _| 0.5), &running, Method::T).no_difference().expect("said");
     assert!(said.contains("no point has a result of the same seed"), "{said}");
 }
+
+/// "21.00, 22.00, +5.00": means over all seeds beside a difference over the common ones.
+#[test]
+fn the_means_beside_a_difference_are_those_of_its_pairs() {
+    let value = |base: f64| move |_: u32, seed: u32| base + f64::from(seed) / 8.0;
+    let a = report("a", GRID, value(0.5));
+    let b = report("b", &GRID.replace("[0, 1]", "[1, 2]"), value(0.25));
+    let found = compare(&a, &b, Method::T);
+    let row = &found.rows[0];
+    let mean = |estimate: Estimate| estimate.mean.unwrap().0;
+    assert_eq!((mean(row.a), mean(row.b)), (0.5625, 0.3125), "over all seeds of each");
+    // Seed 1 is the second of one and the first of the other.
+    let (shown_a, shown_b) = row.shown();
+    assert_eq!((mean(shown_a), mean(shown_b), shown_a.n), (0.625, 0.25, 1));
+    assert_eq!(row.difference.unwrap().estimate.mean.unwrap().0, 0.25 - 0.625);
+    assert!(found.over_pairs().is_some_and(|text| text.contains("over the seeds of the difference")));
+    // Nothing is left out, or there is nothing to leave out.
+    assert_eq!(compare(&a, &report("c", GRID, value(0.25)), Method::T).over_pairs(), None);
+    let none = compare(&a, &report("d", &GRID.replace("[0, 1]", "[5, 6]"), value(0.25)), Method::T);
+    assert_eq!((none.over_pairs(), none.rows[0].shown()), (None, (none.rows[0].a, none.rows[0].b)));
+}

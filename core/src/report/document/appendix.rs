@@ -72,7 +72,18 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
     let mut table = Table::new(
         "Cost of each point: of one run, and of all that was done for it",
         ["point", "settings"],
-        ["parameters", "a run", "kWh a run", "device time", "device-hours", "kWh", "wasted", "peak memory"],
+        [
+            "parameters",
+            "s an epoch",
+            "a run",
+            "watts",
+            "kWh a run",
+            "device time",
+            "device-hours",
+            "kWh",
+            "wasted",
+            "peak memory",
+        ],
     );
     let nothing = || NOTHING.to_owned();
     let energy = |energy: Option<crate::cost::Energy>| {
@@ -82,8 +93,9 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
     for row in study.report.points.iter().take(MOST_ROWS) {
         let cost = &row.cost;
         let run = cost.run_seconds.map_or_else(nothing, |seconds| words::span(seconds.0));
-        let of_run =
-            [row.parameters.map_or_else(nothing, |count| words::count(count as f64)), run, energy(cost.run_energy)];
+        let number = |value: Option<crate::num::Num>| value.map_or_else(nothing, |value| words::number(value.0));
+        let parameters = row.parameters.map_or_else(nothing, |count| words::count(count as f64));
+        let of_run = [parameters, number(cost.seconds_per_epoch), run, number(cost.watts), energy(cost.run_energy)];
         let last = [
             energy(cost.energy),
             words::span(cost.wasted_seconds),
@@ -95,10 +107,11 @@ pub(super) fn costs(study: &Study) -> Vec<Block> {
     let cost = &study.report.cost;
     let peak = study.report.points.iter().filter_map(|row| row.cost.peak_memory).max();
     let last = [energy(cost.energy), words::span(cost.wasted_seconds), peak.map_or_else(nothing, words::bytes)];
-    let numbers = std::array::from_fn::<_, 3, _>(|_| nothing()).into_iter().chain(spent(cost.slot_seconds)).chain(last);
+    let numbers = std::array::from_fn::<_, 5, _>(|_| nothing()).into_iter().chain(spent(cost.slot_seconds)).chain(last);
     table.row(true, ["all".to_owned(), format!("{} attempts", cost.attempts)].into_iter().chain(numbers));
-    let mut meaning = "A run is one complete run, the mean over those with a result, without what was repeated. Device time and kWh are those of all attempts; wasted of it is what an \
-        attempt did after the checkpoint that the next one began with, and all of a trial that failed for good (one that diverged has said what it had to say)."
+    let mut meaning = "A run is one complete run, the mean over those with a result, without what was repeated; s an epoch is the time of these runs over the number of their epochs, reading data and \
+        validation included, and watts their energy over their time. Device time and kWh are those of all attempts; wasted of it is what an \
+        attempt did after the checkpoint that the next one began with, leaving its slot included, and all of a trial that failed for good (one that diverged has said what it had to say)."
         .to_owned();
     if let Some(wasted) = cost.wasted_energy.filter(|wasted| wasted.joules() > 0.0) {
         meaning += &format!(" Of the energy {} kWh were wasted.", words::number(wasted.joules() / 3.6e6));

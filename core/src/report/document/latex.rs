@@ -22,6 +22,8 @@ const HEAD: &str = r"\documentclass[10pt]{article}
 
 /// Text columns this long break into lines, characters.
 const LONG: usize = 48;
+/// Columns beside which a long text has less of the line.
+const MANY: usize = 10;
 
 /// The document.
 pub fn latex(document: &Document) -> String {
@@ -49,10 +51,12 @@ pub fn latex(document: &Document) -> String {
 
 fn rows(table: &Table) -> String {
     let longest = |column: usize| table.rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0);
+    // Beside many numbers less is left of the line.
+    let share = if table.columns.len() > MANY { 0.35 } else { 0.55 };
     let kind = |(at, column): (usize, &super::Column)| match (column.number, longest(at) > LONG) {
         (true, _) => "r".to_owned(),
         (false, false) => "l".to_owned(),
-        (false, true) => "p{0.55\\linewidth}".to_owned(),
+        (false, true) => format!("p{{{share}\\linewidth}}"),
     };
     let kinds: String = table.columns.iter().enumerate().map(kind).collect();
     // Wide tables in smaller type: each column takes at least as much as its header or a number.
@@ -135,4 +139,22 @@ pub(crate) fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With twelve columns of numbers a table of costs left the paper.
+    #[test]
+    fn a_long_text_leaves_room_for_the_numbers_beside_it() {
+        let of = |numbers: usize| {
+            let mut table = Table::new("Cost", ["point", "settings"], vec!["kWh"; numbers]);
+            let cells = ["0".to_owned(), "x".repeat(LONG + 1)].into_iter();
+            table.row(false, cells.chain(std::iter::repeat_n("1".to_owned(), numbers)));
+            rows(&table)
+        };
+        assert!(of(8).contains("{@{}lp{0.55\\linewidth}rrrr"), "{}", of(8));
+        assert!(of(10).contains("{@{}lp{0.35\\linewidth}rrrr"), "{}", of(10));
+    }
 }

@@ -7,7 +7,7 @@ use super::importance;
 use super::pictures::{self, Classes};
 pub use super::ranges::drawn;
 use crate::report::analysis::Study;
-use crate::report::effects::{FactorEffects, LevelEffect};
+use crate::report::effects::{FactorEffects, LevelEffect, Unpaired};
 use crate::report::figures;
 use crate::report::stops;
 use crate::report::words::{self, NOTHING, interval, mean_and_sd, needed, p_value, percent, points, short, verdict};
@@ -210,7 +210,7 @@ pub fn against_baseline(study: &Study) -> Vec<Block> {
 /// Why nothing can be compared with a point: what became of it, or of the others.
 fn missing(study: &Study, with: &PointRow) -> String {
     if with.accuracy.n == 0 {
-        return "it has no result".to_owned();
+        return if with.diverged > 0 { "it diverged, and has no result" } else { "it has no result" }.to_owned();
     }
     let parts = others(&study.report);
     match parts.is_empty() {
@@ -250,16 +250,26 @@ pub fn others(report: &Report) -> Vec<String> {
 
 /// One table for each factor of which something can be said.
 pub fn main_effects(study: &Study) -> Vec<Block> {
-    let seen = |factor: &&FactorEffects| factor.levels.iter().any(|level| level.difference.is_some());
-    let (shown, silent): (Vec<_>, Vec<_>) = study.analysis.factors.iter().partition(seen);
-    let tables = shown.into_iter().map(|factor| Block::Table(effects(study, factor)));
+    let seen = |factor: &&FactorEffects| factor.silent().is_none();
+    let tables = study.analysis.factors.iter().filter(seen).map(|factor| Block::Table(effects(study, factor)));
     let figure = figures::effects(study).map(Block::from);
     let head = (!study.analysis.factors.is_empty()).then(|| heading("Main effects"));
-    let names: Vec<&str> = silent.iter().map(|factor| factor.factor.as_str()).collect();
-    let silent = (!names.is_empty()).then(|| {
-        Block::Text(format!("Nothing can be said of {}: no two completed points differ in it alone.", names.join(", ")))
-    });
+    let silent = silent(study).into_iter().map(|text| Block::Text(format!("{text}.")));
     head.into_iter().chain(figure).chain(tables).chain(silent).collect()
+}
+
+/// Of which factors nothing can be said, and why: a sentence for each reason, without a full stop.
+pub fn silent(study: &Study) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for factor in &study.analysis.factors {
+        let Some(why) = factor.silent() else { continue };
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(&factor.factor),
+            None => reasons.push((why, vec![&factor.factor])),
+        }
+    }
+    let sentence = |(why, names): (&str, Vec<&str>)| format!("Nothing can be said of {}: {why}", names.join(", "));
+    reasons.into_iter().map(sentence).collect()
 }
 
 fn effects(study: &Study, factor: &FactorEffects) -> Table {
@@ -281,7 +291,8 @@ fn effects(study: &Study, factor: &FactorEffects) -> Table {
         let reference = row.level == factor.reference;
         let cells = match &row.difference {
             Some(difference) => compared(difference),
-            None => nothing_compared(if reference { "reference" } else { "no pair differs in this alone" }),
+            None if reference => nothing_compared("reference"),
+            None => nothing_compared(row.unpaired.unwrap_or(Unpaired::NoPair).words()),
         };
         let pairs = if row.difference.is_some() { row.pairs.to_string() } else { NOTHING.to_owned() };
         let first = [row.level.clone(), row.points.to_string(), mean_and_sd(&row.accuracy)];

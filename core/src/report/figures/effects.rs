@@ -3,21 +3,27 @@
 use super::Figure;
 use super::canvas::{Canvas, LETTER, Scale, room, tick};
 use crate::report::analysis::Study;
-use crate::report::words::points;
+use crate::report::effects::{FactorEffects, LevelEffect, Unpaired};
+use crate::report::words::{points, verdict};
 use crate::stats::paired::Verdict;
 
 /// Levels that are drawn.
 const MOST: usize = 60;
+/// What a line of a landscape page holds, about.
+const WIDEST: f64 = 1000.0;
 
 /// Each level against its reference, factor under factor. Nothing without a comparison.
 pub fn effects(study: &Study) -> Option<Figure> {
     const ROW: f64 = 24.0;
-    let compared =
-        |factor: &&crate::report::effects::FactorEffects| factor.levels.iter().any(|row| row.difference.is_some());
+    let compared = |factor: &&FactorEffects| factor.levels.iter().any(|row| row.difference.is_some());
     let factors: Vec<_> = study.analysis.factors.iter().filter(compared).collect();
     let most = room(factors.iter().flat_map(|factor| &factor.levels).map(|row| row.level.as_str()), 28);
     let left = 230.0 + (most - 28) as f64 * LETTER;
-    let right = left + 410.0;
+    let said: Vec<String> =
+        factors.iter().flat_map(|factor| factor.levels.iter().map(|row| words(factor, row))).collect();
+    let beside = room(said.iter().map(String::as_str), 16) as f64 * LETTER + 18.0;
+    // Long names and words take from the middle, so that a page of paper has room for all.
+    let right = left + (WIDEST - left - beside).clamp(250.0, 410.0);
     let all = factors.iter().flat_map(|factor| &factor.levels).filter_map(|row| row.difference).take(MOST);
     let ends = all.flat_map(|found| [found.estimate.mean, found.estimate.low, found.estimate.high]).flatten();
     let scale = Scale::around(ends.map(|value| value.0 * 100.0).chain([0.0]), left, right)?;
@@ -26,7 +32,7 @@ pub fn effects(study: &Study) -> Option<Figure> {
         return None;
     }
     let bottom = 16.0 + rows as f64 * ROW;
-    let mut canvas = Canvas::new(right + 120.0, bottom + 48.0);
+    let mut canvas = Canvas::new(right + beside, bottom + 48.0);
     for value in scale.ticks() {
         let x = scale.at(value);
         canvas.line("grid", (x, 8.0), (x, bottom));
@@ -69,22 +75,29 @@ pub fn effects(study: &Study) -> Option<Figure> {
                         let at = (scale.at(mean.0 * 100.0), middle);
                         let title = format!("{}={}: {} points", factor.factor, row.level, points(mean.0));
                         canvas.dot(&format!("p{series}"), at, 5.0, &title);
-                        canvas.text(
-                            "small",
-                            (right + 10.0, y + 12.0),
-                            &format!("{} {}", points(mean.0), found.verdict.name()),
-                        );
                     }
                 }
                 None if row.level == factor.reference => {
                     canvas.dot("p6 faint", (scale.at(0.0), middle), 4.0, "reference");
-                    canvas.text("small", (right + 10.0, y + 12.0), "reference");
                 }
-                None => canvas.text("small", (right + 10.0, y + 12.0), "no pair"),
+                None => {}
             }
+            canvas.text("small", (right + 10.0, y + 12.0), &words(factor, row));
             (y, drawn) = (y + ROW, drawn + 1);
         }
     }
     let caption = "Main effects: difference of each level from its reference, paired by seed, with interval; green better, orange worse, grey a tie or unknown";
     Some(canvas.finish(caption.to_owned()))
+}
+
+/// What stands beside a level: the words of the table.
+fn words(factor: &FactorEffects, row: &LevelEffect) -> String {
+    match &row.difference {
+        Some(found) => {
+            let mean = found.estimate.mean.filter(|mean| mean.0.is_finite());
+            mean.map_or_else(String::new, |mean| format!("{} {}", points(mean.0), verdict(found)))
+        }
+        None if row.level == factor.reference => "reference".to_owned(),
+        None => row.unpaired.unwrap_or(Unpaired::NoPair).words().to_owned(),
+    }
 }

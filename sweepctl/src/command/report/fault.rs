@@ -36,7 +36,7 @@ pub(crate) enum ReportFault {
     #[error("there is nothing to draw: {why}")]
     NothingToDraw {
         /// What it lacks.
-        why: &'static str,
+        why: String,
     },
     /// No point is called that.
     #[error("{option}: {}", no_point(asked, *points))]

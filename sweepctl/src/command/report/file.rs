@@ -15,6 +15,12 @@ pub(crate) fn check(path: &Path, force: bool) -> Result<(), Fault> {
     if there && !force { Err(Fault::Exists { path: path.to_owned() }) } else { Ok(()) }
 }
 
+/// Whether these very bytes are there. What cannot be read is something else.
+pub(crate) fn is_there(path: &Path, bytes: &[u8]) -> bool {
+    let is_as_long = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == bytes.len() as u64);
+    is_as_long && std::fs::read(path).is_ok_and(|found| found == bytes)
+}
+
 /// Writes beside it, syncs, then gives it its name.
 pub(crate) fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), Fault> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

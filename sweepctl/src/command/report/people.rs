@@ -31,9 +31,13 @@ pub(super) fn people(mut page: Page, study: &Study) -> Result<Vec<u8>, Fault> {
     page.table(&ranking(study))?;
     let blocks = [against_baseline(study), main_effects(study)];
     for block in blocks.iter().flatten() {
-        if let Block::Table(table) = block {
-            page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
-            page.table(&shown(table))?;
+        match block {
+            Block::Text(text) => page.print(format!("\n{}\n", safe(text))),
+            Block::Table(table) => {
+                page.print(format!("\n{}; intervals: {}\n", safe(&table.caption), study.analysis.interval.words()));
+                page.table(&shown(table))?;
+            }
+            _ => {}
         }
     }
     for block in drawn(study) {
@@ -202,7 +206,10 @@ fn summary(study: &Study) -> String {
     let cost = &report.cost;
     let mut words = format!("cost: {}, {} of slot time", count(cost.attempts, "attempt"), span(cost.slot_seconds));
     if cost.wasted_seconds > 0.0 {
-        words += &format!(", {} of it wasted in attempts that were lost or failed", span(cost.wasted_seconds));
+        words += &format!(
+            ", {} of it after the checkpoint that the next attempt began with, or in trials that failed for good",
+            span(cost.wasted_seconds)
+        );
     }
     if let Some(wall) = cost.wall_seconds {
         words += &format!(", {} from submission to end", span(wall));

@@ -177,7 +177,7 @@ fn compared(difference: Option<&Difference>) -> [Value; 11] {
 }
 
 fn points(study: &Study, paths: &[&str]) -> Rowed {
-    const AFTER: [(&str, Kind); 35] = [
+    const AFTER: [(&str, Kind); 37] = [
         ("seeds", Kind::Count),
         ("n", Kind::Count),
         ("accuracy_mean", Kind::Number),
@@ -213,6 +213,8 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
         ("wasted_kwh", Kind::Number),
         ("stopped_epoch", Kind::Count),
         ("stopped_accuracy", Kind::Number),
+        ("seconds_per_epoch", Kind::Number),
+        ("watts", Kind::Number),
     ];
     const BEFORE: [(&str, Kind); 3] = [("rank", Kind::Count), ("point", Kind::Count), ("baseline", Kind::Flag)];
     let against = |other: &str| COMPARED.map(|(name, kind)| (format!("{other}_{name}"), kind));
@@ -258,6 +260,8 @@ fn points(study: &Study, paths: &[&str]) -> Rowed {
             kwh(cost.wasted_energy),
             row.stopped.map(|reached| u64::from(reached.epoch)).into(),
             row.stopped.map(|reached| reached.best).into(),
+            cost.seconds_per_epoch.into(),
+            cost.watts.into(),
         ];
         let against = [&stats.against_baseline, &stats.against_best].map(|found| compared(found.as_ref()));
         rowed.rows.push(
