@@ -50,9 +50,10 @@ impl Node {
         }
     }
 
-    /// How people wrote it, on one line: numbers as in the file, strings without quotes.
+    /// How people wrote it, on one line: numbers as in the file, strings without quotes, unless there is nothing between them.
     pub(super) fn label(&self, text: &str) -> String {
         match &self.item {
+            Item::Text(inner) if inner.is_empty() => "\"\"".to_owned(),
             Item::Text(inner) => inner.clone(),
             Item::Array(items) => {
                 let items: Vec<_> = items.iter().map(|item| item.label(text)).collect();
