@@ -8,7 +8,7 @@
 //! comes before and needs all of it, and for the seconds in which
 //! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
 //! many trials ever give way; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
-//! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at ([`LOOKS`]), and only where
+//! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at (20,000 in one plan), and only where
 //! that one needs what is not there.
 
 mod host;
