@@ -81,6 +81,21 @@ fn a_budget_that_is_measured_ends_all_seeds_at_the_same_epoch() {
     }
 }
 
+/// Trainers are told one epoch at a time: what is reported while the next one trains would come too late.
+#[test]
+fn with_a_budget_that_is_measured_trainers_wait_for_a_word_after_each_epoch() {
+    let stop = Stop { max_steps: Some(25), ..Stop::new(Rule::Budget) };
+    let mut lab = Lab::new(&stop, some(4, 8), 1, 4, None);
+    for until in [1, 2, 3, 3] {
+        let told: Vec<_> = lab.sweep().ids.iter().map(|id| lab.core.state().find(*id).unwrap()).collect();
+        let told: Vec<_> = told.iter().map(|at| lab.sweep().racing.as_deref().unwrap().race.limit(at.index)).collect();
+        let over = |index: u32| lab.sweep().racing.as_deref().unwrap().race.ended_by_budget(index).is_some();
+        let expected = |index: u32| (!over(index)).then_some(until);
+        assert_eq!(told, (0..4).map(expected).collect::<Vec<_>>());
+        lab.tick();
+    }
+}
+
 /// Who wins every comparison and then comes to the end of a budget is the best that there is, not somebody without a result.
 #[test]
 fn the_winner_of_a_race_with_a_budget_is_the_first_of_the_report() {
