@@ -40,9 +40,11 @@ pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
 pub(super) fn halts(state: &State, number: u32, event: &Event) -> Vec<Event> {
     let sweep = &state.sweeps[number as usize];
     let point = match event {
-        Event::EpochReported { lease, .. } | Event::CheckpointKept { lease, .. } => {
-            state.find(lease.trial).map(|at| sweep.plan.trial(at.index).point)
-        }
+        // Who has lost its slot is waited for by those that were ahead of it.
+        Event::EpochReported { lease, .. }
+        | Event::CheckpointKept { lease, .. }
+        | Event::AttemptFailed { lease, .. }
+        | Event::LeaseLost { lease, .. } => state.find(lease.trial).map(|at| sweep.plan.trial(at.index).point),
         Event::PointJudged { point, .. } => Some(*point),
         _ => None,
     };
@@ -54,7 +56,7 @@ fn halted(state: &State, number: u32, point: u32) -> Vec<Event> {
     let Some(racing) = sweep.racing.as_deref() else { return Vec::new() };
     let halts = |index: &u32| {
         let trial = state.trial(TrialRef { sweep: number, index: *index });
-        let epoch = racing.halts(point, trial, sweep.plan.epochs(*index))?;
+        let epoch = racing.halts(point, trial, sweep.plan.epochs(*index), &sweep.trials)?;
         Some(Event::TrialHalted { lease: Lease { trial: sweep.ids[*index as usize], attempt: trial.attempt }, epoch })
     };
     racing.trials(point).iter().filter_map(halts).collect()

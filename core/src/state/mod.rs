@@ -100,7 +100,7 @@ impl State {
                     leased.acked_seq = metrics.seq;
                     trial.progress_mut().report(metrics);
                 });
-                self.raced(*lease, metrics);
+                self.raced(*lease, metrics, now);
                 self.got_on(lease.trial);
             }
             Event::CheckpointKept { lease, checkpoint } => {
@@ -183,7 +183,7 @@ impl State {
             }
             Event::GuestHours { agent, closed } => self.devices(*agent, |agent| agent.devices.closed = *closed),
             Event::SharesSet { setting, .. } => self.accounts.set(setting, now),
-            Event::CoordinatorStarted { .. } | Event::RollbackSuspected(_) | Event::RollbackAccepted(_) => {}
+            Event::CoordinatorStarted { .. } | Event::RollbackSuspected(_) | Event::RollbackAccepted(_) => (),
         }
     }
 
@@ -395,5 +395,6 @@ impl State {
         let (before, after) = sweep.set_phase(at.index, phase, now);
         self.accounts.store(sweep.member, before, after);
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), sweep.may_start());
+        self.is_waited_for_no_more(at, now);
     }
 }

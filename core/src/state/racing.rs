@@ -105,29 +105,39 @@ impl Racing {
         }
     }
 
-    /// What becomes of a trial without a slot.
+    /// The next epoch at which the seeds of a configuration are judged together, if one of them has not come there yet.
+    fn meets_at(&self, point: u32) -> Option<u32> {
+        let tally = &self.tallies[point as usize];
+        self.race.look(point).filter(|look| tally.behind(*look).next().is_some())
+    }
+
+    /// What becomes of a trial without a slot: one that has come to where it meets the other seeds has done its part.
     pub(super) fn rest(&self, point: u32, trial: &Trial) -> Phase {
-        match self.race.limit(point) {
+        match self.race.limit(point).into_iter().chain(self.meets_at(point)).min() {
             _ if self.race.stopped(point).is_some() => Phase::Stopped,
             Some(limit) if trial.resume_epoch() >= limit => Phase::Paused,
             _ => Phase::Waiting,
         }
     }
 
-    /// The epoch after which the trials of a configuration wait, because more than that is not decided yet, or decided against.
-    pub(crate) fn waits_at(&self, point: u32, epochs: u32) -> Option<u32> {
+    /// The epoch after which the trials of a configuration that have a slot wait, because more than that is not decided yet, or decided
+    /// against. For a seed that is on its way on a slot of its own nobody leaves; one without a slot may need that of another.
+    /// `all` are the trials of the sweep.
+    pub(crate) fn waits_at(&self, point: u32, epochs: u32, all: &[Trial]) -> Option<u32> {
+        let has_slot = |seed: usize| all[self.trials(point)[seed] as usize].leased().is_some();
+        let waits = |look: &u32| !self.tallies[point as usize].behind(*look).all(has_slot);
         let until = match self.race.stopped(point) {
             Some(judgement) => Some(judgement.epoch),
-            None => self.race.limit(point),
+            None => self.race.limit(point).into_iter().chain(self.race.look(point).filter(waits)).min(),
         };
         until.filter(|until| *until < epochs)
     }
 
     /// The epoch whose checkpoint a trial leaves with, if it has to leave now.
-    pub(crate) fn halts(&self, point: u32, trial: &Trial, epochs: u32) -> Option<u32> {
+    pub(crate) fn halts(&self, point: u32, trial: &Trial, epochs: u32, all: &[Trial]) -> Option<u32> {
         let reached = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
         let kept = trial.resume_epoch();
-        let until = self.waits_at(point, epochs)?;
+        let until = self.waits_at(point, epochs, all)?;
         // One that has trained its last epoch is as good as gone.
         let leaves = trial.leased()?.is_wanted() && kept >= until && reached >= until && kept < epochs;
         leaves.then_some(kept)
@@ -169,12 +179,33 @@ impl State {
         self.sweep_of(at).rest(at.index)
     }
 
-    pub(super) fn raced(&mut self, lease: Lease, metrics: &EpochMetrics) {
+    pub(super) fn raced(&mut self, lease: Lease, metrics: &EpochMetrics, now: Timestamp) {
         let Some((at, _)) = self.leased(lease) else { return };
         let sweep = &mut self.sweeps[at.sweep as usize];
         let planned = sweep.plan.trial(at.index);
         if let Some(racing) = &mut sweep.racing {
             racing.reported(planned.point, planned.seed, metrics);
+            self.lift(at, now);
+        }
+    }
+
+    /// Nobody waits for a trial that is over.
+    pub(super) fn is_waited_for_no_more(&mut self, at: TrialRef, now: Timestamp) {
+        if self.trial(at).phase.is_terminal() {
+            self.lift(at, now);
+        }
+    }
+
+    /// The trials of a configuration that waited for what one of them has done go on.
+    fn lift(&mut self, one: TrialRef, now: Timestamp) {
+        let sweep = self.sweep_of(one);
+        let Some(racing) = sweep.racing.as_deref() else { return };
+        let goes_on =
+            |index: &u32| sweep.trials[*index as usize].phase == Phase::Paused && sweep.rest(*index) == Phase::Waiting;
+        let together = racing.trials(sweep.plan.trial(one.index).point);
+        let lifted: Vec<u32> = together.iter().copied().filter(goes_on).collect();
+        for index in lifted {
+            self.set_phase(TrialRef { index, ..one }, Phase::Waiting, now);
         }
     }
 

@@ -197,7 +197,7 @@ impl Sweep {
 
     /// The epoch after which a trial waits for what early stopping decides.
     pub(crate) fn waits_at(&self, index: u32) -> Option<u32> {
-        self.racing.as_deref()?.waits_at(self.plan.trial(index).point, self.plan.epochs(index))
+        self.racing.as_deref()?.waits_at(self.plan.trial(index).point, self.plan.epochs(index), &self.trials)
     }
 
     /// The trials that early stopping judges together with others of a point; none where nothing is stopped early.

@@ -1,6 +1,7 @@
 //! All configurations of a sweep, where each stands, and which decision is due. A fold: what it is told changes it, and
 //! the next decision is a function of what it is; telling it again what it knows changes nothing.
 
+mod limits;
 mod standing;
 
 use serde::{Deserialize, Serialize};
@@ -356,29 +357,5 @@ impl Race {
             crate::recipe::Watched::ValAccuracy => score,
             crate::recipe::Watched::ValLoss => -score,
         })
-    }
-
-    /// The epoch up to which the trials of a configuration may train now; nothing means to their end. Where a budget is measured that is
-    /// the next one: nobody trains an epoch that does not count.
-    pub fn limit(&self, point: u32) -> Option<u32> {
-        let entrant = &self.entrants[point as usize];
-        let measured = self.stop.max_steps.is_some() || self.stop.max_seconds.is_some() || self.stop.max_kwh.is_some();
-        let is_open = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt && measured;
-        let next = entrant.spent.map_or(entrant.ahead + 1, |(epoch, _)| epoch);
-        self.compared_at(point).into_iter().chain(is_open.then_some(next)).min()
-    }
-
-    /// The epoch up to which it is known that they may.
-    fn compared_at(&self, point: u32) -> Option<u32> {
-        let entrant = &self.entrants[point as usize];
-        let at = match entrant.stage {
-            Stage::To(at) | Stage::At(at, _) => at,
-            Stage::Spared | Stage::Stopped | Stage::Over => return None,
-        };
-        let rungs = self.ladders[entrant.bracket as usize].rungs.get(at as usize);
-        let rungs = rungs.filter(|_| self.stop.rule.pauses() && !entrant.baseline);
-        // A seed that is there before the others waits for them, and is stopped with them.
-        let budget = self.stop.max_epochs.filter(|_| !entrant.exempt);
-        rungs.map(|rung| rung.epoch).into_iter().chain(budget).min()
     }
 }

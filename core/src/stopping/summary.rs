@@ -97,6 +97,12 @@ pub fn why(sweep: &Sweep, index: u32) -> Option<String> {
         Standing::Racing { until: Some(until) } if *phase == Phase::Paused => {
             Some(format!("{rule}: waits at the rung of epoch {until} for the other seeds of its configuration"))
         }
+        Standing::Racing { .. } if *phase == Phase::Paused => {
+            let epoch = sweep.trials[index as usize].resume_epoch();
+            Some(format!(
+                "{rule}: waits after epoch {epoch} for the other seeds of its configuration, which are judged together"
+            ))
+        }
         Standing::Racing { .. } => None,
     }
 }

@@ -85,6 +85,12 @@ impl Tally {
         self.seeds[seed as usize].end = end;
     }
 
+    /// The seeds that have not come to an epoch and still may.
+    pub fn behind(&self, epoch: u32) -> impl Iterator<Item = usize> + '_ {
+        let seeds = self.seeds.iter().enumerate();
+        seeds.filter(move |(_, seed)| seed.end.is_none() && seed.epoch < epoch).map(|(seed, _)| seed)
+    }
+
     /// All seeds are over; says whether one of them finished.
     pub fn over(&self) -> Option<bool> {
         let over = self.seeds.iter().all(|seed| seed.end.is_some());

@@ -33,7 +33,7 @@ pub fn describe(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// What has to be so for it to stop anything; nothing where that always is.
+/// What has to be so for it to stop anything, or to do so at little cost; nothing where that always is.
 pub fn caveats(plan: &Plan) -> Vec<String> {
     let Some(stop) = plan.stop.as_deref() else { return Vec::new() };
     let energy = stop.max_kwh.map(|_| {
@@ -42,12 +42,13 @@ pub fn caveats(plan: &Plan) -> Vec<String> {
             .to_owned()
     });
     let seeds = plan.seeds.len();
-    let together = (seeds > 1 && stop.rule != Rule::Budget && !stop.rule.pauses()).then(|| {
+    let by_curve = matches!(stop.rule, Rule::Median | Rule::Percentile);
+    let together = (seeds > 1 && by_curve && stop.interval < 5 && plan.epochs(0) > 2 * stop.interval).then(|| {
         format!(
-            "{} judges a configuration when all of its {seeds} seeds have come as far, and nobody waits for that: where fewer than \
-             {seeds} slots are free for them at the same time, the first of them comes to its end and nobody is stopped; with \
-             `asha`, `halving` and `hyperband` they wait for each other",
-            stop.rule.name()
+            "{} judges a configuration by its {seeds} seeds together{}: where fewer than {seeds} slots are free for them, trainers leave and \
+             come back for each; `stop.interval` says how many epochs lie between",
+            stop.rule.name(),
+            if stop.interval > 1 { format!(", every {} epochs", stop.interval) } else { ", after every epoch".to_owned() }
         )
     });
     energy.into_iter().chain(together).collect()
@@ -104,18 +105,25 @@ mod tests {
     }
 
     #[test]
-    fn that_seeds_do_not_wait_for_each_other_is_said_before() {
+    fn how_often_seeds_wait_for_each_other_is_said_before() {
         let lines = |rule: &str, seeds: u32| {
             let text = format!(
                 "name = \"x\"\ndataset = \"d\"\nepochs = 9\nseeds = {seeds}\ngrid.lr = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]\n\
-                 stop = \"{rule}\"\n"
+                 [stop]\nrule = \"{rule}\"\n"
             );
             describe(&plan_text(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?}")).0).join("\n")
         };
-        for rule in ["asha-stop", "median", "percentile"] {
-            assert!(lines(rule, 3).contains("where fewer than 3 slots are free for them"), "{rule}");
+        for rule in ["median", "percentile"] {
+            assert!(lines(rule, 3).contains("after every epoch: where fewer than 3 slots are free for them"), "{rule}");
+            assert!(
+                lines(&format!("{rule}\"\ninterval = 3\n#\""), 3).contains("every 3 epochs: where fewer"),
+                "{rule}"
+            );
+            assert!(!lines(&format!("{rule}\"\ninterval = 5\n#\""), 3).contains("slots"), "{rule}");
             assert!(!lines(rule, 1).contains("slots"), "{rule}");
         }
-        assert!(!lines("asha", 3).contains("slots"));
+        for rule in ["asha", "asha-stop"] {
+            assert!(!lines(rule, 3).contains("slots"), "{rule}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::id::{AgentId, SweepId, TrialId};
 use crate::queue;
 use crate::state::State;
 use crate::state::trial::Phase;
+use crate::stopping::summary;
 use crate::time::Timestamp;
 
 use super::{Story, Subject, Teller, words};
@@ -42,7 +43,8 @@ impl Teller {
             Phase::Failed => "it has failed for good: mend the cause, then `sweepctl retry`".to_owned(),
             Phase::Cancelled => "it was cancelled".to_owned(),
             Phase::Stopped => "it was stopped: its configuration was not worth going on with".to_owned(),
-            Phase::Paused => "it waits at a rung until its configuration is compared".to_owned(),
+            Phase::Paused => summary::why(state.sweep_of(at), at.index)
+                .unwrap_or_else(|| "it waits at a rung until its configuration is compared".to_owned()),
         }
     }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use sweep_core::attempt::{CheckpointKind, EpochMetrics};
+use sweep_core::attempt::{CheckpointKind, EpochMetrics, FailureClass};
 use sweep_core::audit::{Audit, Auditor};
 use sweep_core::command::{Command, Effect, EffectKind, Ending, Reply, Submit};
 use sweep_core::cost::EpochCost;
 use sweep_core::decide::Core;
-use sweep_core::event::{AgentFacts, Checkpoint, Event};
+use sweep_core::event::{AgentFacts, Checkpoint, Event, Failure};
 use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::num::Num;
 use sweep_core::orders::orders;
@@ -133,44 +133,63 @@ impl Lab {
     /// Every slot, in turn: train an epoch, or leave.
     pub(crate) fn tick(&mut self) {
         self.now = self.now + Span::seconds(1);
-        for slot in 0..self.slots {
-            let held = self.core.state().agents[&agent()].slots[slot as usize];
-            let Some(lease) = held else { continue };
-            let wanted = orders(self.core.state(), agent()).into_iter().find(|wanted| wanted.lease == lease);
-            let (at, leased) = self.core.state().leased(lease).unwrap();
-            let seq = leased.acked_seq;
-            let Some(wanted) = wanted else {
-                self.effect(lease, EffectKind::Ended { final_seq: seq, how: Ending::Stopped });
-                continue;
-            };
-            let last = self.core.state().trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
-            let epoch = last.map_or(0, |last| last.epoch) + 1;
-            if self.waits && wanted.until.is_some_and(|until| epoch > until) {
-                // Its checkpoint comes while it waits.
+        // Time goes by also where nobody has anything to say.
+        if self.core.state().agents[&agent()].slots.iter().all(Option::is_none) {
+            self.ask(Command::Hello { facts: facts(self.slots), held: vec![] });
+        }
+        (0..self.slots).for_each(|slot| self.step(slot));
+    }
+
+    /// One slot: trains an epoch, or is left.
+    pub(crate) fn step(&mut self, slot: u32) {
+        let held = self.core.state().agents[&agent()].slots[slot as usize];
+        let Some(lease) = held else { return };
+        let wanted = orders(self.core.state(), agent()).into_iter().find(|wanted| wanted.lease == lease);
+        let (at, leased) = self.core.state().leased(lease).unwrap();
+        let seq = leased.acked_seq;
+        let Some(wanted) = wanted else {
+            self.effect(lease, EffectKind::Ended { final_seq: seq, how: Ending::Stopped });
+            return;
+        };
+        let last = self.core.state().trial(at).progress.as_ref().and_then(|progress| progress.last.as_ref());
+        let epoch = last.map_or(0, |last| last.epoch) + 1;
+        if self.waits && wanted.until.is_some_and(|until| epoch > until) {
+            // Its checkpoint comes while it waits, and then nothing more.
+            if self.core.state().trial(at).resume_epoch() < epoch - 1 {
                 self.keep(lease, epoch - 1, seq);
-                continue;
             }
-            let planned = self.sweep().plan.trial(at.index);
-            let (value, epochs) = match self.curves.get(planned.point as usize * self.seeds + planned.seed as usize) {
-                Some(curve) => (Num(curve[epoch as usize - 1]), curve.len() as u32),
-                None => (Num(followed(&self.sweep().plan, at.index, epoch)), self.sweep().plan.epochs(at.index)),
-            };
-            let overfitted = self.overfits && epoch > 1;
-            let val_loss = Num(if overfitted { 2.0 + value.0 } else { 1.0 - value.0 });
-            // Ten steps an epoch.
-            let steps = EpochCost { steps: Some(u64::from(epoch) * 10), ..EpochCost::default() };
-            let cost = self.sweep().plan.stop.as_ref().and_then(|stop| stop.max_steps).map(|_| Box::new(steps));
-            let metrics = EpochMetrics { val_loss, cost, ..EpochMetrics::uniform(seq + 1, epoch, value) };
-            self.effect(lease, EffectKind::Metrics(vec![metrics]));
-            // A checkpoint that comes late is of an epoch before.
-            let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);
-            if kept > 0 && u64::from(epoch - kept) <= seq {
-                self.keep(lease, kept, seq + 1 - u64::from(epoch - kept));
-            }
-            if epoch == epochs {
-                let how = Ending::Done { early: false, weights: "w".into(), test: None };
-                self.effect(lease, EffectKind::Ended { final_seq: seq + 1, how });
-            }
+            return;
+        }
+        let planned = self.sweep().plan.trial(at.index);
+        let (value, epochs) = match self.curves.get(planned.point as usize * self.seeds + planned.seed as usize) {
+            Some(curve) => (Num(curve[epoch as usize - 1]), curve.len() as u32),
+            None => (Num(followed(&self.sweep().plan, at.index, epoch)), self.sweep().plan.epochs(at.index)),
+        };
+        let overfitted = self.overfits && epoch > 1;
+        let val_loss = Num(if overfitted { 2.0 + value.0 } else { 1.0 - value.0 });
+        // Ten steps an epoch.
+        let steps = EpochCost { steps: Some(u64::from(epoch) * 10), ..EpochCost::default() };
+        let cost = self.sweep().plan.stop.as_ref().and_then(|stop| stop.max_steps).map(|_| Box::new(steps));
+        let metrics = EpochMetrics { val_loss, cost, ..EpochMetrics::uniform(seq + 1, epoch, value) };
+        self.effect(lease, EffectKind::Metrics(vec![metrics]));
+        // A checkpoint that comes late is of an epoch before.
+        let kept = epoch.saturating_sub(self.lag).max(u32::from(epoch == epochs) * epoch);
+        if kept > 0 && u64::from(epoch - kept) <= seq {
+            self.keep(lease, kept, seq + 1 - u64::from(epoch - kept));
+        }
+        if epoch == epochs {
+            let how = Ending::Done { early: false, weights: "w".into(), test: None };
+            self.effect(lease, EffectKind::Ended { final_seq: seq + 1, how });
+        }
+    }
+
+    /// The trainer of a slot crashes.
+    pub(crate) fn crash(&mut self, slot: u32) {
+        if let Some(lease) = self.core.state().agents[&agent()].slots[slot as usize] {
+            let final_seq = self.core.state().leased(lease).unwrap().1.acked_seq;
+            let (class, reason, message) = (FailureClass::Crash, "test".into(), "test".into());
+            let how = Ending::Failed(Failure { class, reason, message });
+            self.effect(lease, EffectKind::Ended { final_seq, how });
         }
     }
 

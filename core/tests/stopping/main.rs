@@ -11,6 +11,7 @@ mod lab;
 mod late;
 mod live;
 mod searching;
+mod seeds;
 #[path = "../tube/mod.rs"]
 mod tube;
 mod waiting;
