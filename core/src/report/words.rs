@@ -14,9 +14,14 @@ pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.2}", share * 100.0) } else { share.to_string() }
 }
 
-/// A difference of shares in percentage points: `+1.25`.
+/// A difference of shares in percentage points: `+1.25`, `0.00` for what is none at two decimals.
 pub fn points(difference: f64) -> String {
-    if difference.is_finite() { format!("{:+.2}", difference * 100.0) } else { difference.to_string() }
+    if difference.is_finite() { of_nothing(format!("{:+.2}", difference * 100.0)) } else { difference.to_string() }
+}
+
+/// Nothing has no sign.
+fn of_nothing(text: String) -> String {
+    if matches!(text.as_str(), "-0.00" | "+0.00") { "0.00".to_owned() } else { text }
 }
 
 /// `91.25 ± 0.40`: mean and standard deviation.
@@ -56,7 +61,7 @@ pub fn p_value(p: Option<Num>) -> String {
 
 /// A number with two decimals.
 pub fn short(value: Option<Num>) -> String {
-    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{:.2}", value.0))
+    value.map_or_else(|| NOTHING.to_owned(), |value| of_nothing(format!("{:.2}", value.0)))
 }
 
 /// Seeds needed: `5`, `more than 10000`.
@@ -158,6 +163,7 @@ mod tests {
     #[test]
     fn numbers_read_the_same_everywhere() {
         assert_eq!((percent(0.91254), points(-0.004), points(0.2)), ("91.25".into(), "-0.40".into(), "+20.00".into()));
+        assert_eq!([points(-1e-17), points(1e-5), points(0.0), short(Some(Num(-1e-9)))], ["0.00"; 4]);
         assert_eq!((p_value(Some(Num(0.012_34))), p_value(Some(Num(1e-9)))), ("0.0123".into(), "<0.0001".into()));
         assert_eq!((p_value(None), span(245.2), span(-1.0)), ("-".into(), "4 min 05 s".into(), "-".into()));
         assert_eq!([0.0, 456.0, 9_966_691.0].map(count), ["0", "456", "9,966,691"]);
