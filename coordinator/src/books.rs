@@ -84,6 +84,7 @@ impl Books {
                 Event::LeaseGranted { lease, agent, .. } => {
                     self.owners.insert(lease.trial, *agent);
                     self.touched.insert(*agent);
+                    self.touch_seeds(state, *lease);
                     if let Some(at) = state.find(lease.trial)
                         && self.sweeps[at.sweep as usize].pace.is_none()
                     {
@@ -104,6 +105,7 @@ impl Books {
                     }
                 }
                 Event::AttemptFailed { lease, failure, retry_at } => {
+                    self.touch_seeds(state, *lease);
                     if let Some(at) = self.ended(state, *lease) {
                         let next = if retry_at.is_some() { "will be tried again" } else { "gives up" };
                         let (class, reason) = (failure.class.as_str(), &failure.reason);
@@ -115,6 +117,7 @@ impl Books {
                     }
                 }
                 Event::LeaseLost { lease, cause } => {
+                    self.touch_seeds(state, *lease);
                     if let Some(at) = self.ended(state, *lease) {
                         let cause = serde_json::to_string(cause).unwrap_or_default();
                         self.note(
@@ -228,6 +231,14 @@ impl Books {
             let revision = self.revision;
             self.desk(agent).send_replace(revision);
         }
+    }
+
+    /// Whether the other seeds of a configuration that is judged as one wait may depend on this one's slot: their hosts are told.
+    fn touch_seeds(&mut self, state: &State, lease: Lease) {
+        let Some(at) = state.find(lease.trial) else { return };
+        let sweep = state.sweep_of(at);
+        let seeds = sweep.judged_together(sweep.plan.trial(at.index).point);
+        self.touched.extend(seeds.filter_map(|trial| self.owners.get(&trial)));
     }
 
     fn ended(&mut self, state: &State, lease: Lease) -> Option<TrialRef> {

@@ -10,7 +10,10 @@ use crate::state::State;
 pub(super) fn due(state: &State, number: u32) -> Option<Event> {
     let sweep = &state.sweeps[number as usize];
     let search = sweep.plan.search.as_deref().filter(|_| sweep.is_searching() && sweep.counts.waiting == 0)?;
-    let (under_way, seeds) = (sweep.counts.running + sweep.counts.backoff, sweep.plan.seeds.len() as u32);
+    // Those at a rung have a value there; of those that wait for other seeds nothing is known yet.
+    let has_value = sweep.racing.as_deref().is_none_or(|racing| racing.race.stop().rule.pauses());
+    let paused = if has_value { 0 } else { sweep.counts.paused };
+    let (under_way, seeds) = (sweep.counts.running + sweep.counts.backoff + paused, sweep.plan.seeds.len() as u32);
     let full = sweep.plan.limits.max_parallel.is_some_and(|most| sweep.counts.running >= most);
     if full || under_way >= search.knobs.outstanding.saturating_mul(seeds) {
         return None;

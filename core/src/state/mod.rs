@@ -307,7 +307,7 @@ impl State {
         let (agent, slot, share) = place;
         let Some(at) = self.find(lease.trial) else { return };
         let Some(host) = self.agents.get_mut(&agent) else { return };
-        if self.sweeps[at.sweep as usize].trials[at.index as usize].phase != Phase::Waiting
+        if !self.sweeps[at.sweep as usize].trials[at.index as usize].phase.may_be_granted()
             || host.slots.get(slot as usize) != Some(&None)
         {
             return;

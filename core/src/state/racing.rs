@@ -121,14 +121,14 @@ impl Racing {
     }
 
     /// The epoch after which the trials of a configuration that have a slot wait, because more than that is not decided yet, or decided
-    /// against. For a seed that is on its way on a slot of its own nobody leaves; one without a slot may need that of another.
-    /// `all` are the trials of the sweep.
+    /// against. Where all seeds are on their way on slots of their own nobody waits for the slowest; as soon as one has none, be it one
+    /// that has come to where they meet and left, all do. `all` are the trials of the sweep.
     pub(crate) fn waits_at(&self, point: u32, epochs: u32, all: &[Trial]) -> Option<u32> {
         let has_slot = |seed: usize| all[self.trials(point)[seed] as usize].leased().is_some();
-        let waits = |look: &u32| !self.tallies[point as usize].behind(*look).all(has_slot);
+        let waits = || !self.tallies[point as usize].open().all(has_slot);
         let until = match self.race.stopped(point) {
             Some(judgement) => Some(judgement.epoch),
-            None => self.race.limit(point).into_iter().chain(self.race.look(point).filter(waits)).min(),
+            None => self.race.limit(point).into_iter().chain(self.meets_at(point).filter(|_| waits())).min(),
         };
         until.filter(|until| *until < epochs)
     }
@@ -137,10 +137,12 @@ impl Racing {
     pub(crate) fn halts(&self, point: u32, trial: &Trial, epochs: u32, all: &[Trial]) -> Option<u32> {
         let reached = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
         let kept = trial.resume_epoch();
-        let until = self.waits_at(point, epochs, all)?;
         // One that has trained its last epoch is as good as gone.
-        let leaves = trial.leased()?.is_wanted() && kept >= until && reached >= until && kept < epochs;
-        leaves.then_some(kept)
+        if !trial.leased()?.is_wanted() || reached >= epochs || kept >= epochs {
+            return None;
+        }
+        let until = self.waits_at(point, epochs, all)?;
+        (kept >= until && reached >= until).then_some(kept)
     }
 }
 

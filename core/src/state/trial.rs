@@ -59,6 +59,12 @@ impl Phase {
         }
     }
 
+    /// Whether a grant is to be believed. None is made to a trial that waits for the other seeds, but an earlier release made them, and what
+    /// stands in the journal has happened.
+    pub(super) fn may_be_granted(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Paused)
+    }
+
     /// Whether nothing more will happen by itself.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed { .. } | Self::Failed | Self::Cancelled | Self::Stopped)

@@ -30,6 +30,8 @@ impl PartialEq for Sample {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     seeds: Vec<Seed>,
+    /// Epochs that the whole configuration has reached.
+    taken: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,7 +59,7 @@ pub enum End {
 impl Tally {
     /// A configuration with so many seeds.
     pub fn new(seeds: u32) -> Self {
-        Self { seeds: vec![Seed::default(); seeds as usize] }
+        Self { seeds: vec![Seed::default(); seeds as usize], taken: 0 }
     }
 
     /// A seed reported an epoch: what it is at now. The first report of an epoch counts; repetitions after a fault do not.
@@ -76,7 +78,11 @@ impl Tally {
         let (seconds, joules) = (before.seconds + metrics.seconds.0, before.joules + joules);
         seed.epoch = metrics.epoch;
         let sample = Sample { value, seconds, joules, steps };
-        seed.ahead.push(sample);
+        // One that is run again after the others went on without it catches up with them: those epochs are decided.
+        match seed.epoch > self.taken {
+            true => seed.ahead.push(sample),
+            false => seed.last = Some(sample),
+        }
         Some(sample)
     }
 
@@ -91,6 +97,12 @@ impl Tally {
         seeds.filter(move |(_, seed)| seed.end.is_none() && seed.epoch < epoch).map(|(seed, _)| seed)
     }
 
+    /// The seeds that are not over.
+    pub fn open(&self) -> impl Iterator<Item = usize> + '_ {
+        let seeds = self.seeds.iter().enumerate();
+        seeds.filter(|(_, seed)| seed.end.is_none()).map(|(seed, _)| seed)
+    }
+
     /// All seeds are over; says whether one of them finished.
     pub fn over(&self) -> Option<bool> {
         let over = self.seeds.iter().all(|seed| seed.end.is_some());
@@ -103,6 +115,7 @@ impl Tally {
         if self.seeds.iter().any(behind) || self.seeds.iter().all(|seed| seed.ahead.is_empty()) {
             return None;
         }
+        self.taken += 1;
         let (mut sum, mut count) = (Sample::default(), 0.0);
         for seed in &mut self.seeds {
             if !seed.ahead.is_empty() {

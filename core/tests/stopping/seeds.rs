@@ -1,13 +1,17 @@
 //! Seeds of a configuration meet where it is judged, however many of them run at a time: what `asha-stop`, `median` and `percentile`
 //! stop does not follow from how many slots are free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use sweep_core::attempt::EpochMetrics;
+use sweep_core::command::Command;
 use sweep_core::event::Event;
-use sweep_core::id::AgentId;
+use sweep_core::id::{AgentId, Lease};
+use sweep_core::num::Num;
 use sweep_core::orders::orders;
 use sweep_core::queue::{Why, waiting};
+use sweep_core::recipe::Watched;
 use sweep_core::state::trial::Phase;
 use sweep_core::stopping::replay::replay_beside;
 use sweep_core::stopping::summary::why;
@@ -134,6 +138,54 @@ fn a_seed_that_loses_its_slot_is_made_room_for() {
     assert!(lab.audit().is_exactly_once(), "{:?}", lab.audit());
 }
 
+/// An earlier release made nobody wait: what it granted stands in the journal.
+#[test]
+fn a_grant_of_an_earlier_release_to_a_seed_that_would_wait_now_is_believed() {
+    let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::AshaStop) };
+    let mut lab = Lab::new(&stop, seeded(1, 2, 6), 2, 2, None);
+    lab.step(0);
+    lab.crash(1);
+    lab.step(0);
+    let mut state = fold(&lab.journal);
+    let (trial, agent) = (lab.sweep().ids[0], AgentId::from(uuid::Uuid::from_u128(1)));
+    assert_eq!(state.trial(state.find(trial).unwrap()).phase, Phase::Paused);
+    let lease = Lease { trial, attempt: 2 };
+    let granted = Event::LeaseGranted { lease, agent, slot: 0, resume_epoch: 1, fingerprint: None, share: 1000 };
+    state.apply(&granted, lab.now);
+    assert!(state.leased(lease).is_some() && state.check().is_ok(), "{:?}", state.check());
+    let metrics = EpochMetrics::uniform(1, 2, Num(0.5));
+    state.apply(&Event::EpochReported { lease, metrics }, lab.now);
+    assert_eq!(state.leased(lease).unwrap().1.acked_seq, 1);
+}
+
+/// Epochs that a seed catches up with when it is run again are those that were decided without it, not the next ones.
+#[test]
+fn a_seed_that_is_run_again_counts_where_it_is() {
+    let stop = Stop { metric: Watched::ValAccuracy, min_configurations: 1, ..Stop::new(Rule::Median) };
+    // The first configuration is at its end, and the other one is better.
+    let curves = [[0.5; 8], [0.5; 8], [0.6; 8], [0.45; 8]].map(|curve| curve.to_vec());
+    let mut lab = Lab::new(&stop, curves.to_vec(), 2, 2, None).waiting();
+    // Eight for the first, then the beginning of the second.
+    for _ in 0..11 {
+        lab.tick();
+    }
+    assert!(lab.sweep().counts.completed == 2 && lab.sweep().counts.running > 0, "{:?}", lab.sweep().counts);
+    let trial = lab.sweep().ids[3];
+    lab.ask(Command::CancelTrial { trial, user: "ann".into() });
+    for _ in 0..3 {
+        lab.tick();
+    }
+    let known = |lab: &Lab| lab.sweep().racing.as_deref().unwrap().race.known(1);
+    let before = known(&lab);
+    assert!(before > 4 && before < 8, "it goes on without the other: {before}");
+    let sweep = lab.sweep;
+    lab.ask(Command::RetrySweep { sweep, user: "ann".into(), cancelled: true });
+    lab.tick();
+    assert_eq!(known(&lab), before, "until the other has come as far");
+    let lab = lab.run();
+    assert!(lab.audit().is_legal(), "{:?}", lab.audit());
+}
+
 /// A seed that is lost for good is waited for by nobody.
 #[test]
 fn nobody_waits_for_a_seed_that_is_over() {
@@ -151,7 +203,7 @@ fn nobody_waits_for_a_seed_that_is_over() {
             (0..18).filter(|at| *at != paused && lab.sweep().plan.trial(*at).point == point).collect();
         for index in others {
             let trial = lab.sweep().ids[index as usize];
-            lab.ask(sweep_core::command::Command::CancelTrial { trial, user: "ann".into() });
+            lab.ask(Command::CancelTrial { trial, user: "ann".into() });
         }
         lab.tick();
         assert_ne!(lab.sweep().trials[paused as usize].phase, Phase::Paused, "{rule:?}");
@@ -163,6 +215,33 @@ fn nobody_waits_for_a_seed_that_is_over() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// However fast the slots are: where fewer are free than a configuration has seeds, nobody comes to its end past a rung at which its
+    /// configuration was not judged.
+    #[test]
+    fn with_fewer_slots_than_seeds_nobody_passes_a_rung_unjudged(
+        (seeds, slots) in (2usize..5).prop_flat_map(|seeds| (Just(seeds), 1..seeds as u32)),
+        baseline in prop::option::of(0u32..4),
+        lag in 0u32..2,
+        speeds in prop::collection::vec(any::<u8>(), 1..200),
+    ) {
+        let stop = Stop { reduction_factor: 2, ..Stop::new(Rule::AshaStop) };
+        let mut lab = Lab::new(&stop, seeded(8, seeds, 9), seeds, slots, baseline).lagging(lag).waiting();
+        for speed in speeds {
+            if lab.sweep().ended.is_none() {
+                lab.tick_of(|slot| speed >> slot & 1 == 1);
+            }
+        }
+        let lab = lab.run();
+        prop_assert!(lab.audit().is_exactly_once(), "{:?}", lab.audit());
+        let promoted = |point| lab.judgements().iter().filter(|(of, judged)| *of == point && judged.fate == Fate::Promote).count();
+        let ended = lab.sweep().trials.iter().enumerate().filter(|(_, trial)| matches!(trial.phase, Phase::Completed { .. }));
+        let ended: BTreeSet<u32> = ended.map(|(index, _)| lab.sweep().plan.trial(index as u32).point).collect();
+        for point in ended.into_iter().filter(|point| baseline != Some(*point)) {
+            prop_assert_eq!(promoted(point), stop.rungs(9).len(), "point {}", point);
+        }
+        prop_assert!(!lab.stopped().is_empty());
+    }
 
     /// Whatever the slots, budgets and late checkpoints, and although trainers crash again and again: it ends, legally, each
     /// configuration is judged by all of its seeds, and a restart anywhere changes nothing.
