@@ -18,6 +18,7 @@ use crate::energy::rapl::Rapl;
 use crate::membership::Member;
 use crate::rpc::about::{About, about};
 use crate::sandbox::Features;
+use crate::version;
 
 /// Time for a program or a coordinator to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,8 +106,7 @@ async fn trainer(program: &Path, found: &mut Findings) {
         }
         Ok(Ok(said)) => {
             let words = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-            let ours = format!("(protocol {},", sweep_core::attempt::PROTOCOL);
-            match words.contains(&ours) {
+            match version::protocol(&words) == Some(sweep_core::attempt::PROTOCOL) {
                 true => found.ok("trainer", words),
                 false => {
                     found.problem("trainer", format!("{words}: another protocol"), "install the same release of both")

@@ -115,7 +115,10 @@ impl Unit {
                     trainer.signal(Signal::Kill);
                     let first = match phase {
                         Phase::Killing(first) => first,
-                        _ => Instant::now(),
+                        _ => {
+                            tracing::warn!(%lease, "the trainer did not leave in time (--grace) and is killed");
+                            Instant::now()
+                        }
                     };
                     phase = Phase::Killing(first);
                     if first.elapsed() >= STUCK_AFTER && !said {

@@ -27,6 +27,12 @@ fn parse(text: &str) -> Option<String> {
     (!text.trim().contains('\n')).then(|| format!("{name}{engine}"))
 }
 
+/// The version of the folder protocol in the same words.
+pub fn protocol(text: &str) -> Option<u32> {
+    let (_, number) = text.split_once(" (protocol ")?;
+    number.split([',', ')']).next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +45,9 @@ mod tests {
         for odd in ["", "python 3.12", "x (y)", "x 1 (protocol 1\n)", "a 1 (protocol 1)\nb"] {
             assert_eq!(parse(odd), None, "{odd}");
         }
+        // Who computes with no engine has nothing behind the number.
+        assert_eq!((protocol(said), protocol("pretend 1 (protocol 3)\n")), (Some(3), Some(3)));
+        assert_eq!((protocol("python 3.12"), protocol("x 1 (protocol 12)")), (None, Some(12)));
     }
 
     #[tokio::test]

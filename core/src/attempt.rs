@@ -11,7 +11,7 @@
 //!   log.txt        stdout and stderr of the trainer
 //!   ckpt/          last-<epoch>.safetensors, best-<epoch>.safetensors; written as tmp, fsynced, renamed
 //! ```
-//! Stop: SIGTERM to the process group; the trainer ends the step, writes `stopped` and leaves.
+//! Stop: SIGTERM to the process group; the trainer ends the step, writes a checkpoint, then `stopped`, and leaves.
 //! How it ended is the last line; `alive` free and no final line means a crash.
 
 use std::path::PathBuf;

@@ -234,7 +234,7 @@ pub(crate) struct Up {
     /// Where everything is kept [default: ~/.local/state/sweep]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Trials at once [default: one per GPU; without GPUs one per core, at most one per 2 GiB of memory]
+    /// Trials at once [default: up to four per GPU, at most one per core; without GPUs one per core, at most one per 2 GiB of memory]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: Option<u32>,
     /// Address to listen on [default: 127.0.0.1:7070]

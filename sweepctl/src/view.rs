@@ -7,6 +7,8 @@ pub(crate) mod report;
 pub(crate) mod sharing;
 pub(crate) mod webhooks;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sweep_core::cost::Energy;
 use sweep_core::evaluation::Score;
@@ -320,6 +322,16 @@ pub(crate) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
+/// The same of ids that are shown beside each other: more digits where eight do not tell all of them apart.
+pub(crate) fn shorts(ids: &[&str]) -> Vec<String> {
+    let apart = |digits: &usize| {
+        let shown: BTreeSet<_> = ids.iter().map(|id| id.get(..*digits)).collect();
+        shown.len() == ids.len()
+    };
+    let digits = (8..36).find(apart).unwrap_or(36);
+    ids.iter().map(|id| id.get(..digits).unwrap_or(id).to_owned()).collect()
+}
+
 fn moment<S: serde::Serializer>(time: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
     time.and_then(output::stamp).serialize(serializer)
 }
@@ -327,4 +339,18 @@ fn moment<S: serde::Serializer>(time: &Option<i64>, serializer: S) -> Result<S::
 /// Microseconds since 1970 as RFC 3339; 0 as null.
 fn time<S: serde::Serializer>(time: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     output::stamp(*time).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first digits of an id are the time it was made, and hosts are set up together.
+    #[test]
+    fn ids_beside_each_other_are_told_apart() {
+        let (one, two, other) = ("019a5c0d7e01", "019a5c0d7f44", "119a5c0d0000");
+        assert_eq!(shorts(&[one, other]), ["019a5c0d", "119a5c0d"]);
+        assert_eq!(shorts(&[one, two, other]), ["019a5c0d7e", "019a5c0d7f", "119a5c0d00"]);
+        assert_eq!(shorts(&[]), [""; 0]);
+    }
 }

@@ -16,6 +16,7 @@ mod preempted;
 mod probe;
 mod report;
 mod syncs;
+mod yielded;
 
 const TINY: &str =
     "epochs = 4\nbatch_size = 32\nseeds = 2\n\n[grid]\nlr = [1e-3, 1e-2]\naugmentation = [\"none\", \"flip-crop\"]\n";

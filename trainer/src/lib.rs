@@ -25,6 +25,7 @@ pub mod metric;
 pub mod model;
 pub mod numerics;
 pub mod optim;
+pub mod pass;
 pub mod probe;
 pub mod progress;
 pub mod room;

@@ -23,8 +23,9 @@ use crate::link::{self, Stop};
 use crate::log::say;
 use crate::metric::Mean;
 use crate::model::script::Script;
+use crate::pass::{Enough, Look};
 use crate::probe::{self, Place};
-use crate::trial::{Enough, Look, Trial};
+use crate::trial::Trial;
 
 /// Step lines are at least so far apart.
 const STEP_LINES: Duration = Duration::from_millis(500);
@@ -154,6 +155,36 @@ fn train(
         data: dataset.digest.clone(),
     }))?;
 
+    let trained = epochs(&mut trial, work, folder, emit, stop, seq);
+    if matches!(trained, Err(TrainError::Stopped))
+        && let Some(line) = trial.leave(*seq, stop)
+    {
+        emit(Body::Checkpoint(line))?;
+    }
+    trained?;
+    // Only an attempt that found every epoch done, and the test images not looked at, has this left.
+    if work.probe_steps.is_none() && trial.test(stop)? {
+        emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
+    }
+    let test = trial.test_score().cloned().map(Box::new);
+    if let Some(test) = &test {
+        // Without the numbers: a report keeps them back until the point is named, and anyone reads a log.
+        let (images, epoch) = (test.images, test.epoch);
+        say(format_args!("{images} test images looked at once, with the weights of epoch {epoch}"));
+    }
+    Ok(Done { final_seq: *seq, early: trial.ended_early(), weights: trial.finish()?, test })
+}
+
+/// Trains the epochs that are left, and keeps each.
+fn epochs(
+    trial: &mut Trial<'_>,
+    work: &Work,
+    folder: &Path,
+    emit: &mut Emit<'_>,
+    stop: &Stop,
+    seq: &mut u64,
+) -> Result<(), TrainError> {
+    let recipe = &work.recipe;
     let step_images = u64::from(recipe.batch_size) * u64::from(recipe.accumulate);
     let mut told = None::<Instant>;
     while !trial.is_over() {
@@ -193,9 +224,8 @@ fn train(
             val_seconds: (began.elapsed().as_secs_f64() - training).into(),
         });
         let images = part.map_or(images, |part| (images as u64).min(part.steps * step_images) as usize);
-        *seq += 1;
         emit(Body::Epoch(EpochMetrics {
-            seq: *seq,
+            seq: *seq + 1,
             epoch,
             train_loss: train.loss.into(),
             train_accuracy: train.accuracy.into(),
@@ -211,6 +241,8 @@ fn train(
                 ..pace.cost(trial.numerics())
             })),
         }))?;
+        // Not before: a line that found no room is not one of those that the last line counts.
+        *seq += 1;
         say(format_args!(
             "epoch {epoch}/{}: train loss {:.4}, accuracy {:.2} %; validation loss {:.4}, accuracy {:.2} %; lr {lr:e}, {:.1} s",
             recipe.epochs,
@@ -232,24 +264,16 @@ fn train(
         if is_best {
             emit(Body::Checkpoint(trial.save(CheckpointKind::Best, *seq, stop)?))?;
         }
-        if trial.is_over() {
-            // Before the checkpoint, so that an attempt that goes on from it does not look again.
-            trial.test(stop)?;
+        // Before the checkpoint, so that an attempt that goes on from it does not look again. Who is asked to leave meanwhile keeps the
+        // epoch all the same, and the next attempt looks.
+        let tested = if trial.is_over() { trial.test(stop) } else { Ok(false) };
+        if matches!(tested, Ok(_) | Err(TrainError::Stopped)) {
+            emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
         }
-        emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
+        tested?;
         if !trial.is_over() {
             link::wait_after(epoch, folder, stop)?;
         }
     }
-    // Only an attempt that found every epoch done, and the test images not looked at, has this left.
-    if work.probe_steps.is_none() && trial.test(stop)? {
-        emit(Body::Checkpoint(trial.save(CheckpointKind::Last, *seq, stop)?))?;
-    }
-    let test = trial.test_score().cloned().map(Box::new);
-    if let Some(test) = &test {
-        // Without the numbers: a report keeps them back until the point is named, and anyone reads a log.
-        let (images, epoch) = (test.images, test.epoch);
-        say(format_args!("{images} test images looked at once, with the weights of epoch {epoch}"));
-    }
-    Ok(Done { final_seq: *seq, early: trial.ended_early(), weights: trial.finish()?, test })
+    Ok(())
 }

@@ -151,18 +151,30 @@ impl State {
         Ok((loss, ends))
     }
 
-    /// The epoch after the position is done, with these means.
-    pub(crate) fn end_epoch(&mut self, steps: Steps) -> Mean {
+    /// The epoch after the position is done. Not before its validation: until then it can be kept with what was measured.
+    pub(crate) fn end_epoch(&mut self) {
         (self.position.epoch, self.position.batch) = (self.position.epoch + 1, 0);
-        self.count_batches(steps);
-        let mean = self.meter.mean();
         self.meter.clear();
-        mean
+    }
+
+    /// The means of the epoch so far.
+    pub(crate) fn mean(&self) -> Mean {
+        self.meter.mean()
     }
 
     /// Whether the losses of the epoch so far are finite.
     pub(crate) fn is_finite(&self) -> bool {
-        self.meter.mean().is_finite()
+        self.mean().is_finite()
+    }
+
+    /// Whether no batch waits for the others of its step.
+    pub(crate) fn is_between_steps(&self) -> bool {
+        self.gathered.is_none()
+    }
+
+    /// Epochs done, and batches of the one after those.
+    pub(crate) fn place(&self) -> (u32, u64) {
+        (self.position.epoch, self.position.batch)
     }
 
     /// Training batches so far, in the whole trial.

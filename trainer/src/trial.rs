@@ -2,7 +2,7 @@
 //! and what is said about them is left to `run`.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
 use sweep_core::evaluation::{Evaluations, Score};
@@ -21,6 +21,7 @@ use crate::link::Stop;
 use crate::log::say;
 use crate::metric::{Mean, Meter};
 use crate::model::Misfit;
+use crate::pass::{Enough, Halt, Look};
 use crate::state::State;
 pub use crate::state::cross_entropy;
 use crate::steps::Steps;
@@ -35,6 +36,8 @@ pub struct Trial<'a> {
     state: State,
     evaluations: Evaluations,
     store: Store,
+    /// Epochs and batches done where the newest `last` checkpoint stands.
+    kept: (u32, u64),
     /// In a probe: where each epoch may end.
     enough: Option<Enough>,
 }
@@ -133,6 +136,7 @@ impl<'a> Trial<'a> {
             state: State::new(recipe, numerics, dataset.classes.len() as u32, device, files)?,
             evaluations: Evaluations::default(),
             store: Store::new(folder.to_path_buf())?,
+            kept: (0, 0),
             enough: None,
             source: Source { recipe, dataset, pipeline, mixer, resident, device, helper },
         })
@@ -173,7 +177,18 @@ impl<'a> Trial<'a> {
         if Numerics::allowed(self.source.recipe).len() > 1 {
             say(format_args!("{} (as the checkpoint says)", header.numerics));
         }
-        self.state.load(header.position, &tensors).map_err(misfit)
+        self.state.load(header.position, &tensors).map_err(misfit)?;
+        self.kept = self.state.place();
+        if let (_, 1..) = self.kept {
+            say(format_args!("goes on {}", self.place()));
+        }
+        Ok(())
+    }
+
+    /// Where it stands in the middle of an epoch, in words.
+    fn place(&self) -> String {
+        let (epoch, batch) = self.state.place();
+        format!("after batch {batch} of {} in epoch {}", self.source.steps().batches(), epoch + 1)
     }
 
     /// Epochs done.
@@ -240,7 +255,7 @@ impl<'a> Trial<'a> {
         self.source.recipe.pace(&moment, self.state.position.plateau.as_ref()).lr
     }
 
-    /// The rest of the pass over the training images. After each step calls `look`, which returns
+    /// The rest of the pass over the training images; the epoch ends with [`Trial::note`]. After each step calls `look`, which returns
     /// whether to go on. A pass with a loss that is not finite is worth [`Mean::NONE`], wherever it
     /// was noticed. `pace` follows the batches; `seq` is the number of epoch lines so far.
     pub fn train_epoch(
@@ -250,13 +265,17 @@ impl<'a> Trial<'a> {
         pace: &mut cost::Pace,
         mut look: impl FnMut(Look<'_>) -> Result<bool, TrainError>,
     ) -> Result<Mean, TrainError> {
-        let Self { source, state, evaluations, store, enough } = self;
+        let Self { source, state, evaluations, store, kept, enough } = self;
         let (began, before) = (Instant::now(), state.steps());
         let (recipe, steps) = (source.recipe, source.steps());
         let (epoch, done) = (state.position.epoch + 1, state.position.batch as usize);
         let every = u64::from(recipe.checkpoint_steps);
         let learn = |batch: Batch| {
-            stop.check()?;
+            let asked = stop.check();
+            // A step that has begun is done first: a checkpoint has none half done.
+            if state.is_between_steps() {
+                asked?;
+            }
             pace.batch();
             let (loss, stepped) = state.learn(recipe, steps, &batch)?;
             let step = state.steps();
@@ -266,7 +285,9 @@ impl<'a> Trial<'a> {
             let due = stepped && every > 0 && step.is_multiple_of(every) && state.position.batch < steps.batches();
             if due && state.is_finite() {
                 state.count_batches(steps);
-                look(Look::Kept(source.keep(state, store, CheckpointKind::Last, seq, evaluations, stop)?))?;
+                let line = source.keep(state, store, CheckpointKind::Last, seq, evaluations, stop)?;
+                *kept = state.place();
+                look(Look::Kept(line))?;
             }
             pace.step();
             match enough {
@@ -279,15 +300,16 @@ impl<'a> Trial<'a> {
             Err(Halt::Diverged) => return Ok(Mean::NONE),
             Err(Halt::Error(error)) => return Err(error),
         }
-        let mean = state.end_epoch(steps);
+        state.count_batches(steps);
+        let mean = state.mean();
         Ok(if mean.is_finite() { mean } else { Mean::NONE })
     }
 
-    /// One pass over the validation images; over the first of them in a probe.
+    /// One pass over the validation images after the pass of an epoch over the others; over the first of them in a probe.
     pub fn evaluate(&mut self, stop: &Stop) -> Result<Mean, TrainError> {
         let items = &self.source.dataset.val[..self.val_images_looked_at()];
         let meter = self.source.look(items, &self.state, stop)?;
-        self.evaluations.last = Some(meter.evaluation(self.epoch()));
+        self.evaluations.last = Some(meter.evaluation(self.epoch() + 1));
         Ok(meter.mean())
     }
 
@@ -317,8 +339,9 @@ impl<'a> Trial<'a> {
         self.evaluations.test.as_ref().map(|test| &test.score)
     }
 
-    /// Notes the epoch's validation; returns whether its accuracy is the best so far.
+    /// Ends the epoch with its validation; returns whether its accuracy is the best so far.
     pub fn note(&mut self, val: &Mean) -> bool {
+        self.state.end_epoch();
         let is_best = self.state.note(self.source.recipe, val);
         if is_best {
             self.evaluations.best = self.evaluations.last.clone();
@@ -328,66 +351,38 @@ impl<'a> Trial<'a> {
 
     /// Writes a checkpoint of the state after the last epoch.
     pub fn save(&mut self, kind: CheckpointKind, seq: u64, stop: &Stop) -> Result<CheckpointLine, TrainError> {
-        self.source.keep(&self.state, &mut self.store, kind, seq, &self.evaluations, stop)
+        let line = self.source.keep(&self.state, &mut self.store, kind, seq, &self.evaluations, stop)?;
+        if kind == CheckpointKind::Last {
+            self.kept = self.state.place();
+        }
+        Ok(line)
+    }
+
+    /// Of a trial that has to leave in the middle of an epoch: writes a checkpoint of where it stands, if there is anything that the newest
+    /// one lacks. One that cannot be written is left out, with a word about it: the next attempt goes on from the one before.
+    pub fn leave(&mut self, seq: u64, stop: &Stop) -> Option<CheckpointLine> {
+        let here = self.state.place();
+        let is_whole = self.state.is_between_steps() && self.state.is_finite();
+        if here.1 == 0 || here == self.kept || self.enough.is_some() || !is_whole {
+            return None;
+        }
+        let place = self.place();
+        self.state.count_batches(self.source.steps());
+        match self.save(CheckpointKind::Last, seq, stop) {
+            Ok(line) => {
+                say(format_args!("leaves with a checkpoint {place}"));
+                Some(line)
+            }
+            Err(error) => {
+                say(format_args!("warning: leaves {place} without a checkpoint, the last one stays: {error}"));
+                None
+            }
+        }
     }
 
     /// Restores the best state if early stopping is on, and returns the digest of the final weights.
     pub fn finish(&mut self) -> Result<String, TrainError> {
         let tensors = self.state.finish().tensors().iter();
         Ok(checkpoint::digest(tensors.map(|named| (named.name.as_str(), &named.tensor))))
-    }
-}
-
-/// When a probe has seen enough of an epoch.
-#[derive(Clone, Copy, Debug)]
-pub struct Enough {
-    /// After so many steps,
-    pub steps: u64,
-    /// if they took so long,
-    pub least: Duration,
-    /// and whatever they were once they took so long.
-    pub most: Duration,
-    /// Of the validation images, so many batches.
-    pub val_batches: usize,
-}
-
-impl Enough {
-    fn is(self, steps: u64, took: Duration) -> bool {
-        (steps >= self.steps && took >= self.least) || took >= self.most
-    }
-}
-
-/// What happens within an epoch.
-#[derive(Debug)]
-pub enum Look<'a> {
-    /// A step ended: how many have so far, and the loss of its last batch.
-    Step(u64, &'a Tensor),
-    /// A checkpoint is complete on disk.
-    Kept(CheckpointLine),
-}
-
-/// Why an epoch ended before its last batch.
-enum Halt {
-    Diverged,
-    Enough,
-    Error(TrainError),
-}
-
-impl<E: Into<TrainError>> From<E> for Halt {
-    fn from(error: E) -> Self {
-        Self::Error(error.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn enough_is_so_many_steps_and_so_long_but_no_longer() {
-        let seconds = Duration::from_secs;
-        let enough = Enough { steps: 20, least: seconds(5), most: seconds(60), val_batches: 1 };
-        assert!(!enough.is(19, seconds(6)) && !enough.is(500, seconds(4)));
-        assert!(enough.is(20, seconds(5)) && enough.is(1, seconds(60)));
     }
 }

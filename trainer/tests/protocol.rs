@@ -5,60 +5,19 @@
 mod common;
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
+use common::process::{PROGRAM, attempt, end, lines, signal, start, wait_for};
 use common::{Bench, with_val};
 use sweep_core::attempt::{
-    ALIVE_FILE, Body, CHECKPOINT_DIR, EVENTS_FILE, FailureClass, Line, ORDER_FILE, OrderFile, PROGRESS_FILE, PROTOCOL,
-    StopCause, WAIT_FILE,
+    ALIVE_FILE, Body, CHECKPOINT_DIR, EVENTS_FILE, FailureClass, ORDER_FILE, PROGRESS_FILE, PROTOCOL, StopCause,
+    WAIT_FILE,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_sweep-trainer");
 const QUICK: &str = r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":2,"batch_size":8}"#;
 /// More epochs than any test waits for.
 const LONG: &str = r#"{"dataset":"d","model":"cifar-cnn","image_size":32,"epochs":100000,"batch_size":8}"#;
-const BOUND: Duration = Duration::from_secs(60);
-
-fn attempt(bench: &Bench, name: &str, order: &OrderFile) -> PathBuf {
-    let folder = bench.path(name);
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join(ORDER_FILE), serde_json::to_vec(order).unwrap()).unwrap();
-    folder
-}
-
-fn start(folder: &Path) -> Child {
-    let log = File::create(folder.join("log.txt")).unwrap();
-    Command::new(PROGRAM).arg(folder).stdout(Stdio::null()).stderr(log).spawn().unwrap()
-}
-
-fn lines(folder: &Path) -> Vec<Body> {
-    let text = fs::read_to_string(folder.join(EVENTS_FILE)).unwrap_or_default();
-    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    whole
-        .map(|line| serde_json::from_str::<Line>(line).unwrap_or_else(|e| panic!("{e}: {line}")))
-        .map(|line| line.body)
-        .collect()
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < BOUND, "{what} did not happen in {BOUND:?}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-fn end(child: &mut Child) -> ExitStatus {
-    wait_for("the end of the trainer", || child.try_wait().unwrap().is_some());
-    child.wait().unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    let done = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
-    assert!(done.success());
-}
 
 fn epochs(folder: &Path) -> usize {
     let is_epoch = |line: &&Body| matches!(line, Body::Epoch(_));

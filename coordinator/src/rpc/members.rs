@@ -64,7 +64,10 @@ pub(super) fn named(book: &Book, hosts: &BTreeMap<AgentId, Host>, text: &str) ->
         }
         _ => {
             let ids: Vec<String> = found.iter().map(ToString::to_string).collect();
-            let text = format!("several agents are called `{shown}`: name one by its id: {}", ids.join(", "));
+            let text = format!(
+                "several agents are called `{shown}` or have ids that begin like that: name one by its id: {}",
+                ids.join(", ")
+            );
             Err(status(Code::InvalidArgument, "host_ambiguous", text))
         }
     }

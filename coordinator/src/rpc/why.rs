@@ -56,11 +56,17 @@ fn agent(state: &State, text: &str) -> Result<Option<AgentId>, Status> {
     let on = |agent: &Agent| agent.facts.host == text;
     let named = state.hosts().any(|(_, agent)| on(agent));
     let is_meant = |agent: &Agent| on(agent) && !(named && agent.is_revoked());
-    let mut found = state.agents.iter().filter(|(id, agent)| is_meant(agent) || is_id(id)).map(|(id, _)| *id);
-    match (found.next(), found.next()) {
-        (first, None) => Ok(first),
-        (_, Some(_)) => {
-            let text = format!("several agents are called `{text}`: name one by its id, as `sweepctl agents` shows it");
+    let found: Vec<_> =
+        state.agents.iter().filter(|(id, agent)| is_meant(agent) || is_id(id)).map(|(id, _)| *id).collect();
+    match found[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => {
+            let ids: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let ids = ids.join(", ");
+            let text = format!(
+                "several agents are called `{text}` or have ids that begin like that: name one by its id: {ids}"
+            );
             Err(status(Code::InvalidArgument, "host_ambiguous", text))
         }
     }

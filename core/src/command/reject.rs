@@ -41,9 +41,9 @@ pub enum Reject {
         /// The most similar of them.
         nearest: Option<String>,
     },
-    /// Several agents on hosts of that name.
+    /// Several agents on hosts of that name, or with an id that begins like that.
     #[error(
-        "several agents are on hosts called `{name}`: name one by its id: {}; in a lab, `sweepctl admin agent revoke ID` forgets one that is gone",
+        "several agents are on hosts called `{name}` or have ids that begin like that: name one by its id: {}; in a lab, `sweepctl admin agent revoke ID` forgets one that is gone",
         .agents.join(", ")
     )]
     HostAmbiguous {

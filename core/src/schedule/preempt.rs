@@ -20,7 +20,7 @@ use super::place::{Need, is_alone};
 use super::room::{Shared, WHOLE};
 use super::tree::Tree;
 
-/// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
+/// So long after its checkpoint was kept a trial may still give way; what it did since is lost if its trainer keeps none when it is stopped.
 const FRESH: Span = Span::seconds(10);
 
 /// Every trial that has to give way now.

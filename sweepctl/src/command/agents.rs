@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::fault::{Fault, count};
 use crate::output::{Cell, Out, Table, ago, csv_row, safe, stamp};
 use crate::view::machines::ProcessView;
-use crate::view::{AgentView, short};
+use crate::view::{AgentView, shorts};
 
 /// Lists agents, a line for each slot.
 pub(crate) async fn run(out: &Out, client: &Client, args: &Agents) -> Result<(), Fault> {
@@ -37,8 +37,9 @@ fn table(out: &Out, agents: &[AgentView]) -> Result<(), Fault> {
     }
     let mut table =
         Table::new(["host", "agent", "status", "last seen", "slot", "device", "trial", "attempt", "sweep", "since"]);
-    for agent in agents {
-        let host = || [Cell::new(&agent.host), Cell::new(short(&agent.agent)), Cell::state(&agent.status)];
+    let ids: Vec<&str> = agents.iter().map(|agent| agent.agent.as_str()).collect();
+    for (agent, id) in agents.iter().zip(shorts(&ids)) {
+        let host = || [Cell::new(&agent.host), Cell::new(&id), Cell::state(&agent.status)];
         if agent.slots.is_empty() {
             table.row(host().into_iter().chain([Cell::new(ago(agent.last_seen))]));
         }

@@ -16,6 +16,8 @@ use sweep_trainer::link::Stop;
 use sweep_trainer::run;
 use tempfile::TempDir;
 
+pub(crate) mod process;
+
 /// A data root, a cache folder and room for attempts.
 pub(crate) struct Bench {
     folder: TempDir,
