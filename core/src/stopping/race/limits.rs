@@ -13,6 +13,16 @@ impl Race {
         self.compared_at(point).into_iter().chain(is_open.then_some(next)).min()
     }
 
+    /// So many configurations are at their end before curves are compared.
+    fn least(&self) -> u32 {
+        self.stop.min_configurations.max(1)
+    }
+
+    /// Just as many configurations are at their end as it takes to compare others with them: before that nobody was looked at.
+    pub fn begins_to_look(&self) -> bool {
+        self.curves.as_ref().is_some_and(|curves| curves.finished == self.least())
+    }
+
     /// The next epoch at which a configuration is looked at, as soon as all of its seeds have come there, where the rule makes nobody
     /// wait for other configurations: a rung of `asha-stop`, the next comparison of median and percentile once there is somebody to
     /// compare with. Nothing where none lies ahead that could stop it.
@@ -25,7 +35,7 @@ impl Race {
         let look = match self.stop.rule {
             Rule::AshaStop => self.ladders[entrant.bracket as usize].rungs.get(at as usize)?.epoch,
             Rule::Median | Rule::Percentile => {
-                let compares = |curves: &&Curves| curves.finished >= self.stop.min_configurations.max(1);
+                let compares = |curves: &&Curves| curves.finished >= self.least();
                 self.curves.as_ref().filter(compares)?;
                 let (first, interval) = (self.stop.warmup_epochs, self.stop.interval.max(1));
                 let past = (entrant.epoch + 1).saturating_sub(first);
