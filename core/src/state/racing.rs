@@ -195,6 +195,21 @@ impl State {
     pub(super) fn is_waited_for_no_more(&mut self, at: TrialRef, now: Timestamp) {
         if self.trial(at).phase.is_terminal() {
             self.lift(at, now);
+            self.begins_to_look(at.sweep, now);
+        }
+    }
+
+    /// When curves begin to be compared, those without a slot that are past where they are judged together wait for the others.
+    fn begins_to_look(&mut self, number: u32, now: Timestamp) {
+        let sweep = &self.sweeps[number as usize];
+        if !sweep.racing.as_deref().is_some_and(|racing| racing.race.begins_to_look()) {
+            return;
+        }
+        let is_past =
+            |index: &u32| sweep.trials[*index as usize].phase == Phase::Waiting && sweep.rest(*index) == Phase::Paused;
+        let past: Vec<u32> = (0..sweep.trials.len() as u32).filter(is_past).collect();
+        for index in past {
+            self.set_phase(TrialRef { sweep: number, index }, Phase::Paused, now);
         }
     }
 
@@ -233,5 +248,6 @@ impl State {
                 self.set_phase(at, rest, now);
             }
         }
+        self.begins_to_look(number, now);
     }
 }
