@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{lab, sweep};
+use crate::{lab, skipped, sweep};
 
 const FOUR: &str = "epochs = 1\nbatch_size = 64\nseeds = 2\n\n[grid]\nlr = [1e-3, 1e-2]\ndropout = [0.0, 0.5]\n\
     optimizer = [\"adam\", \"sgd\"]\naugmentation = [\"none\", \"flip-crop\"]\n";
@@ -37,8 +37,7 @@ fn a_grid_of_four_factors_goes_from_the_file_to_a_report_in_one_command() {
     let modules = "import numpy, pandas, pyarrow, scipy, statsmodels";
     let has = Command::new(&python).args(["-c", modules]).output();
     if !has.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("skipped: python3 lacks one of numpy, pandas, pyarrow, scipy, statsmodels");
-        return;
+        return skipped("python3 lacks one of numpy, pandas, pyarrow, scipy, statsmodels");
     }
     let check = concat!(env!("CARGO_MANIFEST_DIR"), "/reference/check_report.py");
     let files = [out.join("trials.parquet"), out.join("report.json")];

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Bench, Told, with_val};
+use common::{Bench, Told, folder_of_images, with_val};
 use sweep_core::attempt::{Body, CheckpointKind, EpochMetrics};
 use sweep_trainer::seed::{Purpose, stream};
 
@@ -28,6 +28,11 @@ fn curve(told: &[Told]) -> Vec<EpochMetrics> {
     epochs
 }
 
+/// Digest of the last checkpoint, which also holds the state of the optimizer.
+fn end_state(told: &Told) -> &str {
+    &told.checkpoints(CheckpointKind::Last).last().unwrap().sha256
+}
+
 fn check(optimizer: &str) {
     for (companion, fields) in COMPANIONS {
         let bench = Bench::new();
@@ -37,9 +42,13 @@ fn check(optimizer: &str) {
             "optimizer":{optimizer},{fields}}}"#
         ));
         let whole = bench.run("whole", &order);
-        assert_eq!(bench.run("again", &order).weights(), whole.weights(), "{optimizer} {companion}: not reproducible");
-
+        // With as many checkpoints as the pieces below, which say how many there will be.
         order.work[0].recipe.checkpoint_steps = 1;
+        let again = bench.run("again", &order);
+        assert_eq!(again.weights(), whole.weights(), "{optimizer} {companion}: not reproducible");
+        let expected = curve(&[whole]);
+        assert_eq!(curve(std::slice::from_ref(&again)), expected, "{optimizer} {companion}: not reproducible");
+
         // Each run draws other steps; a failure names the seed.
         let seed = std::process::id().into();
         let mut steps: Vec<usize> = (1..STEPS).collect();
@@ -63,8 +72,9 @@ fn check(optimizer: &str) {
         }
         told.push(bench.run("end", &order));
         let end = told.last().unwrap();
-        assert_eq!(end.weights(), whole.weights(), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
-        assert_eq!(curve(&told), curve(&[whole]), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
+        assert_eq!(end.weights(), again.weights(), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
+        assert_eq!(end_state(end), end_state(&again), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
+        assert_eq!(curve(&told), expected, "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
     }
 }
 
@@ -93,27 +103,50 @@ fn rmsprop_goes_on_anywhere() {
     check(r#"{"rmsprop":{"momentum":0.9,"centered":true}}"#);
 }
 
+/// Trains twice, the second time with a cut when `file` is written, in the second epoch. Returns the epochs.
+fn cut_at(bench: &Bench, recipe: &str, file: &str) -> Vec<EpochMetrics> {
+    let mut order = bench.order(recipe);
+    let whole = bench.run("whole", &order);
+    let part = bench.run_with("part", &order, |line, stop| {
+        if matches!(line, Body::Checkpoint(line) if line.file == file) {
+            stop.ask();
+        }
+    });
+    let line = *part.checkpoints(CheckpointKind::Last).last().unwrap();
+    assert_eq!((line.epoch, line.seq, line.file.as_str()), (1, 1, file));
+    order.work[0].resume = Some(part.resume());
+    let rest = bench.run("rest", &order);
+    assert_eq!(rest.weights(), whole.weights());
+    assert_eq!(end_state(&rest), end_state(&whole));
+    let epochs = curve(&[whole]);
+    assert_eq!(curve(&[part, rest]), epochs);
+    epochs
+}
+
 #[test]
 fn batch_norm_and_accumulation_go_on_inside_an_epoch() {
     let bench = Bench::new();
     with_val(&bench, "d");
     // Steps of 12 and 12 images; the cut comes after the first one of the second epoch.
-    let mut order = bench.order(
+    cut_at(
+        &bench,
         r#"{"dataset":"d","model":"resnet18","image_size":32,"epochs":2,"batch_size":4,"accumulate":3,"lr":0.001,
             "ema":{"decay":0.5},"early_stop":{"patience":5},"checkpoint_steps":1,"seed":4}"#,
+        "last-1-3.safetensors",
     );
-    let whole = bench.run("whole", &order);
-    let part = bench.run_with("part", &order, |line, stop| {
-        if matches!(line, Body::Checkpoint(line) if line.file == "last-1-3.safetensors") {
-            stop.ask();
-        }
-    });
-    let line = *part.checkpoints(CheckpointKind::Last).last().unwrap();
-    assert_eq!((line.epoch, line.seq), (1, 1));
-    order.work[0].resume = Some(part.resume());
-    let rest = bench.run("rest", &order);
-    assert_eq!(rest.weights(), whole.weights());
-    let digest = |told: &Told| told.checkpoints(CheckpointKind::Last).last().unwrap().sha256.clone();
-    assert_eq!(digest(&rest), digest(&whole));
-    assert_eq!(curve(&[part, rest]), curve(&[whole]));
+}
+
+#[test]
+fn the_count_among_five_goes_on_inside_an_epoch() {
+    let bench = Bench::new();
+    folder_of_images(&bench.data().join("d/train"), 6, 4);
+    folder_of_images(&bench.data().join("d/val"), 6, 2);
+    let epochs = cut_at(
+        &bench,
+        r#"{"dataset":"d","model":"cifar-cnn","image_size":16,"epochs":2,"batch_size":4,"lr":0.001,
+            "checkpoint_steps":1,"seed":4}"#,
+        "last-1-3.safetensors",
+    );
+    // More than the 12 of 24 images after the cut can give: those before it were among them.
+    assert!(epochs[1].top5.unwrap().train.0 > 0.5, "{:?}", epochs[1]);
 }

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{Bench, with_val};
 use serde_json::json;
 use sweep_core::recipe::optim::{Adam, Sgd};
@@ -11,7 +13,7 @@ use sweep_core::recipe::schedule::Pace;
 use sweep_core::recipe::{self, Optimizer as Rule};
 use sweep_trainer::logits::logits;
 use sweep_trainer::model::layers::Blur;
-use sweep_trainer::model::{Mode, Model};
+use sweep_trainer::model::{Mode, Model, Role};
 use sweep_trainer::optim::Optimizer;
 use sweep_trainer::seed::{Purpose, stream};
 use tch::{Device, Kind, Tensor};
@@ -149,6 +151,55 @@ fn options_change_what_they_name_and_nothing_else() {
 }
 
 #[test]
+fn every_network_heeds_its_activation_and_its_dropout() {
+    let pattern = values([10_007, 1, 1, 1]).flatten(0, -1) / 2.0;
+    let _guard = tch::no_grad_guard();
+    let mut families = BTreeSet::new();
+    for name in built_in() {
+        let network = |options| -> recipe::Model { serde_json::from_value(json!({ name: options })).unwrap() };
+        let family = network(json!({})).family();
+        // One of each, and those that are put together by other code.
+        if !families.insert(family.about) && !["resnet50", "m4"].contains(&name) {
+            continue;
+        }
+        let side = family.smallest;
+        let usual = Model::new(&network(json!({})), 10, side, None, Device::Cpu);
+        // No network's own, so that one that always takes its own is found out.
+        let mut other = Model::new(&network(json!({"activation": "gelu"})), 10, side, None, Device::Cpu);
+        for (place, named) in usual.tensors().iter().enumerate() {
+            let (shape, count) = (named.tensor.size(), named.tensor.numel() as i64);
+            let start = place as i64 * 977 % 10_007;
+            let drawn =
+                || pattern.repeat([(start + count) / 10_007 + 1]).narrow(0, start, count).view(shape.as_slice());
+            let filled = match named.role {
+                Role::Weight if shape.len() > 1 => drawn() * (6.0 / shape[1..].iter().product::<i64>() as f64).sqrt(),
+                Role::Weight if named.name.ends_with(".weight") => drawn() * 0.2 + 1.0,
+                Role::Running if named.name.ends_with("running_var") => drawn() * 0.2 + 1.0,
+                Role::Weight | Role::Running => drawn() * 0.1,
+                Role::Frozen | Role::Batches | Role::Still => continue,
+            };
+            named.tensor.shallow_clone().copy_(&filled);
+        }
+        other
+            .load(|wanted| usual.tensors().iter().find(|named| named.name == wanted).map(|named| &named.tensor))
+            .unwrap();
+        let images = values([3, 3, i64::from(side), i64::from(side)]);
+        let differ = |one: &Tensor, two: &Tensor| {
+            let largest = one.abs().max().double_value(&[]);
+            assert!(largest.is_finite() && largest > 0.0, "{name}: {largest}");
+            (one - two).abs().max().double_value(&[]) > 1e-3 * largest
+        };
+        let eval = |model: &Model| model.forward(&images, &mut Mode::Eval);
+        assert!(differ(&eval(&usual), &eval(&other)), "{name}: activation");
+        let train = |dropout: f64| {
+            let mut random = stream(1, Purpose::Dropout, &[]);
+            usual.forward(&images, &mut Mode::Train { dropout, random: &mut random })
+        };
+        assert!(differ(&train(0.0), &train(0.5)), "{name}: dropout");
+    }
+}
+
+#[test]
 fn blurring_is_zhangs_triangle_filter() {
     // A single point in the middle of 5x5, sampled at every second pixel: 1/16 in the corners of the
     // filter, 1/8 on its edges, 1/4 in the middle.
@@ -227,8 +278,9 @@ fn every_network_takes_three_steps_that_lower_the_loss_of_their_batch() {
 
 #[test]
 fn dropout_zeroes_its_share_and_keeps_the_mean() {
-    let model = model("cifar-cnn", 4, 32, 3);
-    let images = Tensor::ones([64, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let model = model("cifar-cnn", 84, 32, 3);
+    let images = Tensor::ones([256, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let _guard = tch::no_grad_guard();
     let logits = |seed: u64, dropout: f64| {
         let mut random = stream(seed, Purpose::Dropout, &[1]);
         let mut mode = Mode::Train { dropout, random: &mut random };
@@ -239,6 +291,29 @@ fn dropout_zeroes_its_share_and_keeps_the_mean() {
     assert!(!a.equal(&logits(2, 0.5)));
     let plain = model.forward(&images, &mut Mode::Eval);
     assert!(plain.equal(&logits(1, 0.0)), "off means off");
+
+    // The layer before the last one gives ones, and the last one passes on what dropout makes of them.
+    let set = |name: &str, values: Tensor| {
+        let found = model.tensors().iter().find(|named| named.name == name);
+        found.unwrap().tensor.shallow_clone().copy_(&values);
+    };
+    let float = (Kind::Float, Device::Cpu);
+    set("fc2.weight", Tensor::zeros([84, 120], float));
+    set("fc2.bias", Tensor::ones([84], float));
+    set("fc3.weight", Tensor::eye(84, float));
+    set("fc3.bias", Tensor::zeros([84], float));
+    for rate in [0.2, 0.5, 0.9] {
+        let passed = logits(7, rate).flatten(0, -1).to_kind(Kind::Double);
+        let passed = Vec::<f64>::try_from(passed).unwrap();
+        let (count, kept) = (passed.len() as f64, 1.0 / (1.0 - rate));
+        assert!(passed.iter().all(|value| *value == 0.0 || (value - kept).abs() < 1e-5), "{rate}");
+        let zeros = passed.iter().filter(|value| **value == 0.0).count() as f64;
+        // Five deviations of the binomial distribution.
+        let off = 5.0 * (count * rate * (1.0 - rate)).sqrt();
+        assert!((zeros - count * rate).abs() < off, "{rate}: {zeros} of {count}");
+        let mean = passed.iter().sum::<f64>() / count;
+        assert!((mean - 1.0).abs() < off * kept / count, "{rate}: {mean}");
+    }
 }
 
 /// Runs `rule` on fc3 of a small network with gradients that repeat for every weight.

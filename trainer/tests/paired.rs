@@ -19,13 +19,22 @@ use sweep_trainer::trial::Trial;
 use tch::Device;
 
 /// Every option that changes no shape, each with a value that is not the default.
-const AXES: [&str; 14] = [
+const AXES: [&str; 23] = [
     r#""lr":0.5"#,
     r#""batch_size":5"#,
     r#""accumulate":2"#,
     r#""dropout":0.5"#,
     r#""optimizer":"sgd""#,
     r#""schedule":"one-cycle""#,
+    r#""schedule":{"step":{"step_size":2}}"#,
+    r#""schedule":{"multi-step":{"milestones":[2,4]}}"#,
+    r#""schedule":"cosine""#,
+    r#""schedule":{"cosine-restarts":{"t_0":2,"t_mult":2}}"#,
+    r#""schedule":{"plateau":{"patience":0}}"#,
+    r#""early_stop":{"patience":2}"#,
+    r#""freeze":{"all_but_last":1}"#,
+    r#""freeze":{"names":"conv1.*"}"#,
+    r#""model":{"cifar-cnn":{"activation":"gelu"}}"#,
     r#""warmup":{"steps":5}"#,
     r#""clip_norm":1.0"#,
     r#""ema":{"decay":0.9}"#,
@@ -47,8 +56,11 @@ struct Start {
 }
 
 fn start(bench: &Bench, number: usize, fields: &str) -> Start {
-    let batch = if fields.contains("batch_size") { "" } else { r#","batch_size":8"# };
-    let order = bench.order(&format!(r#"{{"dataset":"d","model":"cifar-cnn","image_size":16{batch}{fields}}}"#));
+    let unless = |name: &str, field: &'static str| if fields.contains(name) { "" } else { field };
+    let batch = unless(r#""batch_size""#, r#","batch_size":8"#);
+    let model = unless(r#""model""#, r#","model":"cifar-cnn""#);
+    let side = unless(r#""image_size""#, r#","image_size":16"#);
+    let order = bench.order(&format!(r#"{{"dataset":"d"{batch}{model}{side}{fields}}}"#));
     let recipe: &Recipe = &order.work[0].recipe;
     assert_eq!(recipe.check(), [], "{fields}");
     let stop = Stop::default();
@@ -103,4 +115,18 @@ fn what_changes_no_shape_changes_no_start() {
     let seed = start(&bench, 51, r#","seed":1"#);
     assert_ne!(seed.weights, plain.weights);
     assert_ne!(seed.images, plain.images);
+}
+
+#[test]
+fn residual_networks_with_other_functions_and_blurring_start_the_same() {
+    let bench = Bench::new();
+    with_val(&bench, "d");
+    let of = |number: usize, options: &str| {
+        start(&bench, number, &format!(r#","image_size":32,"model":{{"resnet18":{options}}}"#))
+    };
+    let plain = of(0, "{}");
+    for (number, options) in [r#"{"activation":"gelu"}"#, r#"{"blur_pool":true}"#].iter().enumerate() {
+        assert_eq!(of(1 + number, options), plain, "{options}");
+    }
+    assert_ne!(of(3, r#"{"zero_init_residual":true}"#).weights, plain.weights, "this one is about the start");
 }

@@ -93,14 +93,16 @@ pub(crate) fn run(out: &Out, args: &VerifyResume) -> Result<(), Fault> {
     let began = Instant::now();
     let (straight, _) = bench.attempt("straight", None, None)?;
     let whole = complete(straight)?;
-    let time = began.elapsed();
-    out.note(format!("straight: {} in {:.1} s", count(whole.0.len(), "epoch"), time.as_secs_f64()));
+    out.note(format!("straight: {} in {:.1} s", count(whole.0.len(), "epoch"), began.elapsed().as_secs_f64()));
+    // Without the start, which may take longer than a short training: it would be over before its kills.
+    let training = whole.0.iter().map(|epoch| epoch.seconds.0).sum::<f64>();
 
     let (mut epochs, mut resume, mut kills) = (Vec::new(), None, Vec::new());
     let mut random = args.seed;
     let done = loop {
         let left = args.kills.saturating_sub(kills.len() as u32);
-        let moment = (left > 0).then(|| time.mul_f64(unit(&mut random) / f64::from(args.kills)));
+        let seconds = (left > 0).then(|| training * unit(&mut random) / f64::from(args.kills));
+        let moment = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
         let name = format!("killed-{}", kills.len());
         let (told, killed) = bench.attempt(&name, resume.clone(), moment)?;
         epochs.extend(told.epochs.iter().cloned());

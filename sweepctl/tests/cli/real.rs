@@ -107,7 +107,7 @@ fn verify_resume_kills_a_real_trainer_and_finds_the_same_bits() {
     let spec = "name = \"v\"\ndataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32\nepochs = 2\ndropout = 0.2\n";
     std::fs::write(home.path().join("v.toml"), spec).unwrap();
     let verify = |more: &[&str]| run(home.path(), &[&["verify-resume", "v.toml", "--data", "data"], more].concat());
-    verify(&["--kills", "2"]).expect(0).says("the same bits after").tells("straight: 2 epochs");
+    verify(&["--kills", "2"]).expect(0).says("the same bits after 2 kills").tells("straight: 2 epochs");
     verify(&["--trial", "9"]).expect(2).tells("the plan has 1");
     verify(&["--device", "cuda:77"]).expect(1).tells("device_unavailable");
 }

@@ -75,3 +75,31 @@ fn mask(count: usize, rate: f64, random: &mut Stream, like: &Tensor) -> Tensor {
     let mask: Vec<f32> = (0..count).map(|_| if random.unit() < rate { 0.0 } else { kept }).collect();
     cast(&Tensor::from_slice(&mask).to_device(like.device()), like)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{Purpose, stream};
+    use tch::Kind;
+
+    #[test]
+    fn whole_images_are_left_out_at_their_rate_and_the_mean_is_kept() {
+        const COUNT: i64 = 4000;
+        let images = Tensor::ones([COUNT, 2, 3, 3], (Kind::Float, Device::Cpu));
+        for rate in [0.1, 0.6] {
+            let mut random = stream(1, Purpose::Dropout, &[]);
+            let out = drop_rows(images.copy(), rate, &mut Mode::Train { dropout: 0.0, random: &mut random });
+            let rows = out.flatten(1, -1);
+            let firsts = rows.narrow(1, 0, 1);
+            assert!(rows.equal(&firsts.expand_as(&rows)), "an image goes or stays as a whole");
+            let kept = firsts.count_nonzero(None).int64_value(&[]) as f64;
+            // Five deviations of the binomial distribution.
+            let off = 5.0 * (COUNT as f64 * rate * (1.0 - rate)).sqrt();
+            assert!((kept - COUNT as f64 * (1.0 - rate)).abs() < off, "{rate}: {kept} of {COUNT} are left");
+            assert!((rows.max().double_value(&[]) - 1.0 / (1.0 - rate)).abs() < 1e-5, "{rate}");
+            let mean = rows.mean(Kind::Double).double_value(&[]);
+            assert!((mean - 1.0).abs() < off / (1.0 - rate) / COUNT as f64, "{rate}: {mean}");
+            assert!(drop_rows(images.copy(), rate, &mut Mode::Eval).equal(&images));
+        }
+    }
+}
