@@ -39,9 +39,15 @@ pub(super) fn sweep(state: &State, event: &Event) -> Option<u32> {
 /// Trials that have to leave now, after an event about them or their configuration.
 pub(super) fn halts(state: &State, number: u32, event: &Event) -> Vec<Event> {
     let sweep = &state.sweeps[number as usize];
-    let reports =
-        matches!(event, Event::EpochReported { .. } | Event::CheckpointKept { .. } | Event::LeaseGranted { .. });
-    if !reports && sweep.racing.as_deref().is_some_and(|racing| racing.race.begins_to_look()) {
+    let ends = matches!(
+        event,
+        Event::TrialCompleted { .. }
+            | Event::AttemptFailed { .. }
+            | Event::LeaseLost { .. }
+            | Event::TrialCancelled { .. }
+            | Event::PointJudged { .. }
+    );
+    if ends && sweep.racing.as_deref().is_some_and(|racing| racing.race.begins_to_look()) {
         // Seeds of all configurations may have to wait for each other from now on.
         return (0..sweep.plan.points).flat_map(|point| halted(state, number, point)).collect();
     }
