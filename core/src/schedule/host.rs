@@ -25,8 +25,9 @@ pub(super) struct HostPart {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Booked {
     trials: u32,
-    ram: u64,
-    cores: u64,
+    /// Sums that never come to an end, so that what is taken away again leaves what there was.
+    ram: u128,
+    cores: u128,
 }
 
 impl HostPart {
@@ -46,7 +47,7 @@ impl HostPart {
     /// Whether it is left. What was measured, maybe elsewhere, does not keep a trial from a host that has nothing else to do.
     pub(super) fn fits<'b>(self, agent: &Agent, booked: impl Fn() -> &'b Booked) -> bool {
         let offer = &agent.facts.offer;
-        let left = |taken: u64, wanted: u64, most: u64| wanted == 0 || taken.saturating_add(wanted) <= most;
+        let left = |taken: u128, wanted: u64, most: u64| wanted == 0 || taken + u128::from(wanted) <= u128::from(most);
         if self == Self::default() {
             return true;
         }
@@ -58,10 +59,10 @@ impl HostPart {
 }
 
 impl Booked {
-    /// Of all trials there, but for the one on a slot.
-    pub(super) fn of(state: &State, agent: &Agent, without: Option<u32>) -> Self {
+    /// Of all trials there.
+    pub(super) fn of(state: &State, agent: &Agent) -> Self {
         let mut booked = Self::default();
-        for (slot, lease) in (0u32..).zip(&agent.slots).filter(|(slot, _)| Some(*slot) != without) {
+        for (slot, lease) in (0u32..).zip(&agent.slots) {
             let Some((at, _)) = lease.and_then(|lease| state.leased(lease)) else { continue };
             let sweep = state.sweep_of(at);
             booked.add(HostPart::of(state, agent, slot, &sweep.plan.limits.placement, sweep.shape(at.index)));
@@ -71,8 +72,18 @@ impl Booked {
 
     pub(super) fn add(&mut self, part: HostPart) {
         self.trials += 1;
-        self.ram = self.ram.saturating_add(part.ram.0);
-        self.cores = self.cores.saturating_add(part.cores);
+        self.ram += u128::from(part.ram.0);
+        self.cores += u128::from(part.cores);
+    }
+
+    /// Once a trial has left that takes such a part.
+    pub(super) fn without(self, part: HostPart) -> Self {
+        let (ram, cores) = (u128::from(part.ram.0), u128::from(part.cores));
+        Self {
+            trials: self.trials.saturating_sub(1),
+            ram: self.ram.saturating_sub(ram),
+            cores: self.cores.saturating_sub(cores),
+        }
     }
 
     /// Whether a trial of a sweep fits beside them.
@@ -87,5 +98,5 @@ pub(crate) fn is_short(state: &State, number: u32, agent: &Agent) -> bool {
     let next = state.sweeps[number as usize].waiting.iter().filter_map(|waiting| waiting.first()).min();
     let slot = agent.slots.iter().position(Option::is_none);
     let Some((turn, slot)) = next.zip(slot) else { return false };
-    !Booked::of(state, agent, None).leaves(state, (number, turn.1), agent, slot as u32)
+    !Booked::of(state, agent).leaves(state, (number, turn.1), agent, slot as u32)
 }

@@ -11,12 +11,14 @@
 //! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at (20,000 in one plan), and only where
 //! that one needs what is not there.
 
+mod head;
 mod host;
 mod load;
 mod place;
 mod preempt;
 mod room;
 mod tree;
+mod victim;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

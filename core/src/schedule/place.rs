@@ -298,7 +298,7 @@ impl<'a> Place<'a> {
 
     /// What its trials take of the host, those of this plan included.
     fn booked(&self, state: &State) -> &Booked {
-        self.booked.get_or_init(|| Booked::of(state, self.agent, None))
+        self.booked.get_or_init(|| Booked::of(state, self.agent))
     }
 
     /// A trial of this plan takes a slot.

@@ -174,6 +174,12 @@ impl<'a> Tree<'a> {
         sweeps.find(|sweep| fits(*sweep, self.left(*sweep).min(WHOLE) as u32))
     }
 
+    /// Everybody who could start a trial, in order.
+    pub(super) fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        let projects = self.order.iter().map(|(_, project)| &self.projects[project]);
+        projects.filter(|node| node.left > 0).flat_map(|node| &node.order).map(|(_, member)| *member)
+    }
+
     /// Thousandths of slots that the quotas leave to a sweep.
     pub(crate) fn left(&self, number: u32) -> i64 {
         let member = &self.state.accounts.members[self.state.sweeps[number as usize].member as usize];
