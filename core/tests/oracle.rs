@@ -79,7 +79,7 @@ fn lost(lease: Lease) -> Event {
 }
 
 fn preempted(lease: Lease) -> Event {
-    Event::TrialPreempted { lease, sweep: sweep() }
+    Event::TrialPreempted { lease, sweep: sweep(), empties: false }
 }
 
 fn evicted(lease: Lease) -> Event {
