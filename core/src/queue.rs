@@ -37,7 +37,6 @@ type Expected = (Timestamp, Option<Basis>);
 /// Every sweep that waits, those that could start first, in the order in which they will.
 pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Waiting> {
     let mut pace = Pace::new(state);
-    let view = View { state, now, releases: releases(&mut pace, state, now, &is_reachable) };
     let (tree, kinds) = (Tree::new(state, now), Kinds::new(state, &is_reachable));
     let need = |number: u32| kinds.part(state, number).map_or(WHOLE_SLOT, i64::from);
     // Where trials share devices, a quota may leave less than the next one needs.
@@ -49,6 +48,10 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     };
     let longest = ready.iter().map(horizon).max().unwrap_or_default();
     let closed = closed(state, now, longest, &is_reachable);
+    let mut free = releases(&mut pace, state, now, &is_reachable);
+    free.extend(closed.iter().filter_map(ClosedSlot::opens));
+    free.sort_unstable();
+    let view = View { state, now, releases: free };
     let mut found = Vec::new();
     let mut before = Before::default();
     let fits = |number: u32, agent: AgentId| view.fits(number, &state.agents[&agent]);
@@ -68,7 +71,7 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
                         let (part, short) = (kinds.part(state, number), view.is_short(number, &is_reachable));
                         (Why::NoFreeSlot { before: first, closed: why, short, part }, starts())
                     }
-                    (false, _) => (Why::Closed(why), None),
+                    (false, _) => (Why::Closed(why), starts()),
                 }
             }
         };
@@ -132,6 +135,14 @@ struct ClosedSlot {
     agent: AgentId,
     /// Which, and why.
     text: String,
+    /// When it is open again, if that is known.
+    opens: Option<Timestamp>,
+}
+
+impl ClosedSlot {
+    fn opens(&self) -> Option<Release> {
+        Some(Release { at: self.opens?, agent: self.agent, sweep: None, share: 0, by: None })
+    }
 }
 
 /// Slots of reachable agents that nothing runs on and that are closed, or will be too soon for the `longest` epoch.
@@ -148,7 +159,8 @@ fn closed(state: &State, now: Timestamp, longest: Span, is_reachable: impl Fn(Ag
                 }
             };
             let text = format!("{}:{slot} {what}", agent.facts.host);
-            Some(ClosedSlot { agent: *id, text })
+            let opens = agent.devices.opens(&agent.facts, slot, now, longest);
+            Some(ClosedSlot { agent: *id, text, opens })
         })
     });
     slots.collect()
@@ -234,7 +246,7 @@ impl View<'_> {
         }
         if let Some(most) = sweep.plan.limits.max_parallel.filter(|most| sweep.counts.running >= *most) {
             let over = u64::from(sweep.counts.running - most) + 1;
-            return (Why::MaxParallel(most), self.after(over, |of| u64::from(of.sweep == number)));
+            return (Why::MaxParallel(most), self.after(over, |of| u64::from(of.sweep == Some(number))));
         }
         let member = &accounts.members[sweep.member as usize];
         let (project, user) = (&accounts.projects[member.project as usize], &accounts.users[member.user as usize]);
@@ -247,7 +259,7 @@ impl View<'_> {
             Some(Closed::Slots(most)) => {
                 let is_project = of.starts_with("project");
                 let share = |slot: &Release| {
-                    let other = &self.state.sweeps[slot.sweep as usize];
+                    let Some(other) = slot.sweep.map(|sweep| &self.state.sweeps[sweep as usize]) else { return 0 };
                     let is_theirs = if is_project { other.project == project.name } else { other.user == user.name };
                     if is_theirs { slot.share.into() } else { 0 }
                 };

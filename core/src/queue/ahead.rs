@@ -48,7 +48,9 @@ pub(super) fn starts(
             tree.pass(slot.at - at);
             at = slot.at;
         }
-        tree.end(slot.sweep, slot.share);
+        if let Some(sweep) = slot.sweep {
+            tree.end(sweep, slot.share);
+        }
         let next = tree.find(&looked, |number, left| {
             looked.set(looked.get() + 1);
             u64::from(left) >= DEVICE && fits(number, slot.agent)
@@ -61,7 +63,13 @@ pub(super) fn starts(
         // A slot whose trial takes nobody knows how long is never free again, as far as can be said.
         if let Some((length, by)) = pace.whole(next) {
             let at = Timestamp(slot.at.0.saturating_add(length.0.max(1)));
-            slots.push(Reverse(Release { at, agent: slot.agent, sweep: next, share: DEVICE as u32, by: Some(by) }));
+            slots.push(Reverse(Release {
+                at,
+                agent: slot.agent,
+                sweep: Some(next),
+                share: DEVICE as u32,
+                by: Some(by),
+            }));
         }
     }
     starts

@@ -39,7 +39,8 @@ impl Basis {
 pub(super) struct Release {
     pub(super) at: Timestamp,
     pub(super) agent: AgentId,
-    pub(super) sweep: u32,
+    /// Whose trial has it until then; nobody's where it is closed.
+    pub(super) sweep: Option<u32>,
     /// Thousandths of a device.
     pub(super) share: u32,
     pub(super) by: Option<Basis>,
@@ -57,7 +58,7 @@ pub(super) fn releases(
         for lease in known.slots.iter().flatten() {
             let Some((at, leased)) = state.leased(*lease) else { continue };
             if let Some((end, by)) = pace.end(at, leased, now) {
-                releases.push(Release { at: end, agent: *agent, sweep: at.sweep, share: leased.share, by });
+                releases.push(Release { at: end, agent: *agent, sweep: Some(at.sweep), share: leased.share, by });
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::device::{Block, Closed, Hold, HoldKind, Occupant};
 use crate::event::{AgentFacts, Failure};
 use crate::id::{AgentId, Lease};
 use crate::retry::is_of_the_host;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::State;
 use super::agent::Agent;
@@ -86,6 +86,25 @@ impl Devices {
         let later = |hold: &'_ Hold| hold.from.filter(|from| *from > now);
         let holds = self.holds.iter().filter(|((held, ..), _)| covers(held));
         holds.filter_map(|(_, hold)| Some((later(hold)?, hold))).min_by_key(|(from, _)| *from)
+    }
+
+    /// When trials get a slot again, and for as long as `horizon`, if that is known: what is on it from others has no known end.
+    pub(crate) fn opens(&self, facts: &AgentFacts, slot: u32, now: Timestamp, horizon: Span) -> Option<Timestamp> {
+        if facts.offer.device_of(slot).is_some_and(|device| self.busy.contains_key(&device.id)) {
+            return None;
+        }
+        let mut opens = self.closed.map_or(Some(now), |closed| closed.until)?.max(now);
+        let covers = |held: &Option<u32>| held.is_none_or(|held| is_together(facts, held, slot));
+        // Each hold that is on then, or begins too soon, puts it off to its end, so that none is met twice.
+        loop {
+            let soon = |hold: &Hold| hold.from.is_none_or(|from| from <= opens || from - opens < horizon);
+            let met = |hold: &&Hold| !hold.is_over(opens) && soon(hold);
+            let mut holds = self.holds.iter().filter(|((held, ..), _)| covers(held)).map(|(_, hold)| hold);
+            match holds.find(met) {
+                Some(hold) => opens = hold.until?,
+                None => return Some(opens),
+            }
+        }
     }
 
     /// Lifts what is held on a slot, or on the host and all of its slots; only of one kind if that is said, and only what begins then.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use sweep_core::attempt::{EpochMetrics, FailureClass};
 use sweep_core::command::{Command, EffectKind, Ending};
+use sweep_core::device::{HoldChange, HoldKind};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_core::num::Num;
@@ -214,6 +215,30 @@ impl Lab {
             over.into_iter().for_each(|(agent, lease)| self.done(agent, lease));
         }
     }
+}
+
+#[test]
+fn a_closed_slot_counts_from_its_known_end() {
+    let hold = |lab: &mut Lab, host: &str, kind, span, from| {
+        let change = HoldChange::Set { kind, reason: "repair".into(), span, from };
+        lab.ask(Command::Hold { user: "root".into(), host: host.into(), slot: None, change });
+    };
+    let starts = |lab: &Lab| lab.told().into_iter().map(|(_, starts)| starts).collect::<Vec<_>>();
+    let mut lab = Lab::new(&[1, 1]);
+    hold(&mut lab, "host1", HoldKind::Drain, Some(Span::seconds(3600)), None);
+    hold(&mut lab, "host2", HoldKind::Drain, None, None);
+    lab.submit(("p", "ann"), 1, Limits::default());
+    assert_eq!(starts(&lab), [Some(3600)]);
+    // Each slot is one start: how long the first trial will take is not known.
+    lab.submit(("p", "bob"), 1, Limits::default());
+    assert_eq!(starts(&lab), [Some(3600), None]);
+    // Maintenance begins a minute after that, too soon for an epoch.
+    let from = lab.now + Span::seconds(3660);
+    hold(&mut lab, "host1", HoldKind::Maintenance, Some(Span::seconds(600)), Some(from));
+    assert_eq!(starts(&lab), [Some(3660 + 600), None]);
+    hold(&mut lab, "host1", HoldKind::Quarantine, None, None);
+    assert_eq!(starts(&lab), [None, None], "until somebody lifts it");
+    lab.check();
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn table(out: &Out, queue: &QueueView) -> Result<(), Fault> {
         out.note("starts (by alike trials): by the epochs of trials of the same shape, probes among them");
     }
     if queue.waiting.iter().any(|waiting| waiting.starts.is_none()) {
-        out.note("unknown: no trial that has such a slot, and none like it, has reported an epoch yet");
+        out.note("unknown: no trial that has such a slot, and none like it, has reported an epoch yet, or nobody knows when a closed slot opens");
     }
     Ok(())
 }
