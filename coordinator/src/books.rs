@@ -124,7 +124,7 @@ impl Books {
                         );
                     }
                 }
-                Event::TrialPreempted { lease, sweep, .. } => {
+                Event::TrialPreempted { lease, sweep } => {
                     self.touched.extend(self.owners.get(&lease.trial));
                     let to = state.sweep(*sweep).map(|sweep| sweep.name.as_str()).unwrap_or_default();
                     if let Some(at) = state.find(lease.trial) {

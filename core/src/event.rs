@@ -210,9 +210,6 @@ pub enum Event {
         lease: Lease,
         /// Who gets the slot, if nobody else comes before.
         sweep: SweepId,
-        /// Its device is emptied for a trial that needs more of it than any one leaves: nobody else is put there meanwhile.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        empties: bool,
     },
     /// Early stopping: what is decided about a configuration, all of its seeds together.
     PointJudged {

@@ -79,7 +79,7 @@ fn lost(lease: Lease) -> Event {
 }
 
 fn preempted(lease: Lease) -> Event {
-    Event::TrialPreempted { lease, sweep: sweep(), empties: false }
+    Event::TrialPreempted { lease, sweep: sweep() }
 }
 
 fn evicted(lease: Lease) -> Event {

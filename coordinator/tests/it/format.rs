@@ -168,7 +168,7 @@ fn examples() -> Vec<Event> {
         },
         Event::RetryDue { trial: trials[1] },
         granted(lease(1, 2), 1, 1000),
-        Event::TrialPreempted { lease: lease(1, 2), sweep, empties: false },
+        Event::TrialPreempted { lease: lease(1, 2), sweep },
         Event::TrialEvicted { lease: lease(1, 2), why: "drained".into() },
         Event::LeaseLost { lease: lease(1, 2), cause: LossCause::Stopped },
         granted(lease(2, 1), 1, 1000),

@@ -1,15 +1,16 @@
 //! Which device that trials share is emptied by giving way, for a trial that needs more of one than any trial leaves that
-//! gives way alone, and who has to leave it: as few as make room for it. Nobody is asked unless all of them may be and
-//! all of their owners give way, each for everything that is asked of it, so that no trial leaves for a device that then is not given
-//! to the one that it left for. Whose owner does not, whose slot is protected or closed, and who is of the same
-//! owner stays; where it does not fit beside those, the device is not emptied by giving way.
+//! gives way alone, and who has to leave it: as few as make room for it. They leave in one plan or nobody does: whoever
+//! has no fresh checkpoint, whose owner does not give way, whose slot is protected or closed, and who is of the same owner stays, and
+//! where it does not fit beside those, the device is not emptied. So no plan has to go on with what another began, at a time when
+//! owners would give way no more.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use crate::id::Lease;
 use crate::state::TrialRef;
-use crate::state::packing::{Awaits, Lodger};
+use crate::state::packing::Lodger;
 
 use super::head::{Head, Heads};
 use super::load::Loads;
@@ -18,11 +19,11 @@ use super::room::WHOLE;
 use super::victim::{Door, Hosts};
 
 /// What one device costs of what a plan looks at.
-const DEVICE: usize = 10;
+const DEVICE: usize = 20;
 
 /// A trial that has to leave a device.
 pub(super) struct Leaver {
-    pub(super) at: TrialRef,
+    pub(super) lease: Lease,
     pub(super) member: u32,
     /// Thousandths of the device.
     pub(super) share: u32,
@@ -33,7 +34,7 @@ pub(super) struct Emptying {
     pub(super) door: Door,
     /// Thousandths of it that the trial takes in the end.
     pub(super) share: u32,
-    /// Who has not been asked to leave, and has to; nobody where those that leave are enough.
+    /// Who has to leave.
     pub(super) leavers: Vec<Leaver>,
 }
 
@@ -55,6 +56,8 @@ pub(super) struct Emptier<'p, 'a> {
     pub(super) looked: &'p Cell<usize>,
     /// Devices that are filled no more for a need.
     pub(super) kept: &'p Devices<'a>,
+    /// Trials that may give way now.
+    pub(super) leases: &'p BTreeMap<TrialRef, Lease>,
 }
 
 /// Devices by what waits for them.
@@ -110,44 +113,39 @@ impl<'a> Emptier<'_, 'a> {
             return None;
         }
         let taker = state.sweeps[sweep as usize].member;
-        let is_begun = shared.awaits == Some(Awaits { sweep, empties: true });
-        let (mut stay, mut leave, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stay, mut leave) = (Vec::new(), Vec::new());
         for (slot, lodger) in &agent.rooms[door.1].trials {
             let (at, leased) = state.leased((*agent.slots.get(*slot as usize)?)?)?;
-            // Somebody has been promised the part that it leaves.
-            if leased.yields_to.is_some() && !is_begun {
-                return None;
+            let of = state.sweep_of(at);
+            let lease = self.leases.get(&at).copied();
+            match lease.filter(|_| self.loads.gives_way(of.member, taker, (lodger.share, part.share))) {
+                Some(lease) => leave.push(((Reverse(of.priority()), leased.since, Reverse(at)), lease, at, *lodger)),
+                None => stay.push(*lodger),
             }
-            let (trial, of) = (state.trial(at), state.sweep_of(at));
-            let epochs = of.plan.epochs(at.index);
-            let ends = epochs > 0 && trial.resume_epoch() >= epochs;
-            if !leased.is_wanted() || ends {
-                gone.push(at);
-                continue;
-            }
-            let may = *slot >= host.protected && is_open(slot);
-            match may && self.loads.gives_way(of.member, taker, (lodger.share, part.share)) {
-                true => leave.push(((Reverse(of.priority()), leased.since, Reverse(at)), at, *lodger)),
-                false => stay.push(*lodger),
-            }
+        }
+        if !shared.with(stay.iter().copied()).has_left(part) {
+            return None;
         }
         // Who goes first stands last.
         leave.sort_unstable_by_key(|(order, ..)| *order);
-        let mut leavers = Vec::new();
-        let rest =
-            |leave: &[(_, TrialRef, Lodger)]| stay.iter().copied().chain(leave.iter().map(|one| one.2)).collect();
-        let fits = |rest: Vec<Lodger>| shared.with(rest.into_iter()).has_left(part);
-        while !fits(rest(&leave)) {
-            let (_, at, lodger) = leave.pop()?;
+        let (mut leavers, mut gone) = (Vec::new(), Vec::new());
+        let fits = |leave: &[(_, _, _, Lodger)]| {
+            let rest = stay.iter().copied().chain(leave.iter().map(|one| one.3));
+            shared.with(rest).has_left(part)
+        };
+        while !fits(&leave) {
+            let (_, lease, at, lodger) = leave.pop()?;
             gone.push(at);
-            leavers.push(Leaver { at, member: state.sweep_of(at).member, share: lodger.share });
+            leavers.push(Leaver { lease, member: state.sweep_of(at).member, share: lodger.share });
         }
-        let may = self.give_way(&leavers, taker, part.share)
+        let may = !leavers.is_empty()
+            && self.give_way(&leavers, taker, part.share)
             && self.hosts.leaves_room(door.0, slot, &gone, TrialRef { sweep, index: head.index });
         may.then_some(Emptying { door, share: part.share, leavers })
     }
 
-    /// Whether everybody gives up what is asked of them.
+    /// Whether everybody gives up what is asked of them. A project never has less than before where its own trials make room for one of
+    /// it: it would take the rest from others, in turns.
     fn give_way(&self, leavers: &[Leaver], taker: u32, takes: u32) -> bool {
         let project = |member: u32| self.hosts.state.accounts.members[member as usize].project;
         // Of the same project, each member; else each project.
@@ -157,11 +155,8 @@ impl<'a> Emptier<'_, 'a> {
             gives.entry((project(leaver.member), own)).or_insert((leaver.member, 0)).1 += leaver.share;
         }
         let own = leavers.iter().filter(|leaver| project(leaver.member) == project(taker));
-        let all = own.map(|leaver| leaver.share).sum();
-        if !self.loads.may_lose(project(taker), (all, takes)) {
-            return false;
-        }
-        gives.values().all(|(member, gives)| self.loads.gives_way(*member, taker, (*gives, takes)))
+        let all: u32 = own.map(|leaver| leaver.share).sum();
+        all <= takes && gives.values().all(|(member, gives)| self.loads.gives_way(*member, taker, (*gives, takes)))
     }
 
     /// Whether some trial on a slot that is not shared would give way alone: sooner or later it keeps a checkpoint.

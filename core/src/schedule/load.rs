@@ -129,7 +129,7 @@ impl<'a> Loads<'a> {
 
     /// Whether one of a project may give so much up to another of it: where that takes less than is given, the project has less of
     /// what it was promised, and would take it from others.
-    pub(super) fn may_lose(&self, project: u32, (gives, takes): (u32, u32)) -> bool {
+    fn may_lose(&self, project: u32, (gives, takes): (u32, u32)) -> bool {
         gives <= takes || !self.project(project).shifted(i64::from(takes) - i64::from(gives)).is_owed()
     }
 

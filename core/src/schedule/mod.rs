@@ -7,7 +7,7 @@
 //! stays free that a waiting trial could use within its limits, except where a device that trials share is emptied for one that
 //! comes before and needs all of it, and for the seconds in which
 //! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
-//! many trials ever give way, and where several have to leave a device for one trial, none does unless all of them may be asked; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
+//! many trials ever give way, and where several have to leave a device for one trial, all of them are asked in one plan or none is; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
 //! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at (20,000 in one plan), and only where
 //! that one needs what is not there.
 

@@ -79,7 +79,7 @@ pub(super) struct Places<'a> {
     crowded: bool,
     /// Maintenance is planned somewhere.
     planned: bool,
-    /// By sweep: devices that trials share and that are emptied for one of its trials.
+    /// By sweep: devices that trials share and that somebody is leaving for one of its trials.
     awaited: BTreeMap<u32, Vec<(AgentId, usize)>>,
 }
 
@@ -124,7 +124,7 @@ pub(super) fn emptied<'r, 'a: 'r, R: Iterator<Item = (usize, &'r Shared<'a>)>>(
             if room.comes_free(need) {
                 return None;
             }
-            let others = room.awaits.is_some_and(|awaits| awaits.sweep != sweep);
+            let others = room.awaits.is_some_and(|awaits| awaits != sweep);
             let one = (!room.kept, others, room.trials, id, number);
             fewest = Some(fewest.map_or(one, |fewest| one.min(fewest)));
         }
@@ -146,17 +146,24 @@ impl<'a> Places<'a> {
             let rooms = agent.rooms.iter().map(|room| Shared::new(state, &devices[room.device], room)).collect();
             let place = Place { agent, from: 0, taken: BTreeMap::new(), rooms, booked: OnceCell::new() };
             places.crowded |= place.rooms.iter().any(|room| room.trials > 1 || (room.trials == 1 && room.is_open()));
-            for (number, room) in place.rooms.iter().enumerate().filter(|(_, room)| room.trials > 0) {
-                if let Some(awaits) = room.awaits.filter(|awaits| awaits.empties) {
-                    places.awaited.entry(awaits.sweep).or_default().push((*id, number));
-                }
-            }
             let open = place.open(now);
             if open > 0 {
                 places.order.insert((Reverse(open), *id));
             }
             if open > 0 || !place.rooms.is_empty() {
                 places.agents.insert(*id, place);
+            }
+        }
+        for leased in state.leaving().filter_map(|at| state.trial(at).leased()) {
+            let sweep = leased.yields_to.and_then(|taker| state.number(taker));
+            let place = places.agents.get(&leased.agent);
+            let Some((sweep, number)) = sweep.zip(place.and_then(|place| place.agent.lodging(leased.slot))) else {
+                continue;
+            };
+            let (awaited, one) = (places.awaited.entry(sweep).or_default(), (leased.agent, number));
+            // Others have come meanwhile where it is not the one that is awaited any more.
+            if place.is_some_and(|place| place.rooms[number].awaits == Some(sweep)) && !awaited.contains(&one) {
+                awaited.push(one);
             }
         }
         places

@@ -2,7 +2,7 @@
 //! after its attempt has run for a while; and only if its owner is clearly above the one who waits
 //! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
 //! gives way: what is freed must not come back to where it was. Where that one needs more of a device that trials share
-//! than any one of them leaves, one is emptied (`emptying`), and stays marked as such until somebody comes.
+//! than any one of them leaves, one is emptied (`emptying`) by trials that leave at once.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -16,7 +16,8 @@ use crate::time::{Span, Timestamp};
 use super::emptying::{Awaited, Devices, Emptier, Emptying};
 use super::head::Heads;
 use super::load::Loads;
-use super::tree::{Tree, WHOLE as WHOLE_SLOT};
+use super::room::WHOLE;
+use super::tree::Tree;
 use super::victim::{Door, Hosts, Victim};
 
 /// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
@@ -47,9 +48,8 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
     // The one that goes first stands last.
     let known = victims.values_mut().flat_map(BTreeMap::values_mut);
     known.for_each(|known| known.sort_by_key(|victim| Reverse(victim.order)));
-    let mut ranked: Vec<_> = hosts.doors().map(|(trials, door)| (trials, !doors.contains(&door), door)).collect();
-    ranked.sort_unstable();
-    let doors = ranked.into_iter().map(|(.., door)| door).collect();
+    let mut doors: Vec<_> = hosts.doors().filter(|(_, door)| doors.contains(door)).collect();
+    doors.sort_unstable();
     let mut plan = Plan {
         state,
         hosts,
@@ -61,11 +61,11 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
         awaited: RefCell::default(),
         kept: RefCell::default(),
         closed: BTreeSet::new(),
+        left: BTreeSet::new(),
         looked: Cell::default(),
         events: Vec::new(),
     };
     plan.promise();
-    plan.go_on();
     while let Some((project, member)) = plan.highest(&victims) {
         let Some(of_project) = victims.get_mut(&project) else { break };
         let known = of_project.entry(member).or_default();
@@ -79,7 +79,8 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
             Some(((sweep, Takes::Part(share)), victim)) => {
                 plan.start(sweep, share);
                 plan.leave(member, victim.share);
-                plan.ask(victim.lease, sweep, false);
+                plan.ask(victim.lease, sweep);
+                plan.left.extend(victim.door);
             }
             Some(((sweep, Takes::Emptied(emptying)), _)) => plan.empty(sweep, emptying),
             None => {
@@ -109,9 +110,8 @@ struct Plan<'a> {
     hosts: Hosts<'a>,
     /// Trials that may give way now.
     leases: BTreeMap<TrialRef, Lease>,
-    /// Devices that trials share, in the order in which they are emptied: those with the fewest trials first, of these those
-    /// that somebody could leave at once.
-    doors: Vec<Door>,
+    /// Devices that trials share and that somebody may leave now, with how many are there: those with the fewest are emptied first.
+    doors: Vec<(usize, Door)>,
     heads: Heads<'a>,
     loads: Loads<'a>,
     tree: Tree<'a>,
@@ -121,66 +121,60 @@ struct Plan<'a> {
     kept: Devices<'a>,
     /// Devices that are emptied: nobody there gives way to others.
     closed: BTreeSet<Door>,
+    /// Devices that somebody leaves: what is free there is spoken for.
+    left: BTreeSet<Door>,
     /// Owners, sweeps and devices that were looked at.
     looked: Cell<usize>,
     events: Vec<Event>,
 }
 
 impl<'a> Plan<'a> {
-    /// Slots that are being freed already count for those that they were freed for.
+    /// Slots that are being freed already count for those that they were freed for, as what these take of them.
     fn promise(&mut self) {
         let state = self.state;
+        let mut freed: BTreeMap<(Door, u32), u32> = BTreeMap::new();
         for at in state.leaving() {
             let Some(leased) = state.trial(at).leased() else { continue };
             self.leave(state.sweep_of(at).member, leased.share);
+            let door = self.hosts.lodging(leased);
+            self.left.extend(door);
             let Some(sweep) = leased.yields_to.and_then(|taker| state.number(taker)) else { continue };
-            let room = state.agents.get(&leased.agent).and_then(|agent| agent.room(leased.slot));
-            // What is emptied is counted as one.
-            if room.and_then(|room| room.awaits).is_none_or(|awaits| !awaits.empties || awaits.sweep != sweep) {
-                self.start(sweep, leased.share);
+            match door {
+                Some(door) => *freed.entry((door, sweep)).or_default() += leased.share,
+                None => self.start(sweep, leased.share),
+            }
+        }
+        for ((door, sweep), mut freed) in freed {
+            let room = self.hosts.get(door.0).room(state, door.1);
+            let head = self.heads.of(sweep).first();
+            let share = head.map_or(freed, |head| room.part(&head.need(WHOLE)).share).max(1);
+            // One trial where several make room for it.
+            while freed > 0 {
+                self.start(sweep, share);
+                freed = freed.saturating_sub(share);
             }
         }
     }
 
-    /// Devices that are being emptied: whoever is still there and has a fresh checkpoint by now leaves, too.
-    fn go_on(&mut self) {
-        let begun = self.hosts.doors().filter_map(|(_, door)| {
-            let room = &self.hosts.get(door.0).agent.rooms[door.1];
-            room.awaits.filter(|awaits| awaits.empties).map(|awaits| (door, awaits.sweep))
-        });
-        let begun: Vec<_> = begun.collect();
-        let mut taken: BTreeMap<u32, u32> = BTreeMap::new();
-        for (door, sweep) in begun {
-            let taken = taken.entry(sweep).or_default();
-            let most = self.tree.left(sweep).clamp(0, WHOLE_SLOT) as u32;
-            let is_wanted = *taken < self.state.sweeps[sweep as usize].counts.waiting;
-            if let Some(emptying) = self.emptier().emptying(sweep, most, door).filter(|_| is_wanted) {
-                *taken += 1;
-                self.empty(sweep, emptying);
-            }
-        }
-    }
-
-    /// A device is emptied for a sweep: whoever can leaves at once, the others after their next checkpoint.
+    /// A device is emptied for a sweep.
     fn empty(&mut self, sweep: u32, emptying: Emptying) {
         self.start(sweep, emptying.share);
         self.closed.insert(emptying.door);
         self.awaited.borrow_mut().remove(&sweep);
         for leaver in emptying.leavers {
             self.leave(leaver.member, leaver.share);
-            if let Some(lease) = self.leases.get(&leaver.at) {
-                self.ask(*lease, sweep, true);
-            }
+            self.ask(leaver.lease, sweep);
         }
     }
 
-    fn ask(&mut self, lease: Lease, sweep: u32, empties: bool) {
+    fn ask(&mut self, lease: Lease, sweep: u32) {
         let sweep = self.state.sweeps[sweep as usize].id;
-        self.events.push(Event::TrialPreempted { lease, sweep, empties });
+        self.events.push(Event::TrialPreempted { lease, sweep });
     }
 
     fn emptier(&self) -> Emptier<'_, 'a> {
-        Emptier { hosts: &self.hosts, heads: &self.heads, loads: &self.loads, looked: &self.looked, kept: &self.kept }
+        let Self { hosts, heads, loads, looked, kept, leases, .. } = self;
+        Emptier { hosts, heads, loads, looked, kept, leases }
     }
 
     /// The device that a sweep waits for whose next trial would find no room if any one trial left.
@@ -188,7 +182,8 @@ impl<'a> Plan<'a> {
         if let Some(known) = self.awaited.borrow().get(&sweep) {
             return *known;
         }
-        let open = self.doors.iter().copied().filter(|door| !self.closed.contains(door));
+        let is_open = |door: &Door| !self.closed.contains(door) && !self.left.contains(door);
+        let open = self.doors.iter().map(|(_, door)| *door).filter(is_open);
         let awaited = self.emptier().awaited(sweep, most, open);
         self.awaited.borrow_mut().insert(sweep, awaited);
         awaited
@@ -202,12 +197,13 @@ impl<'a> Plan<'a> {
         }
         let (hosts, heads, looked, now) = (&self.hosts, &self.heads, &self.looked, self.hosts.now);
         let (host, takes, most) = (hosts.get(victim.host), Cell::new(None), Cell::new(0));
+        let is_left = victim.door.is_some_and(|door| self.left.contains(&door));
         let sweep = self.tree.find(looked, |number, left| {
             looked.set(looked.get() + 1);
             most.set(left);
             let fits = heads.of(number).iter().any(|head| {
-                let (part, trial) =
-                    (hosts.part(victim, &head.need(left)), TrialRef { sweep: number, index: head.index });
+                let part = hosts.part(victim, &head.need(left)).filter(|share| *share <= victim.share || !is_left);
+                let trial = TrialRef { sweep: number, index: head.index };
                 takes.set(part);
                 part.is_some()
                     && head.fits(host.id, host.agent, victim.slot, now)
@@ -228,7 +224,8 @@ impl<'a> Plan<'a> {
             return gives_way.then_some((sweep, Takes::Part(share)));
         }
         // As things are now: meanwhile others may have been promised something.
-        let emptying = self.emptier().emptying(sweep, most.get(), victim.door?)?;
+        let door = victim.door.filter(|_| !is_left)?;
+        let emptying = self.emptier().emptying(sweep, most.get(), door)?;
         Some((sweep, Takes::Emptied(emptying)))
     }
 

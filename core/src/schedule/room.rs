@@ -4,7 +4,7 @@ use crate::device::DeviceFacts;
 use crate::packing;
 use crate::shares::DEVICE;
 use crate::state::State;
-use crate::state::packing::{Awaits, Lodger, Room};
+use crate::state::packing::{Lodger, Room};
 
 use super::place::Need;
 
@@ -21,8 +21,8 @@ pub(super) struct Shared<'a> {
     most: u32,
     /// It is being emptied for somebody who needs all of it and comes before.
     pub(super) kept: bool,
-    /// Whom the last one that was asked to leave made room for.
-    pub(super) awaits: Option<Awaits>,
+    /// The sweep that the last one that was asked to leave made room for.
+    pub(super) awaits: Option<u32>,
 }
 
 /// What a trial would take of a device.

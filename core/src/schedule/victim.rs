@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{AgentId, Lease};
 use crate::state::agent::Agent;
+use crate::state::trial::Leased;
 use crate::state::{State, TrialRef};
 use crate::time::{Span, Timestamp};
 
@@ -99,6 +100,12 @@ impl<'a> Hosts<'a> {
     /// A device that trials share.
     pub(super) fn door(&self, id: AgentId, room: usize) -> Option<Door> {
         Some((*self.places.get(&id)?, room))
+    }
+
+    /// The device that trials share and that one of them is on.
+    pub(super) fn lodging(&self, leased: &Leased) -> Option<Door> {
+        let place = *self.places.get(&leased.agent)?;
+        Some((place, self.get(place).agent.lodging(leased.slot)?))
     }
 
     /// All devices that trials share and that somebody is on, with so many trials.

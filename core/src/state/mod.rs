@@ -165,7 +165,7 @@ impl State {
             Event::SweepSuspended { sweep, trials } => self.suspended(*sweep, trials),
             Event::SweepSet { .. } | Event::SweepMoved { .. } => self.changed(event, now),
             Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
-            Event::TrialPreempted { lease, sweep, empties } => self.preempted(*lease, *sweep, *empties),
+            Event::TrialPreempted { lease, sweep } => self.preempted(*lease, *sweep),
             Event::PointJudged { sweep, point, judgement } => self.judged(*sweep, *point, judgement, now),
             Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
             Event::SearchEnded { sweep } => self.search_ended(*sweep, now),

@@ -22,17 +22,8 @@ pub struct Room {
     pub trials: BTreeMap<u32, Lodger>,
     /// Since when they have been these.
     pub since: Timestamp,
-    /// Whom the last one that was asked to leave made room for, until somebody comes.
-    pub awaits: Option<Awaits>,
-}
-
-/// Whom a trial on a shared device makes room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Awaits {
-    /// Position of the sweep in the state.
-    pub sweep: u32,
-    /// Nobody else is put there meanwhile, as its trial needs more than one leaves.
-    pub empties: bool,
+    /// The sweep, by its position in the state, that the last one that was asked to leave made room for, until somebody comes.
+    pub awaits: Option<u32>,
 }
 
 /// A trial on a shared device.
@@ -160,12 +151,12 @@ impl Agent {
 
 impl State {
     /// A trial was asked to give its slot up to a sweep.
-    pub(super) fn preempted(&mut self, lease: Lease, sweep: SweepId, empties: bool) {
+    pub(super) fn preempted(&mut self, lease: Lease, sweep: SweepId) {
         self.live(lease, |_, leased| leased.yields_to = Some(sweep));
         let Some((at, leased)) = self.leased(lease) else { return };
         let (agent, slot) = (leased.agent, leased.slot);
         self.leaving.insert(at);
-        let awaits = self.number(sweep).map(|sweep| Awaits { sweep, empties });
+        let awaits = self.number(sweep);
         if let Some(room) = self.agents.get_mut(&agent).and_then(|agent| agent.room_mut(slot)) {
             room.awaits = awaits;
         }

@@ -156,15 +156,13 @@ impl Teller {
                 self.ended(at, *lease, words::loss(*cause));
                 self.waiting_since.insert(lease.trial, at);
             }
-            Event::TrialPreempted { lease, sweep, empties } => {
+            Event::TrialPreempted { lease, sweep } => {
                 let to = self.names.sweeps.get(sweep).map_or("of others", String::as_str);
-                let what = match empties {
-                    true => format!(
-                        "asked to leave its GPU, which is emptied for sweep {to}, whose trial needs more of it and"
-                    ),
-                    false => format!("asked to give its slot to sweep {to},"),
-                };
-                self.asked(at, *lease, &format!("{what} whose owner had less than a share"));
+                self.asked(
+                    at,
+                    *lease,
+                    &format!("asked to give its slot to sweep {to}, whose owner had less than a share"),
+                );
             }
             Event::TrialHalted { lease, epoch } => {
                 self.asked(at, *lease, &format!("asked to leave at epoch {epoch}: early stopping compares first"));

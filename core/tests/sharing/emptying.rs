@@ -1,8 +1,7 @@
-//! Giving way to a trial that needs more of a shared device than any one trial leaves: one device is emptied, lodger by lodger, and
-//! only for whom all of them give way.
+//! Giving way to a trial that needs more of a shared device than any one trial leaves: one device is emptied, by lodgers that all leave
+//! at once, and only for whom all of them give way.
 
 use proptest::prelude::*;
-use sweep_core::event::Event;
 use sweep_core::id::Lease;
 use sweep_core::placement::Placement;
 use sweep_core::plan::Limits;
@@ -23,10 +22,10 @@ fn taken(gpus: u32) -> Lab {
     lab
 }
 
-/// One after the other keeps a checkpoint, a few seconds apart, and whoever is asked leaves.
+/// One after the other keeps a checkpoint, a second apart, and whoever is asked leaves.
 fn around(lab: &mut Lab) {
     for (agent, lease) in lab.held() {
-        lab.pass(Span::seconds(3));
+        lab.pass(Span::seconds(1));
         lab.checkpoint(agent, lease);
         lab.leave();
     }
@@ -38,10 +37,10 @@ fn promise(lab: &mut Lab, project: &str, slots: u32) {
     lab.set(Change::Reservation("dl".into(), Some(promise)));
 }
 
-/// Devices that are being emptied.
-fn being_emptied(lab: &Lab) -> usize {
+/// Devices that somebody left, and nobody came to.
+fn left_in_vain(lab: &Lab) -> usize {
     let rooms = lab.core.state().agents.values().flat_map(|agent| &agent.rooms);
-    rooms.filter(|room| room.awaits.is_some_and(|awaits| awaits.empties)).count()
+    rooms.filter(|room| room.awaits.is_some()).count()
 }
 
 fn asks(memory: u64) -> Limits {
@@ -49,24 +48,50 @@ fn asks(memory: u64) -> Limits {
 }
 
 #[test]
-fn who_was_promised_a_device_gets_a_whole_one_after_the_next_checkpoints() {
+fn who_was_promised_a_device_gets_a_whole_one_once_all_have_a_fresh_checkpoint() {
     let mut lab = taken(2);
     promise(&mut lab, "audio", 1);
     lab.submit_batches(("audio", "bob"), &[UNKNOWN], 2);
     assert_eq!((has(&lab, "bob"), lab.preemptions()), (0, 0), "no checkpoint is fresh");
-    let held = lab.held();
-    for (number, (agent, lease)) in held.into_iter().enumerate() {
+    for (agent, lease) in lab.held() {
         lab.pass(Span::seconds(20));
         lab.checkpoint(agent, lease);
-        lab.leave();
-        assert!(number < 7 || has(&lab, "bob") == DEVICE, "all have kept one");
-        assert!(has(&lab, "ann") + has(&lab, "bob") <= 2 * DEVICE);
+        assert_eq!(lab.leave(), 0, "the others would have to leave later");
     }
-    assert_eq!((lab.preemptions(), has(&lab, "ann"), has(&lab, "bob")), (4, DEVICE, DEVICE));
+    // They are on the two devices by turns.
+    lab.pass(Span::seconds(20));
+    for (number, (agent, lease)) in lab.held().into_iter().enumerate() {
+        lab.pass(Span::seconds(1));
+        lab.checkpoint(agent, lease);
+        assert_eq!(lab.leave(), if number == 6 { 4 } else { 0 });
+        assert_eq!(has(&lab, "bob"), if number < 6 { 0 } else { DEVICE });
+    }
     (0..3).for_each(|_| around(&mut lab));
-    assert_eq!((lab.preemptions(), being_emptied(&lab)), (4, 0), "the second one was not promised");
-    let asked = lab.journal.iter().filter(|(_, event)| matches!(event, Event::TrialPreempted { empties: true, .. }));
-    assert_eq!(asked.count(), 4);
+    assert_eq!((lab.preemptions(), has(&lab, "ann"), has(&lab, "bob")), (4, DEVICE, DEVICE), "as much as was promised");
+    assert_eq!(left_in_vain(&lab), 0);
+    lab.check();
+}
+
+#[test]
+fn what_is_being_freed_counts_as_what_is_taken_of_it() {
+    let mut lab = quarters(2);
+    lab.preempt_after(Some(Span::seconds(2)));
+    lab.submit_batches_within(("p", "ann"), &[QUARTER], 3, asks(20));
+    promise(&mut lab, "audio", 1);
+    lab.submit_batches(("audio", "bob"), &[UNKNOWN], 2);
+    assert_eq!((shares(&lab), has(&lab, "bob")), (vec![500; 3], 0));
+    lab.pass(Span::seconds(3));
+    // One is alone on its device, where somebody who needs all of it gets more than it leaves.
+    let rooms = lab.core.state().agents.values().flat_map(|agent| &agent.rooms);
+    let alone: Vec<u32> =
+        rooms.filter(|room| room.trials.len() == 1).flat_map(|room| room.trials.keys().copied()).collect();
+    let mut held = lab.held();
+    held.sort_by_key(|(_, lease)| !alone.contains(&lab.core.state().leased(*lease).unwrap().1.slot));
+    held.into_iter().for_each(|(agent, lease)| lab.checkpoint(agent, lease));
+    assert_eq!(lab.preemptions(), 1);
+    assert_eq!((lab.leave(), has(&lab, "ann"), has(&lab, "bob")), (1, DEVICE, DEVICE));
+    (0..3).for_each(|_| around(&mut lab));
+    assert_eq!((lab.preemptions(), left_in_vain(&lab)), (1, 0));
     lab.check();
 }
 
@@ -79,7 +104,7 @@ fn a_higher_share_gets_as_many_whole_devices_as_it_is_for_and_a_lower_one_none()
         lab.submit_batches(("p", "bob"), &[UNKNOWN], 9);
         (0..6).for_each(|_| around(&mut lab));
         assert_eq!(lab.preemptions() as u64, has(&lab, "bob") / DEVICE * 4, "nobody leaves in vain");
-        assert_eq!(being_emptied(&lab), 0);
+        assert_eq!(left_in_vain(&lab), 0);
         lab.check();
         has(&lab, "bob") / DEVICE
     };
@@ -177,6 +202,7 @@ proptest! {
         }
         prop_assert_eq!(lab.preemptions(), before, "still giving way");
         prop_assert!(before <= 100, "{} hand-overs", before);
+        prop_assert_eq!(left_in_vain(&lab), 0);
         lab.check();
     }
 }
