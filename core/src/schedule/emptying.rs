@@ -19,7 +19,7 @@ use super::room::WHOLE;
 use super::victim::{Door, Hosts};
 
 /// What one device costs of what a plan looks at.
-const DEVICE: usize = 20;
+const DEVICE: usize = 60;
 
 /// A trial that has to leave a device.
 pub(super) struct Leaver {

@@ -24,7 +24,7 @@ use super::victim::{Door, Hosts, Victim};
 const FRESH: Span = Span::seconds(10);
 
 /// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked at the next one.
-const LOOKS: usize = 30_000;
+const LOOKS: usize = 20_000;
 
 /// Every trial that has to give way now.
 pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
