@@ -121,6 +121,24 @@ fn fill(state: &mut State, now: &mut Timestamp) {
     }
 }
 
+/// Another project comes whose trials need whole devices, one sweep and many.
+fn whole(state: &State, now: Timestamp) {
+    for sweeps in [1, 100] {
+        let mut state = state.clone();
+        for number in 0..sweeps {
+            let mut plan = Plan::clone(&plan(number));
+            plan.base = json!({ "dataset": "d0", "batch_size": 1000 + number });
+            let (user, project) = (format!("w{number}"), format!("whole{}", number % PROJECTS));
+            let (name, plan) = (format!("whole-{number}"), Arc::new(plan));
+            let sweep = SweepId::derive(&name, "");
+            state.apply(&Event::SweepSubmitted { sweep, name, user, project, plan }, now);
+        }
+        let given =
+            time(&format!("{sweeps} sweeps that need whole devices"), 21, || preemptions(&state, now, |_| true));
+        println!("  {} trials give way", given.len());
+    }
+}
+
 fn measure(hosts: u32, devices: u32, each: u32) {
     let mut now = Timestamp(0);
     let mut state = lab(hosts, devices, each, now);
@@ -172,6 +190,7 @@ fn measure(hosts: u32, devices: u32, each: u32) {
     state.apply(&Event::SweepSubmitted { sweep, name: "new".into(), user, project, plan: plan(0) }, now);
     let given = time("a new project comes", 21, || preemptions(&state, now, |_| true));
     println!("  {} trials give way", given.len());
+    whole(&state, now);
     let told = time("what `sweepctl queue` shows", 21, || waiting(&state, now, |_| true));
     println!("  {} sweeps wait", told.len());
     // As before, and everybody may have as much as they have.

@@ -1,7 +1,9 @@
 //! How much somebody had, for its share: what it used, faded, and for what runs now the time that an attempt
 //! typically takes, charged in advance, so that a slot counts as soon as it is taken. Whoever has least is next.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::reservation::promised;
 use crate::state::State;
@@ -71,7 +73,7 @@ impl Load {
     /// alone: after the hand-over `other` must not be above it. The second makes the hand-overs finite: each
     /// lowers the sum of devices² / share over all. A share of nothing takes nothing from anybody. What is promised comes
     /// before: no hand-over takes it from anybody, so that all that is owed together never grows, and
-    /// whoever is owed takes from whoever has more, each time lowering it.
+    /// whoever is owed takes from whoever has more, each time lowering it. Where several leave a device for one trial, the least that anybody has for its share rises: whoever gives keeps no less than `other` has then.
     pub(super) fn gives_way_to(self, other: Self, (gives, takes): (u32, u32)) -> bool {
         if self.devices < u64::from(gives) {
             return false;
@@ -85,6 +87,58 @@ impl Load {
         }
         let now = |one: Self, by: Self| u128::from(one.devices) * u128::from(by.share);
         more.level() <= less.level() && now(more, less) <= now(less, more)
+    }
+}
+
+/// What everybody has in a plan; of whoever is asked for.
+pub(super) struct Loads<'a> {
+    state: &'a State,
+    now: Timestamp,
+    projects: RefCell<BTreeMap<u32, Load>>,
+    members: RefCell<BTreeMap<u32, Load>>,
+}
+
+impl<'a> Loads<'a> {
+    pub(super) fn new(state: &'a State, now: Timestamp) -> Self {
+        Self { state, now, projects: RefCell::default(), members: RefCell::default() }
+    }
+
+    pub(super) fn project(&self, project: u32) -> Load {
+        let load = || Load::of_project(self.state, self.now, project);
+        *self.projects.borrow_mut().entry(project).or_insert_with(load)
+    }
+
+    pub(super) fn member(&self, member: u32) -> Load {
+        let load = || Load::of_member(self.state, self.now, member);
+        *self.members.borrow_mut().entry(member).or_insert_with(load)
+    }
+
+    /// Whether a member gives so many thousandths of a device up to another, who then has so many more.
+    pub(super) fn gives_way(&self, member: u32, taker: u32, handed: (u32, u32)) -> bool {
+        let project = |member: u32| self.state.accounts.members[member as usize].project;
+        let (from, to) = (project(member), project(taker));
+        match from == to {
+            true => {
+                member != taker
+                    && self.may_lose(from, handed)
+                    && self.member(member).gives_way_to(self.member(taker), handed)
+            }
+            false => self.project(from).gives_way_to(self.project(to), handed),
+        }
+    }
+
+    /// Whether one of a project may give so much up to another of it: where that takes less than is given, the project has less of
+    /// what it was promised, and would take it from others.
+    fn may_lose(&self, project: u32, (gives, takes): (u32, u32)) -> bool {
+        gives <= takes || !self.project(project).shifted(i64::from(takes) - i64::from(gives)).is_owed()
+    }
+
+    /// A member has so many thousandths more or less.
+    pub(super) fn shift(&self, member: u32, by: i64) {
+        let project = self.state.accounts.members[member as usize].project;
+        let (of_member, of_project) = (self.member(member).shifted(by), self.project(project).shifted(by));
+        self.members.borrow_mut().insert(member, of_member);
+        self.projects.borrow_mut().insert(project, of_project);
     }
 }
 

@@ -7,10 +7,11 @@
 //! stays free that a waiting trial could use within its limits, except where a device that trials share is emptied for one that
 //! comes before and needs all of it, and for the seconds in which
 //! trials of a network have to start where the first one chooses what to compute with ([`crate::alike`]); (4) with demand that stays as it is, only so
-//! many trials ever give way; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
+//! many trials ever give way, and where several have to leave a device for one trial, all of them are asked in one plan or none is; (5) the cost depends on the number of sweeps that could start a trial, of their owners, and of agents with
 //! free slots, not on the number of waiting trials: of those behind the first of a sweep only so many are looked at (20,000 in one plan), and only where
 //! that one needs what is not there.
 
+mod emptying;
 mod head;
 mod host;
 mod load;
@@ -184,7 +185,7 @@ impl<'a> Picked<'a> {
         let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(trial));
         let (shape, horizon) = (sweep.shape(index), places.horizon(sweep, index));
         let need = Need { dataset, bound, placement, alone, shape, horizon, most };
-        let place::Taken { agent, slot, share, fingerprint } = places.take(need, only)?;
+        let place::Taken { agent, slot, share, fingerprint } = places.take(number, need, only)?;
         if let Some((agents, key)) = choosing.filter(|(agents, _)| agents.is_empty()) {
             debug_assert!(agents.is_empty());
             self.choosing.insert((number, key), vec![agent]);

@@ -38,7 +38,11 @@ pub(super) struct Need<'a> {
     pub(super) most: u32,
 }
 
-impl Need<'_> {
+impl<'a> Need<'a> {
+    pub(super) fn kind(&self) -> Kind<'a> {
+        (self.dataset, self.bound, self.placement, self.alone, self.shape, self.horizon, self.most)
+    }
+
     /// Whether quotas leave so many thousandths of a device.
     pub(super) fn may_have(&self, share: u32) -> bool {
         share <= self.most
@@ -56,7 +60,7 @@ pub(super) struct Taken<'a> {
 }
 
 /// What needs have in common that are met by the same slots.
-type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>, Span, u32);
+pub(super) type Kind<'a> = (&'a str, Option<&'a str>, &'a Placement, bool, Option<u32>, Span, u32);
 
 /// Free slots of reachable agents; those that are taken here are no longer free.
 pub(super) struct Places<'a> {
@@ -75,6 +79,8 @@ pub(super) struct Places<'a> {
     crowded: bool,
     /// Maintenance is planned somewhere.
     planned: bool,
+    /// By sweep: devices that trials share and that somebody is leaving for one of its trials.
+    awaited: BTreeMap<u32, Vec<(AgentId, usize)>>,
 }
 
 struct Place<'a> {
@@ -95,13 +101,45 @@ pub(super) fn is_alone(trial: &Trial) -> bool {
     failure.is_some_and(|failure| failure.class == FailureClass::OutOfMemory)
 }
 
+/// A need is met nowhere. If it is for more of a device than is left of any, and no place that could meet it comes
+/// free by itself, the device with the fewest trials is kept from others until it is empty; one that somebody gave way
+/// on for another sweep, last of all.
+pub(super) fn emptied<'r, 'a: 'r, R: Iterator<Item = (usize, &'r Shared<'a>)>>(
+    sweep: u32,
+    need: &Need<'_>,
+    now: Timestamp,
+    agents: impl Iterator<Item = (AgentId, &'r Agent, R)>,
+) -> Option<(AgentId, usize)> {
+    let mut fewest = None;
+    for (id, agent, rooms) in agents.filter(|(_, agent, _)| agent.can_use(need.dataset, need.bound)) {
+        let fits = |slot: u32| need.placement.fits(agent, slot) && agent.block(slot, now).is_none();
+        let mut apart = (0u32..agent.slots.len() as u32).filter(|slot| agent.room(*slot).is_none());
+        if need.may_have(WHOLE) && apart.any(fits) {
+            return None;
+        }
+        for (number, room) in rooms.filter(|(_, room)| room.trials > 0) {
+            if !need.may_have(room.part(need).share) || !room.device.slots.iter().any(|slot| fits(*slot)) {
+                continue;
+            }
+            if room.comes_free(need) {
+                return None;
+            }
+            let others = room.awaits.is_some_and(|awaits| awaits != sweep);
+            let one = (!room.kept, others, room.trials, id, number);
+            fewest = Some(fewest.map_or(one, |fewest| one.min(fewest)));
+        }
+    }
+    fewest.map(|(.., id, number)| (id, number))
+}
+
 impl<'a> Places<'a> {
     pub(super) fn new(state: &'a State, now: Timestamp, is_reachable: &'a dyn Fn(AgentId) -> bool) -> Self {
         let (agents, order) = (BTreeMap::new(), BTreeSet::new());
         let (nowhere, unseen, crowded) = (BTreeSet::new(), BTreeSet::new(), false);
         let ahead = |agent: &Agent| agent.devices.holds.values().any(|hold| hold.from > Some(now));
         let planned = state.agents.values().any(ahead);
-        let mut places = Self { state, now, is_reachable, agents, order, nowhere, unseen, crowded, planned };
+        let awaited = BTreeMap::new();
+        let mut places = Self { state, now, is_reachable, agents, order, nowhere, unseen, crowded, planned, awaited };
         let may = |agent: &Agent| agent.free > 0 || !agent.rooms.is_empty();
         for (id, agent) in state.agents.iter().filter(|(id, agent)| may(agent) && is_reachable(**id)) {
             let devices = &agent.facts.offer.devices;
@@ -116,6 +154,18 @@ impl<'a> Places<'a> {
                 places.agents.insert(*id, place);
             }
         }
+        for leased in state.leaving().filter_map(|at| state.trial(at).leased()) {
+            let sweep = leased.yields_to.and_then(|taker| state.number(taker));
+            let place = places.agents.get(&leased.agent);
+            let Some((sweep, number)) = sweep.zip(place.and_then(|place| place.agent.lodging(leased.slot))) else {
+                continue;
+            };
+            let (awaited, one) = (places.awaited.entry(sweep).or_default(), (leased.agent, number));
+            // Others have come meanwhile where it is not the one that is awaited any more.
+            if place.is_some_and(|place| place.rooms[number].awaits == Some(sweep)) && !awaited.contains(&one) {
+                awaited.push(one);
+            }
+        }
         places
     }
 
@@ -128,11 +178,12 @@ impl<'a> Places<'a> {
         self.order.is_empty()
     }
 
-    /// Takes the lowest slot that meets a need of the first agent that has one. Only one of `only` will do, unless
-    /// that is empty.
-    pub(super) fn take(&mut self, need: Need<'a>, only: &[AgentId]) -> Option<Taken<'a>> {
-        let kind = (need.dataset, need.bound, need.placement, need.alone, need.shape, need.horizon, need.most);
+    /// Takes the lowest slot that meets a need of a sweep, of the first agent that has one. Only one of `only` will do,
+    /// unless that is empty.
+    pub(super) fn take(&mut self, sweep: u32, need: Need<'a>, only: &[AgentId]) -> Option<Taken<'a>> {
+        let kind = need.kind();
         if self.nowhere.contains(&kind) {
+            self.keep_awaited(sweep);
             return None;
         }
         let any = only.is_empty();
@@ -145,9 +196,12 @@ impl<'a> Places<'a> {
             }
         }
         let Some((free, agent, slot, part)) = found.or_else(|| self.apart_or_together(need, only, |_| true)) else {
+            let kept = self.keep_awaited(sweep);
             if any {
                 self.nowhere.insert(kind);
-                self.keep(need);
+                if !kept && self.crowded {
+                    self.keep(sweep, need);
+                }
             }
             return None;
         };
@@ -181,43 +235,35 @@ impl<'a> Places<'a> {
         self.find(need, only, true, &prefers)
     }
 
-    /// A need was met nowhere. If it is for more of a device than is left of any, and no place that could meet it comes
-    /// free by itself, the device with the fewest trials is kept from others until it is empty.
-    fn keep(&mut self, need: Need<'a>) {
-        if !self.crowded {
-            return;
+    /// What others were asked to leave for a trial of a sweep, and it cannot have yet, is kept from others until it can.
+    fn keep_awaited(&mut self, sweep: u32) -> bool {
+        let rooms = self.awaited.remove(&sweep);
+        // Each trial that waits takes one.
+        let waiting = self.state.sweeps[sweep as usize].counts.waiting as usize;
+        let rooms: Vec<_> = rooms.into_iter().flatten().take(waiting).collect();
+        rooms.iter().for_each(|(id, number)| self.keep_from_others(*id, *number));
+        !rooms.is_empty()
+    }
+
+    /// A need was met nowhere: [`emptied`].
+    fn keep(&mut self, sweep: u32, need: Need<'a>) {
+        let reachable = self.state.agents.iter().filter(|(id, _)| (self.is_reachable)(**id));
+        let agents = reachable.map(|(id, agent)| {
+            let rooms = self.agents.get(id).map(|place| place.rooms.iter().enumerate());
+            (*id, agent, rooms.into_iter().flatten())
+        });
+        if let Some((id, number)) = emptied(sweep, &need, self.now, agents) {
+            self.keep_from_others(id, number);
         }
-        let mut fewest = None;
-        for (id, agent) in &self.state.agents {
-            if !agent.can_use(need.dataset, need.bound) || !(self.is_reachable)(*id) {
-                continue;
-            }
-            let fits = |slot: u32| need.placement.fits(agent, slot) && agent.block(slot, self.now).is_none();
-            let mut apart = (0u32..agent.slots.len() as u32).filter(|slot| agent.room(*slot).is_none());
-            if need.may_have(WHOLE) && apart.any(fits) {
-                return;
-            }
-            let Some(place) = self.agents.get(id) else { continue };
-            for (number, room) in place.rooms.iter().enumerate().filter(|(_, room)| room.trials > 0) {
-                if !need.may_have(room.part(&need).share) || !room.device.slots.iter().any(|slot| fits(*slot)) {
-                    continue;
-                }
-                if room.comes_free(&need) {
-                    return;
-                }
-                let one = (!room.kept, room.trials, *id, number);
-                fewest = Some(fewest.map_or(one, |fewest| one.min(fewest)));
-            }
-        }
-        if let Some((_, _, id, number)) = fewest
-            && let Some(place) = self.agents.get_mut(&id)
-        {
-            let before = place.open(self.now);
-            place.rooms[number].kept = true;
-            let left = place.open(self.now);
-            if self.order.remove(&(Reverse(before), id)) && left > 0 {
-                self.order.insert((Reverse(left), id));
-            }
+    }
+
+    fn keep_from_others(&mut self, id: AgentId, number: usize) {
+        let Some(place) = self.agents.get_mut(&id) else { return };
+        let before = place.open(self.now);
+        place.rooms[number].kept = true;
+        let left = place.open(self.now);
+        if self.order.remove(&(Reverse(before), id)) && left > 0 {
+            self.order.insert((Reverse(left), id));
         }
     }
 

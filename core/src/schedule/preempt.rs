@@ -1,50 +1,71 @@
 //! Which trial gives way to whom: only right after its checkpoint was kept, so that next to no work is lost; only
 //! after its attempt has run for a while; and only if its owner is clearly above the one who waits
 //! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
-//! gives way: what is freed must not come back to where it was.
+//! gives way: what is freed must not come back to where it was. Where that one needs more of a device that trials share
+//! than any one of them leaves, one is emptied (`emptying`) by trials that leave at once.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Event;
-use crate::id::AgentId;
-use crate::state::State;
+use crate::id::{AgentId, Lease};
+use crate::state::{State, TrialRef};
 use crate::time::{Span, Timestamp};
 
+use super::emptying::{Awaited, Devices, Emptier, Emptying};
 use super::head::Heads;
-use super::load::Load;
+use super::load::Loads;
+use super::room::WHOLE;
 use super::tree::Tree;
-use super::victim::{Hosts, Victim};
+use super::victim::{Door, Hosts, Victim};
 
-/// So long after its checkpoint was kept a trial may still give way; what it did since is lost if its trainer keeps none when it is stopped.
+/// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
 const FRESH: Span = Span::seconds(10);
 
 /// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked at the next one.
-const LOOKS: usize = 50_000;
+const LOOKS: usize = 20_000;
 
 /// Every trial that has to give way now.
 pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
     let Some(after) = state.accounts.shares.preempt_after else { return Vec::new() };
-    let (mut victims, mut hosts) = (Victims::default(), Hosts::new(state, now));
-    for at in state.fresh(Timestamp(now.0.saturating_sub(FRESH.0))) {
-        if let Some(victim) = hosts.victim(at, after, &is_reachable) {
-            let member = state.sweep_of(at).member;
-            let project = state.accounts.members[member as usize].project;
-            victims.entry(project).or_default().entry(member).or_default().push(victim);
-        }
+    let mut fresh = state.fresh(Timestamp(now.0.saturating_sub(FRESH.0))).peekable();
+    if fresh.peek().is_none() || state.ready().next().is_none() {
+        return Vec::new();
     }
-    if victims.is_empty() || state.ready().next().is_none() {
+    let hosts = Hosts::new(state, now, is_reachable);
+    let (mut victims, mut leases, mut doors) = (Victims::default(), BTreeMap::new(), BTreeSet::new());
+    for victim in fresh.filter_map(|at| hosts.victim(at, after)) {
+        let member = state.sweep_of(victim.at).member;
+        let project = state.accounts.members[member as usize].project;
+        leases.insert(victim.at, victim.lease);
+        doors.extend(victim.door);
+        victims.entry(project).or_default().entry(member).or_default().push(victim);
+    }
+    if victims.is_empty() {
         return Vec::new();
     }
     // The one that goes first stands last.
     let known = victims.values_mut().flat_map(BTreeMap::values_mut);
     known.for_each(|known| known.sort_by_key(|victim| Reverse(victim.order)));
-    let (projects, members) = (BTreeMap::new(), BTreeMap::new());
-    let (tree, heads, looked) = (Tree::new(state, now), Heads::new(state), Cell::default());
-    let mut plan = Plan { state, now, hosts, heads, tree, projects, members, looked };
+    let mut doors: Vec<_> = hosts.doors().filter(|(_, door)| doors.contains(door)).collect();
+    doors.sort_unstable();
+    let mut plan = Plan {
+        state,
+        hosts,
+        leases,
+        doors,
+        heads: Heads::new(state),
+        loads: Loads::new(state, now),
+        tree: Tree::new(state, now),
+        awaited: RefCell::default(),
+        kept: RefCell::default(),
+        closed: BTreeSet::new(),
+        left: BTreeSet::new(),
+        looked: Cell::default(),
+        events: Vec::new(),
+    };
     plan.promise();
-    let mut events = Vec::new();
     while let Some((project, member)) = plan.highest(&victims) {
         let Some(of_project) = victims.get_mut(&project) else { break };
         let known = of_project.entry(member).or_default();
@@ -54,94 +75,173 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
             true => std::iter::from_fn(|| known.pop()).find_map(|victim| Some((plan.taker(member, &victim)?, victim))),
             false => None,
         };
-        let Some(((sweep, share), victim)) = given else {
-            of_project.remove(&member);
-            if of_project.is_empty() {
-                victims.remove(&project);
+        match given {
+            Some(((sweep, Takes::Part(share)), victim)) => {
+                plan.start(sweep, share);
+                plan.leave(member, victim.share);
+                plan.ask(victim.lease, sweep);
+                plan.left.extend(victim.door);
             }
-            continue;
-        };
-        plan.start(sweep, share);
-        plan.leave(member, victim.share);
-        events.push(Event::TrialPreempted { lease: victim.lease, sweep: state.sweeps[sweep as usize].id });
+            Some(((sweep, Takes::Emptied(emptying)), _)) => plan.empty(sweep, emptying),
+            None => {
+                of_project.remove(&member);
+                if of_project.is_empty() {
+                    victims.remove(&project);
+                }
+            }
+        }
     }
-    events
+    plan.events
 }
 
 /// Trials that may give way, by project and member.
 type Victims = BTreeMap<u32, BTreeMap<u32, Vec<Victim>>>;
 
+/// What a trial gets when others give way.
+enum Takes {
+    /// So many thousandths of a device, once one has left.
+    Part(u32),
+    /// A part that several have to leave for.
+    Emptied(Emptying),
+}
+
 struct Plan<'a> {
     state: &'a State,
-    now: Timestamp,
     hosts: Hosts<'a>,
+    /// Trials that may give way now.
+    leases: BTreeMap<TrialRef, Lease>,
+    /// Devices that trials share and that somebody may leave now, with how many are there: those with the fewest are emptied first.
+    doors: Vec<(usize, Door)>,
     heads: Heads<'a>,
+    loads: Loads<'a>,
     tree: Tree<'a>,
-    projects: BTreeMap<u32, Load>,
-    members: BTreeMap<u32, Load>,
-    /// Owners and sweeps that were looked at.
+    /// By sweep whose next trial would find no room if any one trial left: the device that it waits for.
+    awaited: RefCell<BTreeMap<u32, Awaited>>,
+    /// Devices that are filled no more for somebody who comes before.
+    kept: Devices<'a>,
+    /// Devices that are emptied: nobody there gives way to others.
+    closed: BTreeSet<Door>,
+    /// Devices that somebody leaves: what is free there is spoken for.
+    left: BTreeSet<Door>,
+    /// Owners, sweeps and devices that were looked at.
     looked: Cell<usize>,
+    events: Vec<Event>,
 }
 
 impl<'a> Plan<'a> {
-    /// Slots that are being freed already count for those that they were freed for.
+    /// Slots that are being freed already count for those that they were freed for, as what these take of them.
     fn promise(&mut self) {
         let state = self.state;
+        let mut freed: BTreeMap<(Door, u32), u32> = BTreeMap::new();
         for at in state.leaving() {
             let Some(leased) = state.trial(at).leased() else { continue };
             self.leave(state.sweep_of(at).member, leased.share);
-            if let Some(sweep) = leased.yields_to.and_then(|taker| state.number(taker)) {
-                self.start(sweep, leased.share);
+            let door = self.hosts.lodging(leased);
+            self.left.extend(door);
+            let Some(sweep) = leased.yields_to.and_then(|taker| state.number(taker)) else { continue };
+            match door {
+                Some(door) => *freed.entry((door, sweep)).or_default() += leased.share,
+                None => self.start(sweep, leased.share),
+            }
+        }
+        for ((door, sweep), mut freed) in freed {
+            let room = self.hosts.get(door.0).room(state, door.1);
+            let head = self.heads.of(sweep).first();
+            let share = head.map_or(freed, |head| room.part(&head.need(WHOLE)).share).max(1);
+            // One trial where several make room for it.
+            while freed > 0 {
+                self.start(sweep, share);
+                freed = freed.saturating_sub(share);
             }
         }
     }
 
-    /// The sweep that would get the slot of a victim, if the victim has to give way to it, and what it takes of the device.
-    fn taker(&mut self, member: u32, victim: &Victim) -> Option<(u32, u32)> {
-        if self.looked.get() >= LOOKS {
-            return None;
+    /// A device is emptied for a sweep.
+    fn empty(&mut self, sweep: u32, emptying: Emptying) {
+        self.start(sweep, emptying.share);
+        self.closed.insert(emptying.door);
+        self.awaited.borrow_mut().remove(&sweep);
+        for leaver in emptying.leavers {
+            self.leave(leaver.member, leaver.share);
+            self.ask(leaver.lease, sweep);
         }
-        let (now, takes) = (self.now, Cell::new(0));
-        let (hosts, heads, looked) = (&self.hosts, &self.heads, &self.looked);
-        let host = hosts.get(victim.host);
-        let sweep = self.tree.find(looked, |number, most| {
-            looked.set(looked.get() + 1);
-            heads.of(number).iter().any(|head| {
-                let part = hosts.part(victim, &head.need(most));
-                takes.set(part.unwrap_or_default());
-                part.is_some()
-                    && head.fits(host.id, host.agent, victim.slot, now)
-                    && hosts.leaves_room(victim, (number, head.index))
-            })
-        })?;
-        let handed = (victim.share, takes.get());
-        self.gives_way(member, self.state.sweeps[sweep as usize].member, handed).then_some((sweep, takes.get()))
     }
 
-    /// Whether a member gives so many thousandths of a device up to another, who then has so many more.
-    fn gives_way(&mut self, member: u32, taker: u32, handed: (u32, u32)) -> bool {
-        let project = |member: u32| self.state.accounts.members[member as usize].project;
-        let (from, to) = (project(member), project(taker));
-        match from == to {
-            true => member != taker && self.member(member).gives_way_to(self.member(taker), handed),
-            false => self.project(from).gives_way_to(self.project(to), handed),
+    fn ask(&mut self, lease: Lease, sweep: u32) {
+        let sweep = self.state.sweeps[sweep as usize].id;
+        self.events.push(Event::TrialPreempted { lease, sweep });
+    }
+
+    fn emptier(&self) -> Emptier<'_, 'a> {
+        let Self { hosts, heads, loads, looked, kept, leases, .. } = self;
+        Emptier { hosts, heads, loads, looked, kept, leases }
+    }
+
+    /// The device that a sweep waits for whose next trial would find no room if any one trial left.
+    fn awaited(&self, sweep: u32, most: u32) -> Awaited {
+        if let Some(known) = self.awaited.borrow().get(&sweep) {
+            return *known;
         }
+        let is_open = |door: &Door| !self.closed.contains(door) && !self.left.contains(door);
+        let open = self.doors.iter().map(|(_, door)| *door).filter(is_open);
+        let awaited = self.emptier().awaited(sweep, most, open);
+        self.awaited.borrow_mut().insert(sweep, awaited);
+        awaited
+    }
+
+    /// The sweep that would get the slot of a victim, if the victim has to give way to it, and what it takes of the device. Nobody
+    /// gives way on a device that somebody else waits for who comes before.
+    fn taker(&self, member: u32, victim: &Victim) -> Option<(u32, Takes)> {
+        if self.looked.get() >= LOOKS || victim.door.is_some_and(|door| self.closed.contains(&door)) {
+            return None;
+        }
+        let (hosts, heads, looked, now) = (&self.hosts, &self.heads, &self.looked, self.hosts.now);
+        let (host, takes, most) = (hosts.get(victim.host), Cell::new(None), Cell::new(0));
+        let is_left = victim.door.is_some_and(|door| self.left.contains(&door));
+        let sweep = self.tree.find(looked, |number, left| {
+            looked.set(looked.get() + 1);
+            most.set(left);
+            let fits = heads.of(number).iter().any(|head| {
+                let part = hosts.part(victim, &head.need(left)).filter(|share| *share <= victim.share || !is_left);
+                let trial = TrialRef { sweep: number, index: head.index };
+                takes.set(part);
+                part.is_some()
+                    && head.fits(host.id, host.agent, victim.slot, now)
+                    && hosts.leaves_room(victim.host, victim.slot, &[victim.at], trial)
+            });
+            if fits {
+                return true;
+            }
+            takes.set(None);
+            match victim.door.map(|door| (door, self.awaited(number, left))) {
+                Some((door, Awaited::Emptied(other) | Awaited::Kept(other))) => door == other,
+                _ => false,
+            }
+        })?;
+        if let Some(share) = takes.get() {
+            let handed = (victim.share, share);
+            let gives_way = self.loads.gives_way(member, self.state.sweeps[sweep as usize].member, handed);
+            return gives_way.then_some((sweep, Takes::Part(share)));
+        }
+        // As things are now: meanwhile others may have been promised something.
+        let door = victim.door.filter(|_| !is_left)?;
+        let emptying = self.emptier().emptying(sweep, most.get(), door)?;
+        Some((sweep, Takes::Emptied(emptying)))
     }
 
     /// Whether somebody waits whom a member might give so much up to, if that were what is needed, or more.
-    fn may_give(&mut self, member: u32, handed: (u32, u32)) -> bool {
-        let waiting: Vec<u32> = self.tree.members().collect();
-        waiting.into_iter().any(|taker| self.gives_way(member, taker, handed))
+    fn may_give(&self, member: u32, handed: (u32, u32)) -> bool {
+        self.tree.members().any(|taker| self.loads.gives_way(member, taker, handed))
     }
 
     /// Who is furthest above others: a member of the project that is, as far as it has trials that may give way.
-    fn highest(&mut self, victims: &Victims) -> Option<(u32, u32)> {
-        let highest = victims.keys().map(|project| self.project(*project).level()).max()?;
+    fn highest(&self, victims: &Victims) -> Option<(u32, u32)> {
+        let highest = victims.keys().map(|project| self.loads.project(*project).level()).max()?;
         let mut found = None;
         for (project, members) in victims {
-            if self.project(*project).level() == highest {
-                let own = members.keys().map(|member| ((self.member(*member).level(), Reverse(*member)), *project));
-                found = found.max(own.max());
+            if self.loads.project(*project).level() == highest {
+                let level = |member: &u32| (self.loads.member(*member).level(), Reverse(*member));
+                found = found.max(members.keys().map(|member| (level(member), *project)).max());
             }
         }
         found.map(|((_, Reverse(member)), project)| (project, member))
@@ -149,28 +249,11 @@ impl<'a> Plan<'a> {
 
     fn start(&mut self, sweep: u32, share: u32) {
         self.tree.start(sweep, share);
-        self.shift(self.state.sweeps[sweep as usize].member, share.into());
+        self.loads.shift(self.state.sweeps[sweep as usize].member, share.into());
     }
 
     fn leave(&mut self, member: u32, share: u32) {
         self.tree.leave(member, share);
-        self.shift(member, -i64::from(share));
-    }
-
-    fn shift(&mut self, member: u32, by: i64) {
-        let project = self.state.accounts.members[member as usize].project;
-        let (of_member, of_project) = (self.member(member).shifted(by), self.project(project).shifted(by));
-        self.members.insert(member, of_member);
-        self.projects.insert(project, of_project);
-    }
-
-    fn member(&mut self, member: u32) -> Load {
-        let (state, now) = (self.state, self.now);
-        *self.members.entry(member).or_insert_with(|| Load::of_member(state, now, member))
-    }
-
-    fn project(&mut self, project: u32) -> Load {
-        let (state, now) = (self.state, self.now);
-        *self.projects.entry(project).or_insert_with(|| Load::of_project(state, now, project))
+        self.loads.shift(member, -i64::from(share));
     }
 }

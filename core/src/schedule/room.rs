@@ -4,7 +4,7 @@ use crate::device::DeviceFacts;
 use crate::packing;
 use crate::shares::DEVICE;
 use crate::state::State;
-use crate::state::packing::Room;
+use crate::state::packing::{Lodger, Room};
 
 use super::place::Need;
 
@@ -21,6 +21,8 @@ pub(super) struct Shared<'a> {
     most: u32,
     /// It is being emptied for somebody who needs all of it and comes before.
     pub(super) kept: bool,
+    /// The sweep that the last one that was asked to leave made room for.
+    pub(super) awaits: Option<u32>,
 }
 
 /// What a trial would take of a device.
@@ -33,10 +35,27 @@ pub(super) struct Part {
 
 impl<'a> Shared<'a> {
     pub(super) fn new(state: &'a State, device: &'a DeviceFacts, room: &Room) -> Self {
-        let most = |shape| state.shapes.measured(shape, &device.model).map_or(1, packing::Measured::most);
-        let least = room.trials.values().map(|lodger| most(lodger.shape)).min();
-        let (used, trials) = (room.used(), room.trials.len() as u32);
-        Self { state, device, used, trials, most: least.unwrap_or(u32::MAX), kept: false }
+        let empty = Self { state, device, used: 0, trials: 0, most: u32::MAX, kept: false, awaits: room.awaits };
+        empty.with(room.trials.values().copied())
+    }
+
+    /// The same device with these alone.
+    pub(super) fn with(&self, lodgers: impl Iterator<Item = Lodger>) -> Self {
+        let empty = Self { used: 0, trials: 0, most: u32::MAX, ..*self };
+        lodgers.fold(empty, |mut shared, lodger| {
+            shared.take(shared.part_of(&lodger));
+            shared
+        })
+    }
+
+    fn part_of(&self, lodger: &Lodger) -> Part {
+        let measured = self.state.shapes.measured(lodger.shape, &self.device.model);
+        Part { share: lodger.share, most: measured.map_or(1, packing::Measured::most) }
+    }
+
+    /// Whether a part fits beside those that are there.
+    pub(super) fn has_left(&self, part: Part) -> bool {
+        self.trials == 0 || (self.used + part.share <= WHOLE && self.trials < self.most.min(part.most))
     }
 
     /// Somebody may join, or there is nobody yet.
@@ -58,8 +77,7 @@ impl<'a> Shared<'a> {
             return None;
         }
         let part = self.part(need);
-        let fits = self.trials == 0 || (self.used + part.share <= WHOLE && self.trials < self.most.min(part.most));
-        (fits && need.may_have(part.share)).then_some(part)
+        (self.has_left(part) && need.may_have(part.share)).then_some(part)
     }
 
     /// What a trial would take once one with such a share has left, if it may join those that stay.

@@ -51,7 +51,7 @@ impl Agent {
         let slots = vec![None; facts.slots.len()];
         let free = slots.len() as u32;
         let shared = facts.offer.devices.iter().enumerate().filter(|(_, device)| device.packed);
-        let room = |device| Room { device, trials: BTreeMap::new(), since: Timestamp::default() };
+        let room = |device| Room { device, trials: BTreeMap::new(), since: Timestamp::default(), awaits: None };
         let rooms: Vec<Room> = shared.map(|(device, _)| room(device)).collect();
         let mut lodging = vec![None; slots.len()];
         for (number, room) in (0u32..).zip(&rooms) {

@@ -165,10 +165,7 @@ impl State {
             Event::SweepSuspended { sweep, trials } => self.suspended(*sweep, trials),
             Event::SweepSet { .. } | Event::SweepMoved { .. } => self.changed(event, now),
             Event::SweepRetried { sweep, cancelled, .. } => self.retried(*sweep, *cancelled, now),
-            Event::TrialPreempted { lease, sweep } => {
-                self.live(*lease, |_, leased| leased.yields_to = Some(*sweep));
-                self.leaving.extend(self.leased(*lease).map(|(at, _)| at));
-            }
+            Event::TrialPreempted { lease, sweep } => self.preempted(*lease, *sweep),
             Event::PointJudged { sweep, point, judgement } => self.judged(*sweep, *point, judgement, now),
             Event::PointProposed { sweep, point, settings, .. } => self.proposed(*sweep, *point, settings),
             Event::SearchEnded { sweep } => self.search_ended(*sweep, now),
@@ -285,8 +282,8 @@ impl State {
 
     /// Leases on slots that still exist stay; the decision to take others back came before as its own event.
     fn joined(&mut self, facts: &AgentFacts, now: Timestamp) {
-        let before = self.agents.remove(&facts.agent).map(|agent| (agent.slots, agent.devices));
-        let (held, devices) = before.unwrap_or_default();
+        let before = self.agents.remove(&facts.agent).map(|agent| (agent.slots, agent.devices, agent.rooms));
+        let (held, devices, rooms) = before.unwrap_or_default();
         let mut agent = Agent::new(facts.clone(), devices);
         for (slot, lease) in (0u32..).zip(held) {
             if let Some(lease) = lease
@@ -299,6 +296,7 @@ impl State {
                 }
             }
         }
+        agent.go_on_waiting(&rooms);
         self.agents.insert(facts.agent, agent);
     }
 

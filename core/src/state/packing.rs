@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::EpochMetrics;
-use crate::id::Lease;
+use crate::id::{Lease, SweepId};
 use crate::packing::{Measured, NONE, shape, shapes, with_headroom};
 use crate::plan::Plan;
 use crate::time::{Span, Timestamp};
@@ -22,6 +22,8 @@ pub struct Room {
     pub trials: BTreeMap<u32, Lodger>,
     /// Since when they have been these.
     pub since: Timestamp,
+    /// The sweep, by its position in the state, that the last one that was asked to leave made room for, until somebody comes.
+    pub awaits: Option<u32>,
 }
 
 /// A trial on a shared device.
@@ -123,7 +125,7 @@ impl Agent {
     pub(super) fn lodge(&mut self, slot: u32, lodger: Lodger, now: Timestamp) {
         if let Some(room) = self.room_mut(slot) {
             room.trials.insert(slot, lodger);
-            room.since = now;
+            (room.since, room.awaits) = (now, None);
         }
     }
 
@@ -134,6 +136,13 @@ impl Agent {
         }
     }
 
+    /// As before the agent came back.
+    pub(super) fn go_on_waiting(&mut self, before: &[Room]) {
+        for room in &mut self.rooms {
+            room.awaits = before.iter().find(|before| before.device == room.device).and_then(|room| room.awaits);
+        }
+    }
+
     fn room_mut(&mut self, slot: u32) -> Option<&mut Room> {
         let room = self.lodging(slot)?;
         self.rooms.get_mut(room)
@@ -141,6 +150,18 @@ impl Agent {
 }
 
 impl State {
+    /// A trial was asked to give its slot up to a sweep.
+    pub(super) fn preempted(&mut self, lease: Lease, sweep: SweepId) {
+        self.live(lease, |_, leased| leased.yields_to = Some(sweep));
+        let Some((at, leased)) = self.leased(lease) else { return };
+        let (agent, slot) = (leased.agent, leased.slot);
+        self.leaving.insert(at);
+        let awaits = self.number(sweep);
+        if let Some(room) = self.agents.get_mut(&agent).and_then(|agent| agent.room_mut(slot)) {
+            room.awaits = awaits;
+        }
+    }
+
     /// An epoch tells how much memory its trial needs of the host, and, where trials share a device, how much of that, and how fast it is beside
     /// those that were there all the while.
     pub(super) fn measure(&mut self, lease: Lease, metrics: &EpochMetrics, now: Timestamp) {

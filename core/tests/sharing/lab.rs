@@ -144,10 +144,21 @@ impl Lab {
 
     /// So many trials of each of these sizes of batches, one size after the other.
     pub(crate) fn submit_batches(&mut self, owner: (&str, &str), sizes: &[u32], each: u32) -> SweepId {
+        self.submit_batches_within(owner, sizes, each, Limits::default())
+    }
+
+    /// The same, within these limits.
+    pub(crate) fn submit_batches_within(
+        &mut self,
+        owner: (&str, &str),
+        sizes: &[u32],
+        each: u32,
+        limits: Limits,
+    ) -> SweepId {
         self.sweeps += 1;
         let name = format!("sweep-{}", self.sweeps);
         let points = sizes.len() as u32;
-        let mut plan = Plan::clone(&plan(&name, "d", points, Limits::default()));
+        let mut plan = Plan::clone(&plan(&name, "d", points, limits));
         let values: Vec<_> = sizes.iter().map(|size| json!(size)).collect();
         let labels = values.iter().map(ToString::to_string).collect();
         plan.columns = vec![Column { path: "batch_size".into(), labels, values }];
@@ -203,13 +214,13 @@ impl Lab {
         }
     }
 
-    /// An attempt trains its next epoch and keeps a checkpoint of it.
+    /// An attempt trains its next epoch and keeps a checkpoint of it. How fast it was is not told, so that nothing is learned from it.
     pub(crate) fn checkpoint(&mut self, agent: u128, lease: Lease) {
         let Some((at, leased)) = self.core.state().leased(lease) else { return };
         let (seq, epoch) = (leased.acked_seq + 1, self.core.state().trial(at).progress.as_ref());
         let epoch = epoch.and_then(|progress| progress.last.as_ref()).map_or(1, |last| last.epoch + 1);
         let value = Num(0.5);
-        let metrics = EpochMetrics::uniform(seq, epoch, value);
+        let metrics = EpochMetrics { images_per_s: Num(0.0), ..EpochMetrics::uniform(seq, epoch, value) };
         self.effect(agent, lease, EffectKind::Metrics(vec![metrics]));
         let kind = CheckpointKind::Last;
         let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{lease}-{epoch}"), bytes: 1 };

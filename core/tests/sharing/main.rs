@@ -5,6 +5,7 @@
 
 mod blobs;
 mod devices;
+mod emptying;
 mod fairness;
 mod giving_way;
 mod hosts;

@@ -10,11 +10,11 @@ use crate::lab::Lab;
 use crate::packing::{GB, measured, out_of_memory, shared, shares, train};
 
 /// Trials of this size of batches are known to take a quarter of a device, those of the other size not.
-const QUARTER: u32 = 32;
-const UNKNOWN: u32 = 128;
+pub(crate) const QUARTER: u32 = 32;
+pub(crate) const UNKNOWN: u32 = 128;
 
 /// A host with so many GPUs that has found that out.
-fn quarters(gpus: u32) -> Lab {
+pub(crate) fn quarters(gpus: u32) -> Lab {
     let mut lab = Lab::new(&[]);
     shared(&mut lab, gpus, 40, 4);
     let sweep = lab.submit_batches(("warm", "wim"), &[QUARTER], 200);
@@ -35,7 +35,7 @@ fn slots(slots: u32) -> Patch {
     Patch { slots: Some(Some(slots)), ..Patch::default() }
 }
 
-fn has(lab: &Lab, user: &str) -> u64 {
+pub(crate) fn has(lab: &Lab, user: &str) -> u64 {
     lab.core.state().accounts.user(user).map_or(0, |user| user.week.running)
 }
 
