@@ -1,6 +1,6 @@
 //! Which trial gives way to whom: only right after its checkpoint was kept, so that next to no work is lost; only
 //! after its attempt has run for a while; and only if its owner is clearly above the one who waits
-//! ([`Load::gives_way_to`]). The slot goes to whoever is first in the order of grants and could use it, or nobody
+//! ([`gives_way_to`](super::load::Load::gives_way_to)). The slot goes to whoever is first in the order of grants and could use it, or nobody
 //! gives way: what is freed must not come back to where it was. Where that one needs more of a device that trials share
 //! than any one of them leaves, one is emptied (`emptying`) by trials that leave at once.
 
