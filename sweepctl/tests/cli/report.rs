@@ -316,7 +316,7 @@ fn a_checkpoint_that_cannot_be_read_is_a_gap_in_the_report() {
 fn two_trials_are_compared_epoch_by_epoch() {
     let bench = Bench::new();
     let (a, b) = (sweeps::trial_id(1).to_string(), sweeps::trial_id(2).to_string());
-    let ran = bench.run(&["compare", &a, &b]).expect(0).says("differs in").says("seed").says("+0.00");
+    let ran = bench.run(&["compare", &a, &b]).expect(0).says("differs in").says("seed").says("     0.00      1.1500");
     ran.tells("over 3 shared epochs").tells("compare points over seeds");
     let json = bench.run(&["compare", &a, &b, "--json"]).expect(0).json();
     assert_eq!((json["comparison"]["shared"].as_u64(), json["comparison"]["mean"].as_f64()), (Some(3), Some(0.0)));
