@@ -138,7 +138,7 @@ impl Racing {
         let reached = trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
         let kept = trial.resume_epoch();
         // One that has trained its last epoch is as good as gone.
-        if !trial.leased()?.is_wanted() || reached >= epochs || kept >= epochs {
+        if !trial.leased()?.is_wanted() || kept >= epochs {
             return None;
         }
         let until = self.waits_at(point, epochs, all)?;
