@@ -42,6 +42,7 @@ pub fn rejected(reject: &Reject) -> Status {
         | Reject::DatasetBroken { .. }
         | Reject::BatchTooLarge { .. }
         | Reject::StepsUseless { .. }
+        | Reject::StepsTooFew { .. }
         | Reject::NoPlace { .. }
         | Reject::SettingInvalid { .. } => Code::InvalidArgument,
     };

@@ -26,7 +26,7 @@ const ROUNDS: &[&[Round]] = &[
     &[Round::at(COORDINATOR, "receive 127.0.0.2"), Round::at(AGENT, "read /ckpt/")],
     &[Round::at(AGENT, "read-all /ckpt/")],
     &[Round::at(COORDINATOR, "name snapshot.bin"), Round::at(AGENT, "remove")],
-    &[Round::at(COORDINATOR, "write snapshot.bin")],
+    &[Round::at(COORDINATOR, "write snapshot.bin"), Round::at(AGENT, "receive 127.0.0.1 read-all")],
 ];
 
 #[test]

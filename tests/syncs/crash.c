@@ -1,11 +1,11 @@
 /* Ends a program in the middle: put before its C library (LD_PRELOAD), it counts what the program asks of files below $CRASH_ROOT and of
  * the network, and kills the program at one of these calls as kill -9 would. Which one is a number in the file $CRASH/PROGRAM.next, and
  * each start takes the next: call NUMBER / 2, before it if the number is even; if it is odd after it, or when half of what is written is
- * written. If there is a file $CRASH/PROGRAM.only with a call and a part of a path, only such calls are counted. While there is a file
- * $CRASH/PROGRAM.hold nothing is counted. From $CRASH/PROGRAM.last on nothing happens any more; with $CRASH/PROGRAM.down the numbers
- * run from there to 0. What died
- * where is a line in $CRASH/deaths: program, number, before|half|after, call, path, what is written, the call before on a file and its
- * path, how often something was sent. */
+ * written. If there is a file $CRASH/PROGRAM.only with a call and a part of a path, only such calls are counted; with a third word, only
+ * those of them before which that call was the last on a file. While there is a file $CRASH/PROGRAM.hold nothing is counted. From
+ * $CRASH/PROGRAM.last on nothing happens any more; with $CRASH/PROGRAM.down the numbers run from there to 0. What died where is a line in
+ * $CRASH/deaths: program, number, before|half|after, call, path, what is written, the call before on a file and its path, how often
+ * something was sent. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -33,7 +33,7 @@ static char root[TEXT], folder[TEXT], program[64];
 static long number = -1; /* of the point to die at; -1: never */
 static long calls, sent;
 static int held;
-static char only_call[16], only_path[64];
+static char only_call[16], only_path[64], only_after[16];
 static char before_call[16], before_path[TEXT];
 static int guard; /* of the two texts */
 
@@ -91,7 +91,7 @@ __attribute__((constructor)) static void begin(void) {
         char text[128];
         ssize_t length = syscall(SYS_read, file, text, sizeof text - 1);
         text[length < 0 ? 0 : length] = 0;
-        sscanf(text, "%15s %63s", only_call, only_path);
+        sscanf(text, "%15s %63s %15s", only_call, only_path, only_after);
         close(file);
     }
     take_number();
@@ -119,6 +119,14 @@ static void remember(const char *call, const char *path) {
     __atomic_store_n(&guard, 0, __ATOMIC_RELEASE);
 }
 
+static int was_last(const char *call) {
+    int is;
+    while (__atomic_exchange_n(&guard, 1, __ATOMIC_ACQUIRE)) {}
+    is = strcmp(before_call, call) == 0;
+    __atomic_store_n(&guard, 0, __ATOMIC_RELEASE);
+    return is;
+}
+
 /* Counts a call: 0 if nothing is to happen at it, 1 if the program is to die after it or in its middle. */
 static int count(const char *call, const char *path, const char *data, size_t size) {
     long at;
@@ -130,6 +138,7 @@ static int count(const char *call, const char *path, const char *data, size_t si
         held = 0;
     }
     if (only_call[0] != 0 && (strcmp(call, only_call) != 0 || strstr(path, only_path) == NULL)) return 0;
+    if (only_after[0] != 0 && !was_last(only_after)) return 0;
     at = __atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
     if (at != number / 2) return 0;
     if (number % 2 == 0) die("before", call, path, data, size);

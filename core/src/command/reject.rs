@@ -129,6 +129,22 @@ pub enum Reject {
         /// Most steps of a trial.
         steps: u64,
     },
+    /// A budget that ends every trial before its rule has compared anything.
+    #[error(
+        "stop.max_steps = {max_steps} ends every trial on `{dataset}` before `{rule}` compares anything: that is after epoch {epoch}, of {steps} steps at the least; raise it above {steps}, or use `rule = \"budget\"`"
+    )]
+    StepsTooFew {
+        /// The value.
+        max_steps: u64,
+        /// On which data set.
+        dataset: String,
+        /// Every trial has taken so many by then.
+        steps: u64,
+        /// The rule.
+        rule: &'static str,
+        /// When it first compares.
+        epoch: u32,
+    },
     /// A batch would not fit into the data.
     #[error(
         "batch_size = {batch_size} is larger than the {images} training images of `{dataset}`; use at most {images}"
@@ -154,7 +170,7 @@ impl Reject {
             Self::AgentUnknown(_) => "agent_unknown",
             Self::DatasetUnknown { .. } => "dataset_unknown",
             Self::DatasetBroken { .. } => "dataset_broken",
-            Self::StepsUseless { .. } => "stop_useless",
+            Self::StepsUseless { .. } | Self::StepsTooFew { .. } => "stop_useless",
             Self::BatchTooLarge { .. } => "value_out_of_range",
             Self::SettingInvalid { .. } => "setting_invalid",
             Self::TooManyOpen { .. } => "quota_open_trials",

@@ -9,6 +9,7 @@ mod report;
 mod reuse;
 mod rollback;
 mod search;
+mod steps;
 mod stops;
 mod sweeps;
 mod tuning;

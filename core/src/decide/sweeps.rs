@@ -101,6 +101,7 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
     if state.hosts().next().is_none() {
         return Ok(());
     }
+    let mut too_few = Vec::new();
     for dataset in values(plan, "dataset").iter().filter_map(|value| value.as_str()) {
         let seen: Vec<Known<'_>> = state.hosts().filter_map(|(_, agent)| agent.dataset(dataset)).collect();
         if seen.is_empty() {
@@ -130,42 +131,25 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
             Known::Seen(facts) => facts.train_images,
             Known::Unseen => u64::MAX,
         };
-        let images = seen.iter().filter(|known| usable(known)).map(images).max().unwrap_or(u64::MAX);
-        let most = most_steps(plan, images);
-        if let Some((max_steps, steps)) = plan.stop.as_ref().and_then(|stop| stop.max_steps).zip(most)
-            && max_steps >= steps
-        {
-            return Err(Reject::StepsUseless { max_steps, images, dataset: dataset.to_owned(), steps });
-        }
+        let sizes = || seen.iter().filter(|known| usable(known)).map(images);
+        let (least, images) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(u64::MAX));
+        steps::are_used_up(plan, dataset, images)?;
+        too_few.push(steps::too_few(plan, dataset, least));
         for batch_size in values(plan, "batch_size").iter().filter_map(|value| value.as_u64()) {
             if batch_size > images {
                 return Err(Reject::BatchTooLarge { batch_size, images, dataset: dataset.to_owned() });
             }
         }
     }
-    Ok(())
-}
-
-/// What decides how many steps a trial takes, beside its data.
-const DECIDING: [&str; 3] = ["batch_size", "accumulate", "epochs"];
-
-/// More steps than this no trial of a plan takes on so many images: with the smallest batch, the most epochs and copies. A part of the images
-/// may be split off, so it may be fewer.
-fn most_steps(plan: &Plan, images: u64) -> Option<u64> {
-    // Whole numbers between two ends: not all of them are in the plan yet.
-    let drawn = |axis: &Axis| matches!(axis, Axis::Int { path, .. } if DECIDING.contains(&path.as_str()));
-    if plan.search.as_ref().is_some_and(|search| search.space.iter().any(drawn)) {
-        return None;
+    // Where trials of one data set are compared the budget has its use.
+    match too_few.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next()) {
+        Some(reject) => Err(reject),
+        None => Ok(()),
     }
-    let least = |field: &str| values(plan, field).iter().filter_map(|value| value.as_u64()).min().unwrap_or(1).max(1);
-    let copies = values(plan, "copies").iter().filter_map(|value| Some(value.as_array()?.len() as u64)).max();
-    let epochs = values(plan, "epochs").iter().filter_map(|value| value.as_u64()).max()?;
-    let batches = images.checked_mul(copies.unwrap_or(0) + 1)?.div_ceil(least("batch_size"));
-    batches.div_ceil(least("accumulate")).checked_mul(epochs)
 }
 
 /// The values that a top-level field takes in a plan: those of its column that are used, and the base's.
-fn values<'a>(plan: &'a Plan, field: &str) -> Vec<&'a serde_json::Value> {
+pub(super) fn values<'a>(plan: &'a Plan, field: &str) -> Vec<&'a serde_json::Value> {
     let column = plan.columns.iter().position(|column| column.path == field);
     let Some(column) = column else { return at(&plan.base, field).into_iter().collect() };
     let used: BTreeSet<u32> = (0..plan.points).map(|point| plan.row(point)[column]).collect();

@@ -171,7 +171,8 @@ impl Plan {
         if trials > u64::from(MAX_TRIALS) {
             return Err(ExtendError::TooMany(trials));
         }
-        if !growth.points.is_empty() {
+        // What is judged epoch by epoch begins at the beginning.
+        if !growth.points.is_empty() && self.stop.is_none() {
             let mut grown = self.clone();
             let first = grown.grow(&growth).start;
             growth.goes_on = grown.going_on(first);

@@ -61,7 +61,7 @@ pub struct FromStart {
     pub follows_length: u64,
     /// The shorter one did not come to its last epoch, or its checkpoint is gone.
     pub unfinished: u64,
-    /// There is none with fewer epochs, the same seed and all else equal.
+    /// There is none with fewer epochs, the same seed and all else equal; or the sweep stops early, and is judged by every epoch.
     pub no_shorter: u64,
 }
 

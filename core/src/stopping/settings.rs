@@ -137,6 +137,15 @@ impl Stop {
         if self.rule.has_rungs() { rungs::epochs(self, 0, epochs) } else { Vec::new() }
     }
 
+    /// The first epoch after which the rule may stop somebody.
+    pub fn first_look(&self) -> u32 {
+        match self.warmup_epochs {
+            _ if self.rule.has_rungs() => self.min_epochs,
+            0 => self.interval.max(1),
+            warmup => warmup,
+        }
+    }
+
     /// How many groups of configurations there are.
     pub fn bracket_count(&self, epochs: u32) -> u32 {
         let most = self.rungs(epochs).len() as u32 + 1;

@@ -42,3 +42,34 @@ fn a_budget_of_steps_that_is_never_used_up_is_refused() {
     let searched = "epochs = 10\nsamples = 20\nsearch = \"tpe\"\ngrid.batch_size = { int = [1, 64] }";
     assert!(ask(searched, 999).starts_with("Submitted"));
 }
+
+#[test]
+fn a_budget_of_steps_that_ends_everybody_before_anything_is_compared_is_refused() {
+    let mut lab = Lab::new();
+    lab.hello(facts(1, 1, 1), &[]);
+    let mut number = 0;
+    let mut ask = |text: &str, stop: &str, max_steps: u64| {
+        number += 1;
+        let text = format!("name = \"few-{number}\"\ndataset = \"d\"\n{text}\n[stop]\n{stop}\nmax_steps = {max_steps}");
+        let (plan, _) = plan_text(text.as_bytes()).unwrap();
+        match lab.submit(Arc::new(plan)) {
+            Reply::Rejected(reject) => format!("{}: {reject}", reject.reason()),
+            other => format!("{other:?}"),
+        }
+    };
+    // 79 of 100 images are certain (a fifth is split off, if there are no others to validate with): 7 batches of 10.
+    let plain = "epochs = 10\nbatch_size = 10\ngrid.lr = [1e-4, 1e-3, 1e-2, 1e-1]";
+    let asha = "rule = \"asha\"\nmin_epochs = 2";
+    let wanted = "stop_useless: stop.max_steps = 14 ends every trial on `d` before `asha` compares anything: that is after epoch 2, of 14 \
+                  steps at the least; raise it above 14, or use `rule = \"budget\"`";
+    assert_eq!(ask(plain, asha, 14), wanted);
+    assert!(ask(plain, asha, 15).starts_with("Submitted"));
+    let median = "rule = \"median\"\nwarmup_epochs = 3";
+    assert!(ask(plain, median, 21).starts_with("stop_useless"));
+    assert!(ask(plain, median, 22).starts_with("Submitted"));
+    assert!(ask(plain, "rule = \"percentile\"\ninterval = 2", 14).starts_with("stop_useless"));
+    assert!(ask(plain, "rule = \"budget\"", 1).starts_with("Submitted"), "it compares nothing");
+    let varied = "epochs = 10\ngrid.batch_size = [10, 30]";
+    assert!(ask(varied, asha, 4).starts_with("stop_useless"), "79 images in batches of 30 are 2 steps, twice");
+    assert!(ask(varied, asha, 5).starts_with("Submitted"), "the large batch is not at its end by then");
+}

@@ -196,3 +196,22 @@ fn the_oracle_sees_what_is_planned_twice() {
     });
     assert!(old.contains("planned_twice"), "{old:?}");
 }
+
+/// It was answered with "extended meanwhile", however often one asked.
+#[test]
+fn longer_points_of_a_sweep_with_a_budget_begin_at_the_beginning() {
+    let text = |epochs: &str| {
+        format!("seeds = 2\nstop = {{ rule = \"budget\", max_seconds = 1e6 }}\n[grid]\nepochs = {epochs}\n")
+    };
+    let mut lab = lab(&text("[2, 3]"), 3).run();
+    healthy(&lab);
+    assert_eq!(extend(&mut lab, to(&text("[2, 3, 5]"))), Reply::Changed(2));
+    let begun = lab.journal.len();
+    let lab = lab.run();
+    healthy(&lab);
+    let from = lab.journal[begun..].iter().filter_map(|(_, event)| match event {
+        Event::LeaseGranted { resume_epoch, .. } => Some(*resume_epoch),
+        _ => None,
+    });
+    assert_eq!(from.collect::<Vec<_>>(), [0, 0]);
+}

@@ -53,7 +53,7 @@ fn from_start(extended: &ExtendedView) -> Option<String> {
     let begin = if rest == 1 { "begins" } else { "begin" };
     let reasons = [
         (extended.follows_length, "the rate follows the number of epochs (cosine over all of them, one-cycle)"),
-        (extended.no_shorter, "there is none with fewer epochs and this seed"),
+        (extended.no_shorter, "there is none with fewer epochs and this seed, or a rule judges each epoch"),
         (extended.unfinished, "the one with fewer epochs did not come to its last, or its checkpoint is gone"),
     ];
     let reasons: Vec<_> = reasons.into_iter().filter(|(trials, _)| *trials > 0).collect();

@@ -54,7 +54,7 @@ pub struct Plan {
 pub struct Round {
     /// The program. (`sweep-noop-trainer` is linked without a C library that could be replaced: it does not die.)
     pub program: &'static str,
-    /// If not empty: a call and a part of a path, and only such places count.
+    /// If not empty: a call and a part of a path, maybe what the last call on a file was; and only such places count.
     pub only: &'static str,
     /// How many.
     pub places: u32,

@@ -259,9 +259,11 @@ impl Launcher for OnHost {
     fn found(&self) -> Vec<Found> {
         let mut inner = self.host.inner();
         // Its trainer never said a word: it never began, and nobody is to blame.
-        let Inner { agent, folders, judge, .. } = &mut *inner;
+        let Inner { agent, folders, waits, judge, .. } = &mut *inner;
         let over = |folder: &Folder| !folder.lives() && folder.events.is_empty();
         folders.extract_if(.., |_, folder| over(folder)).for_each(|(lease, _)| judge.is_there(*agent, lease, false));
+        // What an earlier life was told of attempts that it never began has gone with it.
+        waits.retain(|lease, _| folders.contains_key(lease));
         let found =
             |(lease, folder): (&Lease, &Folder)| Found { lease: *lease, slot: folder.lives().then_some(folder.slot) };
         inner.folders.iter().map(found).collect()
