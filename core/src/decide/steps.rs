@@ -3,7 +3,7 @@
 
 use crate::command::Reject;
 use crate::plan::Plan;
-use crate::spec::Axis;
+use crate::search::Axis;
 use crate::stopping::Rule;
 
 use super::sweeps::values;
@@ -53,9 +53,11 @@ fn least(plan: &Plan, images: u64) -> Option<u64> {
         return None;
     }
     let most = |field: &str| numbers(plan, field).max().unwrap_or(1).max(1);
-    let of_data = |name: &str| values(plan, "data").into_iter().filter_map(move |data| data.get(name)?.as_f64());
-    let split = of_data("val_fraction").fold(0.0, f64::max);
-    let bad = of_data("skip_bad").fold(0.0, f64::max);
+    let of_data = |name: &str| {
+        let given = values(plan, "data").into_iter().filter_map(|data| data.get(name)?.as_f64());
+        given.fold(0.0, f64::max)
+    };
+    let (split, bad) = (of_data("val_fraction"), of_data("skip_bad"));
     if plan.columns.iter().any(|column| column.path.starts_with("data")) {
         return None;
     }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Step;
+use super::{Step, steps};
 use crate::command::{Reject, Reply, Submit};
 use crate::event::Event;
 use crate::id::{SweepId, TrialId};
 use crate::nearest::nearest;
 use crate::plan::{Growth, MAX_PRIORITY, MAX_TRIALS, Plan, at};
-use crate::search::Axis;
 use crate::shares::{Change, Setting, check_project, check_user, within};
 use crate::state::State;
 use crate::state::agent::{Agent, Known};

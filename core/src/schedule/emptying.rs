@@ -1,8 +1,8 @@
 //! Which device that trials share is emptied by giving way, for a trial that needs more of one than any trial leaves that
-//! gives way alone, and who has to leave it: as few as make room for it. They leave in one plan or nobody does: whoever
-//! has no fresh checkpoint, whose owner does not give way, whose slot is protected or closed, and who is of the same owner stays, and
-//! where it does not fit beside those, the device is not emptied. So no plan has to go on with what another began, at a time when
-//! owners would give way no more.
+//! gives way alone, and who has to leave it: as few as make room for it. They leave in one plan or nobody does, with the checkpoints that
+//! their trainers write when they are asked to. Whoever has not run for a while, whose owner does not give way, whose slot is protected or
+//! closed, and who is of the same owner stays, and where it does not fit beside those, the device is not emptied. So no plan has to go on
+//! with what another began, at a time when owners would give way no more.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -56,7 +56,7 @@ pub(super) struct Emptier<'p, 'a> {
     pub(super) looked: &'p Cell<usize>,
     /// Devices that are filled no more for a need.
     pub(super) kept: &'p Devices<'a>,
-    /// Trials that may give way now.
+    /// Trials that give way if others on their device do, too.
     pub(super) leases: &'p BTreeMap<TrialRef, Lease>,
 }
 

@@ -1,8 +1,9 @@
-//! Which trial gives way to whom: only right after its checkpoint was kept, so that next to no work is lost; only
-//! after its attempt has run for a while; and only if its owner is clearly above the one who waits
-//! ([`gives_way_to`](super::load::Load::gives_way_to)). The slot goes to whoever is first in the order of grants and could use it, or nobody
-//! gives way: what is freed must not come back to where it was. Where that one needs more of a device that trials share
-//! than any one of them leaves, one is emptied (`emptying`) by trials that leave at once.
+//! Which trial gives way to whom: right after its checkpoint was kept, so that next to no work is lost whatever happens, or when it has
+//! kept none for long (its trainer writes one when it is asked to leave; one that is due soon is waited for). Only after its attempt has
+//! run for a while, and only if its owner is clearly above the one who waits ([`gives_way_to`](super::load::Load::gives_way_to)). The slot
+//! goes to whoever is first in the order of grants and could use it, or nobody gives way: what is freed must not come back to where it
+//! was. Where that one needs more of a device that trials share than any one of them leaves, one is emptied (`emptying`): with the one
+//! whose time it is the others there leave, too.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -20,8 +21,11 @@ use super::room::WHOLE;
 use super::tree::Tree;
 use super::victim::{Door, Hosts, Victim};
 
-/// So long after its checkpoint was kept a trial may still give way; what it did since is lost.
+/// So long after its checkpoint was kept a trial may still give way.
 const FRESH: Span = Span::seconds(10);
+
+/// A trial that has kept no checkpoint for so long gives way without one: nobody waits for the end of an epoch of an hour.
+const LONG: Span = Span::seconds(600);
 
 /// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked at the next one.
 const LOOKS: usize = 20_000;
@@ -29,18 +33,24 @@ const LOOKS: usize = 20_000;
 /// Every trial that has to give way now.
 pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
     let Some(after) = state.accounts.shares.preempt_after else { return Vec::new() };
-    let mut fresh = state.fresh(Timestamp(now.0.saturating_sub(FRESH.0))).peekable();
-    if fresh.peek().is_none() || state.ready().next().is_none() {
+    let (fresh, long) = (Timestamp(now.0.saturating_sub(FRESH.0)), Timestamp(now.0.saturating_sub(LONG.0)));
+    let is_time = |(since, _): (Timestamp, TrialRef)| since >= fresh || since <= long;
+    let any = state.paced().next().is_some_and(is_time) || state.paced().next_back().is_some_and(is_time);
+    if !any || state.ready().next().is_none() {
         return Vec::new();
     }
     let hosts = Hosts::new(state, now, is_reachable);
     let (mut victims, mut leases, mut doors) = (Victims::default(), BTreeMap::new(), BTreeSet::new());
-    for victim in fresh.filter_map(|at| hosts.victim(at, after)) {
-        let member = state.sweep_of(victim.at).member;
-        let project = state.accounts.members[member as usize].project;
+    for (since, at) in state.paced() {
+        let Some(victim) = hosts.victim(at, after) else { continue };
         leases.insert(victim.at, victim.lease);
-        doors.extend(victim.door);
-        victims.entry(project).or_default().entry(member).or_default().push(victim);
+        let is_kept = || state.trial(at).leased().is_some_and(|leased| leased.kept.is_some());
+        if since <= long || since >= fresh && is_kept() {
+            let member = state.sweep_of(at).member;
+            let project = state.accounts.members[member as usize].project;
+            doors.extend(victim.door);
+            victims.entry(project).or_default().entry(member).or_default().push(victim);
+        }
     }
     if victims.is_empty() {
         return Vec::new();
@@ -108,7 +118,7 @@ enum Takes {
 struct Plan<'a> {
     state: &'a State,
     hosts: Hosts<'a>,
-    /// Trials that may give way now.
+    /// Trials that give way if others on their device do, too.
     leases: BTreeMap<TrialRef, Lease>,
     /// Devices that trials share and that somebody may leave now, with how many are there: those with the fewest are emptied first.
     doors: Vec<(usize, Door)>,

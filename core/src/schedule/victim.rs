@@ -140,7 +140,7 @@ impl<'a> Hosts<'a> {
         })
     }
 
-    /// A trial that has kept a checkpoint, if it may give way: it has run for a while, nothing keeps trials from its slot, and that is
+    /// A trial, if it may give way: it has run for a while, nothing keeps trials from its slot, and that is
     /// not protected.
     pub(super) fn victim(&self, at: TrialRef, after: Span) -> Option<Victim> {
         let (state, now) = (self.state, self.now);
@@ -156,7 +156,7 @@ impl<'a> Hosts<'a> {
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
         let (slot, share, room) = (leased.slot, leased.share, known.agent.lodging(leased.slot));
-        let order = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
+        let order = (sweep.priority(), Reverse(leased.paced()), Reverse(leased.since), at);
         Some(Victim { at, lease, host, slot, share, door: room.map(|room| (host, room)), order })
     }
 

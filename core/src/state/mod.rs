@@ -9,6 +9,7 @@ mod check;
 pub mod devices;
 mod growing;
 mod hosts;
+mod pace;
 pub mod packing;
 pub mod racing;
 mod reused;
@@ -62,8 +63,8 @@ pub struct State {
     /// What trials need of a device.
     pub shapes: Shapes,
     backoff: BTreeSet<(Timestamp, TrialRef)>,
-    /// Running trials that have kept a checkpoint in this attempt, by the time of the last one.
-    fresh: BTreeSet<(Timestamp, TrialRef)>,
+    /// Running trials by the time since which they have kept no checkpoint: that of the last one in this attempt, or its begin.
+    pace: BTreeSet<(Timestamp, TrialRef)>,
     /// Running trials that were asked to give way.
     leaving: BTreeSet<TrialRef>,
 }
@@ -237,11 +238,6 @@ impl State {
         members.flat_map(|member| member.ready.iter().map(|(_, _, sweep)| *sweep))
     }
 
-    /// Running trials that have kept a checkpoint since `since` in this attempt, oldest first.
-    pub fn fresh(&self, since: Timestamp) -> impl Iterator<Item = TrialRef> + '_ {
-        self.fresh.range((since, TrialRef { sweep: 0, index: 0 })..).map(|(_, at)| *at)
-    }
-
     /// Running trials that were asked to give way.
     pub fn leaving(&self) -> impl Iterator<Item = TrialRef> + '_ {
         self.leaving.iter().copied()
@@ -341,16 +337,6 @@ impl State {
         Some(at)
     }
 
-    /// A checkpoint that an attempt can be resumed from: the best moment to give way.
-    fn kept(&mut self, lease: Lease, now: Timestamp) {
-        let Some((at, before)) = self.leased(lease).map(|(at, leased)| (at, leased.kept)) else { return };
-        if let Some(before) = before {
-            self.fresh.remove(&(before, at));
-        }
-        self.fresh.insert((now, at));
-        self.live(lease, |_, leased| leased.kept = Some(now));
-    }
-
     fn is_cancelled(&self, lease: Lease) -> bool {
         self.leased(lease).is_some_and(|(_, leased)| leased.cancelled)
     }
@@ -374,9 +360,7 @@ impl State {
                 self.backoff.remove(&(*until, at));
             }
             Phase::Leased(leased) => {
-                if let Some(kept) = leased.kept {
-                    self.fresh.remove(&(kept, at));
-                }
+                self.pace.remove(&(leased.paced(), at));
                 self.leaving.remove(&at);
                 self.accounts.lease(sweep.member, -i64::from(leased.share), now);
             }
@@ -386,7 +370,10 @@ impl State {
             Phase::Backoff { until } => {
                 self.backoff.insert((until, at));
             }
-            Phase::Leased(ref leased) => self.accounts.lease(sweep.member, leased.share.into(), now),
+            Phase::Leased(ref leased) => {
+                self.pace.insert((leased.paced(), at));
+                self.accounts.lease(sweep.member, leased.share.into(), now);
+            }
             _ => {}
         }
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), false);

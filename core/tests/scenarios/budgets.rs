@@ -64,12 +64,12 @@ fn a_budget_of_steps_that_ends_everybody_before_anything_is_compared_is_refused(
                   steps at the least; raise it above 14, or use `rule = \"budget\"`";
     assert_eq!(ask(plain, asha, 14), wanted);
     assert!(ask(plain, asha, 15).starts_with("Submitted"));
-    let median = "rule = \"median\"\nwarmup_epochs = 3";
+    let median = "rule = \"median\"\nwarmup_epochs = 3\nmin_configurations = 2";
     assert!(ask(plain, median, 21).starts_with("stop_useless"));
     assert!(ask(plain, median, 22).starts_with("Submitted"));
-    assert!(ask(plain, "rule = \"percentile\"\ninterval = 2", 14).starts_with("stop_useless"));
+    assert!(ask(plain, "rule = \"percentile\"\ninterval = 2\nmin_configurations = 2", 14).starts_with("stop_useless"));
     assert!(ask(plain, "rule = \"budget\"", 1).starts_with("Submitted"), "it compares nothing");
-    let varied = "epochs = 10\ngrid.batch_size = [10, 30]";
+    let varied = "epochs = 10\ngrid.batch_size = [10, 30]\ngrid.lr = [1e-3, 1e-2]";
     assert!(ask(varied, asha, 4).starts_with("stop_useless"), "79 images in batches of 30 are 2 steps, twice");
     assert!(ask(varied, asha, 5).starts_with("Submitted"), "the large batch is not at its end by then");
 }

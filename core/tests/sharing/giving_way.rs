@@ -28,6 +28,7 @@ fn a_trial_gives_way_after_its_checkpoint_and_goes_on_from_it() {
     let [first, second] = lab.leases(1)[..] else { panic!() };
     lab.pass(Span::seconds(300));
     lab.checkpoint(1, first);
+    lab.checkpoint(1, second);
     let bob = lab.submit(("p", "bob"), 2, Limits::default());
     assert_eq!(lab.preemptions(), 0, "ten minutes first");
     lab.pass(Span::seconds(301));
@@ -40,15 +41,44 @@ fn a_trial_gives_way_after_its_checkpoint_and_goes_on_from_it() {
     assert_eq!((lab.slots("ann"), lab.slots("bob")), (1, 1));
     let at = lab.core.state().find(second.trial).unwrap();
     let trial = lab.core.state().trial(at);
-    assert_eq!((&trial.phase, trial.own_failures, trial.failures, trial.resume_epoch()), (&Phase::Waiting, 0, 0, 1));
+    assert_eq!((&trial.phase, trial.own_failures, trial.failures, trial.resume_epoch()), (&Phase::Waiting, 0, 0, 2));
     // It goes on where it was.
     lab.leases(1).into_iter().filter(|lease| *lease != first).for_each(|lease| lab.done(1, lease));
     lab.leases(1).into_iter().filter(|lease| *lease != first).for_each(|lease| lab.done(1, lease));
     let again = lab.leases(1).into_iter().find(|lease| lease.trial == second.trial).unwrap();
     assert_eq!(again.attempt, 2);
     lab.checkpoint(1, again);
-    assert_eq!(lab.core.state().trial(at).resume_epoch(), 2);
+    assert_eq!(lab.core.state().trial(at).resume_epoch(), 3);
     assert_eq!(lab.core.state().sweep(bob).unwrap().counts.completed, 2);
+    lab.check();
+}
+
+/// Its trainer writes a checkpoint when it is asked to: whoever waits does not wait for the end of an epoch of an hour.
+#[test]
+fn a_trial_that_has_kept_no_checkpoint_for_long_gives_way_without_one() {
+    let mut lab = Lab::new(&[2]);
+    lab.submit(("p", "ann"), 2, Limits::default());
+    let [first, second] = lab.leases(1)[..] else { panic!() };
+    lab.submit(("p", "bob"), 2, Limits::default());
+    lab.pass(Span::seconds(599));
+    lab.checkpoint(1, first);
+    assert_eq!(lab.preemptions(), 0, "ten minutes first");
+    lab.pass(Span::seconds(2));
+    assert_eq!((lab.preemptions(), lab.leases(1)), (1, vec![second]), "a fresh checkpoint is better than none");
+    assert_eq!(lab.leave(), 1);
+    lab.pass(Span::seconds(60));
+    assert_eq!(lab.preemptions(), 1, "one each is fair");
+    lab.check();
+
+    let mut lab = Lab::new(&[2]);
+    lab.submit(("p", "ann"), 2, Limits::default());
+    lab.submit(("p", "bob"), 1, Limits::default());
+    lab.pass(Span::seconds(500));
+    lab.leases(1).into_iter().for_each(|lease| lab.checkpoint(1, lease));
+    lab.pass(Span::seconds(599));
+    assert_eq!(lab.preemptions(), 0, "the next one may come soon");
+    lab.pass(Span::seconds(2));
+    assert_eq!((lab.preemptions(), lab.leave(), lab.slots("bob")), (1, 1, 1));
     lab.check();
 }
 
@@ -127,7 +157,7 @@ fn who_had_more_lately_takes_nothing_from_who_had_less() {
     };
     (0..24).for_each(|_| hour(&mut lab));
     lab.submit(("p", "ann"), 4, Limits::default());
-    lab.pass(Span::hours(1));
+    lab.pass(Span::seconds(300));
     lab.leases(1).into_iter().for_each(|lease| lab.done(1, lease));
     assert_eq!((lab.slots("ann"), lab.slots("bob")), (4, 0));
     assert_eq!(round(&mut lab), 0);

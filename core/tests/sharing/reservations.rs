@@ -144,7 +144,10 @@ proptest! {
         // All promises have begun, and history fades.
         for seconds in [50_000i64].into_iter().chain(std::iter::repeat_n(40 * 24 * 3600 / 8, 4 * slots)) {
             lab.pass(Span::seconds(seconds));
+            // Who is asked leaves within seconds, not at the next round.
             round(&mut lab);
+            let again = (0..20).take_while(|_| lab.leave() > 0).count();
+            prop_assert!(again < 20, "at one time, without an end");
             prop_assert!(lab.held().len() == slots.min(projects.iter().map(|of| of.1 as usize).sum()));
         }
         for _ in 0..3 {
