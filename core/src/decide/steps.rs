@@ -2,7 +2,7 @@
 //! anything, are refused.
 
 use crate::command::Reject;
-use crate::plan::Plan;
+use crate::plan::{Plan, at};
 use crate::search::Axis;
 use crate::stopping::Rule;
 
@@ -22,13 +22,13 @@ pub(super) fn are_used_up(plan: &Plan, dataset: &str, images: u64) -> Result<(),
     }
 }
 
-/// Why a budget ends every trial before its rule compares, where the copy with the fewest has so many images.
-pub(super) fn too_few(plan: &Plan, dataset: &str, images: u64) -> Option<Reject> {
+/// Why a budget ends every trial before its rule compares, where the copy with the fewest has so many images of so many classes.
+pub(super) fn too_few(plan: &Plan, dataset: &str, images: u64, classes: u64) -> Option<Reject> {
     let stop = plan.stop.as_deref().filter(|stop| stop.rule != Rule::Budget)?;
     let max_steps = stop.max_steps?;
     let epoch = stop.first_look();
     // Where both are due at one epoch the budget comes first.
-    let steps = least(plan, images)?.checked_mul(u64::from(epoch))?;
+    let steps = least(plan, images, classes)?.checked_mul(u64::from(epoch))?;
     let (rule, dataset) = (stop.rule.name(), dataset.to_owned());
     (max_steps <= steps).then_some(Reject::StepsTooFew { max_steps, dataset, steps, rule, epoch })
 }
@@ -47,22 +47,20 @@ fn most(plan: &Plan, images: u64) -> Option<u64> {
 }
 
 /// Fewer steps than this no epoch of a plan takes on so many images: with the largest batch, without copies, and with as many images split
-/// off as the data settings allow.
-fn least(plan: &Plan, images: u64) -> Option<u64> {
-    if is_drawn(plan) || images == u64::MAX {
+/// off as may be. Not known where images of some sizes are left out, or where what is left out varies.
+fn least(plan: &Plan, images: u64, classes: u64) -> Option<u64> {
+    let data = at(&plan.base, "data");
+    let of_data = |name: &str| data.and_then(|data| data.get(name)).filter(|value| !value.is_null());
+    let varies = plan.columns.iter().any(|column| column.path == "data" || column.path.starts_with("data."));
+    if is_drawn(plan) || varies || of_data("size").is_some() || of_data("min_side").is_some() {
         return None;
     }
     let most = |field: &str| numbers(plan, field).max().unwrap_or(1).max(1);
-    let of_data = |name: &str| {
-        let given = values(plan, "data").into_iter().filter_map(|data| data.get(name)?.as_f64());
-        given.fold(0.0, f64::max)
-    };
-    let (split, bad) = (of_data("val_fraction"), of_data("skip_bad"));
-    if plan.columns.iter().any(|column| column.path.starts_with("data")) {
-        return None;
-    }
-    let left = (images as f64 * (1.0 - split) - bad - 1.0).max(0.0) as u64;
-    Some(left / most("batch_size") / most("accumulate"))
+    let number = |name: &str| of_data(name).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+    // Of each class a share is split off, rounded, if there is no folder to validate with.
+    let split = images as f64 * number("val_fraction") + classes as f64;
+    let left = (images as f64 - split - number("skip_bad")).max(0.0) as u64;
+    Some(left.div_ceil(most("batch_size")).div_ceil(most("accumulate")))
 }
 
 /// Whole numbers between two ends: not all of them are in the plan yet.

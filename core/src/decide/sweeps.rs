@@ -21,7 +21,7 @@ pub(super) fn submit(step: &mut Step<'_>, submit: Submit) -> Reply {
         return Reply::Submitted { sweep: sweep.id, name: sweep.name.clone(), existing: true };
     }
     if !submit.queue_anyway
-        && let Err(reject) = fits_data(state, &submit.plan)
+        && let Err(reject) = fits_data(state, &submit.plan, true)
     {
         return Reply::Rejected(reject);
     }
@@ -61,7 +61,7 @@ pub(super) fn extend(
     let mut grown = Plan::clone(plan);
     grown.grow(&growth);
     let added = grown.all_trials() - plan.all_trials();
-    if !queue_anyway && let Err(reject) = fits_data(&step.core.state, &grown) {
+    if !queue_anyway && let Err(reject) = fits_data(&step.core.state, &grown, false) {
         return Reply::Rejected(reject);
     }
     let more = added.saturating_sub(reuse.len() as u32);
@@ -96,7 +96,7 @@ fn fits_quota(state: &State, user: &str, more: u32) -> Result<(), Reject> {
 
 /// Refuses what no agent could run, before any device is used. Without agents there is nothing to
 /// compare with: they may still come.
-fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
+fn fits_data(state: &State, plan: &Plan, is_new: bool) -> Result<(), Reject> {
     if state.hosts().next().is_none() {
         return Ok(());
     }
@@ -130,10 +130,14 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
             Known::Seen(facts) => facts.train_images,
             Known::Unseen => u64::MAX,
         };
-        let sizes = || seen.iter().filter(|known| usable(known)).map(images);
-        let (least, images) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(u64::MAX));
+        let images = seen.iter().filter(|known| usable(known)).map(images).max().unwrap_or(u64::MAX);
         steps::are_used_up(plan, dataset, images)?;
-        too_few.push(steps::too_few(plan, dataset, least));
+        // A copy that nobody has looked at may be smaller than all others.
+        let few = |known: &&Known<'_>| match known {
+            Known::Seen(facts) => steps::too_few(plan, dataset, facts.train_images, facts.classes.into()),
+            Known::Unseen => None,
+        };
+        too_few.push(seen.iter().filter(|known| usable(known)).map(|known| few(&known)).collect::<Option<Vec<_>>>());
         for batch_size in values(plan, "batch_size").iter().filter_map(|value| value.as_u64()) {
             if batch_size > images {
                 return Err(Reject::BatchTooLarge { batch_size, images, dataset: dataset.to_owned() });
@@ -141,9 +145,10 @@ fn fits_data(state: &State, plan: &Plan) -> Result<(), Reject> {
         }
     }
     // Where trials of one data set are compared the budget has its use.
-    match too_few.into_iter().collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next()) {
-        Some(reject) => Err(reject),
-        None => Ok(()),
+    let too_few: Option<Vec<_>> = too_few.into_iter().collect();
+    match too_few.and_then(|all| all.into_iter().flatten().next()) {
+        Some(reject) if is_new => Err(reject),
+        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which device that trials share is emptied by giving way, for a trial that needs more of one than any trial leaves that
-//! gives way alone, and who has to leave it: as few as make room for it. They leave in one plan or nobody does, with the checkpoints that
-//! their trainers write when they are asked to. Whoever has not run for a while, whose owner does not give way, whose slot is protected or
-//! closed, and who is of the same owner stays, and where it does not fit beside those, the device is not emptied. So no plan has to go on
-//! with what another began, at a time when owners would give way no more.
+//! gives way alone, and who has to leave it: as few as make room for it, and first those whose time it is; at least one is among them. They
+//! leave in one plan or nobody does, with the checkpoints that their trainers write when they are asked to. Whoever has not run for a while
+//! or kept no checkpoint in its attempt, whose owner does not give way, whose slot is protected or closed, and who is of the same owner
+//! stays, and where it does not fit beside those, the device is not emptied. So no plan has to go on with what another began, at a time
+//! when owners would give way no more.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -56,8 +57,8 @@ pub(super) struct Emptier<'p, 'a> {
     pub(super) looked: &'p Cell<usize>,
     /// Devices that are filled no more for a need.
     pub(super) kept: &'p Devices<'a>,
-    /// Trials that give way if others on their device do, too.
-    pub(super) leases: &'p BTreeMap<TrialRef, Lease>,
+    /// Trials that leave together with others on their device, and whether it is their time.
+    pub(super) leases: &'p BTreeMap<TrialRef, (bool, Lease)>,
 }
 
 /// Devices by what waits for them.
@@ -119,7 +120,9 @@ impl<'a> Emptier<'_, 'a> {
             let of = state.sweep_of(at);
             let lease = self.leases.get(&at).copied();
             match lease.filter(|_| self.loads.gives_way(of.member, taker, (lodger.share, part.share))) {
-                Some(lease) => leave.push(((Reverse(of.priority()), leased.since, Reverse(at)), lease, at, *lodger)),
+                Some((due, lease)) => {
+                    leave.push(((due, Reverse(of.priority()), leased.since, Reverse(at)), lease, at, *lodger));
+                }
                 None => stay.push(*lodger),
             }
         }
@@ -128,6 +131,9 @@ impl<'a> Emptier<'_, 'a> {
         }
         // Who goes first stands last.
         leave.sort_unstable_by_key(|(order, ..)| *order);
+        if !leave.last().is_some_and(|((due, ..), ..)| *due) {
+            return None;
+        }
         let (mut leavers, mut gone) = (Vec::new(), Vec::new());
         let fits = |leave: &[(_, _, _, Lodger)]| {
             let rest = stay.iter().copied().chain(leave.iter().map(|one| one.3));

@@ -1,9 +1,9 @@
 //! Which trial gives way to whom: right after its checkpoint was kept, so that next to no work is lost whatever happens, or when it has
-//! kept none for long (its trainer writes one when it is asked to leave; one that is due soon is waited for). Only after its attempt has
-//! run for a while, and only if its owner is clearly above the one who waits ([`gives_way_to`](super::load::Load::gives_way_to)). The slot
+//! kept none for long (its trainer writes one when it is asked to leave). Only after its attempt has run for a while and kept a
+//! checkpoint, and only if its owner is clearly above the one who waits ([`gives_way_to`](super::load::Load::gives_way_to)). The slot
 //! goes to whoever is first in the order of grants and could use it, or nobody gives way: what is freed must not come back to where it
 //! was. Where that one needs more of a device that trials share than any one of them leaves, one is emptied (`emptying`): with the one
-//! whose time it is the others there leave, too.
+//! whose time it is others there leave, too.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -24,46 +24,47 @@ use super::victim::{Door, Hosts, Victim};
 /// So long after its checkpoint was kept a trial may still give way.
 const FRESH: Span = Span::seconds(10);
 
-/// A trial that has kept no checkpoint for so long gives way without one: nobody waits for the end of an epoch of an hour.
+/// A trial that has kept none for so long is asked all the same: nobody waits for the end of an epoch of an hour.
 const LONG: Span = Span::seconds(600);
 
-/// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked at the next one.
+/// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked when it
+/// has kept its next checkpoint: those come first.
 const LOOKS: usize = 20_000;
 
 /// Every trial that has to give way now.
 pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
     let Some(after) = state.accounts.shares.preempt_after else { return Vec::new() };
-    let (fresh, long) = (Timestamp(now.0.saturating_sub(FRESH.0)), Timestamp(now.0.saturating_sub(LONG.0)));
-    let is_time = |(since, _): (Timestamp, TrialRef)| since >= fresh || since <= long;
-    let any = state.paced().next().is_some_and(is_time) || state.paced().next_back().is_some_and(is_time);
+    let (since, until) = (Timestamp(now.0.saturating_sub(FRESH.0)), Timestamp(now.0.saturating_sub(LONG.0)));
+    let any = state.fresh(since).next().is_some() || state.stale(until).next().is_some();
     if !any || state.ready().next().is_none() {
         return Vec::new();
     }
     let hosts = Hosts::new(state, now, is_reachable);
-    let (mut victims, mut leases, mut doors) = (Victims::default(), BTreeMap::new(), BTreeSet::new());
-    for (since, at) in state.paced() {
-        let Some(victim) = hosts.victim(at, after) else { continue };
-        leases.insert(victim.at, victim.lease);
-        let is_kept = || state.trial(at).leased().is_some_and(|leased| leased.kept.is_some());
-        if since <= long || since >= fresh && is_kept() {
-            let member = state.sweep_of(at).member;
+    let (mut due, mut doors) = (BTreeSet::new(), BTreeSet::new());
+    let mut victims = |of: &mut dyn Iterator<Item = TrialRef>| {
+        let mut victims = Victims::default();
+        for victim in of.filter_map(|at| hosts.victim(at, after)) {
+            let member = state.sweep_of(victim.at).member;
             let project = state.accounts.members[member as usize].project;
+            due.insert(victim.at);
             doors.extend(victim.door);
             victims.entry(project).or_default().entry(member).or_default().push(victim);
         }
-    }
-    if victims.is_empty() {
+        victims
+    };
+    let mut victims = [victims(&mut state.fresh(since)), victims(&mut state.stale(until))];
+    if victims.iter().all(BTreeMap::is_empty) {
         return Vec::new();
     }
     // The one that goes first stands last.
-    let known = victims.values_mut().flat_map(BTreeMap::values_mut);
+    let known = victims.iter_mut().flat_map(BTreeMap::values_mut).flat_map(BTreeMap::values_mut);
     known.for_each(|known| known.sort_by_key(|victim| Reverse(victim.order)));
     let mut doors: Vec<_> = hosts.doors().filter(|(_, door)| doors.contains(door)).collect();
     doors.sort_unstable();
     let mut plan = Plan {
         state,
+        leases: lodgers(&hosts, &doors, after, &due),
         hosts,
-        leases,
         doors,
         heads: Heads::new(state),
         loads: Loads::new(state, now),
@@ -76,32 +77,20 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
         events: Vec::new(),
     };
     plan.promise();
-    while let Some((project, member)) = plan.highest(&victims) {
-        let Some(of_project) = victims.get_mut(&project) else { break };
-        let known = of_project.entry(member).or_default();
-        let least = known.iter().map(|victim| victim.share).min().unwrap_or_default();
-        // One that nobody gets takes the member no lower: the next of its trials is looked at.
-        let given = match plan.may_give(member, (least, plan.hosts.least)) {
-            true => std::iter::from_fn(|| known.pop()).find_map(|victim| Some((plan.taker(member, &victim)?, victim))),
-            false => None,
-        };
-        match given {
-            Some(((sweep, Takes::Part(share)), victim)) => {
-                plan.start(sweep, share);
-                plan.leave(member, victim.share);
-                plan.ask(victim.lease, sweep);
-                plan.left.extend(victim.door);
-            }
-            Some(((sweep, Takes::Emptied(emptying)), _)) => plan.empty(sweep, emptying),
-            None => {
-                of_project.remove(&member);
-                if of_project.is_empty() {
-                    victims.remove(&project);
-                }
-            }
-        }
-    }
+    victims.iter_mut().for_each(|victims| plan.hand_over(victims));
     plan.events
+}
+
+/// Who may leave a device together with others, and whether it is its time.
+fn lodgers(
+    hosts: &Hosts<'_>,
+    doors: &[(usize, Door)],
+    after: Span,
+    due: &BTreeSet<TrialRef>,
+) -> BTreeMap<TrialRef, (bool, Lease)> {
+    let lodgers = doors.iter().flat_map(|(_, door)| hosts.lodgers(*door));
+    let leaves = |at| hosts.victim(at, after).map(|victim| (at, (due.contains(&at), victim.lease)));
+    lodgers.filter_map(leaves).collect()
 }
 
 /// Trials that may give way, by project and member.
@@ -118,8 +107,8 @@ enum Takes {
 struct Plan<'a> {
     state: &'a State,
     hosts: Hosts<'a>,
-    /// Trials that give way if others on their device do, too.
-    leases: BTreeMap<TrialRef, Lease>,
+    /// Trials that leave together with others on their device, and whether it is their time.
+    leases: BTreeMap<TrialRef, (bool, Lease)>,
     /// Devices that trials share and that somebody may leave now, with how many are there: those with the fewest are emptied first.
     doors: Vec<(usize, Door)>,
     heads: Heads<'a>,
@@ -139,6 +128,37 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// As many of them give way as have somebody to give way to.
+    fn hand_over(&mut self, victims: &mut Victims) {
+        while let Some((project, member)) = self.highest(victims) {
+            let Some(of_project) = victims.get_mut(&project) else { break };
+            let known = of_project.entry(member).or_default();
+            let least = known.iter().map(|victim| victim.share).min().unwrap_or_default();
+            // One that nobody gets takes the member no lower: the next of its trials is looked at.
+            let given = match self.may_give(member, (least, self.hosts.least)) {
+                true => {
+                    std::iter::from_fn(|| known.pop()).find_map(|victim| Some((self.taker(member, &victim)?, victim)))
+                }
+                false => None,
+            };
+            match given {
+                Some(((sweep, Takes::Part(share)), victim)) => {
+                    self.start(sweep, share);
+                    self.leave(member, victim.share);
+                    self.ask(victim.lease, sweep);
+                    self.left.extend(victim.door);
+                }
+                Some(((sweep, Takes::Emptied(emptying)), _)) => self.empty(sweep, emptying),
+                None => {
+                    of_project.remove(&member);
+                    if of_project.is_empty() {
+                        victims.remove(&project);
+                    }
+                }
+            }
+        }
+    }
+
     /// Slots that are being freed already count for those that they were freed for, as what these take of them.
     fn promise(&mut self) {
         let state = self.state;

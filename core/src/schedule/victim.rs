@@ -108,6 +108,13 @@ impl<'a> Hosts<'a> {
         Some((place, self.get(place).agent.lodging(leased.slot)?))
     }
 
+    /// Who is on a device that trials share.
+    pub(super) fn lodgers(&self, door: Door) -> impl Iterator<Item = TrialRef> + '_ {
+        let agent = self.get(door.0).agent;
+        let lease = |slot: &u32| *agent.slots.get(*slot as usize)?;
+        agent.rooms[door.1].trials.keys().filter_map(lease).filter_map(|lease| Some(self.state.leased(lease)?.0))
+    }
+
     /// All devices that trials share and that somebody is on, with so many trials.
     pub(super) fn doors(&self) -> impl Iterator<Item = (usize, Door)> + '_ {
         let doors = self.known.iter().enumerate().flat_map(|(place, host)| {
@@ -140,7 +147,7 @@ impl<'a> Hosts<'a> {
         })
     }
 
-    /// A trial, if it may give way: it has run for a while, nothing keeps trials from its slot, and that is
+    /// A trial that has kept a checkpoint in this attempt, if it may give way: it has run for a while, nothing keeps trials from its slot, and that is
     /// not protected.
     pub(super) fn victim(&self, at: TrialRef, after: Span) -> Option<Victim> {
         let (state, now) = (self.state, self.now);
@@ -150,13 +157,15 @@ impl<'a> Hosts<'a> {
         let known = self.get(host);
         // One that has trained its last epoch is as good as gone.
         let epochs = sweep.plan.epochs(at.index);
-        let ends = epochs > 0 && trial.resume_epoch() >= epochs;
+        let last = || trial.progress.as_ref().and_then(|progress| progress.last.as_ref()).map_or(0, |last| last.epoch);
+        let trained = if leased.acked_seq > 0 { last() } else { 0 };
+        let ends = epochs > 0 && trial.resume_epoch().max(trained) >= epochs;
         if ends || leased.slot < known.protected || known.agent.block(leased.slot, now).is_some() {
             return None;
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
         let (slot, share, room) = (leased.slot, leased.share, known.agent.lodging(leased.slot));
-        let order = (sweep.priority(), Reverse(leased.paced()), Reverse(leased.since), at);
+        let order = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
         Some(Victim { at, lease, host, slot, share, door: room.map(|room| (host, room)), order })
     }
 

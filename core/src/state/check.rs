@@ -49,7 +49,7 @@ impl State {
         }
         for (right, name) in [
             (other.backoff == self.backoff, "backoff"),
-            (other.pace == self.pace, "pace"),
+            (other.fresh == self.fresh, "fresh"),
             (other.leaving == self.leaving, "leaving"),
         ] {
             if !right {
@@ -86,7 +86,7 @@ impl State {
                     if slots.and_then(|slots| slots.get(leased.slot as usize)) != Some(&Some(lease)) {
                         return Err("slots");
                     }
-                    other.pace.insert((leased.paced(), at));
+                    other.fresh.extend(leased.kept.map(|kept| (kept, at)));
                     if leased.yields_to.is_some() {
                         other.leaving.insert(at);
                     }

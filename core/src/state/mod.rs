@@ -9,7 +9,7 @@ mod check;
 pub mod devices;
 mod growing;
 mod hosts;
-mod pace;
+mod kept;
 pub mod packing;
 pub mod racing;
 mod reused;
@@ -63,8 +63,8 @@ pub struct State {
     /// What trials need of a device.
     pub shapes: Shapes,
     backoff: BTreeSet<(Timestamp, TrialRef)>,
-    /// Running trials by the time since which they have kept no checkpoint: that of the last one in this attempt, or its begin.
-    pace: BTreeSet<(Timestamp, TrialRef)>,
+    /// Running trials that have kept a checkpoint in this attempt, by the time of the last one.
+    fresh: BTreeSet<(Timestamp, TrialRef)>,
     /// Running trials that were asked to give way.
     leaving: BTreeSet<TrialRef>,
 }
@@ -360,7 +360,9 @@ impl State {
                 self.backoff.remove(&(*until, at));
             }
             Phase::Leased(leased) => {
-                self.pace.remove(&(leased.paced(), at));
+                if let Some(kept) = leased.kept {
+                    self.fresh.remove(&(kept, at));
+                }
                 self.leaving.remove(&at);
                 self.accounts.lease(sweep.member, -i64::from(leased.share), now);
             }
@@ -370,10 +372,7 @@ impl State {
             Phase::Backoff { until } => {
                 self.backoff.insert((until, at));
             }
-            Phase::Leased(ref leased) => {
-                self.pace.insert((leased.paced(), at));
-                self.accounts.lease(sweep.member, leased.share.into(), now);
-            }
+            Phase::Leased(ref leased) => self.accounts.lease(sweep.member, leased.share.into(), now),
             _ => {}
         }
         self.accounts.rank(sweep.member, sweep.rank(at.sweep), false);

@@ -57,19 +57,31 @@ fn a_budget_of_steps_that_ends_everybody_before_anything_is_compared_is_refused(
             other => format!("{other:?}"),
         }
     };
-    // 79 of 100 images are certain (a fifth is split off, if there are no others to validate with): 7 batches of 10.
+    // 80 of 100 images are certain (a fifth is split off, if there are no others to validate with): 8 batches of 10.
     let plain = "epochs = 10\nbatch_size = 10\ngrid.lr = [1e-4, 1e-3, 1e-2, 1e-1]";
     let asha = "rule = \"asha\"\nmin_epochs = 2";
-    let wanted = "stop_useless: stop.max_steps = 14 ends every trial on `d` before `asha` compares anything: that is after epoch 2, of 14 \
-                  steps at the least; raise it above 14, or use `rule = \"budget\"`";
-    assert_eq!(ask(plain, asha, 14), wanted);
-    assert!(ask(plain, asha, 15).starts_with("Submitted"));
+    let wanted = "stop_useless: stop.max_steps = 16 ends every trial on `d` before `asha` compares anything: that is after epoch 2, of 16 \
+                  steps at the least; raise it above 16, or use `rule = \"budget\"`";
+    assert_eq!(ask(plain, asha, 16), wanted);
+    assert!(ask(plain, asha, 17).starts_with("Submitted"));
     let median = "rule = \"median\"\nwarmup_epochs = 3\nmin_configurations = 2";
-    assert!(ask(plain, median, 21).starts_with("stop_useless"));
-    assert!(ask(plain, median, 22).starts_with("Submitted"));
-    assert!(ask(plain, "rule = \"percentile\"\ninterval = 2\nmin_configurations = 2", 14).starts_with("stop_useless"));
+    assert!(ask(plain, median, 24).starts_with("stop_useless"));
+    assert!(ask(plain, median, 25).starts_with("Submitted"));
+    assert!(ask(plain, "rule = \"percentile\"\ninterval = 2\nmin_configurations = 2", 16).starts_with("stop_useless"));
     assert!(ask(plain, "rule = \"budget\"", 1).starts_with("Submitted"), "it compares nothing");
     let varied = "epochs = 10\ngrid.batch_size = [10, 30]\ngrid.lr = [1e-3, 1e-2]";
-    assert!(ask(varied, asha, 4).starts_with("stop_useless"), "79 images in batches of 30 are 2 steps, twice");
-    assert!(ask(varied, asha, 5).starts_with("Submitted"), "the large batch is not at its end by then");
+    assert!(ask(varied, asha, 6).starts_with("stop_useless"), "80 images in batches of 30 are 3 steps, twice");
+    assert!(ask(varied, asha, 7).starts_with("Submitted"), "the large batch is not at its end by then");
+    // How many images are too small is not known.
+    let some = format!("data.min_side = 8\n{plain}");
+    assert!(ask(&some, asha, 1).starts_with("Submitted"));
+    // Nor how many a copy has that nobody has looked at.
+    let mut other = facts(2, 1, 1);
+    (other.datasets, other.any_dataset) = (Vec::new(), true);
+    lab.hello(other, &[]);
+    let (plan, _) =
+        plan_text(format!("name = \"unseen\"\ndataset = \"d\"\n{plain}\n[stop]\n{asha}\nmax_steps = 16").as_bytes())
+            .unwrap();
+    let reply = lab.submit(Arc::new(plan));
+    assert!(matches!(reply, Reply::Submitted { .. }), "{reply:?}");
 }

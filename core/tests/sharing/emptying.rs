@@ -48,15 +48,17 @@ fn asks(memory: u64) -> Limits {
 }
 
 #[test]
-fn who_was_promised_a_device_gets_a_whole_one_as_soon_as_somebody_there_keeps_a_checkpoint() {
+fn who_was_promised_a_device_gets_a_whole_one_as_soon_as_it_is_time_for_somebody_there() {
     let mut lab = taken(2);
     promise(&mut lab, "audio", 1);
-    lab.submit_batches(("audio", "bob"), &[UNKNOWN], 2);
+    lab.held().into_iter().for_each(|(agent, lease)| lab.checkpoint(agent, lease));
     lab.pass(Span::seconds(20));
+    lab.submit_batches(("audio", "bob"), &[UNKNOWN], 2);
     assert_eq!((has(&lab, "bob"), lab.preemptions()), (0, 0), "no checkpoint is fresh");
     // The others write theirs when they are asked.
     let (agent, first) = lab.held()[0];
     lab.checkpoint(agent, first);
+    assert!(!lab.leases(agent).contains(&first), "it is among them");
     assert_eq!((lab.preemptions(), lab.leave(), has(&lab, "bob")), (4, 4, DEVICE));
     (0..3).for_each(|_| around(&mut lab));
     assert_eq!((lab.preemptions(), has(&lab, "ann"), has(&lab, "bob")), (4, DEVICE, DEVICE), "as much as was promised");
@@ -65,18 +67,48 @@ fn who_was_promised_a_device_gets_a_whole_one_as_soon_as_somebody_there_keeps_a_
 }
 
 #[test]
-fn nobody_is_asked_to_leave_a_device_before_all_there_have_run_for_a_while() {
+fn nobody_is_asked_to_leave_a_device_before_all_there_have_run_for_a_while_and_kept_a_checkpoint() {
     let mut lab = taken(1);
     lab.preempt_after(Some(Span::seconds(100)));
     promise(&mut lab, "audio", 1);
     lab.submit_batches(("audio", "bob"), &[UNKNOWN], 1);
-    let (agent, first) = lab.held()[0];
+    let held = lab.held();
     lab.pass(Span::seconds(99));
-    lab.checkpoint(agent, first);
+    held.iter().for_each(|(agent, lease)| lab.checkpoint(*agent, *lease));
     assert_eq!(lab.preemptions(), 0);
     lab.pass(Span::seconds(2));
-    assert_eq!((lab.preemptions(), lab.leave(), has(&lab, "bob")), (4, 4, DEVICE), "the others have kept none");
+    assert_eq!((lab.preemptions(), lab.leave(), has(&lab, "bob")), (4, 4, DEVICE));
     lab.check();
+    // One has just opened its data.
+    let mut lab = taken(1);
+    promise(&mut lab, "audio", 1);
+    lab.submit_batches(("audio", "bob"), &[UNKNOWN], 1);
+    let held = lab.held();
+    lab.pass(Span::hours(1));
+    held[1..].iter().for_each(|(agent, lease)| lab.checkpoint(*agent, *lease));
+    assert_eq!(lab.preemptions(), 0, "it would lose what it has done");
+    lab.checkpoint(held[0].0, held[0].1);
+    assert_eq!((lab.preemptions(), lab.leave(), has(&lab, "bob")), (4, 4, DEVICE));
+    lab.check();
+}
+
+#[test]
+fn those_leave_a_device_first_whose_time_it_is() {
+    for number in 0..4 {
+        let mut lab = taken(1);
+        promise(&mut lab, "audio", 1);
+        let held = lab.held();
+        held.iter().for_each(|(agent, lease)| lab.checkpoint(*agent, *lease));
+        lab.pass(Span::seconds(300));
+        // Two of the four make room for it.
+        lab.submit_batches_within(("audio", "bob"), &[QUARTER], 1, asks(20));
+        assert_eq!(lab.preemptions(), 0);
+        let (agent, lease) = held[number];
+        lab.checkpoint(agent, lease);
+        assert!(!lab.leases(agent).contains(&lease), "it is its time");
+        assert_eq!((lab.preemptions(), lab.leave(), has(&lab, "bob")), (2, 2, DEVICE / 2));
+        lab.check();
+    }
 }
 
 #[test]

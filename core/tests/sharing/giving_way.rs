@@ -55,30 +55,42 @@ fn a_trial_gives_way_after_its_checkpoint_and_goes_on_from_it() {
 
 /// Its trainer writes a checkpoint when it is asked to: whoever waits does not wait for the end of an epoch of an hour.
 #[test]
-fn a_trial_that_has_kept_no_checkpoint_for_long_gives_way_without_one() {
+fn a_trial_that_has_kept_no_checkpoint_for_long_gives_way_all_the_same() {
     let mut lab = Lab::new(&[2]);
     lab.submit(("p", "ann"), 2, Limits::default());
     let [first, second] = lab.leases(1)[..] else { panic!() };
     lab.submit(("p", "bob"), 2, Limits::default());
-    lab.pass(Span::seconds(599));
+    lab.pass(Span::hours(1));
+    assert_eq!(lab.preemptions(), 0, "neither has kept one: they would begin again");
+    lab.pass(Span::seconds(1));
+    lab.preempt_after(None);
+    lab.checkpoint(1, second);
+    lab.pass(Span::seconds(500));
     lab.checkpoint(1, first);
-    assert_eq!(lab.preemptions(), 0, "ten minutes first");
-    lab.pass(Span::seconds(2));
-    assert_eq!((lab.preemptions(), lab.leases(1)), (1, vec![second]), "a fresh checkpoint is better than none");
-    assert_eq!(lab.leave(), 1);
+    lab.pass(Span::seconds(11));
+    lab.preempt_after(Some(Span::seconds(600)));
+    lab.pass(Span::seconds(80));
+    assert_eq!(lab.preemptions(), 0, "the next one may come soon");
+    lab.pass(Span::seconds(10));
+    assert_eq!((lab.preemptions(), lab.leases(1)), (1, vec![first]));
+    assert_eq!((lab.leave(), lab.slots("bob")), (1, 1));
     lab.pass(Span::seconds(60));
     assert_eq!(lab.preemptions(), 1, "one each is fair");
     lab.check();
+}
 
+#[test]
+fn what_has_trained_its_last_epoch_is_let_be_also_before_that_is_kept() {
     let mut lab = Lab::new(&[2]);
+    lab.preempt_after(Some(Span(0)));
     lab.submit(("p", "ann"), 2, Limits::default());
-    lab.submit(("p", "bob"), 1, Limits::default());
-    lab.pass(Span::seconds(500));
-    lab.leases(1).into_iter().for_each(|lease| lab.checkpoint(1, lease));
-    lab.pass(Span::seconds(599));
-    assert_eq!(lab.preemptions(), 0, "the next one may come soon");
-    lab.pass(Span::seconds(2));
-    assert_eq!((lab.preemptions(), lab.leave(), lab.slots("bob")), (1, 1, 1));
+    for lease in lab.leases(1) {
+        (1..crate::lab::EPOCHS).for_each(|_| lab.checkpoint(1, lease));
+        lab.train(1, lease);
+    }
+    lab.submit(("p", "bob"), 2, Limits::default());
+    lab.pass(Span::seconds(700));
+    assert_eq!(lab.preemptions(), 0, "its last checkpoint is on its way");
     lab.check();
 }
 

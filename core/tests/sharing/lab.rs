@@ -216,15 +216,21 @@ impl Lab {
 
     /// An attempt trains its next epoch and keeps a checkpoint of it. How fast it was is not told, so that nothing is learned from it.
     pub(crate) fn checkpoint(&mut self, agent: u128, lease: Lease) {
-        let Some((at, leased)) = self.core.state().leased(lease) else { return };
+        let Some((seq, epoch)) = self.train(agent, lease) else { return };
+        let kind = CheckpointKind::Last;
+        let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{lease}-{epoch}"), bytes: 1 };
+        self.effect(agent, lease, EffectKind::Checkpoint(checkpoint));
+    }
+
+    /// It trains its next epoch, and keeps no checkpoint of it yet.
+    pub(crate) fn train(&mut self, agent: u128, lease: Lease) -> Option<(u64, u32)> {
+        let (at, leased) = self.core.state().leased(lease)?;
         let (seq, epoch) = (leased.acked_seq + 1, self.core.state().trial(at).progress.as_ref());
         let epoch = epoch.and_then(|progress| progress.last.as_ref()).map_or(1, |last| last.epoch + 1);
         let value = Num(0.5);
         let metrics = EpochMetrics { images_per_s: Num(0.0), ..EpochMetrics::uniform(seq, epoch, value) };
         self.effect(agent, lease, EffectKind::Metrics(vec![metrics]));
-        let kind = CheckpointKind::Last;
-        let checkpoint = Checkpoint { kind, epoch, seq, sha256: format!("{lease}-{epoch}"), bytes: 1 };
-        self.effect(agent, lease, EffectKind::Checkpoint(checkpoint));
+        Some((seq, epoch))
     }
 
     pub(crate) fn end(&mut self, agent: u128, lease: Lease, how: Ending) {

@@ -26,7 +26,8 @@ pub(crate) enum Changing {
             A sweep that stops early or searches takes what changes nothing that was decided; the rest is refused with the way out.\n\
             More epochs are points of their own; what there is stays as it is. A longer trial goes on from the last checkpoint of a completed\n\
             one that is equal in all else, where that gives the same numbers. It begins at the beginning where the rate follows the number\n\
-            of epochs (cosine over all of them, one-cycle), because its first epochs are others. --dry-run says how many do what.\n\n\
+            of epochs (cosine over all of them, one-cycle), because its first epochs are others, and in a sweep that stops early, which is\n\
+            judged by every epoch. --dry-run says how many do what.\n\n\
             Examples:\n  sweepctl extend imagenette-first --seeds 5\n  sweepctl extend imagenette-first grid.toml --dry-run\n  \
             sweepctl extend imagenette-first --epochs 90"
     )]

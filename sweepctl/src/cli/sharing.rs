@@ -29,7 +29,7 @@ pub(crate) enum Shares {
     /// Promise slots to a project for a time, e.g. before a deadline
     #[command(
         after_help = "While it lasts and the project has work, it comes before all others until it has so many slots;\n\
-            others give way to it right after a checkpoint. What it does not use, others may. Quotas hold all the same.\n\n\
+            others give way to it, with a checkpoint. What it does not use, others may. Quotas hold all the same.\n\n\
             Examples:\n  sweepctl admin shares reserve neurips --project vision --slots 6 --for 7d\n  \
             sweepctl admin shares reserve demo --project text --slots 2 --from 2026-12-01T18:00:00Z --for 12h --reason \"demo day\""
     )]
