@@ -190,6 +190,9 @@ fn measure(hosts: u32, devices: u32, each: u32) {
     state.apply(&Event::SweepSubmitted { sweep, name: "new".into(), user, project, plan: plan(0) }, now);
     let given = time("a new project comes", 21, || preemptions(&state, now, |_| true));
     println!("  {} trials give way", given.len());
+    let late = now + Span::seconds(700);
+    let given = time("the same, no checkpoint is fresh, all are old", 21, || preemptions(&state, late, |_| true));
+    println!("  {} trials give way", given.len());
     whole(&state, now);
     let told = time("what `sweepctl queue` shows", 21, || waiting(&state, now, |_| true));
     println!("  {} sweeps wait", told.len());

@@ -16,6 +16,7 @@ use crate::state::packing::Lodger;
 use super::head::{Head, Heads};
 use super::load::Loads;
 use super::place::{Kind, Need, emptied};
+use super::preempt::Due;
 use super::room::WHOLE;
 use super::victim::{Door, Hosts};
 
@@ -57,8 +58,7 @@ pub(super) struct Emptier<'p, 'a> {
     pub(super) looked: &'p Cell<usize>,
     /// Devices that are filled no more for a need.
     pub(super) kept: &'p Devices<'a>,
-    /// Trials that leave together with others on their device, and whether it is their time.
-    pub(super) leases: &'p BTreeMap<TrialRef, (bool, Lease)>,
+    pub(super) due: Due,
 }
 
 /// Devices by what waits for them.
@@ -118,10 +118,11 @@ impl<'a> Emptier<'_, 'a> {
         for (slot, lodger) in &agent.rooms[door.1].trials {
             let (at, leased) = state.leased((*agent.slots.get(*slot as usize)?)?)?;
             let of = state.sweep_of(at);
-            let lease = self.leases.get(&at).copied();
-            match lease.filter(|_| self.loads.gives_way(of.member, taker, (lodger.share, part.share))) {
-                Some((due, lease)) => {
-                    leave.push(((due, Reverse(of.priority()), leased.since, Reverse(at)), lease, at, *lodger));
+            let gives_way = self.loads.gives_way(of.member, taker, (lodger.share, part.share));
+            match gives_way.then(|| self.hosts.victim(at, self.due.after)).flatten() {
+                Some(victim) => {
+                    let order = (self.due.is(victim.kept), Reverse(of.priority()), leased.since, Reverse(at));
+                    leave.push((order, victim.lease, at, *lodger));
                 }
                 None => stay.push(*lodger),
             }

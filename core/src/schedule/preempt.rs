@@ -29,30 +29,29 @@ const LONG: Span = Span::seconds(600);
 
 /// What is looked at in one plan, owners and sweeps: some milliseconds. Who would give way after that is asked when it
 /// has kept its next checkpoint: those come first.
-const LOOKS: usize = 20_000;
+const LOOKS: usize = 16_000;
 
 /// Every trial that has to give way now.
 pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> bool) -> Vec<Event> {
     let Some(after) = state.accounts.shares.preempt_after else { return Vec::new() };
-    let (since, until) = (Timestamp(now.0.saturating_sub(FRESH.0)), Timestamp(now.0.saturating_sub(LONG.0)));
-    let any = state.fresh(since).next().is_some() || state.stale(until).next().is_some();
+    let due = Due::new(after, now);
+    let any = state.fresh(due.since).next().is_some() || state.stale(due.until).next().is_some();
     if !any || state.ready().next().is_none() {
         return Vec::new();
     }
     let hosts = Hosts::new(state, now, is_reachable);
-    let (mut due, mut doors) = (BTreeSet::new(), BTreeSet::new());
+    let mut doors = BTreeSet::new();
     let mut victims = |of: &mut dyn Iterator<Item = TrialRef>| {
         let mut victims = Victims::default();
         for victim in of.filter_map(|at| hosts.victim(at, after)) {
             let member = state.sweep_of(victim.at).member;
             let project = state.accounts.members[member as usize].project;
-            due.insert(victim.at);
             doors.extend(victim.door);
             victims.entry(project).or_default().entry(member).or_default().push(victim);
         }
         victims
     };
-    let mut victims = [victims(&mut state.fresh(since)), victims(&mut state.stale(until))];
+    let mut victims = [victims(&mut state.fresh(due.since)), victims(&mut state.stale(due.until))];
     if victims.iter().all(BTreeMap::is_empty) {
         return Vec::new();
     }
@@ -63,7 +62,7 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
     doors.sort_unstable();
     let mut plan = Plan {
         state,
-        leases: lodgers(&hosts, &doors, after, &due),
+        due,
         hosts,
         doors,
         heads: Heads::new(state),
@@ -81,16 +80,27 @@ pub fn preemptions(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId)
     plan.events
 }
 
-/// Who may leave a device together with others, and whether it is its time.
-fn lodgers(
-    hosts: &Hosts<'_>,
-    doors: &[(usize, Door)],
-    after: Span,
-    due: &BTreeSet<TrialRef>,
-) -> BTreeMap<TrialRef, (bool, Lease)> {
-    let lodgers = doors.iter().flat_map(|(_, door)| hosts.lodgers(*door));
-    let leaves = |at| hosts.victim(at, after).map(|victim| (at, (due.contains(&at), victim.lease)));
-    lodgers.filter_map(leaves).collect()
+/// When it is the time of a trial to give way.
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    /// It has run for so long.
+    pub(super) after: Span,
+    /// Its last checkpoint was kept since then,
+    since: Timestamp,
+    /// or before.
+    until: Timestamp,
+}
+
+impl Due {
+    fn new(after: Span, now: Timestamp) -> Self {
+        let (since, until) = (Timestamp(now.0.saturating_sub(FRESH.0)), Timestamp(now.0.saturating_sub(LONG.0)));
+        Self { after, since, until }
+    }
+
+    /// By when its last checkpoint was kept.
+    pub(super) fn is(self, kept: Timestamp) -> bool {
+        kept >= self.since || kept < self.until
+    }
 }
 
 /// Trials that may give way, by project and member.
@@ -107,8 +117,7 @@ enum Takes {
 struct Plan<'a> {
     state: &'a State,
     hosts: Hosts<'a>,
-    /// Trials that leave together with others on their device, and whether it is their time.
-    leases: BTreeMap<TrialRef, (bool, Lease)>,
+    due: Due,
     /// Devices that trials share and that somebody may leave now, with how many are there: those with the fewest are emptied first.
     doors: Vec<(usize, Door)>,
     heads: Heads<'a>,
@@ -203,8 +212,8 @@ impl<'a> Plan<'a> {
     }
 
     fn emptier(&self) -> Emptier<'_, 'a> {
-        let Self { hosts, heads, loads, looked, kept, leases, .. } = self;
-        Emptier { hosts, heads, loads, looked, kept, leases }
+        let Self { hosts, heads, loads, looked, kept, due, .. } = self;
+        Emptier { hosts, heads, loads, looked, kept, due: *due }
     }
 
     /// The device that a sweep waits for whose next trial would find no room if any one trial left.

@@ -36,6 +36,8 @@ pub(super) struct Victim {
     /// The device, where trials share it.
     pub(super) door: Option<Door>,
     pub(super) order: Order,
+    /// When its last checkpoint was kept.
+    pub(super) kept: Timestamp,
 }
 
 /// Every reachable host.
@@ -108,13 +110,6 @@ impl<'a> Hosts<'a> {
         Some((place, self.get(place).agent.lodging(leased.slot)?))
     }
 
-    /// Who is on a device that trials share.
-    pub(super) fn lodgers(&self, door: Door) -> impl Iterator<Item = TrialRef> + '_ {
-        let agent = self.get(door.0).agent;
-        let lease = |slot: &u32| *agent.slots.get(*slot as usize)?;
-        agent.rooms[door.1].trials.keys().filter_map(lease).filter_map(|lease| Some(self.state.leased(lease)?.0))
-    }
-
     /// All devices that trials share and that somebody is on, with so many trials.
     pub(super) fn doors(&self) -> impl Iterator<Item = (usize, Door)> + '_ {
         let doors = self.known.iter().enumerate().flat_map(|(place, host)| {
@@ -165,8 +160,9 @@ impl<'a> Hosts<'a> {
         }
         let lease = Lease { trial: state.trial_id(at), attempt: trial.attempt };
         let (slot, share, room) = (leased.slot, leased.share, known.agent.lodging(leased.slot));
-        let order = (sweep.priority(), Reverse(leased.kept?), Reverse(leased.since), at);
-        Some(Victim { at, lease, host, slot, share, door: room.map(|room| (host, room)), order })
+        let kept = leased.kept?;
+        let order = (sweep.priority(), Reverse(kept), Reverse(leased.since), at);
+        Some(Victim { at, lease, host, slot, share, door: room.map(|room| (host, room)), order, kept })
     }
 
     /// Thousandths of the device that a trial takes once a victim has left, if it fits beside those that stay.
