@@ -13,6 +13,7 @@ mod metrics;
 mod names;
 mod notify;
 mod owner;
+mod ownership;
 mod renewing;
 mod secure;
 mod service;

@@ -13,8 +13,8 @@ use crate::lab::Lab;
 /// Users with their shares.
 const USERS: [(&str, u32); 3] = [("ann", 2), ("bob", 1), ("cy", 1)];
 
-/// Everybody submits so many trials; each lasts from `shortest` to `longest` seconds. Runs until the first user has
-/// nothing left to start; returns who held a slot from when to when, and the time of the end.
+/// Everybody submits so many trials; each lasts from `shortest` to `longest` seconds. Runs until nobody has anything left to start, and
+/// no slot is idle before; returns who held a slot from when to when, and until when all had something to start.
 fn run(slots: &[usize], trials: u32, shortest: i64, longest: i64) -> (Vec<(usize, Timestamp, Timestamp)>, Timestamp) {
     let mut lab = Lab::new(&[]);
     for (user, share) in USERS {
@@ -30,7 +30,12 @@ fn run(slots: &[usize], trials: u32, shortest: i64, longest: i64) -> (Vec<(usize
         let span = (longest - shortest) * 1_000_000 + 1;
         Span(shortest * 1_000_000 + (state >> 33) as i64 % span)
     };
-    while lab.core.state().sweeps.iter().all(|sweep| sweep.counts.waiting > 0) {
+    let mut all_wait = None;
+    let waits = |lab: &Lab| lab.core.state().sweeps.iter().map(|sweep| sweep.counts.waiting > 0).collect::<Vec<_>>();
+    while waits(&lab).contains(&true) {
+        if all_wait.is_none() && waits(&lab).contains(&false) {
+            all_wait = Some(lab.now);
+        }
         assert_eq!(lab.held().len() as u32, total, "nothing is idle while somebody waits");
         for (_, lease) in lab.held() {
             ends.entry(lease).or_insert_with(|| lab.now + draw());
@@ -49,7 +54,9 @@ fn run(slots: &[usize], trials: u32, shortest: i64, longest: i64) -> (Vec<(usize
         }
     }
     lab.check();
-    (intervals(&lab), lab.now)
+    let state = lab.core.state();
+    assert_eq!(state.sweeps.iter().map(|sweep| sweep.trials.len() as u32).sum::<u32>(), trials * USERS.len() as u32);
+    (intervals(&lab), all_wait.unwrap())
 }
 
 fn intervals(lab: &Lab) -> Vec<(usize, Timestamp, Timestamp)> {

@@ -28,6 +28,8 @@ pub enum Block {
         svg: String,
         /// The same for LaTeX.
         tex: String,
+        /// The same for a form without drawings, if it can be a table.
+        numbers: Option<Table>,
     },
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::blocks::{Block, Document, Table};
 
-/// The document; drawings are left out, their captions stay.
+/// The document; of drawings their numbers stay where they are a table, else their captions.
 pub fn markdown(document: &Document) -> String {
     let mut text = format!("# {}\n", escape(&document.title));
     for block in &document.blocks {
@@ -14,6 +14,7 @@ pub fn markdown(document: &Document) -> String {
             Block::Text(words) => text += &format!("{}\n", escape(words)),
             Block::Table(table) => text += &rows(table),
             Block::Code(code) => text += &fenced(code),
+            Block::Figure { numbers: Some(table), .. } => text += &rows(table),
             Block::Figure { caption, .. } => text += &format!("*Figure: {}*\n", escape(caption)),
         }
     }

@@ -31,7 +31,7 @@ pub struct Classes {
 
 impl From<Figure> for Block {
     fn from(Figure { caption, svg, tex }: Figure) -> Self {
-        Self::Figure { caption, svg, tex }
+        Self::Figure { caption, svg, tex, numbers: None }
     }
 }
 
@@ -64,11 +64,51 @@ pub(super) fn classes(all: &[Classes]) -> Vec<Block> {
             table.row(false, [name.clone(), score.images.to_string(), score.right.to_string(), accuracy, other]);
         }
         blocks.push(Block::Table(table));
-        blocks.extend(figures::confusion(&point.point, &point.names, &point.confusion).map(Block::from));
+        let matrix = figures::confusion(&point.point, &point.names, &point.confusion);
+        blocks.extend(matrix.map(|Figure { caption, svg, tex }| {
+            let numbers = Some(matrix_of(&caption, point));
+            Block::Figure { caption, svg, tex, numbers }
+        }));
         blocks.extend(gaps);
     }
     if !blocks.is_empty() {
         blocks.insert(0, heading("Classes"));
     }
     blocks
+}
+
+/// The drawing of a confusion matrix in numbers.
+fn matrix_of(caption: &str, point: &Classes) -> Table {
+    let mut table = Table::new(caption, ["class"], point.names.iter().map(String::as_str));
+    let mut images = vec![vec![0; point.names.len()]; point.names.len()];
+    for &(class, taken_for, count) in point.confusion.cells() {
+        if let Some(cell) = images.get_mut(class as usize).and_then(|row| row.get_mut(taken_for as usize)) {
+            *cell += count;
+        }
+    }
+    for (name, row) in point.names.iter().zip(images) {
+        table.row(false, std::iter::once(name.clone()).chain(row.iter().map(ToString::to_string)));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::document::Document;
+    use crate::report::document::markdown::markdown;
+
+    #[test]
+    fn a_form_without_drawings_has_the_confusion_matrix_in_numbers() {
+        let confusion = Confusion::count([(0, 0), (0, 0), (0, 1), (1, 1), (2, 0)]);
+        let names = ["cat", "deer", "dog"].map(str::to_owned).to_vec();
+        let point = Classes { point: "lr=0.1".to_owned(), runs: 1, names, confusion, ..Classes::default() };
+        let text = markdown(&Document { title: "x".to_owned(), blocks: classes(&[point]) });
+        for row in
+            ["| class | cat | deer | dog |", "| cat | 2 | 1 | 0 |", "| deer | 0 | 1 | 0 |", "| dog | 1 | 0 | 0 |"]
+        {
+            assert!(text.lines().any(|line| line == row), "{row} is not in {text}");
+        }
+        assert!(!text.contains("*Figure:"), "{text}");
+    }
 }
