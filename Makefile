@@ -37,6 +37,8 @@ unit: build
 # The figures of the README and of docs/reliability.md, on this machine.
 bench: release
 	target/release/sweepctl bench dispatch
+	target/release/sweepctl bench dispatch --trials 10000 --agents 1000 --slots 1
+	target/release/sweepctl bench dispatch --trials 6000 --agents 1000 --slots 1 --lasting 10
 	target/release/sweepctl bench large
 	target/release/sweepctl bench load
 	target/release/sweepctl bench faults

@@ -38,6 +38,9 @@ enum What {
         /// Slots of each.
         #[arg(long, default_value_t = 8)]
         slots: u32,
+        /// Seconds that each trial of the in-process run takes, an epoch each; 0: none. Nothing else is measured then.
+        #[arg(long, default_value_t = 0)]
+        lasting: u32,
         /// Trials of the run with a process each.
         #[arg(long, default_value_t = 5_000)]
         process_trials: u32,
@@ -140,6 +143,7 @@ async fn measure(args: Args, dir: &Path) -> Result<()> {
             trials,
             agents,
             slots,
+            lasting,
             process_trials,
             processes,
             agent_processes,
@@ -147,7 +151,10 @@ async fn measure(args: Args, dir: &Path) -> Result<()> {
             process_slots,
         } => {
             if !processes {
-                in_process(&bin, &dir.join("rate"), trials, agents, slots).await?;
+                in_process(&bin, &dir.join("rate"), trials, (agents, slots), lasting).await?;
+                if lasting > 0 {
+                    return Ok(());
+                }
                 latency(&bin, &dir.join("latency")).await?;
             }
             let crowd = Crowd { processes: agent_processes, pretend, slots: process_slots };
@@ -205,32 +212,39 @@ async fn measure(args: Args, dir: &Path) -> Result<()> {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are this program's output")]
-async fn in_process(bin: &Path, dir: &Path, trials: u32, agents: u32, slots: u32) -> Result<()> {
+async fn in_process(bin: &Path, dir: &Path, trials: u32, (agents, slots): (u32, u32), lasting: u32) -> Result<()> {
     let (coordinator, ready) = Coordinator::start(bin, dir).await?;
     println!("coordinator ready after start              {:>12}   aim < 200 ms", millis(ready));
     let mut client = coordinator.client().await?;
-    let pretend = Pretend::start(&coordinator.url(), agents, slots, Script::NOOP)?;
-    let name = submit(&mut client, &spec("warm-up", 1000, 1)).await?;
+    let script = match lasting {
+        0 => Script::NOOP,
+        epochs => Script { epochs, epoch: Duration::from_secs(1), ..Script::NOOP },
+    };
+    let pretend = Pretend::start(&coordinator.url(), agents, slots, script)?;
+    let name = submit(&mut client, &spec("warm-up", 1000, script.epochs)).await?;
     finish(&mut client, &name).await?;
     pretend.take_gaps();
     let cpu = coordinator.cpu();
     let start = Instant::now();
-    let name = submit(&mut client, &spec("rate", trials, 1)).await?;
+    let name = submit(&mut client, &spec("rate", trials, script.epochs)).await?;
     finish(&mut client, &name).await?;
     let seconds = start.elapsed().as_secs_f64();
     let gaps = pretend.take_gaps();
+    let aim = if lasting == 0 { "aim 10,000; HyperQueue without processes 13,994" } else { "" };
     println!(
-        "in-process trainers, {agents} agents x {slots} slots     {:>8.0} /s     aim 10,000; HyperQueue without processes 13,994",
+        "in-process trainers, {agents} agents x {slots} slots     {:>8.0} /s     {aim}",
         f64::from(trials) / seconds
     );
+    println!("  {trials} trials of {lasting} s in {seconds:.1} s");
     println!(
         "  slot free -> next start, p50 / p99 (full load) {} / {}",
         millis(quantile(&gaps, 0.5)),
         millis(quantile(&gaps, 0.99))
     );
     println!(
-        "  coordinator: {:.1} MiB, {:.0} % of one core",
+        "  coordinator: {:.1} MiB, at most {:.1} MiB, {:.0} % of one core",
         coordinator.memory().0,
+        coordinator.memory().1,
         (coordinator.cpu() - cpu) / seconds * 100.0
     );
     Ok(())
