@@ -51,7 +51,12 @@ done
 echo "installed below $root"
 if [ -z "${DESTDIR:-}" ]; then
   cat <<END
-next, on the host of the coordinator:  systemctl daemon-reload && systemctl enable --now sweep-coordinator
+next, on the host of the coordinator:  systemctl daemon-reload; make the lab, which prints the admin's first token (without it
+                                       whoever is on this host may do everything), then start it:
+                                       systemd-run --wait --pipe -p DynamicUser=yes -p User=sweep-coordinator -p StateDirectory=sweep-coordinator \\
+                                         $prefix/bin/sweep-coordinator init --data /var/lib/sweep-coordinator --host NAME
+                                       systemctl edit sweep-coordinator   # --listen
+                                       systemctl enable --now sweep-coordinator
 on a host that trains:                 systemd-sysusers; $prefix/share/sweep/libtorch.sh $prefix/lib/libtorch
                                        systemctl edit sweep-agent    # --coordinator, --data
                                        systemctl enable --now sweep-agent; sweep-agent doctor

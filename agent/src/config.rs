@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use sweep_core::device;
 use sweep_ops::log;
 
 use crate::devices::hours::GuestHours;
@@ -49,6 +50,12 @@ pub struct Cli {
     #[arg(long, env = "SWEEP_AGENT_SHARE", value_name = "N", conflicts_with = "slots")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
     pub share: Option<u32>,
+    /// Cores that trials of this host may have together; the others are left to other people [default: all]
+    #[arg(long, env = "SWEEP_AGENT_CORES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub cores: Option<u32>,
+    /// Memory of this host that trials may have together, e.g. `64GB` or `64GiB` [default: all]
+    #[arg(long, env = "SWEEP_AGENT_MEMORY", value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
     /// Folder whose sub-folders are data sets; may be repeated (in the environment: separated by colons)
     #[arg(long, env = "SWEEP_AGENT_DATA", value_name = "DIR", value_delimiter = ':')]
     pub data: Vec<PathBuf>,
@@ -191,7 +198,7 @@ impl Cli {
 
     /// How many trainers there may be.
     pub fn wanted(&self) -> Wanted {
-        Wanted { slots: self.slots, share: self.share }
+        Wanted { slots: self.slots, share: self.share, cores: self.cores, memory: self.memory }
     }
 
     /// The data roots that are there, absolute.
@@ -204,6 +211,12 @@ impl Cli {
         });
         roots.collect()
     }
+}
+
+/// An amount of memory.
+fn size(text: &str) -> Result<u64, String> {
+    let bytes = device::memory(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "write a number and MB, GB, TB, MiB, GiB or TiB, e.g. `64GB`".to_owned())
 }
 
 /// A label.

@@ -61,6 +61,10 @@ pub struct Wanted {
     pub slots: Option<u32>,
     /// At most so many on a GPU, as far as measured memory and speed allow.
     pub share: Option<u32>,
+    /// No more than so many of the host's cores; the others are left to other people.
+    pub cores: Option<u32>,
+    /// No more than so much of the host's memory, bytes.
+    pub memory: Option<u64>,
 }
 
 /// Most trials that share a GPU unless people say otherwise.
@@ -91,6 +95,8 @@ fn cores() -> u32 {
 
 /// `gpus`: names, ids, bytes of memory.
 fn arrange(wanted: Wanted, cores: u32, memory: u64, gpus: &[(String, String, u64)]) -> Hardware {
+    let cores = wanted.cores.map_or(cores, |most| most.min(cores)).max(1);
+    let memory = wanted.memory.map_or(memory, |most| most.min(memory));
     let by_memory = u32::try_from(memory / MEMORY_PER_SLOT).unwrap_or(u32::MAX);
     let share = match gpus.len() as u32 {
         0 => 1,
@@ -182,8 +188,9 @@ mod tests {
             (0..slots).for_each(|slot| assert_eq!(on(slot), found.slots[slot].device_id));
             assert_eq!(found.slots[slots - 1].label, label);
         };
-        let (all, none) = (|slots| Wanted { slots: Some(slots), share: None }, Wanted::default());
-        let shared = |share| Wanted { slots: None, share: Some(share) };
+        let (all, none) = (|slots| Wanted { slots: Some(slots), ..Wanted::default() }, Wanted::default());
+        let shared = |share| Wanted { share: Some(share), ..Wanted::default() };
+        let part = |cores, gib_left: u64| Wanted { cores: Some(cores), memory: Some(gib_left * gib), ..none };
         check(none, 2, 24 * gib, 0, 2, 1, "cpu (1 thread)");
         check(none, 64, 16 * gib, 0, 8, 8, "cpu (8 threads)");
         check(none, 1, gib, 0, 1, 1, "cpu (1 thread)");
@@ -195,5 +202,12 @@ mod tests {
         check(shared(1), 16, gib, 2, 2, 8, "GPU 1");
         check(shared(3), 16, gib, 2, 6, 2, "GPU 1");
         check(all(3), 16, gib, 2, 3, 5, "GPU 0");
+        // The rest of the host is for others.
+        check(part(4, 64), 64, 256 * gib, 0, 4, 1, "cpu (1 thread)");
+        check(part(64, 6), 16, 64 * gib, 0, 3, 5, "cpu (5 threads)");
+        check(part(4, 64), 16, 64 * gib, 2, 4, 1, "GPU 1");
+        let offers = |wanted| arrange(wanted, 16, 64 * gib, &[]);
+        assert_eq!((offers(part(4, 6)).cores, offers(part(4, 6)).memory), (4, 6 * gib));
+        assert_eq!((offers(part(99, 99)).cores, offers(part(99, 99)).memory), (16, 64 * gib), "no more than there is");
     }
 }

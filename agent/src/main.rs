@@ -20,7 +20,7 @@ use sweep_agent::launcher::Launcher;
 use sweep_agent::launcher::noop::NoopLauncher;
 use sweep_agent::launcher::process::{ProcessConfig, ProcessLauncher};
 use sweep_agent::lock::{LOCK_FILE, StateError, StateFolder};
-use sweep_agent::membership::Member;
+use sweep_agent::membership::{self, Member};
 use sweep_agent::memory::Memory;
 use sweep_agent::metrics::Metrics;
 use sweep_agent::rpc::blobs::BlobClient;
@@ -175,7 +175,7 @@ async fn one(cli: &Cli, traces: &Traces, shutdown: impl Future<Output = ()>) -> 
     }
     let (found, look) = watch::channel(None);
     let looking = tokio::spawn(datasets::watch(trainer, walls, roots, found));
-    let renewing = member.map(|member| tokio::spawn(member.renew(links.control.clone())));
+    let renewing = member.map(|member| tokio::spawn(member.renew(links.control.clone(), membership::now)));
     session::run(settings, links, launcher, look, shutdown).await;
     looking.abort();
     if let Some(renewing) = renewing {

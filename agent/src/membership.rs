@@ -222,10 +222,10 @@ impl Member {
         Ok(Tls::authority(&self.authority, Some(self.own.clone()))?)
     }
 
-    /// Renews the certificate for as long as it is polled.
-    pub async fn renew(mut self, link: Link) {
+    /// Renews the certificate for as long as it is polled: as soon as a third of its life is left by `clock`, seconds since 1970.
+    pub async fn renew(mut self, link: Link, clock: impl Fn() -> i64) {
         loop {
-            let due = self.expires - RENEW - now();
+            let due = self.renews() - clock();
             if due > 0 {
                 sleep(Duration::from_secs(due.unsigned_abs()).min(LOOK)).await;
                 continue;
@@ -298,7 +298,8 @@ fn keep(path: &Path, key: &str, own: &[u8], authority: &[u8]) -> Result<(), Priv
     private::write(path, format!("{key}{}{}", to_pem(own), to_pem(authority)).as_bytes())
 }
 
-fn now() -> i64 {
+/// The host's clock, seconds since 1970.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     since.as_secs() as i64
 }

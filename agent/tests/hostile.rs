@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 
@@ -19,7 +20,8 @@ const ONE: &str = "name = \"t\"\ndataset = \"d\"\nepochs = 2\n";
 async fn a_hostile_trainer_gets_nothing() {
     let features = Features::of_this_kernel();
     if !features.gaps().is_empty() {
-        eprintln!("skipped, this kernel cannot confine trainers: {}", features.gaps().join("; "));
+        // Past the test runner, which keeps back what a passing test prints.
+        let _ = writeln!(io::stderr(), "skipped: this kernel cannot confine trainers: {}", features.gaps().join("; "));
         return;
     }
     let mut host = Host::with_script("true").await;

@@ -69,7 +69,8 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
                     (true, Some(choosing)) => (Why::Choosing(choosing), None),
                     (true, None) => {
                         let (part, short) = (kinds.part(state, number), view.is_short(number, &is_reachable));
-                        (Why::NoFreeSlot { before: first, closed: why, short, part }, starts())
+                        let starts = view.beside(number, part, starts(), &is_reachable);
+                        (Why::NoFreeSlot { before: first, closed: why, short, part }, starts)
                     }
                     (false, _) => (Why::Closed(why), starts()),
                 }
@@ -141,7 +142,7 @@ struct ClosedSlot {
 
 impl ClosedSlot {
     fn opens(&self) -> Option<Release> {
-        Some(Release { at: self.opens?, agent: self.agent, sweep: None, share: 0, by: None })
+        Some(Release { at: self.opens?, agent: self.agent, slot: None, sweep: None, share: 0, by: None })
     }
 }
 
@@ -231,6 +232,38 @@ impl View<'_> {
         }) && any
     }
 
+    /// A trial that needs `part` thousandths of a shared device starts no sooner than so much of one has come free: when enough of those on
+    /// it have ended, not the first of them.
+    fn beside(
+        &self,
+        number: u32,
+        part: Option<u32>,
+        starts: Option<Expected>,
+        is_reachable: impl Fn(AgentId) -> bool,
+    ) -> Option<Expected> {
+        let agents = self.state.agents.iter().filter(|(id, agent)| is_reachable(**id) && self.fits(number, agent));
+        let agents: Vec<_> = agents.collect();
+        let Some(part) = part.map(u64::from).filter(|_| agents.iter().all(|(_, agent)| !agent.rooms.is_empty())) else {
+            return starts;
+        };
+        let rooms = agents.into_iter().flat_map(|(id, agent)| agent.rooms.iter().map(move |room| (id, room)));
+        let enough = rooms.filter_map(|(id, room)| {
+            let mut free = DEVICE.saturating_sub(room.trials.values().map(|lodger| u64::from(lodger.share)).sum());
+            if free >= part {
+                return Some((self.now, None));
+            }
+            let here = |release: &&Release| {
+                release.agent == *id && release.slot.is_some_and(|slot| room.trials.contains_key(&slot))
+            };
+            let mut releases = self.releases.iter().filter(here);
+            releases.find_map(|release| {
+                free += u64::from(release.share);
+                (free >= part).then_some((release.at, release.by))
+            })
+        });
+        starts?.max(enough.min()?).into()
+    }
+
     /// Of a sweep that has reached a limit, or has nothing ready; its next trial needs so many thousandths of a slot.
     fn held_up(&self, number: u32, sweep: &Sweep, need: i64) -> (Why, Option<Expected>) {
         let accounts = &self.state.accounts;
@@ -251,9 +284,9 @@ impl View<'_> {
         let member = &accounts.members[sweep.member as usize];
         let (project, user) = (&accounts.projects[member.project as usize], &accounts.users[member.user as usize]);
         let text = |kind: &str, name: &str| format!("{kind} {name}");
-        let (closed, week, of) = match Closed::of_project(project, self.now, need) {
-            Some(closed) => (Some(closed), &project.week, text("project", &project.name)),
-            None => (Closed::of(&user.entitlement, &user.week, self.now, need), &user.week, text("user", &user.name)),
+        let (closed, (week, stored), of) = match Closed::of_project(project, self.now, need) {
+            Some(closed) => (Some(closed), (&project.week, project.stored), text("project", &project.name)),
+            None => (Closed::of_user(user, self.now, need), (&user.week, user.stored), text("user", &user.name)),
         };
         match closed {
             Some(Closed::Slots(most)) => {
@@ -270,7 +303,7 @@ impl View<'_> {
                 let starts = is_ever.then(|| self.after(over, share)).flatten();
                 (Why::Slots { of, used: week.running, most }, starts)
             }
-            Some(Closed::Storage(most)) => (Why::Storage { of, used: project.stored, most }, None),
+            Some(Closed::Storage(most)) => (Why::Storage { of, used: stored, most }, None),
             Some(Closed::Hours(most)) => {
                 let limit = u64::from(most).saturating_mul(Closed::DEVICE_HOUR);
                 (Why::Hours { of, most }, week.below(self.now, limit).map(known))

@@ -47,7 +47,7 @@ pub struct Entitlement {
     /// Most device-hours in any seven days; when they are used up, nothing more is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_hours: Option<u32>,
-    /// Most checkpoints in the store, megabytes; while there are as many, nothing is started. Only of projects.
+    /// Most checkpoints in the store, megabytes; while there are as many, nothing is started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<u32>,
     /// Most trials that are not over, all sweeps together; absent: [`OPEN_TRIALS`]. More are not taken. Only of users.
@@ -186,10 +186,6 @@ impl Shares {
             }
             Change::User(name, patch) => {
                 check_user(&name)?;
-                if patch.storage.is_some() {
-                    let fix = "set it of a project: --project NAME".to_owned();
-                    return Err(outside("storage", "of a user".to_owned(), fix));
-                }
                 let entitlement = patched(self.users.get(&name), patch)?;
                 Ok(Setting::User { name, entitlement })
             }
@@ -352,11 +348,6 @@ mod tests {
         };
         let patch = Patch { share: Some(2_000_500), ..Patch::default() };
         check(Change::User("ann".into(), patch), "share = 2000.5 is not allowed: use 0 to 1000");
-        let patch = Patch { storage: Some(Some(9)), ..Patch::default() };
-        check(
-            Change::User("ann".into(), patch),
-            "storage = of a user is not allowed: set it of a project: --project NAME",
-        );
         let patch = Patch { open_trials: Some(Some(9)), ..Patch::default() };
         check(
             Change::Project("vision".into(), patch),

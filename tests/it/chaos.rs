@@ -8,6 +8,7 @@ use sweep_tests::chaos::hurts::Hurt;
 use sweep_tests::chaos::proxy::{Flow, Way};
 use sweep_tests::chaos::{Plan, noop, run};
 use sweep_tests::process::{Lab, built, wait_for};
+use sweep_tests::skipped;
 
 use crate::recovery::{SPEC, setup};
 
@@ -30,7 +31,7 @@ fn five_hundred_trials_and_two_hundred_kills_end_as_if_nothing_had_happened() {
         let mut lab = Lab::start(setup).unwrap();
         let mut expected = Hurt::ALL.to_vec();
         if lab.disk().is_none() {
-            println!("skipped: a full disk needs the right to mount a tmpfs");
+            skipped("a full disk needs the right to mount a tmpfs");
             expected.retain(|hurt| *hurt != Hurt::Fill);
         }
         (run(&mut lab, &spec, plan).unwrap(), expected)

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sweep_tests::skipped;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -31,13 +33,11 @@ fn units_are_closed() {
         let mut command = Command::new("systemd-analyze");
         command.args(["security", "--offline=true", "--threshold", most]).arg(&path).env("SYSTEMD_COLORS", "0");
         let Ok(output) = command.output() else {
-            println!("skipped: systemd-analyze is not installed");
-            return;
+            return skipped("systemd-analyze is not installed");
         };
         let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         if words.contains("unrecognized option") {
-            println!("skipped: this systemd-analyze cannot look at a file (systemd 250 can)");
-            return;
+            return skipped("this systemd-analyze cannot look at a file (systemd 250 can)");
         }
         assert!(output.status.success(), "{unit} is more open than {most} tenths:\n{words}");
     }
@@ -155,8 +155,7 @@ fn the_packed_trainer_knows_no_folder_of_whoever_built_it() {
     let has = |program: &[u8], text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
     let beside = "$ORIGIN/../lib/libtorch/lib";
     let Some((good, words, packed)) = packed_run_path(work.path(), &format!("{beside}:/home/builder/torch/lib")) else {
-        println!("skipped: there is no C compiler");
-        return;
+        return skipped("there is no C compiler");
     };
     assert!(good, "{words}");
     assert!(has(&packed, beside) && !has(&packed, "/home/builder"));

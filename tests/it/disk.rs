@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sweep_tests::chaos::disk::SmallDisk;
 use sweep_tests::process::{Lab, wait_for};
+use sweep_tests::skipped;
 
 const NO_DISK: &str = "no right to mount a tmpfs";
 
@@ -39,8 +40,7 @@ fn all_there(lab: &Lab) {
 fn a_full_disk_is_said_survived_and_healed() {
     let dir = tempfile::tempdir().unwrap();
     let Some(lab) = running(dir.path()) else {
-        println!("skipped: {NO_DISK}");
-        return;
+        return skipped(NO_DISK);
     };
     let small = lab.disk().unwrap();
     small.fill().unwrap();
@@ -60,8 +60,7 @@ fn a_full_disk_is_said_survived_and_healed() {
 fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let Some(mut lab) = running(dir.path()) else {
-        println!("skipped: {NO_DISK}");
-        return;
+        return skipped(NO_DISK);
     };
     lab.kill_coordinator();
     // The place that this leaves must be taken, too.
@@ -83,8 +82,7 @@ fn a_coordinator_that_starts_on_a_full_disk_works_when_there_is_room() {
 fn an_agent_whose_disk_is_full_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let Some(small) = SmallDisk::mount(&dir.path().join("agent"), 8) else {
-        println!("skipped: {NO_DISK}");
-        return;
+        return skipped(NO_DISK);
     };
     let mut setup = super::recovery::setup(dir.path());
     setup.env.push(("SWEEP_NOOP_EPOCH_MS".into(), "300".into()));

@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sweep_agent::membership::{Member, MemberError};
+use sweep_agent::membership::{self, Member, MemberError};
 use sweep_agent::rpc::{Links, calls, links_with};
 use sweep_coordinator::access::guard::Guard;
 use sweep_coordinator::access::init;
@@ -21,6 +22,7 @@ use sweep_identity::dial::Bearer;
 use sweep_identity::listen;
 use sweep_identity::token::{Handed, Kind, Token};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// A private file.
@@ -64,12 +66,26 @@ async fn a_member_comes_back_and_renews_by_itself() {
     assert!(hello(&links, AgentId::from(Uuid::now_v7())).await.unwrap_err().is_shut_out());
 
     // Started again, with the spent token still in its unit.
-    let mut member = Member::get(&state, &address, agent, Some(&join)).await.unwrap();
+    let member = Member::get(&state, &address, agent, Some(&join)).await.unwrap();
     let links = links_with(&address, Some(&member.tls().unwrap()), &Bearer::default()).unwrap();
     hello(&links, agent).await.unwrap();
-    let before = std::fs::read(state.join("member.pem")).unwrap();
-    member.renew_once(links.control.clone()).await.unwrap();
-    assert_ne!(std::fs::read(state.join("member.pem")).unwrap(), before, "another key, another certificate");
+    let pem = || std::fs::read(state.join("member.pem")).unwrap();
+    let (before, renews) = (pem(), member.renews());
+    assert!(membership::now() < renews && renews < member.expires());
+    // By a clock that stands at its time when it looks first, and a second before that from then on.
+    let (looked, mut looks) = mpsc::unbounded_channel();
+    let is_first = AtomicBool::new(true);
+    let clock = move || {
+        let _ = looked.send(());
+        renews - i64::from(!is_first.swap(false, Ordering::Relaxed))
+    };
+    let renewing = tokio::spawn(member.renew(links.control.clone(), clock));
+    looks.recv().await.unwrap();
+    looks.recv().await.unwrap();
+    assert_ne!(pem(), before, "another key, another certificate");
+    hello(&links, agent).await.unwrap();
+    renewing.abort();
+    let mut member = Member::read(&state).unwrap().unwrap();
     let fresh = links_with(&address, Some(&member.tls().unwrap()), &Bearer::default()).unwrap();
     hello(&fresh, agent).await.unwrap();
 

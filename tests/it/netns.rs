@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use sweep_tests::process::{built, wait_for};
+use sweep_tests::skipped;
 
 const SPEC: &str = "name = \"net\"\ndataset = \"pictures\"\nmodel = \"resnet18\"\nimage_size = 32\nepochs = 1\nseeds = 4\n\
                     [grid]\nlr = [0.1, 0.01, 0.001, 0.0001]\n";
@@ -98,8 +99,7 @@ fn private(path: PathBuf, text: &str) -> PathBuf {
 fn two_machines_join_and_a_stranger_gets_nothing() {
     let work = tempfile::tempdir().unwrap();
     let Some((middle, rest)) = network() else {
-        println!("skipped: namespaces of the network need root and iproute2");
-        return;
+        return skipped("two_machines_join: namespaces of the network need root and iproute2");
     };
     let [first, second, stranger] = &rest;
     let bin = built().unwrap();

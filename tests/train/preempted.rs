@@ -43,6 +43,16 @@ fn trials_that_gave_way_end_with_the_bits_of_undisturbed_ones() {
     let audit: Value = lab.json(&["audit", "low"]).unwrap();
     assert!(is_clean(&audit) && is_clean(&quiet.audit), "{audit}");
     assert!(count(&lab, "low", "attempts") > 4, "somebody gave way: {audit}");
+    // To whom is told of each that did; nobody else's attempt ended before its trial.
+    let trials = lab.json(&["show", "low", "--trials"]).unwrap();
+    let again = trials["trials"].as_array().unwrap().iter().filter(|trial| trial["attempt"].as_u64() > Some(1));
+    let mut told = 0;
+    for trial in again {
+        let why = lab.text(&["why", trial["trial"].as_str().unwrap()]).unwrap();
+        assert!(why.contains("asked to give its slot to sweep high"), "{why}");
+        told += 1;
+    }
+    assert!(told > 0, "{trials}");
     assert_eq!(count(&lab, "low", "completed"), 4);
     let result = comparable(lab.json(&["report", "low"]).unwrap());
     assert_eq!(differing(&result, &quiet.result, String::new()), [] as [String; 0]);

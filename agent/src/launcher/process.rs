@@ -191,7 +191,8 @@ impl Inner {
         {
             let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(epoch) = waits.get(&lease) {
-                say_wait(lease, &folder, Some(*epoch));
+                Folders::write_wait(&folder, Some(*epoch))
+                    .map_err(|error| host(&error, format!("cannot tell the trainer when to wait: {error}")))?;
             }
         }
         let resume = match &order.order.resume {

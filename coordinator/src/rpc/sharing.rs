@@ -205,7 +205,8 @@ fn shares(view: View<'_>, all: bool) -> v1::ShowSharesReply {
                 let of = share(name, set.users.get(name), accounts.user(name).map(|of| &of.week), view.now);
                 let open_trials = open.get(name.as_str()).copied().unwrap_or_default();
                 let most_open_trials = set.open_trials(name).into();
-                v1::Share { open_trials, most_open_trials, ..of }
+                let stored = accounts.user(name).map_or(0, |of| of.stored);
+                v1::Share { open_trials, most_open_trials, stored, ..of }
             })
             .collect(),
         hosts: set.hosts.iter().map(|(host, slots)| v1::ProtectedSlots { host: host.clone(), slots: *slots }).collect(),

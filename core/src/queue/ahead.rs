@@ -66,6 +66,7 @@ pub(super) fn starts(
             slots.push(Reverse(Release {
                 at,
                 agent: slot.agent,
+                slot: None,
                 sweep: Some(next),
                 share: DEVICE as u32,
                 by: Some(by),

@@ -39,6 +39,8 @@ impl Basis {
 pub(super) struct Release {
     pub(super) at: Timestamp,
     pub(super) agent: AgentId,
+    /// Where a trial runs on it.
+    pub(super) slot: Option<u32>,
     /// Whose trial has it until then; nobody's where it is closed.
     pub(super) sweep: Option<u32>,
     /// Thousandths of a device.
@@ -55,10 +57,11 @@ pub(super) fn releases(
 ) -> Vec<Release> {
     let mut releases = Vec::new();
     for (agent, known) in state.agents.iter().filter(|(id, _)| is_reachable(**id)) {
-        for lease in known.slots.iter().flatten() {
-            let Some((at, leased)) = state.leased(*lease) else { continue };
+        for (slot, lease) in (0u32..).zip(&known.slots) {
+            let Some((at, leased)) = lease.and_then(|lease| state.leased(lease)) else { continue };
             if let Some((end, by)) = pace.end(at, leased, now) {
-                releases.push(Release { at: end, agent: *agent, sweep: Some(at.sweep), share: leased.share, by });
+                let (agent, slot, sweep) = (*agent, Some(slot), Some(at.sweep));
+                releases.push(Release { at: end, agent, slot, sweep, share: leased.share, by });
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::shares::{DEVICE, Entitlement};
 use crate::state::State;
-use crate::state::accounts::{Project, Rank};
+use crate::state::accounts::{Project, Rank, User};
 use crate::state::usage::Week;
 use crate::time::{Span, Timestamp};
 
@@ -60,16 +60,20 @@ impl Closed {
 
     /// The quota that keeps a project from `need` thousandths of another slot.
     pub(crate) fn of_project(project: &Project, now: Timestamp, need: i64) -> Option<Self> {
-        let full = |most: &u32| project.stored >= u64::from(*most) * Self::MEGABYTE;
-        let storage = project.entitlement.storage.filter(full).map(Self::Storage);
-        Self::of(&project.entitlement, &project.week, now, need).or(storage)
+        Self::of(&project.entitlement, &project.week, project.stored, now, need)
     }
 
-    /// The quota that keeps an account from `need` thousandths of another slot.
-    pub(crate) fn of(entitlement: &Entitlement, week: &Week, now: Timestamp, need: i64) -> Option<Self> {
-        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < need);
+    /// The quota that keeps a user from `need` thousandths of another slot.
+    pub(crate) fn of_user(user: &User, now: Timestamp, need: i64) -> Option<Self> {
+        Self::of(&user.entitlement, &user.week, user.stored, now, need)
+    }
+
+    fn of(entitlement: &Entitlement, week: &Week, stored: u64, now: Timestamp, need: i64) -> Option<Self> {
+        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < need).map(Self::Slots);
         let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
-        slots.map(Self::Slots).or_else(|| entitlement.device_hours.filter(over).map(Self::Hours))
+        let full = |most: &u32| stored >= u64::from(*most) * Self::MEGABYTE;
+        let hours = || entitlement.device_hours.filter(over).map(Self::Hours);
+        slots.or_else(hours).or_else(|| entitlement.storage.filter(full).map(Self::Storage))
     }
 }
 
@@ -119,7 +123,7 @@ impl<'a> Tree<'a> {
         let project = &accounts.projects[member.project as usize];
         let user = &accounts.users[member.user as usize];
         // How much its next trial needs is not known here: whoever has any left is looked at.
-        let of_user = || Closed::of(&user.entitlement, &user.week, self.now, 1);
+        let of_user = || Closed::of_user(user, self.now, 1);
         let closed = Closed::of_project(project, self.now, 1).or_else(of_user);
         if closed.is_some_and(stays) {
             return;

@@ -55,6 +55,8 @@ pub struct User {
     pub entitlement: Entitlement,
     /// What it used in seven days, and how much runs now; for the quotas.
     pub week: Week,
+    /// Bytes of checkpoints that trials of its sweeps refer to.
+    pub stored: u64,
 }
 
 /// A user in a project.
@@ -100,7 +102,7 @@ impl Accounts {
         });
         let user = *user_names.entry(user.to_owned()).or_insert_with(|| {
             let entitlement = shares.users.get(user).copied().unwrap_or_default();
-            users.push(User { name: user.to_owned(), entitlement, week: Week::default() });
+            users.push(User { name: user.to_owned(), entitlement, week: Week::default(), stored: 0 });
             users.len() as u32 - 1
         });
         *pairs.entry((project, user)).or_insert_with(|| {
@@ -122,8 +124,10 @@ impl Accounts {
 
     /// A trial of a member has other checkpoints than before.
     pub(super) fn store(&mut self, member: u32, before: u64, now: u64) {
-        let project = &mut self.projects[self.members[member as usize].project as usize];
-        project.stored = project.stored.saturating_sub(before).saturating_add(now);
+        let Member { project, user, .. } = self.members[member as usize];
+        for stored in [&mut self.projects[project as usize].stored, &mut self.users[user as usize].stored] {
+            *stored = stored.saturating_sub(before).saturating_add(now);
+        }
     }
 
     /// A sweep may start a trial, or may no longer.

@@ -1,4 +1,4 @@
-//! How many bytes of checkpoints each project has in the store: what its trials refer to, counted as it changes.
+//! How many bytes of checkpoints each project and each user has in the store: what their trials refer to, counted as it changes.
 
 use std::collections::BTreeMap;
 
@@ -43,13 +43,20 @@ impl State {
         self.accounts.store(member, before, now);
     }
 
-    /// Whether what the projects have is what their trials refer to. For tests.
+    /// Whether what projects and users have is what their trials refer to. For tests.
     pub(super) fn check_storage(&self) -> bool {
-        let mut sums = vec![0; self.accounts.projects.len()];
+        let (mut of_projects, mut of_users) = (BTreeMap::<u32, u64>::new(), BTreeMap::<u32, u64>::new());
         for sweep in &self.sweeps {
-            let project = self.accounts.members[sweep.member as usize].project;
-            sums[project as usize] += sweep.trials.iter().map(Trial::stored).sum::<u64>();
+            let member = &self.accounts.members[sweep.member as usize];
+            let stored = sweep.trials.iter().map(Trial::stored).sum::<u64>();
+            *of_projects.entry(member.project).or_default() += stored;
+            *of_users.entry(member.user).or_default() += stored;
         }
-        self.accounts.projects.iter().zip(&sums).all(|(project, sum)| project.stored == *sum)
+        let projects = self.accounts.projects.iter().map(|project| project.stored);
+        let users = self.accounts.users.iter().map(|user| user.stored);
+        let same = |(number, stored): (usize, u64), sums: &BTreeMap<u32, u64>| {
+            stored == sums.get(&(number as u32)).copied().unwrap_or_default()
+        };
+        projects.enumerate().all(|of| same(of, &of_projects)) && users.enumerate().all(|of| same(of, &of_users))
     }
 }

@@ -174,32 +174,58 @@ proptest! {
     }
 }
 
+/// The quota of the project, then that of the user, whose sweeps are in two projects.
 #[test]
-fn a_project_whose_store_is_full_starts_nothing_and_stops_nothing() {
-    let mut lab = Lab::new(&[2]);
-    let storage = |most| Patch { storage: Some(most), ..Patch::default() };
-    lab.submit(("p", "ann"), 4, Limits::default());
-    lab.held().into_iter().for_each(|(_, lease)| lab.checkpoint(1, lease));
-    assert_eq!(lab.core.state().accounts.project("p").unwrap().stored, 2, "a byte each");
-    lab.set(Change::Project("p".into(), storage(Some(0))));
-    let (_, lease) = lab.held()[0];
-    for _ in 0..2 {
-        lab.checkpoint(1, lease);
-        let stored = lab.core.state().accounts.project("p").unwrap().stored;
-        assert_eq!(stored, 3, "the newest and the one before; a third takes the place of the first");
+fn whose_store_is_full_starts_nothing_and_stops_nothing() {
+    for (of, set) in [("project p", Change::Project as fn(String, Patch) -> Change), ("user ann", Change::User)] {
+        let name = of.rsplit(' ').next().unwrap();
+        let mut lab = Lab::new(&[2]);
+        let stored = |lab: &Lab| {
+            let accounts = &lab.core.state().accounts;
+            let (project, user) = (accounts.project("p").unwrap().stored, accounts.user("ann").unwrap().stored);
+            assert_eq!(project, user, "all of p is ann's");
+            project
+        };
+        let storage = |most| set(name.into(), Patch { storage: Some(most), ..Patch::default() });
+        lab.submit(("p", "ann"), 4, Limits::default());
+        lab.held().into_iter().for_each(|(_, lease)| lab.checkpoint(1, lease));
+        assert_eq!(stored(&lab), 2, "a byte each");
+        lab.set(storage(Some(0)));
+        let (_, lease) = lab.held()[0];
+        for _ in 0..2 {
+            lab.checkpoint(1, lease);
+            assert_eq!(stored(&lab), 3, "the newest and the one before; a third takes the place of the first");
+        }
+        assert_eq!(lab.held().len(), 2, "what runs goes on");
+        lab.done(1, lease);
+        assert_eq!(stored(&lab), 2, "the one before is let go");
+        assert_eq!(lab.held().len(), 1);
+        let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
+        let text = format!("quota of {of} reached: 0.0 GB of 0.0 GB of checkpoints");
+        assert_eq!((told[0].why.reason(), told[0].why.to_string()), ("quota_storage", text));
+        lab.submit(("q", "bob"), 1, Limits::default());
+        assert_eq!(lab.held().len(), 2, "others do");
+        lab.set(storage(None));
+        let (_, lease) = lab.held()[0];
+        lab.done(1, lease);
+        assert_eq!(lab.held().len(), 2);
+        lab.check();
     }
-    assert_eq!(lab.held().len(), 2, "what runs goes on");
-    lab.done(1, lease);
-    assert_eq!(lab.core.state().accounts.project("p").unwrap().stored, 2, "the one before is let go");
-    assert_eq!(lab.held().len(), 1);
-    let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
-    let text = "quota of project p reached: 0.0 GB of 0.0 GB of checkpoints";
-    assert_eq!((told[0].why.reason(), told[0].why.to_string().as_str()), ("quota_storage", text));
+}
+
+/// A user's quota holds over all projects: what it has in one keeps it from starting in another, and moves with a sweep.
+#[test]
+fn what_a_user_stores_counts_in_every_project() {
+    let mut lab = Lab::new(&[2]);
+    let bob = lab.submit(("p", "bob"), 1, Limits::default());
+    lab.submit(("p", "ann"), 1, Limits::default());
+    lab.held().into_iter().for_each(|(_, lease)| lab.checkpoint(1, lease));
+    lab.held().into_iter().for_each(|(_, lease)| lab.done(1, lease));
+    lab.set(Change::User("ann".into(), Patch { storage: Some(Some(0)), ..Patch::default() }));
+    lab.submit(("q", "ann"), 1, Limits::default());
+    assert_eq!(lab.held().len(), 0, "also where ann has nothing yet");
     lab.submit(("q", "bob"), 1, Limits::default());
-    assert_eq!(lab.held().len(), 2, "others do");
-    lab.set(Change::Project("p".into(), storage(None)));
-    let (_, lease) = lab.held()[0];
-    lab.done(1, lease);
-    assert_eq!(lab.held().len(), 2);
+    assert_eq!(lab.held().len(), 1, "others do");
+    let _ = bob;
     lab.check();
 }

@@ -9,6 +9,7 @@ use sweep_core::device::{HoldChange, HoldKind};
 use sweep_core::event::Failure;
 use sweep_core::id::Lease;
 use sweep_core::num::Num;
+use sweep_core::placement::Placement;
 use sweep_core::plan::Limits;
 use sweep_core::queue::{Basis, waiting};
 use sweep_core::shares::{Change, Patch};
@@ -16,6 +17,8 @@ use sweep_core::time::Span;
 use sweep_core::tuning::TuningPatch;
 
 use crate::lab::{EPOCHS, Lab};
+use crate::packing::GB;
+use crate::parts::{QUARTER, UNKNOWN, quarters};
 
 impl Lab {
     /// Reason, text and seconds until the start of everything that waits.
@@ -315,4 +318,25 @@ proptest! {
         }
         prop_assert_eq!(told.keys().collect::<Vec<_>>(), came.keys().collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_trial_that_needs_a_whole_shared_device_waits_for_the_last_one_on_it() {
+    let mut lab = quarters(1);
+    lab.submit_batches(("p", "ann"), &[QUARTER], 80);
+    // One ends after ten seconds, one after twenty ...: 25 s on average, and the next four end ten seconds apart.
+    for _ in 0..4 {
+        lab.pass(Span::seconds(10));
+        let oldest = lab.held().into_iter().min_by_key(|(_, lease)| lab.core.state().leased(*lease).unwrap().1.since);
+        let (agent, lease) = oldest.unwrap();
+        lab.done(agent, lease);
+    }
+    lab.submit_batches(("q", "bob"), &[UNKNOWN], 1);
+    let starts = |lab: &Lab| lab.told().into_iter().map(|(_, starts)| starts).collect::<Vec<_>>();
+    assert_eq!(starts(&lab)[0], Some(25), "the youngest of ann's began just now");
+    // Half of the device is free sooner than all of it.
+    let half = Placement { memory: Some(20 * GB), ..Placement::default() };
+    lab.submit_batches_within(("r", "eve"), &[QUARTER], 1, Limits { placement: half, ..Limits::default() });
+    let (eve, bob) = (starts(&lab)[1], starts(&lab)[0]);
+    assert!(eve < bob && eve.is_some(), "{eve:?} {bob:?}");
 }

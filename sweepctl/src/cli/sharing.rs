@@ -111,8 +111,8 @@ pub(crate) struct SharesSet {
     /// Most device-hours in any seven days, or `none` [default: none]
     #[arg(long, value_name = "N", value_parser = quota, conflicts_with = "host", requires = "whose")]
     pub(crate) device_hours: Option<Quota>,
-    /// Most checkpoints of a project in the store, e.g. `500GB`, or `none` [default: none]; when there are as many, nothing new starts
-    #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with_all = ["host", "user"], requires = "whose")]
+    /// Most checkpoints in the store, e.g. `500GB`, or `none` [default: none]; when there are as many, nothing new starts
+    #[arg(long, value_name = "SIZE", value_parser = storage, conflicts_with = "host", requires = "whose")]
     pub(crate) storage: Option<Quota>,
     /// Most trials of a user that are not over, waiting ones included, or `none` for as many as anybody [default: 200000]; more are not taken
     #[arg(long, value_name = "N", value_parser = quota, conflicts_with_all = ["host", "project"], requires = "whose")]

@@ -92,7 +92,7 @@ fn table(out: &Out, shares: &SharesView) -> Result<(), Fault> {
             Cell::number(quota(of.entitlement.slots)),
             Cell::number(format!("{:.1}", of.device_hours_used)),
             Cell::number(quota(of.entitlement.device_hours)),
-            Cell::number(if kind == "project" { gigabytes(of.stored) } else { "-".to_owned() }),
+            Cell::number(gigabytes(of.stored)),
             Cell::number(of.entitlement.storage.map_or_else(|| "none".to_owned(), gigabytes)),
             Cell::number(of_user(kind, of.open_trials)),
             Cell::number(of_user(kind, of.most_open_trials)),

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::json;
+use sweep_core::device::gigabytes;
 
 use crate::cli::{Format, Top};
 use crate::client::Client;
 use crate::fault::Fault;
 use crate::output::{Cell, Out, Table, ago, cut, span};
+use crate::view::machines::DeviceView;
 use crate::view::sharing::QueueView;
 use crate::view::{AgentView, SweepView};
 
@@ -79,21 +81,26 @@ fn draw(out: &Out, (agents, sweeps, queue): &Seen, lines: Option<usize>) -> Resu
     let headline = headline(agents, sweeps, queue);
     let width = out.screen().map_or(usize::MAX, |(width, _)| width);
     let owners: BTreeMap<&str, &SweepView> = sweeps.iter().map(|sweep| (sweep.name.as_str(), sweep)).collect();
-    let mut hosts = Table::new(["host", "status", "slot", "device", "trial", "sweep", "user", "since"]);
+    // What GPUs are doing, where there are any: of a shared one it stands beside each of its slots.
+    let load =
+        ["memory", "busy", "power", "temp"].into_iter().filter(|_| agents.iter().any(|of| !of.devices.is_empty()));
+    let header = ["host", "status", "slot", "device"].into_iter().chain(load.clone());
+    let mut hosts = Table::new(header.chain(["trial", "sweep", "user", "since"]));
     for agent in agents {
         for (index, slot) in agent.slots.iter().enumerate() {
             let sweep = slot.sweep.as_deref().unwrap_or_default();
             let user = owners.get(sweep).map_or("", |sweep| sweep.user.as_str());
-            hosts.row([
-                Cell::new(&agent.host),
-                Cell::state(&agent.status),
-                Cell::number(index),
-                Cell::new(&slot.what),
+            let device = agent.devices.iter().find(|device| device.slots.contains(&(index as u32)));
+            let of_slot =
+                [Cell::new(&agent.host), Cell::state(&agent.status), Cell::number(index), Cell::new(&slot.what)];
+            let rest = [
                 Cell::new(slot.words()),
                 Cell::new(sweep),
                 Cell::new(user),
                 Cell::new(if slot.trial.is_some() { ago(slot.since) } else { String::new() }),
-            ]);
+            ];
+            let measured = load.clone().zip(measured(device)).map(|(_, text)| Cell::number(text));
+            hosts.row(of_slot.into_iter().chain(measured).chain(rest));
         }
     }
     let mut table = Table::new(["user", "running", "queued", "sweeps"]);
@@ -123,6 +130,21 @@ fn draw(out: &Out, (agents, sweeps, queue): &Seen, lines: Option<usize>) -> Resu
             out.print(text.split_inclusive(|byte| *byte == b'\n').take(lines).flatten().copied().collect::<Vec<u8>>())
         }
     }
+}
+
+/// Memory, load, power and temperature of a device as they were seen last; what it does not tell is a dash.
+fn measured(device: Option<&DeviceView>) -> [String; 4] {
+    let memory = |device: &DeviceView| match (device.used, device.memory) {
+        (Some(used), Some(all)) => Some(format!("{} of {}", gigabytes(used), gigabytes(all))),
+        (used, all) => used.or(all).map(gigabytes),
+    };
+    let all = [
+        device.and_then(memory),
+        device.and_then(|device| device.utilisation).map(|share| format!("{share} %")),
+        device.and_then(|device| device.watts).map(|watts| format!("{watts:.0} W")),
+        device.and_then(|device| device.celsius).map(|degrees| format!("{degrees} C")),
+    ];
+    all.map(|text| text.unwrap_or_else(|| "-".to_owned()))
 }
 
 /// Lines of the screen for hosts and for users: who is there comes to a third at least where both are too long.

@@ -160,6 +160,12 @@ fn top_is_one_page_for_scripts() {
     let bench = Bench::new();
     let page = bench.run(&["top", "--once", "--json"]).expect(0).json();
     assert!(page["agents"].is_array() && page["users"].is_array() && page["queue"]["waiting"].is_array(), "{page}");
-    assert!(!bench.run(&["top"]).expect(0).out.contains('\x1b'), "no drawing without a terminal");
+    let drawn = bench.run(&["top"]).expect(0);
+    assert!(!drawn.out.contains('\x1b'), "no drawing without a terminal");
+    let line =
+        |what: &str| drawn.out.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{}", drawn.out));
+    assert!(line("memory").contains("busy") && line("memory").contains("power"));
+    let gpu = line("9.7 GB of 40.0 GB");
+    assert!(gpu.contains("87 %") && gpu.contains("251 W") && gpu.contains("61 C"), "{gpu}");
     bench.run(&["top", "--interval", "0"]).expect(2).tells("from `0.5s` to `1h`");
 }
