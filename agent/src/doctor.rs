@@ -68,7 +68,7 @@ fn places(cli: &Cli, found: &mut Findings) {
 }
 
 fn devices(cli: &Cli, found: &mut Findings) {
-    let has_driver = Path::new("/proc/driver/nvidia/version").exists();
+    let has_driver = crate::hardware::has_driver();
     match Nvml::init() {
         Ok(nvml) => {
             let driver = nvml.sys_driver_version().unwrap_or_else(|error| error.to_string());

@@ -2,9 +2,11 @@
 //! processor core. Memory and power of a GPU are looked at elsewhere, when there is something to look at.
 
 use std::fs;
+use std::path::Path;
 use std::thread::available_parallelism;
 
 use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
 use sweep_core::device::DeviceFacts;
 
 use crate::devices::fake::FakeDevice;
@@ -76,9 +78,23 @@ const SHARE: u32 = 4;
 /// 2 GiB of memory: small networks gain nothing from threads and everything from more trials side
 /// by side, and a trial with one thread gives the same numbers on every host, however many cores
 /// it has. Threads are divided: two trainers with all threads each are 8 to 64 times slower.
-pub fn look(wanted: Wanted) -> Hardware {
-    arrange(wanted, cores(), memory(), &gpus())
+///
+/// # Errors
+/// When there is a driver that does not answer, as between its upgrade and the next start of the host: nobody wants trials for GPUs on
+/// the processors then.
+pub fn look(wanted: Wanted) -> Result<Hardware, DriverError> {
+    Ok(arrange(wanted, cores(), memory(), &gpus(Nvml::init().map_err(Some), has_driver())?))
 }
+
+/// The kernel's part of the driver is loaded.
+pub fn has_driver() -> bool {
+    Path::new("/proc/driver/nvidia/version").exists()
+}
+
+/// There are GPUs, and nobody tells about them.
+#[derive(Debug, thiserror::Error)]
+#[error("there is an NVIDIA driver, but NVML does not answer{}; `sweep-agent doctor` says what to do", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+pub struct DriverError(#[source] Option<NvmlError>);
 
 /// The slots of devices out of a file: trials on them compute on the processors.
 pub fn pretend(wanted: Wanted, devices: &[FakeDevice]) -> Hardware {
@@ -129,12 +145,13 @@ fn arrange(wanted: Wanted, cores: u32, memory: u64, gpus: &[(String, String, u64
 }
 
 /// Names, ids and memory of the GPUs. A host without a driver has none.
-fn gpus() -> Vec<(String, String, u64)> {
-    let nvml = match Nvml::init() {
+fn gpus(nvml: Result<Nvml, Option<NvmlError>>, has_driver: bool) -> Result<Vec<(String, String, u64)>, DriverError> {
+    let nvml = match nvml {
         Ok(nvml) => nvml,
-        Err(error) => {
-            tracing::debug!(%error, "no NVIDIA driver, using the processor");
-            return Vec::new();
+        Err(error) if has_driver => return Err(DriverError(error)),
+        Err(_) => {
+            tracing::debug!("no NVIDIA driver, using the processor");
+            return Ok(Vec::new());
         }
     };
     let count = nvml.device_count().unwrap_or(0);
@@ -146,7 +163,7 @@ fn gpus() -> Vec<(String, String, u64)> {
     let found = (0..count).filter_map(|index| {
         gpu(index).inspect_err(|error| tracing::warn!(index, %error, "a GPU does not answer, left out")).ok()
     });
-    found.collect()
+    Ok(found.collect())
 }
 
 /// Memory of the host, bytes.
@@ -171,6 +188,13 @@ pub fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_driver_that_does_not_answer_makes_no_host_without_gpus() {
+        assert_eq!(gpus(Err(None), false).unwrap(), [], "there is none");
+        let error = gpus(Err(Some(NvmlError::LibRmVersionMismatch)), true).unwrap_err().to_string();
+        assert!(error.contains("NVML does not answer") && error.contains("sweep-agent doctor"), "{error}");
+    }
 
     #[test]
     fn slots_and_threads_follow_the_host() {

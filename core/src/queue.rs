@@ -246,7 +246,12 @@ impl View<'_> {
         let Some(part) = part.map(u64::from).filter(|_| agents.iter().all(|(_, agent)| !agent.rooms.is_empty())) else {
             return starts;
         };
-        let rooms = agents.into_iter().flat_map(|(id, agent)| agent.rooms.iter().map(move |room| (id, room)));
+        let is_open = |agent: &Agent, device: usize| {
+            let slots = agent.facts.offer.devices.get(device).map_or(&[][..], |device| &device.slots);
+            slots.iter().any(|slot| agent.block(*slot, self.now).is_none())
+        };
+        let rooms = agents.into_iter().flat_map(|(id, agent)| agent.rooms.iter().map(move |room| (id, agent, room)));
+        let rooms = rooms.filter(|(_, agent, room)| is_open(agent, room.device)).map(|(id, _, room)| (id, room));
         let enough = rooms.filter_map(|(id, room)| {
             let mut free = DEVICE.saturating_sub(room.trials.values().map(|lodger| u64::from(lodger.share)).sum());
             if free >= part {

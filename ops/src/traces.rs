@@ -1,6 +1,7 @@
 //! Spans for whoever collects traces: OTLP over HTTP (protobuf), off if nothing is said. Spans wait in a queue that is bounded; what does not fit,
 //! or what no collector takes, is lost and stops nobody. What they are about, and their ids, is told by the caller.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +57,17 @@ pub struct Span {
     pub error: Option<String>,
 }
 
+/// Whether what is sent to a URL goes by TLS or stays on this host.
+pub fn is_private(url: &str) -> bool {
+    let Ok(url) = url.parse::<ureq::http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    match url.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        _ => false,
+    }
+}
+
 impl Traces {
     /// To the collector at a base address. `service` is the name of the program.
     ///
@@ -65,6 +77,10 @@ impl Traces {
         let wrong = |what: String| TraceError { url: url.to_owned(), what };
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(wrong("it begins neither with http:// nor with https://".to_owned()));
+        }
+        if !is_private(url) {
+            let what = "names of users and sweeps do not go over a network in plain text: use https://, or a collector on this host";
+            return Err(wrong(what.to_owned()));
         }
         let config = Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
         let exporter = SpanExporter::builder()
@@ -146,6 +162,11 @@ mod tests {
     fn an_address_that_is_none_is_refused_and_nothing_is_off_by_default() {
         let error = Traces::open("localhost:4318", "a", "1").unwrap_err().to_string();
         assert!(error.contains("`localhost:4318`") && error.contains("http://127.0.0.1:4318"), "{error}");
+        let error = Traces::open("http://collector.lab:4318", "a", "1").unwrap_err().to_string();
+        assert!(error.contains("plain text") && error.contains("https://"), "{error}");
+        for good in ["https://collector.lab:4318", "http://localhost:4318", "http://[::1]:4318"] {
+            Traces::open(good, "a", "1").unwrap().close();
+        }
         let off = Traces::default();
         assert!(!off.is_on());
         off.close();

@@ -153,6 +153,10 @@ fn two_machines_join_and_a_stranger_gets_nothing() {
     let login =
         stranger.run(&other, &ctl, &["login", "10.83.0.1", "--fingerprint", pin], spent.split('.').next().unwrap());
     assert!(!login.status.success(), "{}", words(&login));
+    let own = spent.split('.').next().unwrap();
+    let made_up: String = own.chars().rev().collect();
+    let login = stranger.run(&other, &ctl, &["login", "10.83.0.1", "--fingerprint", pin], &made_up);
+    assert!(!login.status.success(), "{}", words(&login));
     let wrong = format!("{}.{}", token.split('.').next().unwrap(), "0".repeat(64));
     let elsewhere = stranger.run(&other, &ctl, &["login", "10.83.0.1"], &wrong);
     assert!(!elsewhere.status.success(), "{}", words(&elsewhere));
@@ -170,6 +174,24 @@ fn two_machines_join_and_a_stranger_gets_nothing() {
     bash.stdout.take().unwrap().read_to_end(&mut heard).unwrap();
     let _ = bash.wait();
     assert!(!String::from_utf8_lossy(&heard).contains("HTTP"), "{heard:?}");
+
+    // With a good token of another project: what is not theirs is not there, by its id either. Revoked, it is worth nothing.
+    expect(first.run(&one, &ctl, &["admin", "user", "add", "eve", "--project", "elsewhere", "--new-project"], ""), 0);
+    let eves = expect(first.run(&one, &ctl, &["admin", "token", "create", "eve"], ""), 0);
+    let shown: serde_json::Value =
+        serde_json::from_str(&expect(first.run(&one, &ctl, &["show", "net", "--json"], ""), 0)).unwrap();
+    let id = shown["summary"]["sweep"].as_str().unwrap().to_owned();
+    expect(stranger.run(&other, &ctl, &["login", "10.83.0.1"], &eves), 0);
+    let seen = expect(stranger.run(&other, &ctl, &["list", "--json"], ""), 0);
+    assert!(!seen.contains("\"net\"") && !seen.contains(&id), "{seen}");
+    for what in ["net", &id] {
+        for command in ["show", "report", "audit", "cancel"] {
+            expect(stranger.run(&other, &ctl, &[command, what], ""), 3);
+        }
+    }
+    expect(first.run(&one, &ctl, &["admin", "user", "remove", "eve"], ""), 0);
+    let gone = stranger.run(&other, &ctl, &["list"], "");
+    assert!(!gone.status.success(), "{}", words(&gone));
 }
 
 /// A machine in the middle with a cable to three others; nothing where that cannot be had.

@@ -119,7 +119,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Hook>, NotifyError> {
     }
     let mut hooks = Vec::new();
     for (number, receiver) in (1..).zip(document.notify) {
-        if !may_receive(&receiver.url) {
+        if !sweep_ops::traces::is_private(&receiver.url) {
             let what = "url must begin with https://, or with http:// and an address of this host".to_owned();
             return Err(wrong(number, what));
         }
@@ -140,17 +140,6 @@ fn kind(word: &str) -> Result<Kind, String> {
         .into_iter()
         .find(|kind| kind.word() == word)
         .ok_or_else(|| format!("on = {word:?} is not one of: {known}"))
-}
-
-/// What is told is not for everybody on the way.
-fn may_receive(url: &str) -> bool {
-    let Ok(url) = url.parse::<tonic::transport::Uri>() else { return false };
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    match url.scheme_str() {
-        Some("https") => !host.is_empty(),
-        Some("http") => host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
-        _ => false,
-    }
 }
 
 /// What a receiver gets: `text` is all that Slack and its like look at, the rest is for programs.

@@ -69,11 +69,12 @@ impl Closed {
     }
 
     fn of(entitlement: &Entitlement, week: &Week, stored: u64, now: Timestamp, need: i64) -> Option<Self> {
-        let slots = entitlement.slots.filter(|slots| left(Some(*slots), week) < need).map(Self::Slots);
+        let slots = || entitlement.slots.filter(|slots| left(Some(*slots), week) < need).map(Self::Slots);
         let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
         let full = |most: &u32| stored >= u64::from(*most) * Self::MEGABYTE;
-        let hours = || entitlement.device_hours.filter(over).map(Self::Hours);
-        slots.or_else(hours).or_else(|| entitlement.storage.filter(full).map(Self::Storage))
+        // What does not end when a trial does comes first: nothing starts then, either.
+        let storage = entitlement.storage.filter(full).map(Self::Storage);
+        storage.or_else(|| entitlement.device_hours.filter(over).map(Self::Hours)).or_else(slots)
     }
 }
 

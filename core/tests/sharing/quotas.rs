@@ -203,6 +203,10 @@ fn whose_store_is_full_starts_nothing_and_stops_nothing() {
         let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
         let text = format!("quota of {of} reached: 0.0 GB of 0.0 GB of checkpoints");
         assert_eq!((told[0].why.reason(), told[0].why.to_string()), ("quota_storage", text));
+        // A quota that a trial's end brings below its bound is not told while another keeps everything out.
+        lab.set(set(name.into(), Patch { slots: Some(Some(1)), ..Patch::default() }));
+        assert_eq!(waiting(lab.core.state(), lab.now, |_| true)[0].why.reason(), "quota_storage");
+        lab.set(set(name.into(), Patch { slots: Some(None), ..Patch::default() }));
         lab.submit(("q", "bob"), 1, Limits::default());
         assert_eq!(lab.held().len(), 2, "others do");
         lab.set(storage(None));

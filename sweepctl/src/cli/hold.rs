@@ -20,7 +20,7 @@ pub(crate) enum Holding {
     /// Trust a slot or a host no more: nothing new is started there
     #[command(after_help = "Examples:\n  sweepctl quarantine gpu-7:2 --reason 'ECC errors'")]
     Quarantine(Hold),
-    /// Give a slot back to whoever the machine is for: its trial leaves at once, uncharged
+    /// Give a slot back to whoever the machine is for (admins only): its trial leaves at once, uncharged
     #[command(after_help = "Examples:\n  sweepctl yield desk-3:0\n  sweepctl yield desk-3:0 --for 2h")]
     Yield(Yield),
     /// Open a slot or a host again, however it was closed
