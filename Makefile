@@ -1,6 +1,6 @@
 # `make demo` sets everything up and runs a real sweep; `make test` runs everything that must hold.
-# Needs a Rust toolchain, python3 with pip, make and gcc. Everything else is fetched by the
-# scripts here into folders of the project: .deps (libtorch), target (builds), .demo (the demo's state).
+# Needs a Rust toolchain, python3 with pip, make and gcc. Everything else is fetched by the scripts
+# here into folders of the project: .deps (libtorch, what tests compare with), target (builds), .demo (the demo's state).
 
 CARGO := cargo
 export SWEEP_TEST_DATA ?= $(abspath $(wildcard ../shared/data))
@@ -30,9 +30,10 @@ lint: libtorch
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-# The binaries first: process tests run them.
+# The binaries first: process tests run them. PYTHON has what some tests compare with; where that is not to be had they say that they
+# were skipped.
 unit: build
-	$(CARGO) test --locked --workspace
+	PYTHON="$${PYTHON:-$$(deploy/test-tools.sh || echo python3)}" $(CARGO) test --locked --workspace
 
 # The figures of the README and of docs/reliability.md, on this machine.
 bench: release
