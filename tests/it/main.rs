@@ -24,4 +24,5 @@ mod simulation;
 mod stopping;
 mod syncs;
 mod tidy;
+mod tools;
 mod traces;
