@@ -15,6 +15,7 @@ use sweep_tests::process::{Lab, Setup, built};
 mod crash;
 mod preempted;
 mod probe;
+mod python;
 mod report;
 mod syncs;
 mod yielded;
@@ -31,6 +32,16 @@ fn sweep(name: &str, rest: &str) -> String {
 /// Says that a test shows nothing here, past the test runner, which keeps back what a passing test prints.
 fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// The program whose packages this compares with.
+fn python() -> String {
+    std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+fn python_has(modules: &str) -> bool {
+    let has = Command::new(python()).args(["-c", &format!("import {modules}")]).output();
+    has.is_ok_and(|ran| ran.status.success())
 }
 
 fn demo_images(bin: &Path, root: &Path) {
@@ -134,7 +145,7 @@ fn the_best_checkpoint_is_fetched_and_loads() {
     lab.text(&["fetch", &trial, "--best", "-o", out.to_str().unwrap()]).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/torchvision_parity.py");
     let trainer = lab.setup().bin.join("sweep-trainer");
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = python();
     let output = Command::new(&python)
         .args([script, &path, "--classes", "4", "--image-size", "32"])
         .env("SWEEP_TRAINER", trainer)
