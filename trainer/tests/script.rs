@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use common::{Bench, Told, folder_of_images, with_val};
 use serde_json::json;
@@ -65,6 +66,28 @@ fn a_module_is_trained_and_goes_on_bit_for_bit() {
     fs::write(bench.data().join("nets/small.pt"), bytes).unwrap();
     let third = bench.run("third", &order);
     assert!(matches!(third.failed().1, "weights_invalid" | "torchscript_invalid"), "{:?}", third.last);
+}
+
+#[test]
+fn a_module_that_is_scripted_today_trains_as_the_one_that_was() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let run = |args: &[&str]| {
+        Command::new(&python).args(args).env_remove("LD_LIBRARY_PATH").env_remove("LD_PRELOAD").output()
+    };
+    if !run(&["-c", "import torch"]).is_ok_and(|ran| ran.status.success()) {
+        return common::skip(&format!("{python} has no torch"));
+    }
+    let bench = bench();
+    let today = bench.data().join("nets/today.pt");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/to_torchscript.py");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/script/small.py:Small");
+    let ran = run(&[script, source, today.to_str().unwrap(), "--set", "classes=3"]).unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    // Convolution, norm, linear layer; buffers are not trained.
+    let trained = 6 * 27 + 6 + 2 * 6 + 6 * 3 + 3;
+    assert!(String::from_utf8_lossy(&ran.stdout).ends_with(&format!(": {trained} trained parameters\n")), "{ran:?}");
+    let [today, recorded] = ["today", "small"].map(|name| bench.run(name, &order(&bench, &format!("nets/{name}.pt"))));
+    assert_eq!((today.weights(), today.epochs()), (recorded.weights(), recorded.epochs()));
 }
 
 #[test]
