@@ -72,10 +72,11 @@ TMPDIR=$tmp/pip PIP_USER=0 "$python" -m pip install "${flags[@]}" --requirement 
 
 cat >"$tmp/new/python" <<END
 #!/bin/sh
-# Python with the packages beside this file; written by deploy/test-tools.sh. torch brings its own libtorch.
+# Python with the packages beside this file; written by deploy/test-tools.sh. torch brings its own libtorch, MLflow tells nobody
+# that it runs.
 here=\$(cd -- "\${0%/*}" && pwd)
 unset LD_LIBRARY_PATH LD_PRELOAD
-PYTHONNOUSERSITE=1 PYTHONPATH=\$here/packages exec '$python' "\$@"
+DO_NOT_TRACK=true PYTHONNOUSERSITE=1 PYTHONPATH=\$here/packages exec '$python' "\$@"
 END
 chmod 755 "$tmp/new/python"
 for module in "${modules[@]}"; do
