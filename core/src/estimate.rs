@@ -146,10 +146,8 @@ fn fewest(plan: &Plan) -> Option<f64> {
         return Some(stop.fewest_epochs(plan.all_points(), plan.epochs(0), plan.baseline) as f64 / all.max(1) as f64);
     }
     let most = stop.max_epochs?;
-    // A budget ends everybody but the baseline.
-    let limit = |index: u32, most: u32| if plan.baseline == Some(plan.trial(index).point) { u32::MAX } else { most };
-    let of =
-        |most: u32| (0..plan.len()).map(|index| u64::from(plan.epochs(index).min(limit(index, most)))).sum::<u64>();
+    // A budget ends everybody, the baseline included.
+    let of = |most: u32| (0..plan.len()).map(|index| u64::from(plan.epochs(index).min(most))).sum::<u64>();
     Some(of(most) as f64 / of(u32::MAX).max(1) as f64)
 }
 

@@ -100,6 +100,11 @@ fn early_stopping_has_its_own_figure() {
     // Eight come to the first rung, 2 x 2 epochs more to the second, 1 x 6 to the end, and 9 of the baseline: 27 of 81.
     let (full, stopped) = (found.full.unwrap(), found.stopped.unwrap());
     assert!((stopped.slot_hours.0 / full.slot_hours.0 - 27.0 / 81.0).abs() < 1e-12);
+    // A budget ends the baseline, too.
+    let budget = "epochs = 100\nstop = { rule = \"budget\", max_epochs = 5 }\ngrid.lr = [0.1, 0.2]";
+    let found = of(&state, &plan(budget));
+    let (full, stopped) = (found.full.unwrap(), found.stopped.unwrap());
+    assert!((stopped.slot_hours.0 / full.slot_hours.0 - 10.0 / 200.0).abs() < 1e-12, "{stopped:?} {full:?}");
 }
 
 /// As a probe reports it: 20 of 200 steps in 4 s, 100 of 1000 validation images in a second, on a GPU.

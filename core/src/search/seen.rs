@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::attempt::FailureClass;
 use crate::plan::mix;
 use crate::recipe::Watched;
 use crate::state::sweep::Sweep;
@@ -97,12 +96,10 @@ fn outcome(sweep: &Sweep, point: u32, trials: &[&Trial], metric: Watched) -> Out
         trial.progress.as_deref().filter(|_| ended)?.reached(metric)
     };
     let values: Vec<f64> = trials.iter().filter_map(best).map(|value| score(metric, value)).collect();
-    let diverged = |trial: &&Trial| {
-        let failure = trial.failure.as_deref().filter(|_| trial.phase == Phase::Failed);
-        failure.is_some_and(|failure| failure.class == FailureClass::Diverged)
-    };
     match values.len() {
-        _ if trials.iter().any(diverged) => Outcome::Seen { epoch: u32::MAX, score: f64::NEG_INFINITY },
+        _ if trials.iter().any(|trial| trial.has_diverged()) => {
+            Outcome::Seen { epoch: u32::MAX, score: f64::NEG_INFINITY }
+        }
         0 => Outcome::Nothing,
         count => Outcome::Seen { epoch: u32::MAX, score: values.iter().sum::<f64>() / count as f64 },
     }

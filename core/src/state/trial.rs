@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::EpochMetrics;
+use crate::attempt::{EpochMetrics, FailureClass};
 use crate::cost::{Energy, EpochCost, Part};
 use crate::evaluation::Score;
 use crate::event::{Checkpoint, Failure};
@@ -227,6 +227,12 @@ pub struct Kept {
 impl Trial {
     pub(super) fn new() -> Self {
         Self { phase: Phase::Waiting, attempt: 0, own_failures: 0, failures: 0, progress: None, failure: None }
+    }
+
+    /// Whether it is over because its loss was no number any more.
+    pub(crate) fn has_diverged(&self) -> bool {
+        let failure = self.failure.as_deref().filter(|_| self.phase == Phase::Failed);
+        failure.is_some_and(|failure| failure.class == FailureClass::Diverged)
     }
 
     pub(super) fn progress_mut(&mut self) -> &mut Progress {

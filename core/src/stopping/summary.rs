@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Watched;
 use crate::state::sweep::Sweep;
-use crate::state::trial::Phase;
+use crate::state::trial::{Phase, Trial};
 
 use super::Cause;
 use super::hindsight::{Spared, StopAudit, audit};
@@ -43,6 +43,10 @@ pub fn summarise(sweep: &Sweep) -> Option<StopSummary> {
     let metric = race.stop().metric;
     let best = |point: u32| {
         let trials = racing.trials(point).iter().map(|index| &sweep.trials[*index as usize]);
+        // One that diverged in a seed has not come to its end, and is nobody's best.
+        if trials.clone().any(Trial::has_diverged) {
+            return None;
+        }
         let by_budget = race.ended_by_budget(point).is_some();
         let finished = trials.filter(|trial| by_budget || matches!(trial.phase, Phase::Completed { .. }));
         let reached = finished.filter_map(|trial| trial.progress.as_deref()?.reached(metric));

@@ -226,6 +226,41 @@ fn the_stop_audit_says_how_often_stopping_was_wrong() {
     assert_eq!(lab.stopped().len() as u32, summary.stopped);
 }
 
+/// What was spared and then diverged in a seed is no proof that stopping was wrong, however good its other seed is.
+#[test]
+fn a_spared_configuration_that_diverges_has_not_come_to_its_end() {
+    let mut curves: Vec<Vec<f64>> = (0..9).map(|at| vec![0.3 + 0.01 * f64::from(at); 9]).collect();
+    curves.push((1..=9).map(|epoch| 0.1 * f64::from(epoch)).collect());
+    let stop = Stop { audit_fraction: 0.999_999, ..Stop::new(Rule::Asha) };
+    let run = |diverges: bool| {
+        let mut lab = Lab::new(&stop, curves.clone(), 2, 20, None);
+        // On a slot again, after it was drawn to run on.
+        let spared = |lab: &Lab| {
+            let slots = &lab.core.state().agents.values().next().unwrap().slots;
+            let point = |lease: Lease| lab.sweep().plan.trial(lab.core.state().leased(lease).unwrap().0.index).point;
+            let judged = lab.judgements();
+            let is_spared =
+                |lease: Lease| judged.iter().any(|(at, judged)| *at == point(lease) && judged.fate == Fate::Spare);
+            slots.iter().flatten().copied().find(|lease| is_spared(*lease))
+        };
+        let found = (0..100).find_map(|_| {
+            lab.tick();
+            spared(&lab)
+        });
+        let lease = found.unwrap();
+        if diverges {
+            let final_seq = lab.core.state().leased(lease).unwrap().1.acked_seq;
+            let failure = Failure { class: FailureClass::Diverged, reason: "nan".into(), message: "NaN".into() };
+            lab.effect(lease, EffectKind::Ended { final_seq, how: Ending::Failed(failure) });
+        }
+        let lab = lab.run();
+        let audit = summarise(lab.sweep()).unwrap().audit;
+        (lab.sweep().counts.failed, audit.spared - audit.finished)
+    };
+    assert_eq!(run(false), (0, 0));
+    assert_eq!(run(true), (1, 1), "it did not come to its end");
+}
+
 /// The baseline and those that the audit spares are trained, too: what is said beforehand counts them.
 #[test]
 fn what_is_expected_counts_the_baseline_and_the_audit() {
