@@ -189,44 +189,6 @@ async fn plain_text_and_other_protocols_are_hung_up_on() {
     lab.stop().await;
 }
 
-/// A client's first words in TLS 1.2, which speaks no later version: ciphers, curves and signatures that every server of that version knows.
-fn hello_of_tls_1_2() -> Vec<u8> {
-    let extension =
-        |kind: u16, body: &[u8]| [&kind.to_be_bytes()[..], &(body.len() as u16).to_be_bytes(), body].concat();
-    let extensions = [
-        extension(10, &[0, 4, 0, 0x1d, 0, 0x17]),
-        extension(11, &[1, 0]),
-        extension(13, &[0, 8, 4, 3, 8, 4, 4, 1, 5, 3]),
-        extension(23, &[]),
-    ]
-    .concat();
-    let ciphers = [0xc0, 0x2b, 0xc0, 0x2f, 0xc0, 0x2c, 0xc0, 0x30];
-    let body = [
-        &[3, 3][..],
-        &[7; 32],
-        &[0, 0, ciphers.len() as u8],
-        &ciphers,
-        &[1, 0],
-        &(extensions.len() as u16).to_be_bytes(),
-        &extensions,
-    ]
-    .concat();
-    let handshake = [&[1, 0][..], &(body.len() as u16).to_be_bytes(), &body].concat();
-    [&[22, 3, 1][..], &(handshake.len() as u16).to_be_bytes(), &handshake].concat()
-}
-
-#[tokio::test]
-async fn nobody_speaks_an_older_tls() {
-    let (_folder, lab) = lab().await;
-    let mut stream = TcpStream::connect(("127.0.0.1", lab.address.port)).await.unwrap();
-    stream.write_all(&hello_of_tls_1_2()).await.unwrap();
-    let mut answer = Vec::new();
-    within(stream.read_to_end(&mut answer)).await.unwrap();
-    // A fatal alert (RFC 8446, 6): `protocol_version`, and nothing of the handshake.
-    assert_eq!((answer.first(), answer.len(), &answer[5..]), (Some(&21), 7, &[2, 70][..]), "{answer:?}");
-    lab.stop().await;
-}
-
 #[tokio::test]
 async fn tokens_expire() {
     let (folder, disk) = (tempfile::tempdir().unwrap(), Disk::new());
