@@ -93,7 +93,7 @@ pub fn has_driver() -> bool {
 
 /// There are GPUs, and nobody tells about them.
 #[derive(Debug, thiserror::Error)]
-#[error("there is an NVIDIA driver, but NVML does not answer{}; `sweep-agent doctor` says what to do", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
+#[error("there is an NVIDIA driver, but NVML does not answer; `sweep-agent doctor` says what to do")]
 pub struct DriverError(#[source] Option<NvmlError>);
 
 /// The slots of devices out of a file: trials on them compute on the processors.

@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sweep_tests::chaos::{Plan, decided, find, run};
 use sweep_tests::process::{Lab, Setup, built};
+use sweep_tests::skipped;
 
 mod crash;
 mod preempted;
@@ -27,11 +27,6 @@ const TINY: &str =
 fn sweep(name: &str, rest: &str) -> String {
     let network = "dataset = \"demo\"\nmodel = \"cifar-cnn\"\nimage_size = 32";
     decided(&format!("name = \"{name}\"\n{network}\n{rest}")).unwrap()
-}
-
-/// Says that a test shows nothing here, past the test runner, which keeps back what a passing test prints.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// The program whose packages this compares with.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use sweep_tests::chaos::{Plan, find, run};
 use sweep_tests::process::Lab;
+use sweep_tests::skipped;
 
-use crate::{python, python_has, setup, skipped};
+use crate::{python, python_has, setup};
 
 /// A checkpoint as a script of the user's own leaves it.
 const MAKE: &str = r#"

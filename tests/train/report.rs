@@ -1,5 +1,5 @@
 //! One command from the file to the report: real training of a grid of four factors with three seeds, on real images where they are,
-//! and every number of the report again by SciPy, where that is there.
+//! and the numbers of its tables of points, effects and interactions again by SciPy, where that is there.
 
 use std::fs;
 use std::path::Path;
@@ -7,8 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 use sweep_tests::process::{Lab, Setup, built};
+use sweep_tests::skipped;
 
-use crate::{python, python_has, setup, skipped, sweep};
+use crate::{python, python_has, setup, sweep};
 
 const FOUR: &str = "epochs = 2\nbatch_size = 64\nseeds = 3\n\n[grid]\nlr = [1e-3, 1e-2]\ndropout = [0.0, 0.5]\n\
     optimizer = [\"adam\", \"sgd\"]\naugmentation = [\"none\", \"flip-crop\"]\n";

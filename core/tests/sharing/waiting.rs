@@ -320,17 +320,22 @@ proptest! {
     }
 }
 
-#[test]
-fn a_trial_that_needs_a_whole_shared_device_waits_for_the_last_one_on_it() {
-    let mut lab = quarters(1);
+/// Ann's trials on quarters of a device: one ends after ten seconds, one after twenty ...: 25 s on average, and the next four end ten
+/// seconds apart.
+fn staggered(lab: &mut Lab) {
     lab.submit_batches(("p", "ann"), &[QUARTER], 80);
-    // One ends after ten seconds, one after twenty ...: 25 s on average, and the next four end ten seconds apart.
     for _ in 0..4 {
         lab.pass(Span::seconds(10));
         let oldest = lab.held().into_iter().min_by_key(|(_, lease)| lab.core.state().leased(*lease).unwrap().1.since);
         let (agent, lease) = oldest.unwrap();
         lab.done(agent, lease);
     }
+}
+
+#[test]
+fn a_trial_that_needs_a_whole_shared_device_waits_for_the_last_one_on_it() {
+    let mut lab = quarters(1);
+    staggered(&mut lab);
     lab.submit_batches(("q", "bob"), &[UNKNOWN], 1);
     let starts = |lab: &Lab| lab.told().into_iter().map(|(_, starts)| starts).collect::<Vec<_>>();
     assert_eq!(starts(&lab)[0], Some(25), "the youngest of ann's began just now");
@@ -344,19 +349,12 @@ fn a_trial_that_needs_a_whole_shared_device_waits_for_the_last_one_on_it() {
 #[test]
 fn an_empty_shared_device_that_is_closed_is_no_room() {
     let mut lab = quarters(2);
-    let gpu =
-        |lab: &Lab, number: usize| lab.core.state().agents.values().next().unwrap().facts.offer.devices[number].clone();
-    for slot in gpu(&lab, 1).slots {
+    let gpu = lab.core.state().agents.values().next().unwrap().facts.offer.devices[1].clone();
+    for slot in gpu.slots {
         let change = HoldChange::Set { kind: HoldKind::Drain, reason: "fan".into(), span: None, from: None };
         lab.ask(Command::Hold { user: "root".into(), host: "host1".into(), slot: Some(slot), change });
     }
-    lab.submit_batches(("p", "ann"), &[QUARTER], 80);
-    for _ in 0..4 {
-        lab.pass(Span::seconds(10));
-        let oldest = lab.held().into_iter().min_by_key(|(_, lease)| lab.core.state().leased(*lease).unwrap().1.since);
-        let (agent, lease) = oldest.unwrap();
-        lab.done(agent, lease);
-    }
+    staggered(&mut lab);
     assert_eq!(lab.held().len(), 4, "all on the other");
     lab.submit_batches(("q", "bob"), &[UNKNOWN], 1);
     assert_eq!(lab.told()[0].1, Some(25), "the last of ann's: {:?}", lab.told());

@@ -17,7 +17,7 @@ fn python() -> String {
     std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
-/// Every number of the report once more, by SciPy and statsmodels, from its Parquet rows.
+/// The numbers of the report's tables of points and effects once more, by SciPy and statsmodels, from its Parquet rows.
 #[test]
 fn scipy_finds_the_same_numbers() {
     const TEST: &str = "scipy_finds_the_same_numbers";
