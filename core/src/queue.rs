@@ -41,10 +41,9 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     let need = |number: u32| kinds.part(state, number).map_or(WHOLE_SLOT, i64::from);
     // Where trials share devices, a quota may leave less than the next one needs.
     let ready: Vec<u32> = tree.all().filter(|number| tree.left(*number) >= need(*number)).collect();
-    let next = |sweep: &Sweep| sweep.waiting.iter().filter_map(|waiting| waiting.first()).map(|turn| turn.1).min();
     let horizon = |number: &u32| {
         let sweep = &state.sweeps[*number as usize];
-        next(sweep).map_or(Span::default(), |index| maintenance::horizon(sweep, index))
+        state.next_turn(*number).map_or(Span::default(), |turn| maintenance::horizon(sweep, turn.1))
     };
     let longest = ready.iter().map(horizon).max().unwrap_or_default();
     let closed = closed(state, now, longest, &is_reachable);
@@ -57,12 +56,12 @@ pub fn waiting(state: &State, now: Timestamp, is_reachable: impl Fn(AgentId) -> 
     let fits = |number: u32, agent: AgentId| view.fits(number, &state.agents[&agent]);
     let starts = ahead::starts(state, now, &view.releases, &mut pace, ready.iter().copied().collect(), fits);
     for number in ready.iter().copied() {
-        let (why, starts) = match nowhere(state, &state.sweeps[number as usize], &is_reachable) {
+        let (why, starts) = match nowhere(state, number, &is_reachable) {
             Some(why) => (why, None),
             None => {
                 let first = before;
                 before.sweeps += 1;
-                before.trials += u64::from(state.sweeps[number as usize].counts.waiting);
+                before.trials += u64::from(state.startable(number));
                 let (why, others) = view.closed(number, &closed, &is_reachable);
                 let starts = || starts.get(&number).copied();
                 match (others, view.choosing(number, &is_reachable)) {
@@ -94,12 +93,13 @@ fn told(sweep: u32, why: Why, starts: Option<Expected>) -> Waiting {
 }
 
 /// Why no host could ever run the next trials of a sweep, as things are.
-fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool) -> Option<Why> {
+fn nowhere(state: &State, number: u32, is_reachable: impl Fn(AgentId) -> bool) -> Option<Why> {
+    let sweep = &state.sweeps[number as usize];
     if state.hosts().next().is_none() {
         return Some(Why::NoHost);
     }
     let mut why = None;
-    for (dataset, bound) in open(sweep) {
+    for (dataset, bound) in open(state, number) {
         let has = |agent: &Agent| agent.can_use(dataset, bound);
         if state.agents.iter().any(|(id, agent)| sweep.can_run_on(agent, dataset, bound) && is_reachable(*id)) {
             return None;
@@ -125,8 +125,9 @@ fn nowhere(state: &State, sweep: &Sweep, is_reachable: impl Fn(AgentId) -> bool)
 }
 
 /// Data sets of waiting trials, with the copy that is decided.
-fn open(sweep: &Sweep) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
+fn open(state: &State, number: u32) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let sweep = &state.sweeps[number as usize];
+    let groups = state.turns(number).iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
     let open = groups.filter(|((waiting, _), _)| !waiting.is_empty());
     open.map(|((_, dataset), bound)| (dataset.as_str(), bound.as_deref()))
 }
@@ -177,7 +178,7 @@ impl View<'_> {
     /// Whether an agent could run some waiting trial of a sweep.
     fn fits(&self, number: u32, agent: &Agent) -> bool {
         let sweep = &self.state.sweeps[number as usize];
-        open(sweep).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound))
+        open(self.state, number).any(|(dataset, bound)| sweep.can_run_on(agent, dataset, bound))
     }
 
     /// The host on which the first trial of a sweep's network finds out what all of them compute with, if others have free slots that
@@ -189,7 +190,7 @@ impl View<'_> {
             let agents: Vec<AgentId> = sweep.choices.choosing(&key).filter(|agent| is_reachable(*agent)).collect();
             (!agents.is_empty()).then_some(agents)
         };
-        let heads = sweep.waiting.iter().filter_map(|waiting| waiting.first());
+        let heads = self.state.turns(number).iter().filter_map(|waiting| waiting.first());
         let choosing: Option<Vec<Vec<AgentId>>> = heads.map(|(_, index)| first(*index)).collect();
         let choosing: Vec<AgentId> = choosing?.into_iter().flatten().collect();
         let could = |(id, agent): (&AgentId, &Agent)| {

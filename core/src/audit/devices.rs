@@ -14,9 +14,18 @@ use super::quotas::Excess;
 #[derive(Debug, Default)]
 pub(super) struct Devices {
     facts: BTreeMap<AgentId, AgentFacts>,
-    held: BTreeMap<(AgentId, Option<u32>, HoldKind), String>,
+    held: BTreeMap<(AgentId, Spot, HoldKind), String>,
     busy: BTreeMap<(AgentId, String), Vec<Occupant>>,
     closed: BTreeMap<AgentId, ()>,
+}
+
+/// Where something is held: a device keeps it when its host counts anew.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Spot {
+    Host,
+    Device(String),
+    /// One on no device.
+    Slot(u32),
 }
 
 impl Devices {
@@ -25,21 +34,22 @@ impl Devices {
         match event {
             Event::AgentJoined(facts) => drop(self.facts.insert(facts.agent, facts.clone())),
             Event::SlotHeld { agent, slot, hold } if hold.until.is_none() && hold.from.is_none() => {
-                self.held.insert((*agent, *slot, hold.kind), hold.reason.clone());
+                let spot = self.spot(*agent, *slot);
+                self.held.insert((*agent, spot, hold.kind), hold.reason.clone());
             }
             // It takes the place of one without an end.
-            Event::SlotHeld { agent, slot, hold } => drop(self.held.remove(&(*agent, *slot, hold.kind))),
+            Event::SlotHeld { agent, slot, hold } => {
+                let spot = self.spot(*agent, *slot);
+                self.held.remove(&(*agent, spot, hold.kind));
+            }
             Event::HoldsLifted { agent, slot, kind: Some(only), .. } => {
-                self.held.retain(|(of, held, kind), _| of != agent || kind != only || (slot.is_some() && held != slot));
+                let spot = self.spot(*agent, *slot);
+                let stays = |held: &Spot| spot != Spot::Host && *held != spot;
+                self.held.retain(|(of, held, kind), _| of != agent || kind != only || stays(held));
             }
             Event::HoldsLifted { agent, slot, kind: None, .. } => {
-                let slots = slot.map(|slot| self.beside(*agent, slot));
-                let is_lifted = |held: &Option<u32>| match (&slots, held) {
-                    (None, _) => true,
-                    (Some(slots), Some(held)) => slots.contains(held),
-                    (Some(_), None) => false,
-                };
-                self.held.retain(|(of, held, _), _| of != agent || !is_lifted(held));
+                let spot = self.spot(*agent, *slot);
+                self.held.retain(|(of, held, _), _| of != agent || spot != Spot::Host && *held != spot);
             }
             Event::DeviceBusy { agent, device, by } if by.is_empty() => {
                 self.busy.remove(&(*agent, device.clone()));
@@ -59,15 +69,15 @@ impl Devices {
         None
     }
 
-    /// The slots on the device of a slot.
-    fn beside(&self, agent: AgentId, slot: u32) -> Vec<u32> {
+    fn spot(&self, agent: AgentId, slot: Option<u32>) -> Spot {
+        let Some(slot) = slot else { return Spot::Host };
         let device = self.facts.get(&agent).and_then(|facts| facts.offer.device_of(slot));
-        device.map_or_else(|| vec![slot], |device| device.slots.clone())
+        device.map_or(Spot::Slot(slot), |device| Spot::Device(device.id.clone()))
     }
 
     fn why(&self, agent: AgentId, slot: u32) -> Option<String> {
-        let beside = self.beside(agent, slot);
-        let covers = |held: &Option<u32>| held.is_none_or(|held| beside.contains(&held));
+        let spot = self.spot(agent, Some(slot));
+        let covers = |held: &Spot| *held == Spot::Host || *held == spot;
         if let Some(((_, _, kind), _)) = self.held.iter().find(|((of, held, _), _)| *of == agent && covers(held)) {
             return Some(kind.reason().to_owned());
         }

@@ -99,13 +99,13 @@ impl<'a> Pace<'a> {
 
     /// How long the next trial of a sweep will take, were it to begin at the beginning.
     pub(super) fn whole(&mut self, number: u32) -> Option<(Span, Basis)> {
-        let sweep = &self.state.sweeps[number as usize];
-        let (_, index) = sweep.waiting.iter().filter_map(|waiting| waiting.first()).min()?;
-        let whole = |epoch: Span| Span(epoch.0.saturating_mul(sweep.plan.epochs(*index).into()));
+        let (state, sweep) = (self.state, &self.state.sweeps[number as usize]);
+        let (_, index) = state.next_turn(number)?;
+        let whole = |epoch: Span| Span(epoch.0.saturating_mul(sweep.plan.epochs(index).into()));
         match self.of(number) {
             (Some(length), _) => Some((length, Basis::Completed)),
             (None, Some(epoch)) => Some((whole(epoch), Basis::Epochs)),
-            (None, None) => self.alike(number, *index).map(|epoch| (whole(epoch), Basis::Alike)),
+            (None, None) => self.alike(number, index).map(|epoch| (whole(epoch), Basis::Alike)),
         }
     }
 

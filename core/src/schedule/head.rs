@@ -41,7 +41,7 @@ impl<'a> Heads<'a> {
         self.known[number as usize].get_or_init(|| {
             let sweep = &self.state.sweeps[number as usize];
             let placement = &sweep.plan.limits.placement;
-            let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
+            let groups = self.state.turns(number).iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
             let open = groups.filter_map(|((waiting, dataset), bound)| Some((waiting.first()?.1, dataset, bound)));
             let head = |(index, dataset, bound): (u32, &'a String, &'a Option<String>)| {
                 let choosing = sweep.undecided(index).map(|key| sweep.choices.choosing(&key).collect::<Vec<_>>());

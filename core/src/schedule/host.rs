@@ -95,7 +95,7 @@ impl Booked {
 
 /// Whether the next trial of a sweep finds too little memory or too few cores left beside those on an agent.
 pub(crate) fn is_short(state: &State, number: u32, agent: &Agent) -> bool {
-    let next = state.sweeps[number as usize].waiting.iter().filter_map(|waiting| waiting.first()).min();
+    let next = state.next_turn(number);
     let slot = agent.slots.iter().position(Option::is_none);
     let Some((turn, slot)) = next.zip(slot) else { return false };
     !Booked::of(state, agent).leaves(state, (number, turn.1), agent, slot as u32)

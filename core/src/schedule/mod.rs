@@ -91,7 +91,7 @@ impl<'a> Kinds<'a> {
     /// Thousandths of a device that the next trial of a sweep needs, where there are some that could run it; the least.
     pub(crate) fn part(&self, state: &State, number: u32) -> Option<u32> {
         let sweep = &state.sweeps[number as usize];
-        let groups = sweep.waiting.iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
+        let groups = state.turns(number).iter().zip(&sweep.datasets).zip(&sweep.fingerprints);
         let heads = groups.filter_map(|((waiting, set), bound)| Some((*waiting.first()?, set, bound.as_deref())));
         let (turn, dataset, bound) = heads.min_by_key(|(turn, ..)| *turn)?;
         let (placement, alone) = (&sweep.plan.limits.placement, place::is_alone(&sweep.trials[turn.1 as usize]));
@@ -139,8 +139,8 @@ impl<'a> Picked<'a> {
     /// The first trial of a sweep that has a place: the first of each data set, else one behind it that needs something else. What has
     /// none now has none to the end of this plan, as places and quotas are only taken, so that nothing is looked at twice.
     fn next(&mut self, number: u32, left: u32, places: &mut Places<'a>) -> Option<Event> {
-        let sweep = &self.state.sweeps[number as usize];
-        let groups = sweep.waiting.iter().enumerate().filter_map(|(group, waiting)| {
+        let (sweep, turns) = (&self.state.sweeps[number as usize], self.state.turns(number));
+        let groups = turns.iter().enumerate().filter_map(|(group, waiting)| {
             let after = self.next.get(&(number, group)).copied().map_or(Bound::Unbounded, Bound::Excluded);
             Some((*waiting.range((after, Bound::Unbounded)).next()?, group))
         });
@@ -155,7 +155,7 @@ impl<'a> Picked<'a> {
             if sweep.shapes.len() < 2 && !nowhere[0].1 {
                 continue;
             }
-            for turn in sweep.waiting[group].range((Bound::Excluded(first), Bound::Unbounded)).copied() {
+            for turn in turns[group].range((Bound::Excluded(first), Bound::Unbounded)).copied() {
                 if self.looks == 0 {
                     return None;
                 }

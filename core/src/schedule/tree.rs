@@ -69,12 +69,21 @@ impl Closed {
     }
 
     fn of(entitlement: &Entitlement, week: &Week, stored: u64, now: Timestamp, need: i64) -> Option<Self> {
+        // What does not end when a trial does comes first.
+        Self::full(entitlement, stored).or_else(|| Self::used(entitlement, week, now, need))
+    }
+
+    /// The quota that keeps out what has no checkpoint yet.
+    pub(crate) fn full(entitlement: &Entitlement, stored: u64) -> Option<Self> {
+        let full = |most: &u32| stored >= u64::from(*most) * Self::MEGABYTE;
+        entitlement.storage.filter(full).map(Self::Storage)
+    }
+
+    /// The quota that keeps everything out.
+    fn used(entitlement: &Entitlement, week: &Week, now: Timestamp, need: i64) -> Option<Self> {
         let slots = || entitlement.slots.filter(|slots| left(Some(*slots), week) < need).map(Self::Slots);
         let over = |hours: &u32| week.used(now) >= u64::from(*hours).saturating_mul(Self::DEVICE_HOUR);
-        let full = |most: &u32| stored >= u64::from(*most) * Self::MEGABYTE;
-        // What does not end when a trial does comes first: nothing starts then, either.
-        let storage = entitlement.storage.filter(full).map(Self::Storage);
-        storage.or_else(|| entitlement.device_hours.filter(over).map(Self::Hours)).or_else(slots)
+        entitlement.device_hours.filter(over).map(Self::Hours).or_else(slots)
     }
 }
 
@@ -124,13 +133,18 @@ impl<'a> Tree<'a> {
         let project = &accounts.projects[member.project as usize];
         let user = &accounts.users[member.user as usize];
         // How much its next trial needs is not known here: whoever has any left is looked at.
-        let of_user = || Closed::of_user(user, self.now, 1);
-        let closed = Closed::of_project(project, self.now, 1).or_else(of_user);
+        let of_user = || Closed::used(&user.entitlement, &user.week, self.now, 1);
+        let closed = Closed::used(&project.entitlement, &project.week, self.now, 1).or_else(of_user);
         if closed.is_some_and(stays) {
             return;
         }
+        let may_start = |rank: &&Rank| self.state.startable(rank.2) > 0;
+        let sweeps: BTreeSet<Rank> = member.ready.iter().filter(may_start).copied().collect();
+        if sweeps.is_empty() {
+            return;
+        }
         let load = Load::of_member(self.state, self.now, number);
-        self.members.insert(number, Leaf { load, sweeps: member.ready.clone() });
+        self.members.insert(number, Leaf { load, sweeps });
         self.users.entry(member.user).or_insert_with(|| left(user.entitlement.slots, &user.week));
         let (state, now) = (self.state, self.now);
         let node = self.projects.entry(member.project).or_insert_with(|| {
@@ -265,7 +279,7 @@ impl<'a> Tree<'a> {
     /// The same, if another trial of it may start.
     fn goes_on(&self, number: u32) -> Option<Rank> {
         let (sweep, rank) = (&self.state.sweeps[number as usize], self.rank(number));
-        let waits = self.starts.get(&number).is_none_or(|starts| *starts < sweep.counts.waiting);
+        let waits = self.starts.get(&number).is_none_or(|starts| *starts < self.state.startable(number));
         let may = sweep.counts.waiting > 0 && !sweep.breaker.is_open();
         let has_room = sweep.plan.limits.max_parallel.is_none_or(|most| rank.1 < most);
         (waits && may && has_room).then_some(rank)

@@ -19,7 +19,7 @@ impl State {
         let mut ready = BTreeSet::new();
         let mut running = vec![0; self.accounts.members.len()];
         for (number, sweep) in (0u32..).zip(&self.sweeps) {
-            if sweep.count_waiting() != sweep.waiting {
+            if sweep.count_waiting() != [&sweep.waiting, &sweep.begun].map(Clone::clone) {
                 return Err("waiting");
             }
             let mut choosing = BTreeMap::<String, BTreeMap<AgentId, u32>>::new();

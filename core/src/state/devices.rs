@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::FailureClass;
-use crate::device::{Block, Closed, Hold, HoldKind, Occupant};
+use crate::device::{Block, Closed, Hold, HoldKind, Occupant, Offer};
 use crate::event::{AgentFacts, Failure};
 use crate::id::{AgentId, Lease};
 use crate::retry::is_of_the_host;
@@ -27,6 +27,15 @@ pub struct Devices {
     pub faults: BTreeMap<u32, u8>,
     /// Failures in a row for which the host could not run anything.
     pub unfit: u8,
+    /// By id of a device that its host does not have now: what is said of its slots, of the first one first.
+    pub away: BTreeMap<String, Vec<Away>>,
+}
+
+/// What is kept of a slot until its device is there again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    holds: Vec<Hold>,
+    faults: u8,
 }
 
 /// What a hold takes the place of: one with the same key.
@@ -128,6 +137,48 @@ impl Devices {
             Some(held) => stays(*held),
         });
         self.faults.retain(|held, _| stays(*held));
+        if slot.is_none() {
+            self.away.clear();
+        }
+    }
+
+    /// The host has other devices than before, or counts them in another order: what is held on a device stays with the device.
+    pub(super) fn renumber(&mut self, before: &Offer, now: &Offer) {
+        let slots = |offer: &Offer| {
+            offer.devices.iter().map(|device| (device.id.clone(), device.slots.clone())).collect::<BTreeMap<_, _>>()
+        };
+        let (before, now) = (slots(before), slots(now));
+        if before == now && self.away.is_empty() {
+            return;
+        }
+        for (id, slots) in before {
+            let said: Vec<Away> = slots.iter().map(|slot| self.take(*slot)).collect();
+            if said.iter().any(|said| *said != Away::default()) {
+                self.away.insert(id, said);
+            }
+        }
+        let is_back = |id: &String| now.get(id).is_some_and(|slots| !slots.is_empty());
+        let back: Vec<String> = self.away.keys().filter(|id| is_back(id)).cloned().collect();
+        for id in back {
+            let (said, slots) = (self.away.remove(&id).unwrap_or_default(), &now[&id]);
+            for (at, Away { holds, faults }) in said.into_iter().enumerate() {
+                // It may have fewer slots now; one of them stands for all.
+                let Some(slot) = slots.get(at).or(slots.first()).copied() else { continue };
+                self.holds.extend(holds.into_iter().map(|hold| (hold_key(Some(slot), &hold), hold)));
+                if faults > 0 {
+                    let known = self.faults.entry(slot).or_default();
+                    *known = faults.max(*known);
+                }
+            }
+        }
+    }
+
+    /// What is said of a slot, which is not said of it any more.
+    fn take(&mut self, slot: u32) -> Away {
+        let of_slot = |(held, ..): &HoldKey| *held == Some(slot);
+        let keys: Vec<HoldKey> = self.holds.keys().filter(|key| of_slot(key)).copied().collect();
+        let holds = keys.iter().filter_map(|key| self.holds.remove(key)).collect();
+        Away { holds, faults: self.faults.remove(&slot).unwrap_or_default() }
     }
 
     pub(super) fn faulty(&mut self, slot: u32) {

@@ -18,6 +18,7 @@ mod storage;
 pub mod sweep;
 pub mod took;
 pub mod trial;
+mod turns;
 pub mod usage;
 mod wishes;
 
@@ -278,8 +279,10 @@ impl State {
 
     /// Leases on slots that still exist stay; the decision to take others back came before as its own event.
     fn joined(&mut self, facts: &AgentFacts, now: Timestamp) {
-        let before = self.agents.remove(&facts.agent).map(|agent| (agent.slots, agent.devices, agent.rooms));
-        let (held, devices, rooms) = before.unwrap_or_default();
+        let before = self.agents.remove(&facts.agent);
+        let before = before.map(|agent| (agent.slots, agent.devices, agent.rooms, agent.facts.offer));
+        let (held, mut devices, rooms, offer) = before.unwrap_or_default();
+        devices.renumber(&offer, &facts.offer);
         let mut agent = Agent::new(facts.clone(), devices);
         for (slot, lease) in (0u32..).zip(held) {
             if let Some(lease) = lease

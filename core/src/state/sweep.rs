@@ -52,6 +52,8 @@ pub struct Sweep {
     pub reused: u32,
     /// Waiting trials in the order of their turns, one set per data set, so that the next one is found without a scan.
     pub waiting: Vec<BTreeSet<Turn>>,
+    /// Those of them that have a checkpoint in the store to go on from.
+    pub begun: Vec<BTreeSet<Turn>>,
     /// The data set of each set in `waiting`.
     pub datasets: Vec<String>,
     /// Where its configurations stand, if it stops early.
@@ -134,6 +136,7 @@ impl Sweep {
             reused: 0,
             counts: Counts { waiting: count, ..Counts::default() },
             waiting: Vec::new(),
+            begun: Vec::new(),
             datasets: datasets(&plan),
             racing: Racing::new(id, &plan),
             closed: false,
@@ -147,24 +150,8 @@ impl Sweep {
             plan,
         };
         sweep.fingerprints = vec![None; sweep.datasets.len()];
-        sweep.waiting = sweep.count_waiting();
+        [sweep.waiting, sweep.begun] = sweep.count_waiting();
         sweep
-    }
-
-    /// `waiting` computed from scratch.
-    pub(super) fn count_waiting(&self) -> Vec<BTreeSet<Turn>> {
-        let mut waiting = vec![BTreeSet::new(); self.datasets.len()];
-        for (index, trial) in (0u32..).zip(&self.trials) {
-            if trial.phase == Phase::Waiting {
-                waiting[self.group(index)].insert(self.turn(index));
-            }
-        }
-        waiting
-    }
-
-    fn turn(&self, index: u32) -> Turn {
-        let promotions = |racing: &Racing| racing.race.promotions(self.plan.trial(index).point);
-        (Reverse(self.racing.as_deref().map_or(0, promotions)), index)
     }
 
     /// Lists for the data sets that the plan has got; what a copy of the same name is bound to holds for them.
@@ -174,19 +161,8 @@ impl Sweep {
             self.fingerprints.push(known.and_then(|at| self.fingerprints[at].clone()));
             self.datasets.push(name);
             self.waiting.push(BTreeSet::new());
+            self.begun.push(BTreeSet::new());
         }
-    }
-
-    /// Puts a waiting trial into its list.
-    pub(super) fn list(&mut self, index: u32) {
-        let (group, turn) = (self.group(index), self.turn(index));
-        self.waiting[group].insert(turn);
-    }
-
-    /// Takes a waiting trial out of its list; the next phase puts it in again.
-    pub(super) fn unlist(&mut self, index: u32) {
-        let (group, turn) = (self.group(index), self.turn(index));
-        self.waiting[group].remove(&turn);
     }
 
     /// What becomes of a trial that has no slot and is not over.
@@ -212,7 +188,7 @@ impl Sweep {
     }
 
     /// Which entry of `waiting` a trial belongs to.
-    fn group(&self, index: u32) -> usize {
+    pub(super) fn group(&self, index: u32) -> usize {
         let Some(column) = self.plan.columns.iter().position(|column| column.path == "dataset") else { return 0 };
         match self.plan.row(self.plan.trial(index).point)[column] {
             BASE => 0,
@@ -286,7 +262,6 @@ impl Sweep {
     /// Moves a trial to another phase and keeps counts and waiting sets right.
     /// Returns what the trial refers to in the store, bytes, before and after, if that changes.
     pub(super) fn set_phase(&mut self, index: u32, phase: Phase, now: Timestamp) -> (u64, u64) {
-        let (group, turn) = (self.group(index), self.turn(index));
         let leases = [&self.trials[index as usize].phase, &phase].map(|phase| match phase {
             Phase::Leased(leased) => Some(leased.agent),
             _ => None,
@@ -297,15 +272,13 @@ impl Sweep {
             leases[0].inspect(|agent| self.choices.ended(&key, *agent));
             leases[1].inspect(|agent| self.choices.started(key.clone(), *agent));
         }
+        self.unlist(index);
+        if phase == Phase::Waiting {
+            self.list(index);
+        }
         let trial = &mut self.trials[index as usize];
         *self.counts.of(&trial.phase) -= 1;
         *self.counts.of(&phase) += 1;
-        if trial.phase == Phase::Waiting {
-            self.waiting[group].remove(&turn);
-        }
-        if phase == Phase::Waiting {
-            self.waiting[group].insert(turn);
-        }
         if phase.is_terminal() {
             let progress = trial.progress_mut();
             (progress.ended, progress.ahead) = (Some(now), Vec::new());

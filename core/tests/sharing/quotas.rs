@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 use sweep_core::command::{Command, Reply};
+use sweep_core::device::HoldKind;
+use sweep_core::id::Lease;
 use sweep_core::plan::Limits;
 use sweep_core::queue::waiting;
 use sweep_core::shares::{Change, OPEN_TRIALS, Patch};
@@ -203,6 +205,7 @@ fn whose_store_is_full_starts_nothing_and_stops_nothing() {
         let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
         let text = format!("quota of {of} reached: 0.0 GB of 0.0 GB of checkpoints");
         assert_eq!((told[0].why.reason(), told[0].why.to_string()), ("quota_storage", text));
+        goes_on_where_it_left(&mut lab);
         // A quota that a trial's end brings below its bound is not told while another keeps everything out.
         lab.set(set(name.into(), Patch { slots: Some(Some(1)), ..Patch::default() }));
         assert_eq!(waiting(lab.core.state(), lab.now, |_| true)[0].why.reason(), "quota_storage");
@@ -215,6 +218,20 @@ fn whose_store_is_full_starts_nothing_and_stops_nothing() {
         assert_eq!(lab.held().len(), 2);
         lab.check();
     }
+}
+
+/// Trials that had to leave their slots have their checkpoints in the store already: those go on, and nothing begins.
+fn goes_on_where_it_left(lab: &mut Lab) {
+    let begun = lab.held();
+    lab.hold("host1", None, HoldKind::Drain, None);
+    assert_eq!(lab.leave(), begun.len());
+    assert_eq!(lab.held(), []);
+    lab.check();
+    lab.lift("host1", None);
+    let again = |(agent, lease): (u128, Lease)| (agent, Lease { attempt: lease.attempt + 1, ..lease });
+    assert_eq!(lab.held(), begun.into_iter().map(again).collect::<Vec<_>>(), "and nothing else");
+    let told = waiting(lab.core.state(), lab.now, |agent| lab.core.is_reachable(agent, lab.now));
+    assert_eq!(told.iter().map(|told| told.why.reason()).collect::<Vec<_>>(), ["quota_storage"]);
 }
 
 /// A user's quota holds over all projects: what it has in one keeps it from starting in another, and moves with a sweep.
