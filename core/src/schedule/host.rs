@@ -1,7 +1,7 @@
 //! A host that trials share, while a plan is made: nobody is put there whose memory or cores are not left.
 //!
-//! Of memory a trial takes what its file says (`placement.ram`), else what was measured of its shape, else nothing: its first trial measures
-//! it. Of the cores it takes what its file says (`placement.cores`), else the part of a slot, which is what its trainer computes with. The
+//! Of memory a trial takes what its file says (`placement.ram`), else what was measured of its shape, else the part of a slot, until its first
+//! trial has measured it. Of the cores it takes what its file says (`placement.cores`), else the part of a slot, which is what its trainer computes with. The
 //! parts of all slots come to no more than the host, so that whoever declared more slots than cores gets them all as long as no file says
 //! something else. A host that does not say what it has is not counted on; files that ask for something are not put there.
 
@@ -32,14 +32,17 @@ pub(super) struct Booked {
 
 impl HostPart {
     pub(super) fn of(state: &State, agent: &Agent, slot: u32, placement: &Placement, shape: Option<u32>) -> Self {
-        let offer = &agent.facts.offer;
+        let (offer, slots) = (&agent.facts.offer, (agent.slots.len() as u64).max(1));
         let ram = match placement.ram {
             Some(ram) => (ram, true),
-            None => (state.shapes.ram(shape, offer.device_of(slot).is_some()).unwrap_or_default(), false),
+            None => {
+                let measured = state.shapes.ram(shape, offer.device_of(slot).is_some());
+                (measured.unwrap_or(offer.memory / slots), false)
+            }
         };
         let cores = match placement.cores {
             Some(cores) => u64::from(cores) * CORE,
-            None => u64::from(offer.cores) * CORE / (agent.slots.len() as u64).max(1),
+            None => u64::from(offer.cores) * CORE / slots,
         };
         Self { ram, cores }
     }
