@@ -102,7 +102,10 @@ impl Stops {
                 let Some(place) = known.points.get_mut(*point as usize) else {
                     return found(*sweep, "judged_without_rule", text);
                 };
-                let settled = place.settled;
+                // What the audit spared comes to the end of its budget like those that were kept.
+                let is_spared = place.settled == Some(Fate::Spare);
+                let goes_on = is_spared && judgement.fate == Fate::Stop && judgement.cause != Cause::Rule;
+                let again = place.settled.is_some() && !goes_on;
                 match judgement.fate {
                     Fate::Promote if pauses => place.limit = judgement.until,
                     Fate::Promote => {}
@@ -110,7 +113,7 @@ impl Stops {
                 }
                 match () {
                     () if baseline && judgement.cause == Cause::Rule => found(*sweep, "baseline_judged", text),
-                    () if settled.is_some() => found(*sweep, "judged_twice", text),
+                    () if again => found(*sweep, "judged_twice", text),
                     () => None,
                 }
             }

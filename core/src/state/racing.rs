@@ -147,9 +147,16 @@ impl Racing {
 }
 
 impl Sweep {
-    /// Whether a trial counts: it was trained to its end, or to that of its budget. Whatever ranks goes by this.
+    /// Whether a trial counts: it was trained to its end, or to that of its budget, and not for the stop audit alone. Whatever ranks
+    /// goes by this.
     pub fn has_result(&self, index: u32) -> bool {
-        matches!(self.trials[index as usize].phase, Phase::Completed { .. }) || self.is_ended_by_budget(index)
+        let ended = matches!(self.trials[index as usize].phase, Phase::Completed { .. });
+        (ended || self.is_ended_by_budget(index)) && !self.is_spared(self.plan.trial(index).point)
+    }
+
+    /// Whether the rule was against a point that runs on for the stop audit: the sweep comes out as if it had been stopped.
+    pub fn is_spared(&self, point: u32) -> bool {
+        self.racing.as_deref().is_some_and(|racing| racing.race.is_spared(point))
     }
 
     /// Whether a trial that failed, or was cancelled, is no longer over like that when somebody has the sweep run again. One that

@@ -12,6 +12,7 @@ mod late;
 mod live;
 mod searching;
 mod seeds;
+mod spared;
 #[path = "../tube/mod.rs"]
 mod tube;
 mod waiting;
