@@ -124,6 +124,16 @@ impl Race {
         }
     }
 
+    /// Every configuration has seeds more, where nobody is compared: what was over goes on with them. Who came to the end of a budget is
+    /// there, and the new seeds come as far.
+    pub fn joined(&mut self) {
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.stage == Stage::Over) {
+            // One that ran to its last epoch, or used a budget up and was never judged, says nothing of where the new ones end.
+            let is_open = !entrant.exempt && entrant.spent.is_none();
+            entrant.stage = if is_open { Stage::To(0) } else { Stage::Again };
+        }
+    }
+
     /// The settings.
     pub fn stop(&self) -> &Stop {
         &self.stop

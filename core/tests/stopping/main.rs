@@ -7,6 +7,7 @@ mod budgets;
 mod extending;
 mod futile;
 mod going_on;
+mod joining;
 mod lab;
 mod late;
 mod live;
