@@ -11,6 +11,7 @@ pub mod effects;
 mod factors;
 pub mod figures;
 pub mod importance;
+mod notes;
 pub mod pareto;
 pub mod ranges;
 mod spread;
@@ -164,7 +165,8 @@ pub struct Provenance {
     pub data: Vec<(String, Option<String>)>,
     /// Host, device and the trials' attempts granted there.
     pub devices: Vec<(String, String, u64)>,
-    /// The recipe that all trials share where nothing varies, with every default filled in.
+    /// The recipe that all trials share where nothing varies, with every default filled in; where something does, `settings` of the points
+    /// have the values.
     pub recipe: serde_json::Value,
     /// The seeds.
     pub seeds: Vec<u64>,
@@ -217,7 +219,7 @@ pub struct PointRow {
     pub point: u32,
     /// Whether the design compares the others with it.
     pub baseline: bool,
-    /// Early stopping would have stopped it: it runs to its end for the stop audit.
+    /// Early stopping would have stopped it: it runs on for the stop audit. Never ranked, compared or counted in an effect.
     #[serde(default)]
     pub spared: bool,
     /// `(path, value)` for everything that varies, in the order of the file.
@@ -244,7 +246,7 @@ pub struct PointRow {
     /// Trainable parameters of its network; absent until a trainer has said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
-    /// Where early stopping left it without a result: how far it came. Never ranked by.
+    /// Where early stopping left it without a result, or would have: how far it came. Never ranked by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Reached>,
     /// What one run takes, and what all its trials took so far, each with the shorter ones that it began with.
@@ -252,34 +254,6 @@ pub struct PointRow {
     pub cost: PointCost,
     /// Trials of this point, by seed.
     pub trials: Vec<TrialRow>,
-}
-
-impl PointRow {
-    /// What a reader has to know of it: the baseline, why there is no result, or why there is one all the same.
-    pub fn note(&self) -> &'static str {
-        match (self.baseline, self.diverged > 0) {
-            (true, true) if self.all_diverged() => "baseline, diverged",
-            (false, true) if self.all_diverged() => "diverged",
-            (true, true) => "baseline, some seeds diverged",
-            (true, false) => "baseline",
-            (false, true) => "some seeds diverged",
-            _ if self.trials.iter().any(|trial| trial.ended_by_budget) => "to the end of its budget",
-            _ if self.trials.iter().any(|trial| trial.phase == "stopped") => "stopped early",
-            _ if self.spared => "spared for the stop audit",
-            _ => "",
-        }
-    }
-
-    /// Whether no seed was left.
-    fn all_diverged(&self) -> bool {
-        self.diverged > 0 && self.diverged >= self.seeds
-    }
-
-    /// `lr=0.1, batch_size=32`.
-    pub fn label(&self) -> String {
-        let parts: Vec<String> = self.settings.iter().map(|(path, label)| format!("{path}={label}")).collect();
-        if parts.is_empty() { "the only point".to_owned() } else { parts.join(", ") }
-    }
 }
 
 /// One trial of a point.
@@ -295,6 +269,9 @@ pub struct TrialRow {
     /// It was stopped because a budget was used up, not because others were better: what it reached by then is its result.
     #[serde(default)]
     pub ended_by_budget: bool,
+    /// Its point runs on for the stop audit alone.
+    #[serde(default)]
+    pub spared: bool,
     /// The epoch with the best validation accuracy.
     pub best: Option<EpochRow>,
     /// Validation accuracy of the newest epoch.
@@ -322,8 +299,13 @@ pub struct TrialRow {
 }
 
 impl TrialRow {
-    /// Whether it counts: it was trained to its end, or to that of its budget.
+    /// Whether it counts: it was trained to its end, or to that of its budget, and not for the stop audit alone.
     pub fn has_result(&self) -> bool {
+        self.is_at_its_end() && !self.spared
+    }
+
+    /// Whether it was trained to its end, or to that of its budget.
+    pub fn is_at_its_end(&self) -> bool {
         self.phase == "completed" || self.ended_by_budget
     }
 }

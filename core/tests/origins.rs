@@ -10,6 +10,9 @@ use sweep_core::id::{AgentId, Lease, SweepId};
 use sweep_core::orders::orders;
 use sweep_core::origin::Origin;
 use sweep_core::plan::plan_text;
+use sweep_core::report::analysis::{Options, analyse};
+use sweep_core::report::document::document;
+use sweep_core::report::document::markdown::markdown;
 use sweep_core::report::summarise;
 use sweep_core::state::State;
 use sweep_core::time::Timestamp;
@@ -90,6 +93,12 @@ fn what_trains_is_written_down_where_it_is_news() {
     assert_eq!(from.images, [(images.to_owned(), "ab".to_owned())]);
     assert_eq!(from.source.as_deref(), Some(FILE));
     assert!(report.points.iter().all(|row| row.parameters == Some(11)));
+    // What varies is not shown with a value of the base, with which nothing was trained.
+    let text = markdown(&document(&analyse(report, &Options::default()).expect("a study"), &[]));
+    assert!(
+        text.contains("| recipe: lr | varies: 0.1, 0.2 |") && text.contains("| recipe: seed | varies: 0, 1 |"),
+        "{text}"
+    );
     auditor.read(&Event::TrainerStarted { lease: late, origin: Box::new(other) });
     assert_eq!(auditor.all().violations[0].rule, "late_effect");
 }

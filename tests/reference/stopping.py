@@ -7,7 +7,8 @@
 The first file is made (200 configurations x 27 epochs from a fixed seed), the second is what Optuna's pruners and
 Ray Tune's schedulers decide when W workers go through the table: every tick each worker, in turn, reports one epoch of
 its configuration; one that is stopped or at its end makes room for the next. Recorded is how many epochs each
-configuration got, which is the whole set of decisions. `promotion` is Algorithm 2 of Li et al. (2020), written down from the
+configuration got, which is the whole set of decisions. `ray-median-of-completed` is Ray's rule with one method replaced, so that it
+compares with those that ran to their end, as Vizier's does. `promotion` is Algorithm 2 of Li et al. (2020), written down from the
 paper, because neither program has it.
 """
 import json
@@ -117,6 +118,78 @@ def with_ray(curves, workers, scheduler):
     return replay(curves, workers, stops)
 
 
+def with_rays_hyperband(curves, workers):
+    """Epochs and brackets, in the order of Li et al. (0 begins at the first rung). Ray fills brackets one after the other, those that begin
+    late first, band by band; nothing is restored from a checkpoint here, so a pause costs nothing."""
+    from ray.tune.experiment import Trial as Status
+    from ray.tune.schedulers import HyperBandScheduler
+
+    class Trial:
+        is_saving = False
+
+        def __init__(self, number):
+            self.trial_id, self.number, self.status = str(number), number, Status.PENDING
+
+    trials, spent = [Trial(c) for c in range(len(curves))], [0] * len(curves)
+    scheduler = HyperBandScheduler(time_attr="training_iteration", metric="accuracy", mode="max", max_t=EPOCHS, reduction_factor=ETA)
+
+    def stop(trial):
+        trial.status = Status.TERMINATED
+        scheduler.on_trial_remove(controller, trial)
+
+    controller = SimpleNamespace(stop_trial=stop)
+    for trial in trials:
+        scheduler.on_trial_add(controller, trial)
+    rungs = round(math.log(EPOCHS, ETA))
+    brackets = [rungs - scheduler._trial_info[trial][0]._halves for trial in trials]
+    running = [None] * workers
+    while True:
+        busy = False
+        for worker in range(workers):
+            if running[worker] is None:
+                running[worker] = scheduler.choose_trial_to_run(controller)
+                if running[worker] is not None:
+                    running[worker].status = Status.RUNNING
+            trial = running[worker]
+            if trial is None:
+                continue
+            busy = True
+            spent[trial.number] += 1
+            epoch = spent[trial.number]
+            result = {"training_iteration": epoch, "accuracy": curves[trial.number][epoch - 1]}
+            action = scheduler.on_trial_result(controller, trial, result)
+            if action == "CONTINUE":
+                continue
+            running[worker] = None
+            trial.status = Status.PAUSED
+            if action == "STOP":
+                trial.status = Status.TERMINATED
+        if not busy:
+            return spent, brackets
+
+
+def median_of_completed():
+    """Ray's rule as Vizier's paper has it: compared only with those that ran to their end."""
+    from ray.tune.schedulers import MedianStoppingRule
+
+    class OfCompleted(MedianStoppingRule):
+        completed, looked_at = frozenset(), None
+
+        def on_trial_result(self, controller, trial, result):
+            self.looked_at = trial
+            return super().on_trial_result(controller, trial, result)
+
+        def on_trial_complete(self, controller, trial, result):
+            super().on_trial_complete(controller, trial, result)
+            self.completed |= {trial}
+
+        def _trials_beyond_time(self, time):
+            wanted = self.completed | {self.looked_at}
+            return [trial for trial in super()._trials_beyond_time(time) if trial in wanted]
+
+    return OfCompleted
+
+
 def promotion(curves, workers):
     """Li et al. (2020), Algorithm 2: a free worker is given the best configuration that may be promoted, the
     highest rung first, or else a new one. Epochs each configuration got; the table is finite, so it ends when nothing is left."""
@@ -187,8 +260,11 @@ def main():
         common = dict(time_attr="training_iteration", metric="accuracy", mode="max")
         asha = AsyncHyperBandScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=ETA, brackets=1, **common)
         cases.append({"by": "ray-asha", "workers": workers, "epochs": with_ray(curves, workers, asha)})
-        median = MedianStoppingRule(time_attr="training_iteration", metric="accuracy", mode="max", grace_period=1, min_samples_required=5)
-        cases.append({"by": "ray-median", "workers": workers, "epochs": with_ray(curves, workers, median)})
+        for name, rule in (("ray-median", MedianStoppingRule), ("ray-median-of-completed", median_of_completed())):
+            median = rule(time_attr="training_iteration", metric="accuracy", mode="max", grace_period=1, min_samples_required=5)
+            cases.append({"by": name, "workers": workers, "epochs": with_ray(curves, workers, median)})
+        spent, brackets = with_rays_hyperband(curves, workers)
+        cases.append({"by": "ray-hyperband", "workers": workers, "epochs": spent, "brackets": brackets})
         cases.append({"by": "paper-asha", "workers": workers, "epochs": promotion(curves, workers)})
     for case in cases:
         share, short = figures(curves, case["epochs"])

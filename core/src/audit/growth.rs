@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::id::{SweepId, TrialId};
+use crate::id::SweepId;
 use crate::plan::{GoesOn, Growth, Plan};
 use crate::search::Setting;
 
@@ -88,16 +88,15 @@ impl Auditor {
     fn grow(&mut self, sweep: SweepId, change: impl FnOnce(&mut Plan) -> Range<u32>) {
         let Some(book) = self.sweeps.get_mut(&sweep) else { return };
         let plan = Arc::make_mut(&mut book.plan);
-        let added: Vec<(u32, u32, TrialId)> =
-            change(plan).map(|index| (index, plan.trial(index).point, plan.trial_id(sweep, index))).collect();
-        for (index, point, trial) in added {
+        let added: Vec<_> = change(plan).map(|index| (index, plan.trial(index), plan.trial_id(sweep, index))).collect();
+        for (index, planned, trial) in added {
             if !self.planned(sweep, index, trial) {
                 self.violation(Some(sweep), "planned_twice", format!("trial {index} of the plan"));
                 continue;
             }
             self.quotas.added(sweep, trial);
             self.packing.added(sweep, trial);
-            self.stops.added(sweep, point, trial);
+            self.stops.added(sweep, (planned.point, planned.seed), trial);
             if let Some(book) = self.sweeps.get_mut(&sweep) {
                 book.trials.push(trial);
             }

@@ -25,6 +25,8 @@ struct Sweep {
     pauses: bool,
     /// Where a new configuration is judged first, if that is the same for all.
     first: Option<u32>,
+    /// Seeds that were there from the start.
+    seeds: u32,
     points: Vec<Point>,
 }
 
@@ -34,6 +36,8 @@ struct Point {
     limit: Option<u32>,
     /// Nothing may be decided any more.
     settled: Option<Fate>,
+    /// The epoch at which that was decided.
+    epoch: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +45,18 @@ struct Trial {
     sweep: SweepId,
     point: u32,
     checkpoint: u32,
+    /// The newest epoch that it has reported.
+    reached: u32,
+    /// Its seed joined when the others were on their way, or over.
+    joined: bool,
     /// Its last failure was that.
     diverged: bool,
+}
+
+impl Trial {
+    fn new(sweep: SweepId, point: u32, joined: bool) -> Self {
+        Self { sweep, point, checkpoint: 0, reached: 0, joined, diverged: false }
+    }
 }
 
 impl Stops {
@@ -54,20 +68,24 @@ impl Stops {
                 let first = if stop.rule.pauses() { stop.rungs(plan.epochs(0)).first().copied() } else { None };
                 // Another bracket begins at a later rung; at which one is not for the oracle to say.
                 let limit = first.filter(|_| stop.bracket_count(plan.epochs(0)) == 1);
-                let of = |point| Point { limit: limit.filter(|_| plan.baseline != Some(point)), settled: None };
+                let of =
+                    |point| Point { limit: limit.filter(|_| plan.baseline != Some(point)), settled: None, epoch: 0 };
                 let points = (0..plan.all_points()).map(of).collect();
-                let known = Sweep { baseline: plan.baseline, pauses: stop.rule.pauses(), first: limit, points };
+                let (pauses, seeds) = (stop.rule.pauses(), plan.seeds.len() as u32);
+                let known = Sweep { baseline: plan.baseline, pauses, first: limit, seeds, points };
                 self.sweeps.entry(*sweep).or_insert(known);
                 for (index, id) in (0u32..).zip(plan.trial_ids(*sweep)) {
-                    self.trials.insert(
-                        id,
-                        Trial { sweep: *sweep, point: plan.trial(index).point, checkpoint: 0, diverged: false },
-                    );
+                    self.trials.insert(id, Trial::new(*sweep, plan.trial(index).point, false));
                 }
                 None
             }
             Event::CheckpointKept { lease, checkpoint } if checkpoint.kind == CheckpointKind::Last => {
                 self.trials.get_mut(&lease.trial)?.checkpoint = checkpoint.epoch;
+                None
+            }
+            Event::EpochReported { lease, metrics } => {
+                let trial = self.trials.get_mut(&lease.trial)?;
+                trial.reached = trial.reached.max(metrics.epoch);
                 None
             }
             Event::AttemptFailed { lease, failure, .. } => {
@@ -79,9 +97,10 @@ impl Stops {
                 // The newest may be gone from the store. Whether it is the right one is counted with the attempts.
                 trial.checkpoint = *resume_epoch;
                 let point = &self.sweeps.get(&trial.sweep)?.points[trial.point as usize];
+                let joins = trial.joined && trial.reached < point.epoch;
                 let past = point.limit.is_some_and(|limit| *resume_epoch >= limit);
                 match point.settled {
-                    Some(Fate::Stop) => found(trial.sweep, "granted_after_stop", lease.to_string()),
+                    Some(Fate::Stop) if !joins => found(trial.sweep, "granted_after_stop", lease.to_string()),
                     _ if past => found(trial.sweep, "granted_at_rung", format!("{lease} from epoch {resume_epoch}")),
                     _ => None,
                 }
@@ -102,15 +121,20 @@ impl Stops {
                 let Some(place) = known.points.get_mut(*point as usize) else {
                     return found(*sweep, "judged_without_rule", text);
                 };
-                let settled = place.settled;
+                // What the audit spared comes to the end of its budget like those that were kept.
+                let is_spared = place.settled == Some(Fate::Spare);
+                let goes_on = is_spared && judgement.fate == Fate::Stop && judgement.cause != Cause::Rule;
+                let again = place.settled.is_some() && !goes_on;
                 match judgement.fate {
                     Fate::Promote if pauses => place.limit = judgement.until,
                     Fate::Promote => {}
-                    Fate::Stop | Fate::Spare => *place = Point { limit: None, settled: Some(judgement.fate) },
+                    Fate::Stop | Fate::Spare => {
+                        *place = Point { limit: None, settled: Some(judgement.fate), epoch: judgement.epoch };
+                    }
                 }
                 match () {
                     () if baseline && judgement.cause == Cause::Rule => found(*sweep, "baseline_judged", text),
-                    () if settled.is_some() => found(*sweep, "judged_twice", text),
+                    () if again => found(*sweep, "judged_twice", text),
                     () => None,
                 }
             }
@@ -124,11 +148,11 @@ impl Stops {
     }
 
     /// Another trial of a sweep, if it is one that stops early.
-    pub(super) fn added(&mut self, sweep: SweepId, point: u32, trial: TrialId) {
+    pub(super) fn added(&mut self, sweep: SweepId, (point, seed): (u32, u32), trial: TrialId) {
         if let Some(known) = self.sweeps.get_mut(&sweep) {
-            let fresh = Point { limit: known.first, settled: None };
+            let fresh = Point { limit: known.first, settled: None, epoch: 0 };
             known.points.resize(known.points.len().max(point as usize + 1), fresh);
-            self.trials.insert(trial, Trial { sweep, point, checkpoint: 0, diverged: false });
+            self.trials.insert(trial, Trial::new(sweep, point, seed >= known.seeds));
         }
     }
 
@@ -137,10 +161,14 @@ impl Stops {
         self.trials.get(&trial).is_some_and(|trial| trial.diverged)
     }
 
-    /// Whether the configuration of a trial was stopped.
+    /// Whether the configuration of a trial was stopped, and its seed does not come as far as the others yet.
     pub(super) fn is_stopped(&self, trial: TrialId) -> bool {
-        let settled = |trial: &Trial| self.sweeps.get(&trial.sweep)?.points[trial.point as usize].settled;
-        self.trials.get(&trial).and_then(settled) == Some(Fate::Stop)
+        let stopped = |trial: &Trial| {
+            let point = &self.sweeps.get(&trial.sweep)?.points[trial.point as usize];
+            let joins = trial.joined && trial.reached < point.epoch;
+            Some(point.settled == Some(Fate::Stop) && !joins)
+        };
+        self.trials.get(&trial).and_then(stopped) == Some(true)
     }
 }
 

@@ -4,12 +4,18 @@
 use super::Plan;
 use super::extend::{ExtendError, Growth, Wish, missing, text};
 use crate::search::Knobs;
+use crate::stopping::Rule;
 
 impl Plan {
     /// Whether early stopping and search stay right if the plan grows like that.
     pub fn takes(&self, growth: &Growth) -> bool {
         let plain = growth.seeds.is_empty() && growth.goes_on.is_empty() && growth.baseline.is_none();
-        let stops = self.stop.as_deref().is_none_or(|stop| plain && stop.rule.takes_late_comers());
+        let stops = match self.stop.as_deref() {
+            // Nobody is compared with anybody: a new seed comes as far as those that there were.
+            Some(stop) if stop.rule == Rule::Budget => growth.goes_on.is_empty(),
+            Some(stop) => plain && stop.rule.takes_late_comers(),
+            None => true,
+        };
         let searches = match &self.search {
             Some(_) => plain && growth.points.is_empty(),
             None => growth.samples == 0,
@@ -22,7 +28,9 @@ impl Plan {
         if wish.plan.as_ref().is_some_and(|file| file.stop != self.stop) {
             return Err(ExtendError::OtherStop);
         }
-        let Some(rule) = self.stop.as_deref().map(|stop| stop.rule) else { return Ok(()) };
+        let Some(rule) = self.stop.as_deref().map(|stop| stop.rule).filter(|rule| *rule != Rule::Budget) else {
+            return Ok(());
+        };
         match () {
             () if !growth.seeds.is_empty() => Err(ExtendError::StopsSeeds(rule.name())),
             () if wish.epochs.is_some() => Err(ExtendError::StopsEpochs(rule.name())),

@@ -9,6 +9,7 @@ pub mod latex;
 pub mod markdown;
 mod pictures;
 mod ranges;
+mod recipe;
 pub mod sections;
 
 pub use blocks::{Block, Column, Document, Row, Table};

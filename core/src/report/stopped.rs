@@ -1,5 +1,6 @@
-//! What is known of a point that was stopped early: how far it came and what it had reached there. That is no result: it is not ranked,
-//! compared or given an interval, because the others were trained on.
+//! What is known of a point that was stopped early, or ran on for the stop audit alone: how far it came and what it had reached there.
+//! That is no result: it is not ranked, compared or given an interval, because the others were trained on, or because the audit must
+//! not change what comes out of a sweep.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::words::percent;
 use crate::num::Num;
 use crate::stats::sample::mean;
 
-/// How far a stopped point came.
+/// How far a point without a result came.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reached {
     /// The epoch up to which all of its seeds that trained at all were trained.
@@ -21,15 +22,19 @@ pub struct Reached {
     pub best: Num,
     /// Mean over them of the validation accuracy of the last epoch.
     pub last: Num,
+    /// It was not stopped: it ran on for the stop audit.
+    #[serde(default)]
+    pub spared: bool,
 }
 
 impl Reached {
-    /// Of the seeds of a point without a result; nothing if early stopping stopped none of them.
-    pub(super) fn of(trials: &[TrialRow]) -> Option<Self> {
-        if trials.iter().any(TrialRow::has_result) || !trials.iter().any(|trial| trial.phase == "stopped") {
+    /// Of the seeds of a point without a result; nothing if early stopping stopped none of them, or while the stop audit trains them.
+    pub(super) fn of(trials: &[TrialRow], spared: bool) -> Option<Self> {
+        let is_one = |trial: &TrialRow| trial.phase == "stopped" || (spared && trial.is_at_its_end());
+        if trials.iter().any(TrialRow::has_result) || !trials.iter().any(is_one) {
             return None;
         }
-        let stopped = || trials.iter().filter(|trial| trial.phase == "stopped" && trial.epochs > 0);
+        let stopped = || trials.iter().filter(|trial| is_one(trial) && trial.epochs > 0);
         let of = |pick: fn(&TrialRow) -> Option<Num>| {
             let values: Vec<f64> = stopped().filter_map(pick).map(|value| value.0).collect();
             (!values.is_empty()).then(|| Num(mean(&values)))
@@ -40,6 +45,7 @@ impl Reached {
             seeds: stopped().count() as u32,
             best: of(|trial| trial.best.as_ref().map(|best| best.val_accuracy))?,
             last: of(|trial| trial.last)?,
+            spared,
         })
     }
 
@@ -48,11 +54,12 @@ impl Reached {
         format!("{} ({})", percent(self.best.0), self.when())
     }
 
-    /// `stopped at epoch 3`.
+    /// `stopped at epoch 3`, or `stop audit, to epoch 27`.
     pub fn when(&self) -> String {
+        let how = if self.spared { "stop audit, to epoch" } else { "stopped at epoch" };
         match self.epoch == self.furthest {
-            true => format!("stopped at epoch {}", self.epoch),
-            false => format!("stopped at epoch {} to {}", self.epoch, self.furthest),
+            true => format!("{how} {}", self.epoch),
+            false => format!("{how} {} to {}", self.epoch, self.furthest),
         }
     }
 }

@@ -48,6 +48,10 @@ pub fn lines(stop: &StopSummary) -> Vec<String> {
             line += &format!("; they gained {:.2} {unit} on average after the epoch of the decision", scale * gain.0);
         }
         lines.push(line);
+        lines.push(
+            "those of the audit are shown with what they reached, but not ranked or compared: the rest of the report is that of a sweep in which they were stopped"
+                .to_owned(),
+        );
     } else if let Some(of) = stop.drawn_of {
         lines.push(match of {
             0 => "stop audit: the rule stopped nobody, so none was drawn".to_owned(),

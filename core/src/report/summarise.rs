@@ -11,7 +11,7 @@ use crate::recipe::Watched;
 use crate::state::State;
 use crate::state::sweep::Sweep;
 use crate::state::trial::{Phase, Progress, Trial};
-use crate::stopping::{self, Standing};
+use crate::stopping;
 
 /// The report of a sweep as it stands.
 pub fn summarise(state: &State, id: SweepId) -> Option<Report> {
@@ -85,10 +85,7 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         rank: None,
         point,
         baseline: sweep.plan.baseline == Some(point),
-        spared: sweep
-            .racing
-            .as_deref()
-            .is_some_and(|racing| matches!(racing.race.standing(point), Standing::Spared(_))),
+        spared: sweep.is_spared(point),
         settings: labels.map(|(path, label)| (path.to_owned(), label)).collect(),
         values: sweep.plan.unspelt(point),
         seeds: indices.len() as u32,
@@ -98,7 +95,7 @@ fn row(state: &State, sweep: &Sweep, point: u32, indices: &[u32]) -> PointRow {
         lowest_loss: Spread::of(&lowest.collect::<Vec<_>>()),
         test: Spread::of(&tests.collect::<Vec<_>>()),
         parameters: sweep.origins.parameters.get(&point).copied(),
-        stopped: Reached::of(&trials),
+        stopped: Reached::of(&trials, sweep.is_spared(point)),
         cost: costs::of_point(state, sweep, indices),
         trials,
     }
@@ -113,6 +110,7 @@ fn trial_row(state: &State, sweep: &Sweep, index: u32) -> TrialRow {
         seed: seed(sweep, index),
         phase: trial.phase.name().to_owned(),
         ended_by_budget: sweep.is_ended_by_budget(index),
+        spared: sweep.is_spared(sweep.plan.trial(index).point),
         best: progress.and_then(|progress| progress.best.as_ref()).map(EpochRow::from),
         last: last.map(|last| last.val_accuracy),
         lowest_loss: progress.and_then(|progress| progress.best_loss),

@@ -85,6 +85,10 @@ enum Outcome {
 
 fn outcome(sweep: &Sweep, point: u32, trials: &[&Trial], metric: Watched) -> Outcome {
     let at_rung = || sweep.racing.as_deref().and_then(|racing| racing.race.seen(point));
+    // The search goes on as if the audit had spared nobody.
+    if let Some((epoch, score)) = at_rung().filter(|_| sweep.is_spared(point)) {
+        return Outcome::Seen { epoch, score };
+    }
     // At the end of its budget a point is at its end.
     let by_budget = sweep.racing.as_deref().is_some_and(|racing| racing.race.ended_by_budget(point).is_some());
     let open = |trial: &&Trial| !trial.phase.is_terminal() || (trial.phase == Phase::Stopped && !by_budget);

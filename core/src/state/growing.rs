@@ -100,7 +100,7 @@ impl State {
         self.shapes.grow(&mut sweep.shapes, &sweep.plan);
         if let Some(racing) = &mut sweep.racing {
             let epochs = added.clone().map(|index| sweep.plan.epochs(index)).max().unwrap_or_default();
-            racing.room_for(sweep.plan.all_points(), epochs);
+            racing.room_for(&sweep.plan, epochs);
         }
         for index in added {
             let trial = sweep.plan.trial_id(sweep.id, index);

@@ -28,6 +28,8 @@ pub struct Racing {
     /// By point and seed: the index in the plan.
     places: Vec<u32>,
     seeds: u32,
+    /// How many of them were there from the start: the others may have joined a configuration that had come to the end of its budget.
+    first: u32,
 }
 
 impl Racing {
@@ -37,22 +39,28 @@ impl Racing {
         let epochs = (0..plan.len()).map(|index| plan.epochs(index)).max().unwrap_or_default();
         let seeds = plan.seeds.len() as u32;
         let race = Race::new(stop, sweep, plan.all_points(), epochs, plan.baseline);
-        let mut places = vec![0; plan.order.len()];
-        for (index, flat) in (0u32..).zip(&plan.order) {
-            places[*flat as usize] = index;
+        let (places, tallies) = (places(plan), vec![Tally::new(seeds); plan.all_points() as usize]);
+        Some(Box::new(Self { race, tallies, places, seeds, first: seeds }))
+    }
+
+    /// The plan has grown; its new trials have at most so many epochs.
+    pub(super) fn room_for(&mut self, plan: &Plan, epochs: u32) {
+        let (points, seeds) = (plan.all_points(), plan.seeds.len() as u32);
+        if seeds > self.seeds {
+            self.seeds = seeds;
+            self.places = places(plan);
+            self.tallies.iter_mut().for_each(|tally| tally.room_for(seeds));
+            self.race.joined();
         }
-        Some(Box::new(Self { race, tallies: vec![Tally::new(seeds); plan.all_points() as usize], places, seeds }))
-    }
-
-    /// There are so many configurations now.
-    pub(super) fn room_for(&mut self, points: u32, epochs: u32) {
         self.race.room_for(points, epochs);
-        self.tallies.resize(points as usize, Tally::new(self.seeds));
+        self.tallies.resize(points as usize, Tally::new(seeds));
     }
 
-    /// The next seed of a point that was added.
+    /// The next seed of a point that was added, if its place is not known yet.
     pub(super) fn added(&mut self, index: u32) {
-        self.places.push(index);
+        if self.places.len() <= index as usize {
+            self.places.push(index);
+        }
     }
 
     /// The trials of a configuration: indices in the plan.
@@ -112,9 +120,17 @@ impl Racing {
     }
 
     /// What becomes of a trial without a slot: one that has come to where it meets the other seeds has done its part.
-    pub(super) fn rest(&self, point: u32, trial: &Trial) -> Phase {
+    pub(super) fn rest(&self, point: u32, seed: u32, trial: &Trial) -> Phase {
+        // A seed that joined later comes as far as the others did.
+        let joins = |epoch: u32| seed >= self.first && self.tallies[point as usize].reached(seed) < epoch;
         match self.race.limit(point).into_iter().chain(self.meets_at(point)).min() {
-            _ if self.race.stopped(point).is_some() => Phase::Stopped,
+            _ if let Some(judged) = self.race.stopped(point) => {
+                if joins(judged.epoch) {
+                    Phase::Waiting
+                } else {
+                    Phase::Stopped
+                }
+            }
             Some(limit) if trial.resume_epoch() >= limit => Phase::Paused,
             _ => Phase::Waiting,
         }
@@ -146,10 +162,26 @@ impl Racing {
     }
 }
 
+/// By point and seed: the index in the plan.
+fn places(plan: &Plan) -> Vec<u32> {
+    let mut places = vec![0; plan.order.len()];
+    for (index, flat) in (0u32..).zip(&plan.order) {
+        places[*flat as usize] = index;
+    }
+    places
+}
+
 impl Sweep {
-    /// Whether a trial counts: it was trained to its end, or to that of its budget. Whatever ranks goes by this.
+    /// Whether a trial counts: it was trained to its end, or to that of its budget, and not for the stop audit alone. Whatever ranks
+    /// goes by this.
     pub fn has_result(&self, index: u32) -> bool {
-        matches!(self.trials[index as usize].phase, Phase::Completed { .. }) || self.is_ended_by_budget(index)
+        let ended = matches!(self.trials[index as usize].phase, Phase::Completed { .. });
+        (ended || self.is_ended_by_budget(index)) && !self.is_spared(self.plan.trial(index).point)
+    }
+
+    /// Whether the rule was against a point that runs on for the stop audit: the sweep comes out as if it had been stopped.
+    pub fn is_spared(&self, point: u32) -> bool {
+        self.racing.as_deref().is_some_and(|racing| racing.race.is_spared(point))
     }
 
     /// Whether a trial that failed, or was cancelled, is no longer over like that when somebody has the sweep run again. One that

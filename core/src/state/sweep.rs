@@ -168,7 +168,8 @@ impl Sweep {
     /// What becomes of a trial that has no slot and is not over.
     pub(super) fn rest(&self, index: u32) -> Phase {
         let racing = self.racing.as_deref();
-        racing.map_or(Phase::Waiting, |racing| racing.rest(self.plan.trial(index).point, &self.trials[index as usize]))
+        let planned = self.plan.trial(index);
+        racing.map_or(Phase::Waiting, |racing| racing.rest(planned.point, planned.seed, &self.trials[index as usize]))
     }
 
     /// The epoch after which a trial waits for what early stopping decides.

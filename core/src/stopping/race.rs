@@ -47,6 +47,8 @@ struct Entrant {
     /// Compared with nobody; a budget holds for it as for the others, or they could not be compared with it.
     baseline: bool,
     judged: Option<Box<Judgement>>,
+    /// The decision against it, if it was drawn for the audit: it stays one of the audit, however it ends.
+    spared: Option<Box<Judgement>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,8 +57,10 @@ enum Stage {
     To(u32),
     /// At a rung.
     At(u32, Key),
-    /// Runs to its end, not judged any more.
+    /// Runs on for the audit: to its end, or to that of its budget, like those that were kept.
     Spared,
+    /// Was over and runs again, to its end.
+    Again,
     Stopped,
     /// All of its trials are over.
     Over,
@@ -84,7 +88,8 @@ impl Race {
         let entrant = |(point, bracket): (u32, &u32)| {
             let (exempt, baseline) = (false, baseline == Some(point));
             let (bracket, stage) = (*bracket, Stage::To(0));
-            Entrant { bracket, epoch: 0, stage, ahead: 0, spent: None, exempt, baseline, judged: None }
+            let (spent, judged, spared) = (None, None, None);
+            Entrant { bracket, epoch: 0, stage, ahead: 0, spent, exempt, baseline, judged, spared }
         };
         let entrants = (0u32..).zip(brackets).map(entrant).collect();
         let averages = stop.rule == Rule::Median;
@@ -110,12 +115,22 @@ impl Race {
             if let Some(first) = self.ladders[bracket as usize].rungs.first_mut() {
                 first.heading += 1;
             }
-            let (stage, ahead, spent, judged) = (Stage::To(0), 0, None, None);
+            let (stage, ahead, spent, judged, spared) = (Stage::To(0), 0, None, None, None);
             let (exempt, baseline) = (false, false);
-            self.entrants.push(Entrant { bracket, epoch: 0, stage, ahead, spent, exempt, baseline, judged });
+            self.entrants.push(Entrant { bracket, epoch: 0, stage, ahead, spent, exempt, baseline, judged, spared });
         }
         if let Some(curves) = &mut self.curves {
             curves.room_for(points);
+        }
+    }
+
+    /// Every configuration has seeds more, where nobody is compared: what was over goes on with them. Who came to the end of a budget is
+    /// there, and the new seeds come as far.
+    pub fn joined(&mut self) {
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.stage == Stage::Over) {
+            // One that ran to its last epoch, or used a budget up and was never judged, says nothing of where the new ones end.
+            let is_open = !entrant.exempt && entrant.spent.is_none();
+            entrant.stage = if is_open { Stage::To(0) } else { Stage::Again };
         }
     }
 
@@ -132,7 +147,7 @@ impl Race {
     /// How far a configuration came when it was last compared, and the score that it had there.
     pub fn seen(&self, point: u32) -> Option<(u32, f64)> {
         let entrant = &self.entrants[point as usize];
-        match (entrant.stage, entrant.judged.as_deref()) {
+        match (entrant.stage, entrant.spared.as_deref().or(entrant.judged.as_deref())) {
             (Stage::At(at, key), _) => {
                 Some((self.ladders[entrant.bracket as usize].rungs[at as usize].epoch, key.score))
             }
@@ -167,11 +182,15 @@ impl Race {
         self.came(point, epoch, &sample);
         let entrant = &mut self.entrants[point as usize];
         entrant.epoch = epoch;
-        if matches!(entrant.stage, Stage::Spared | Stage::Stopped | Stage::Over) {
+        if matches!(entrant.stage, Stage::Again | Stage::Stopped | Stage::Over) {
             return;
         }
         // At the last epoch there is nothing left to save.
         self.latest = (epoch < self.epochs).then_some((point, sample));
+        // Those of the audit are compared with the others, not the others with them.
+        if entrant.stage == Stage::Spared {
+            return;
+        }
         let key = Key { score: score(self.stop.metric, sample.value), point };
         if let Some(curves) = &mut self.curves {
             curves.push(point, key.score);
@@ -211,12 +230,13 @@ impl Race {
                 rung.waiting.remove(&key);
                 rung.out.insert(key);
             }
-            // Those of the audit are compared with the others, not the others with them.
-            Stage::Spared | Stage::Stopped | Stage::Over => return,
+            Stage::Spared => {}
+            Stage::Again | Stage::Stopped | Stage::Over => return,
         }
+        let compared = finished && entrant.stage != Stage::Spared;
         entrant.stage = Stage::Over;
         self.latest = None;
-        if let Some(curves) = self.curves.as_mut().filter(|_| finished) {
+        if let Some(curves) = self.curves.as_mut().filter(|_| compared) {
             curves.finish(point);
         }
     }
@@ -225,25 +245,31 @@ impl Race {
     pub fn reopened(&mut self, point: u32) {
         let entrant = &mut self.entrants[point as usize];
         if entrant.stage == Stage::Over {
-            entrant.stage = Stage::Spared;
+            entrant.stage = Stage::Again;
         }
     }
 
     /// Folds a decision in.
     pub fn judged(&mut self, point: u32, judgement: &Judgement) {
         let stage = self.entrants[point as usize].stage;
-        if matches!(stage, Stage::Spared | Stage::Stopped | Stage::Over) {
+        let settled = stage == Stage::Spared && judgement.cause == Cause::Rule;
+        if settled || matches!(stage, Stage::Again | Stage::Stopped | Stage::Over) {
             return;
         }
-        self.entrants[point as usize].judged = Some(Box::new(judgement.clone()));
+        let judged = Some(Box::new(judgement.clone()));
+        let entrant = &mut self.entrants[point as usize];
+        if judgement.fate == Fate::Spare {
+            entrant.spared.clone_from(&judged);
+        }
+        entrant.judged = judged;
         let next = match judgement.fate {
             Fate::Promote => return self.pass(point),
             Fate::Stop => Stage::Stopped,
             Fate::Spare => Stage::Spared,
         };
         // At the end of its budget it is at its end: the others are compared with it.
-        if let Some(curves) = self.curves.as_mut().filter(|_| next == Stage::Stopped && judgement.cause != Cause::Rule)
-        {
+        let compared = next == Stage::Stopped && judgement.cause != Cause::Rule && stage != Stage::Spared;
+        if let Some(curves) = self.curves.as_mut().filter(|_| compared) {
             curves.finish(point);
         }
         let entrant = &mut self.entrants[point as usize];
@@ -259,7 +285,7 @@ impl Race {
                     rung.heading -= 1;
                 }
             }
-            Stage::Spared | Stage::Stopped | Stage::Over => {}
+            Stage::Spared | Stage::Again | Stage::Stopped | Stage::Over => {}
         }
         entrant.stage = next;
     }
@@ -285,7 +311,7 @@ impl Race {
     fn by_budget(&self) -> Option<(u32, Judgement)> {
         let (point, sample) = self.latest?;
         let entrant = &self.entrants[point as usize];
-        let judged = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt;
+        let judged = matches!(entrant.stage, Stage::To(_) | Stage::At(..) | Stage::Spared) && !entrant.exempt;
         let (_, cause) = entrant.spent.filter(|(epoch, _)| judged && entrant.epoch >= *epoch)?;
         let (fate, epoch, value) = (Fate::Stop, entrant.epoch, Num(sample.value));
         Some((point, Judgement { fate, cause, rule: self.stop.rule, epoch, value, rank: 1, of: 1, until: None }))

@@ -203,8 +203,8 @@ impl Stop {
         }
     }
 
-    /// Epochs if `keeps` of those that come to a rung go on, and this share of the others runs to its end all the same. The baseline
-    /// does, too, and is not counted at a rung.
+    /// Epochs if `keeps` of those that come to a rung go on, and this share of the others runs to its end, or to that of its budget,
+    /// all the same. The baseline does, too, and is not counted at a rung.
     fn laddered(&self, of: (u32, u32, Option<u32>), spared: f64, keeps: impl Fn(u64) -> u64) -> u64 {
         let (points, epochs, baseline) = of;
         let (brackets, last) = (rungs::assign(self, points, epochs), self.last(epochs));
@@ -217,7 +217,7 @@ impl Stop {
                 all += left * u64::from(rung - before);
                 before = rung;
                 let kept = keeps(left);
-                audited += spared * (left - kept) as f64 * f64::from(epochs - rung);
+                audited += spared * (left - kept) as f64 * f64::from(last - rung);
                 left = kept;
             }
             all += left * u64::from(last - before);

@@ -94,6 +94,9 @@ pub fn why(sweep: &Sweep, index: u32) -> Option<String> {
     let phase = &sweep.trials[index as usize].phase;
     match race.standing(sweep.plan.trial(index).point) {
         Standing::Stopped(judged) => Some(format!("stopped by {}", judged.why())),
+        Standing::Spared(judged) if *phase == Phase::Stopped => {
+            Some(format!("ran to the end of its budget for the stop audit ({})", judged.why()))
+        }
         Standing::Spared(judged) => Some(format!("runs to its end for the stop audit ({})", judged.why())),
         Standing::Paused { epoch, rank, of } => {
             Some(format!("{rule}: waits at the rung of epoch {epoch}, place {rank} of {of} so far"))

@@ -62,6 +62,16 @@ impl Tally {
         Self { seeds: vec![Seed::default(); seeds as usize], taken: 0 }
     }
 
+    /// There are so many seeds now.
+    pub fn room_for(&mut self, seeds: u32) {
+        self.seeds.resize(seeds as usize, Seed::default());
+    }
+
+    /// Epochs that a seed has reported.
+    pub fn reached(&self, seed: u32) -> u32 {
+        self.seeds[seed as usize].epoch
+    }
+
     /// A seed reported an epoch: what it is at now. The first report of an epoch counts; repetitions after a fault do not.
     pub fn report(&mut self, seed: u32, metrics: &EpochMetrics, watched: Watched) -> Option<Sample> {
         let seed = &mut self.seeds[seed as usize];

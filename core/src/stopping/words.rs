@@ -23,6 +23,12 @@ pub fn describe(plan: &Plan) -> Vec<String> {
         let percent = 100.0 * stop.audit_fraction;
         lines.push(format!("  stop audit: {percent} % of the configurations that would be stopped run to their end"));
     }
+    if let Some(steps) = stop.max_steps {
+        lines.push(format!(
+            "  whether max_steps = {steps} ends anything, and not all before it is compared, is checked by submit only: how many steps an epoch has follows \
+             from the number of images, which is not known here"
+        ));
+    }
     lines.extend(caveats(plan).into_iter().map(|line| format!("  {line}")));
     if plan.baseline.is_some() && stop.rule != Rule::Budget {
         let budgets =
@@ -102,6 +108,24 @@ mod tests {
         };
         assert!(lines("max_kwh = 0.1").contains("max_kwh holds only where the host measures energy"));
         assert!(!lines("max_seconds = 60").contains("measures energy"));
+    }
+
+    /// A file with a budget that no training uses up was called right, and refused when it was submitted.
+    #[test]
+    fn a_budget_of_steps_is_said_to_be_checked_later() {
+        let lines = |budget: &str| {
+            let text =
+                format!("name = \"x\"\ndataset = \"d\"\ngrid.lr = [0.1, 0.2]\n[stop]\nrule = \"budget\"\n{budget}\n");
+            let plan = plan_text(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?}")).0;
+            (describe(&plan).join("\n"), caveats(&plan))
+        };
+        let (told, at_submit) = lines("max_steps = 1000000");
+        assert!(
+            told.contains("max_steps = 1000000 ends anything") && told.contains("checked by submit only"),
+            "{told}"
+        );
+        assert!(at_submit.is_empty(), "submit checks it: {at_submit:?}");
+        assert!(!lines("max_seconds = 60").0.contains("submit"));
     }
 
     #[test]

@@ -88,6 +88,12 @@ impl Lab {
         Self::start(Arc::new(plan), Vec::new(), spec.seeds.len(), slots)
     }
 
+    /// A sweep file whose points, in the order in which they are proposed, have these curves.
+    pub(crate) fn of_table(text: &str, curves: Vec<Vec<f64>>, slots: u32) -> Self {
+        let (plan, spec) = sweep_core::plan::plan_text(text.as_bytes()).unwrap();
+        Self::start(Arc::new(plan), curves, spec.seeds.len(), slots)
+    }
+
     fn start(plan: Arc<Plan>, curves: Vec<Vec<f64>>, seeds: usize, slots: u32) -> Self {
         let now = Timestamp(1_000_000);
         let (core, sweep) = (Core::new(State::default(), now), SweepId::derive("race", ""));

@@ -23,7 +23,7 @@ fn drawn(head: &str, samples: u32) -> String {
     format!("{head}\nsamples = {samples}\nseeds = 2\n[grid]\nlr = {{ log_uniform = [1e-4, 1.0] }}\n{MORE}")
 }
 
-fn lab(text: &str, slots: u32) -> Lab {
+pub(crate) fn lab(text: &str, slots: u32) -> Lab {
     Lab::of_file(&format!("{HEAD}{text}"), slots)
 }
 
@@ -39,7 +39,7 @@ fn extend_search(lab: &mut Lab, wish: &Wish) -> Reply {
     lab.ask(Command::Extend { sweep, user, growth, points, seeds, queue_anyway: false, reuse: Vec::new() })
 }
 
-fn crash_anywhere(lab: &Lab, what: &str) {
+pub(crate) fn crash_anywhere(lab: &Lab, what: &str) {
     for cut in 0..lab.journal.len() {
         assert!(lab.with_a_crash_at(cut) == lab.journal, "{what}: another history after a crash at event {cut}");
     }

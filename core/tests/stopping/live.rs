@@ -99,7 +99,7 @@ proptest! {
             let budget = max_epochs.is_some() || max_seconds.is_some();
             prop_assert!(baseline != Some(point) || phases[0] == "completed" || budget);
             prop_assert!(baseline != Some(point) || max_epochs.is_none() || phases[0] == "stopped" || max_epochs >= Some(6) || lag > 0);
-            let most = max_epochs.filter(|_| phases[0] == "stopped" && lag == 0).unwrap_or(6);
+            let most = max_epochs.filter(|_| lag == 0).unwrap_or(6);
             let trained = epochs_of(&lab);
             prop_assert!((0..lab.sweep().plan.len()).filter(|index| of(*index)).all(|index| trained[index as usize] <= most));
         }
@@ -310,7 +310,7 @@ fn the_stop_audit_of_a_sweep_that_watches_the_loss_goes_by_the_lowest() {
         (spared as u32, report.points.iter().filter(|row| row.spared).count() as u32),
         (audit.spared, audit.spared)
     );
-    for row in &report.points {
+    for row in report.points.iter().filter(|row| !row.spared) {
         let (best, lowest) = (row.loss.mean.unwrap().0, row.lowest_loss.mean.unwrap().0);
         assert!(best > 2.0 && lowest < 1.0, "point {}: {best} at the best accuracy, {lowest}", row.point);
     }

@@ -7,11 +7,13 @@ mod budgets;
 mod extending;
 mod futile;
 mod going_on;
+mod joining;
 mod lab;
 mod late;
 mod live;
 mod searching;
 mod seeds;
+mod spared;
 #[path = "../tube/mod.rs"]
 mod tube;
 mod waiting;
@@ -85,6 +87,39 @@ fn percentile_stops_what_optunas_percentile_pruner_stops() {
 #[test]
 fn percentile_50_stops_what_optunas_median_pruner_stops() {
     agrees("optuna-median", &Stop { percentile: 50.0, ..Stop::new(Rule::Percentile) });
+}
+
+/// Vizier's rule is Ray Tune's, with those that ran to their end in place of all that came as far.
+#[test]
+fn median_stops_what_ray_tunes_rule_stops_when_it_compares_with_those_at_their_end() {
+    agrees("ray-median-of-completed", &Stop::new(Rule::Median));
+}
+
+/// Ray Tune goes through the table in four bands of 27, 12, 6 and 4 configurations that begin at epochs 1, 3, 9 and 27. Four of twelve come to
+/// the second comparison: Ray keeps two of them (4 / 3, rounded up), the paper and ours one.
+#[test]
+fn hyperband_and_halving_stop_what_ray_tunes_hyperband_stops() {
+    let curves = curves();
+    for case in recorded("ray-hyperband") {
+        let brackets = case.brackets.unwrap();
+        for band in [0, 49, 98, 147] {
+            let (curves, brackets) = (&curves[band..band + 49], &brackets[band..band + 49]);
+            let theirs = &case.epochs[band..band + 49];
+            let ours = replay(&Stop::new(Rule::Hyperband), curves, case.workers, Some(brackets)).epochs;
+            let differing: Vec<usize> = (0..49).filter(|at| ours[*at] != theirs[*at]).collect();
+            let shown: Vec<_> = differing.iter().map(|at| (brackets[*at], ours[*at], theirs[*at])).collect();
+            assert_eq!(shown, [(1, 9, 27)], "(bracket, ours, theirs) in the band from {band} on");
+            // That is the second of the four.
+            let better = |at: &usize| curves[*at][8] > curves[differing[0]][8];
+            let four = (0..49).filter(|at| brackets[*at] == 1 && ours[*at] >= 9);
+            assert_eq!(four.filter(better).count(), 1);
+            // The bracket that begins at the first rung is a halving for itself.
+            let first: Vec<usize> = (0..49).filter(|at| brackets[*at] == 0).collect();
+            let alone: Vec<Vec<f64>> = first.iter().map(|at| curves[*at].clone()).collect();
+            let halving = replay(&Stop::new(Rule::Halving), &alone, case.workers, None).epochs;
+            assert_eq!(halving, first.iter().map(|at| theirs[*at]).collect::<Vec<_>>());
+        }
+    }
 }
 
 fn points_short(run: &Replay, curves: &[Vec<f64>]) -> f64 {

@@ -84,6 +84,38 @@ fn a_coordinator_that_dies_anywhere_proposes_the_same() {
     }
 }
 
+type Curve = Vec<f64>;
+/// Of the best of two curves.
+type Of = fn(f64, f64) -> f64;
+
+/// What one seed happened to give proposes nothing: on the recorded table, two curves for each point, the proposals are those of a table in
+/// which both seeds have the mean of the two, and of no other.
+#[test]
+fn a_search_goes_by_the_mean_over_the_seeds() {
+    let text = file("samples = 30\nseeds = 2", "[search]\nmethod = \"tpe\"\noutstanding = 1");
+    let rows: Vec<Vec<f64>> = crate::curves().into_iter().take(60).map(|curve| curve[..4].to_vec()).collect();
+    let proposed = |of_point: &dyn Fn(&[Curve]) -> [Curve; 2]| -> Vec<Vec<Setting>> {
+        let lab = Lab::of_table(&text, rows.chunks(2).flat_map(of_point).collect(), 2).run();
+        healthy(&lab);
+        let known = |event: &Event| match event {
+            Event::PointProposed { settings, .. } => Some(settings.clone()),
+            _ => None,
+        };
+        lab.journal.iter().filter_map(|(_, event)| known(event)).collect()
+    };
+    let best = |curve: &[f64]| curve.iter().copied().fold(0.0, f64::max);
+    let both = |value: f64| [vec![value; 4], vec![value; 4]];
+    let recorded = proposed(&|two| [two[0].clone(), two[1].clone()]);
+    assert_eq!(recorded.len(), 20);
+    assert_eq!(recorded, proposed(&|two| [two[1].clone(), two[0].clone()]), "which seed is which");
+    assert_eq!(recorded, proposed(&|two| both(f64::midpoint(best(&two[0]), best(&two[1])))), "the mean");
+    let others: [(&str, Of); 4] =
+        [("the first", |a, _| a), ("the second", |_, b| b), ("the better", f64::max), ("the worse", f64::min)];
+    for (which, of) in others {
+        assert_ne!(recorded, proposed(&|two| both(of(best(&two[0]), best(&two[1])))), "{which} alone");
+    }
+}
+
 /// By the loss, a point is as good as its lowest: what comes after that, better accuracies included, proposes nothing else.
 #[test]
 fn a_search_by_the_loss_goes_by_the_lowest() {

@@ -166,6 +166,7 @@ pub(crate) fn report(sha256: &str, curves: bool) -> Report {
         seed: u64::from(index % 2),
         phase: if accuracy.is_some() { "completed" } else { "failed" }.to_owned(),
         ended_by_budget: false,
+        spared: false,
         best: accuracy.map(|accuracy| EpochRow { val_accuracy: Num(accuracy), ..row(1) }),
         last: accuracy.map(Num),
         lowest_loss: accuracy.map(|accuracy| Num(1.0 - accuracy)),

@@ -1,6 +1,7 @@
 //! What stands behind the results: accuracy against cost, the test set, costs, failures, provenance, methods.
 
 use super::blocks::{Block, Table};
+use super::recipe;
 use super::sections::{MOST_ROWS, heading, left_out, level};
 use crate::report::PointRow;
 use crate::report::analysis::Study;
@@ -177,10 +178,8 @@ pub(super) fn provenance(study: &Study) -> Vec<Block> {
     for (what, trials) in &report.numerics {
         row("computed with", format!("{what}: {trials} trials"));
     }
-    if let Some(fields) = from.recipe.as_object() {
-        for (key, value) in fields {
-            row(&format!("recipe: {key}"), value.to_string());
-        }
+    for (path, value) in recipe::rows(report) {
+        row(&format!("recipe: {path}"), value);
     }
     let mut blocks = vec![heading("Provenance"), Block::Table(table)];
     if let Some(source) = &from.source {

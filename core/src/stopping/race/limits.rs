@@ -8,7 +8,8 @@ impl Race {
     pub fn limit(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let measured = self.stop.max_steps.is_some() || self.stop.max_seconds.is_some() || self.stop.max_kwh.is_some();
-        let is_open = matches!(entrant.stage, Stage::To(_) | Stage::At(..)) && !entrant.exempt && measured;
+        let is_open =
+            matches!(entrant.stage, Stage::To(_) | Stage::At(..) | Stage::Spared) && !entrant.exempt && measured;
         let next = entrant.spent.map_or(entrant.ahead + 1, |(epoch, _)| epoch);
         self.compared_at(point).into_iter().chain(is_open.then_some(next)).min()
     }
@@ -50,10 +51,12 @@ impl Race {
     pub(super) fn compared_at(&self, point: u32) -> Option<u32> {
         let entrant = &self.entrants[point as usize];
         let at = match entrant.stage {
-            Stage::To(at) | Stage::At(at, _) => at,
-            Stage::Spared | Stage::Stopped | Stage::Over => return None,
+            Stage::To(at) | Stage::At(at, _) => Some(at),
+            // What is compared with the others later may train as long as they may.
+            Stage::Spared => None,
+            Stage::Again | Stage::Stopped | Stage::Over => return None,
         };
-        let rungs = self.ladders[entrant.bracket as usize].rungs.get(at as usize);
+        let rungs = at.and_then(|at| self.ladders[entrant.bracket as usize].rungs.get(at as usize));
         let rungs = rungs.filter(|_| self.stop.rule.pauses() && !entrant.baseline);
         // A seed that is there before the others waits for them, and is stopped with them.
         let budget = self.stop.max_epochs.filter(|_| !entrant.exempt);

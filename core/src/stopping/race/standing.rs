@@ -21,7 +21,7 @@ pub enum Standing<'a> {
     },
     /// It was stopped.
     Stopped(&'a Judgement),
-    /// It would have been stopped and runs to its end for the audit.
+    /// It would have been stopped and runs on for the audit, to its end or to that of its budget.
     Spared(&'a Judgement),
 }
 
@@ -46,9 +46,17 @@ impl Race {
         self.stopped(point).filter(|judged| judged.cause != Cause::Rule)
     }
 
+    /// Whether the rule was against a configuration that runs, or ran, on for the audit.
+    pub fn is_spared(&self, point: u32) -> bool {
+        self.entrants[point as usize].spared.is_some()
+    }
+
     /// Where a configuration stands.
     pub fn standing(&self, point: u32) -> Standing<'_> {
         let entrant = &self.entrants[point as usize];
+        if let Some(judged) = &entrant.spared {
+            return Standing::Spared(judged);
+        }
         let judged = |fate| entrant.judged.as_deref().filter(|judged| judged.fate == fate);
         match entrant.stage {
             Stage::At(at, key) => {
@@ -56,10 +64,9 @@ impl Race {
                 let (rank, of) = (rung.place(key) as u32, rung.arrived() as u32);
                 Standing::Paused { epoch: rung.epoch, rank, of }
             }
-            _ => match (judged(Fate::Stop), judged(Fate::Spare)) {
-                (Some(judged), _) => Standing::Stopped(judged),
-                (_, Some(judged)) => Standing::Spared(judged),
-                _ => Standing::Racing { until: self.compared_at(point) },
+            _ => match judged(Fate::Stop) {
+                Some(judged) => Standing::Stopped(judged),
+                None => Standing::Racing { until: self.compared_at(point) },
             },
         }
     }

@@ -246,7 +246,7 @@ impl Server {
         }
         let status = match trial.phase.as_str() {
             // At the end of a budget it is at its end.
-            _ if trial.has_result() => "FINISHED",
+            _ if trial.is_at_its_end() => "FINISHED",
             "failed" => "FAILED",
             "stopped" | "cancelled" => "KILLED",
             _ => return Ok(()),

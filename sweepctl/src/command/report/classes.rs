@@ -12,7 +12,7 @@ use crate::command::show::confusion::head;
 use crate::fault::Fault;
 use crate::output::{Out, safe};
 
-/// Of each point, over all of its runs with a result whose best checkpoint is kept and says so.
+/// Of each point, over all of its runs to the end whose best checkpoint is kept and says so.
 pub(super) async fn classes(out: &Out, client: &Client, report: &Report, points: &[u32]) -> Vec<Classes> {
     let mut all = Vec::new();
     // Nobody is asked again who does not answer: each question would be repeated for a while.
@@ -20,7 +20,7 @@ pub(super) async fn classes(out: &Out, client: &Client, report: &Report, points:
     for row in points.iter().filter_map(|point| report.points.iter().find(|row| row.point == *point)) {
         let mut found = Classes { index: row.point, point: row.label(), ..Classes::default() };
         let mut cells = BTreeMap::new();
-        for trial in row.trials.iter().filter(|trial| trial.has_result()) {
+        for trial in row.trials.iter().filter(|trial| trial.is_at_its_end()) {
             let told = match &away {
                 None => evaluation(client, trial).await,
                 Some(why) => Ok(Err(String::clone(why))),
