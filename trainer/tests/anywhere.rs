@@ -44,10 +44,12 @@ fn check(optimizer: &str) {
         let whole = bench.run("whole", &order);
         // With as many checkpoints as the pieces below, which say how many there will be.
         order.work[0].recipe.checkpoint_steps = 1;
+
         let again = bench.run("again", &order);
-        assert_eq!(again.weights(), whole.weights(), "{optimizer} {companion}: not reproducible");
-        let expected = curve(&[whole]);
-        assert_eq!(curve(std::slice::from_ref(&again)), expected, "{optimizer} {companion}: not reproducible");
+        let told = |other| format!("{optimizer} {companion}: not reproducible:{}", again.apart(other));
+        assert_eq!(again.weights(), whole.weights(), "{}", told(&whole));
+        let expected = curve(std::slice::from_ref(&whole));
+        assert_eq!(curve(std::slice::from_ref(&again)), expected, "{}", told(&whole));
 
         // Each run draws other steps; a failure names the seed.
         let seed = std::process::id().into();
@@ -72,8 +74,9 @@ fn check(optimizer: &str) {
         }
         told.push(bench.run("end", &order));
         let end = told.last().unwrap();
-        assert_eq!(end.weights(), again.weights(), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
-        assert_eq!(end_state(end), end_state(&again), "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
+        let apart = || format!("{optimizer} {companion}, seed {seed}: cut after {kills:?}:{}", end.apart(&again));
+        assert_eq!(end.weights(), again.weights(), "{}", apart());
+        assert_eq!(end_state(end), end_state(&again), "{}", apart());
         assert_eq!(curve(&told), expected, "{optimizer} {companion}, seed {seed}: cut after {kills:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What the trainer's tests share: image files, orders, and running a trial inside the test.
 #![expect(dead_code, reason = "every test binary uses another part of this module")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use sweep_core::attempt::{
 use sweep_core::id::{Lease, SweepId, TrialId};
 use sweep_core::recipe::Recipe;
 use sweep_trainer::link::Stop;
-use sweep_trainer::run;
+use sweep_trainer::{checkpoint, run};
+use tch::Kind;
 use tempfile::TempDir;
 
 pub(crate) mod process;
@@ -132,6 +134,30 @@ impl Told {
             Body::Failed(Failed { class, reason, message, .. }) => (*class, reason, message),
             other => panic!("not failed: {other:?}"),
         }
+    }
+
+    /// How two trials that should be equal to the bit are not: their epochs, and the tensors of their last checkpoints.
+    pub(crate) fn apart(&self, other: &Self) -> String {
+        let mut told = String::new();
+        for (mine, theirs) in self.epochs().into_iter().zip(other.epochs()) {
+            if (EpochMetrics { seq: 0, ..mine.clone() }) != (EpochMetrics { seq: 0, ..theirs.clone() }) {
+                told.push_str(&format!("\n  {mine:?}\n  {theirs:?}"));
+            }
+        }
+        let [(_, mine), (_, theirs)] = [self, other].map(|told| checkpoint::load(&told.resume().file).unwrap());
+        let sorted: BTreeMap<_, _> = mine.iter().collect();
+        for (name, tensor) in sorted {
+            let Some(twin) = theirs.get(name).filter(|twin| twin.size() == tensor.size()) else {
+                told.push_str(&format!("\n  {name} is only in one, or of another shape"));
+                continue;
+            };
+            let apart = tensor.ne_tensor(twin).sum(None).int64_value(&[]);
+            if apart > 0 {
+                let most = (tensor.to_kind(Kind::Double) - twin.to_kind(Kind::Double)).abs().max().double_value(&[]);
+                told.push_str(&format!("\n  {name}: {apart} of {} values, by {most:e} at most", tensor.numel()));
+            }
+        }
+        told
     }
 
     /// Where the next attempt goes on.
