@@ -3,7 +3,7 @@
 use super::late::Knows;
 use super::{Core, LEASE_TIME, Seen, Step};
 use crate::command::{Reject, Reply, Verdict};
-use crate::device::{Hold, HoldKind, SYSTEM};
+use crate::device::{Hold, HoldKind, Offer, SYSTEM};
 use crate::event::{AgentFacts, Event, LossCause};
 use crate::id::{AgentId, Lease};
 use crate::lineage::Position;
@@ -39,8 +39,16 @@ pub(super) fn hello(step: &mut Step<'_>, facts: AgentFacts, held: &[Lease], seen
     // One that has called since then does so in a hello that was on its way.
     let older = step.core.state.lineage.is_older(seen) && !(called && seen.is_some());
     let restarted = known.is_none_or(|agent| agent.facts.incarnation != facts.incarnation);
+    // Also one whose device has another number now: what its trial does would be said of the wrong device.
+    let offers = known.map(|agent| (&agent.facts.offer, &facts.offer)).filter(|(_, offer)| !offer.is_empty());
+    let is_other = |slot: u32| {
+        let device = |offer: &Offer| offer.device_of(slot).map(|device| device.id.clone());
+        offers.is_some_and(|(before, now)| device(before).is_some_and(|before| device(now) != Some(before)))
+    };
+    let gone: Vec<u32> = leases.iter().map(|(slot, _)| *slot).filter(|slot| is_other(*slot)).collect();
+    let is_gone = |slot: u32| slot as usize >= facts.slots.len() || gone.contains(&slot);
     for (slot, lease) in leases {
-        if slot as usize >= facts.slots.len() {
+        if is_gone(slot) {
             step.emit(Event::LeaseLost { lease, cause: LossCause::SlotGone });
         } else if !held.contains(&lease) && (older || restarted && is_forgotten(step.core, &knows, lease, seen)) {
             step.emit(Event::LeaseLost { lease, cause: LossCause::Forgotten });

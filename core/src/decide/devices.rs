@@ -13,7 +13,7 @@ use crate::id::{AgentId, Lease};
 use crate::maintenance;
 use crate::state::State;
 use crate::state::agent::Agent;
-use crate::state::devices::{Devices, hold_key};
+use crate::state::devices::hold_key;
 use crate::time::Span;
 
 /// Maintenance is planned at most so far ahead.
@@ -187,8 +187,7 @@ fn held(
             let only = Some(HoldKind::Maintenance);
             let mut after = known.devices.clone();
             after.lift(&known.facts, slot, only, from);
-            let standing = |devices: &Devices| devices.holds.values().filter(|hold| !hold.is_over(step.now)).count();
-            let count = (standing(&known.devices) - standing(&after)) as u32;
+            let count = (known.devices.standing(step.now) - after.standing(step.now)) as u32;
             Ok(((count > 0).then_some(Event::HoldsLifted { agent, slot, user, kind: only, from }), count))
         }
         HoldChange::Set { kind, reason, span, from } => {

@@ -238,8 +238,8 @@ impl<'a> Places<'a> {
     /// What others were asked to leave for a trial of a sweep, and it cannot have yet, is kept from others until it can.
     fn keep_awaited(&mut self, sweep: u32) -> bool {
         let rooms = self.awaited.remove(&sweep);
-        // Each trial that waits takes one.
-        let waiting = self.state.sweeps[sweep as usize].counts.waiting as usize;
+        // Each trial that waits and may start takes one.
+        let waiting = self.state.startable(sweep) as usize;
         let rooms: Vec<_> = rooms.into_iter().flatten().take(waiting).collect();
         rooms.iter().for_each(|(id, number)| self.keep_from_others(*id, *number));
         !rooms.is_empty()

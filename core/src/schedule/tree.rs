@@ -97,7 +97,11 @@ fn left(slots: Option<u32>, week: &Week) -> i64 {
 impl<'a> Tree<'a> {
     pub(crate) fn new(state: &'a State, now: Timestamp) -> Self {
         let mut tree = Self::empty(state, now);
-        for number in state.accounts.open() {
+        let may_start = |number: &u32| {
+            let ready = &state.accounts.members[*number as usize].ready;
+            ready.iter().any(|rank| state.startable(rank.2) > 0)
+        };
+        for number in state.accounts.open().filter(may_start) {
             tree.add(number, |_| true);
         }
         tree.sort();
@@ -140,9 +144,6 @@ impl<'a> Tree<'a> {
         }
         let may_start = |rank: &&Rank| self.state.startable(rank.2) > 0;
         let sweeps: BTreeSet<Rank> = member.ready.iter().filter(may_start).copied().collect();
-        if sweeps.is_empty() {
-            return;
-        }
         let load = Load::of_member(self.state, self.now, number);
         self.members.insert(number, Leaf { load, sweeps });
         self.users.entry(member.user).or_insert_with(|| left(user.entitlement.slots, &user.week));
@@ -279,7 +280,7 @@ impl<'a> Tree<'a> {
     /// The same, if another trial of it may start.
     fn goes_on(&self, number: u32) -> Option<Rank> {
         let (sweep, rank) = (&self.state.sweeps[number as usize], self.rank(number));
-        let waits = self.starts.get(&number).is_none_or(|starts| *starts < self.state.startable(number));
+        let waits = self.starts.get(&number).copied().unwrap_or(0) < self.state.startable(number);
         let may = sweep.counts.waiting > 0 && !sweep.breaker.is_open();
         let has_room = sweep.plan.limits.max_parallel.is_none_or(|most| rank.1 < most);
         (waits && may && has_room).then_some(rank)

@@ -129,6 +129,11 @@ impl Devices {
             let is_other = |hold: &Hold| from.is_some() && hold.from != from;
             self.holds
                 .retain(|(held, kind, _), hold| *kind != only || (slot.is_some() && *held != slot) || is_other(hold));
+            if slot.is_none() {
+                let away = self.away.values_mut().flatten();
+                away.for_each(|away| away.holds.retain(|hold| hold.kind != only || is_other(hold)));
+                self.forget_away();
+            }
             return;
         }
         let stays = |held: u32| slot.is_some_and(|slot| !is_together(facts, held, slot));
@@ -164,13 +169,33 @@ impl Devices {
             for (at, Away { holds, faults }) in said.into_iter().enumerate() {
                 // It may have fewer slots now; one of them stands for all.
                 let Some(slot) = slots.get(at).or(slots.first()).copied() else { continue };
-                self.holds.extend(holds.into_iter().map(|hold| (hold_key(Some(slot), &hold), hold)));
+                holds.into_iter().for_each(|hold| self.keep_longer(slot, hold));
                 if faults > 0 {
                     let known = self.faults.entry(slot).or_default();
                     *known = faults.max(*known);
                 }
             }
         }
+    }
+
+    /// Of two holds that are one from now on the one that ends later stays.
+    fn keep_longer(&mut self, slot: u32, hold: Hold) {
+        let end = |hold: &Hold| hold.until.map_or(i64::MAX, |until| until.0);
+        let key = hold_key(Some(slot), &hold);
+        if self.holds.get(&key).is_none_or(|known| end(known) < end(&hold)) {
+            self.holds.insert(key, hold);
+        }
+    }
+
+    /// What is said of slots of devices that are not there, if anything is.
+    fn forget_away(&mut self) {
+        self.away.retain(|_, said| said.iter().any(|said| *said != Away::default()));
+    }
+
+    /// The holds that are not over, also those on devices that are not there now.
+    pub(crate) fn standing(&self, now: Timestamp) -> usize {
+        let away = self.away.values().flatten().flat_map(|away| &away.holds);
+        self.holds.values().chain(away).filter(|hold| !hold.is_over(now)).count()
     }
 
     /// What is said of a slot, which is not said of it any more.

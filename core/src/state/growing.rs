@@ -88,7 +88,11 @@ impl State {
         let Some(begun) = sweep.beginning(one) else { return };
         let at = TrialRef { sweep: number, index: one.trial };
         let before = self.trial(at).stored();
-        self.trial_mut(at).progress = Some(Box::new(begun));
+        // It waits since it was added, and among those that have a checkpoint to go on from from now on.
+        let sweep = &mut self.sweeps[number as usize];
+        sweep.unlist(one.trial);
+        sweep.trials[one.trial as usize].progress = Some(Box::new(begun));
+        sweep.list(one.trial);
         self.store(at, before);
     }
 

@@ -12,9 +12,9 @@ use super::sweep::Sweep;
 use super::trial::{Phase, Trial};
 
 impl Trial {
-    /// Whether an attempt would go on from a checkpoint, and not begin.
+    /// Whether an attempt would go on from a checkpoint, be it of the middle of the first epoch, and not begin.
     pub fn is_begun(&self) -> bool {
-        self.resume_epoch() > 0
+        self.progress.as_ref().is_some_and(|progress| progress.last_checkpoint.is_some())
     }
 }
 

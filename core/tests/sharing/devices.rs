@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use sweep_core::attempt::FailureClass;
 use sweep_core::command::{Command, Ending, Reject, Reply};
-use sweep_core::device::{Closed, DeviceFacts, DeviceSeen, HoldChange, HoldKind, Occupant, Offer, Process, Sighting};
-use sweep_core::event::{AgentFacts, Event, Failure};
+use sweep_core::device::{Closed, DeviceSeen, HoldChange, HoldKind, Occupant, Process, Sighting};
+use sweep_core::event::{Event, Failure};
 use sweep_core::plan::Limits;
 use sweep_core::queue::waiting;
 use sweep_core::state::trial::Phase;
@@ -198,56 +198,6 @@ fn three_device_faults_in_a_row_quarantine_a_slot_until_somebody_trusts_it() {
 }
 
 /// A GPU that falls off the bus takes the number of no other with it: who is in repair stays so, and only that one.
-#[test]
-fn what_is_held_on_a_device_stays_with_it_when_the_host_counts_anew() {
-    for each in [1, 2] {
-        let mut lab = Lab::new(&[]);
-        lab.gpus(3, each);
-        let facts = lab.core.state().agents[&agent_id(1)].facts.clone();
-        let mut incarnation = facts.incarnation;
-        let mut with = |gpus: &[usize]| {
-            incarnation += 1;
-            let mut slots = 0..;
-            let mut device = |gpu: &usize| {
-                let known = &facts.offer.devices[*gpu];
-                DeviceFacts { slots: slots.by_ref().take(each as usize).collect(), ..known.clone() }
-            };
-            let offer = Offer { devices: gpus.iter().map(&mut device).collect(), ..facts.offer.clone() };
-            AgentFacts { slots: vec!["gpu".into(); gpus.len() * each as usize], offer, incarnation, ..facts.clone() }
-        };
-        // The first hello of a start is asked for again, until a heartbeat tells that there is no more to say.
-        let joins = |lab: &mut Lab, facts: AgentFacts| {
-            lab.ask(Command::Hello { facts: facts.clone(), held: vec![] });
-            lab.pass(Span::seconds(1));
-            lab.ask(Command::Hello { facts, held: vec![] });
-        };
-        let closed = |lab: &Lab| {
-            let agent = &lab.core.state().agents[&agent_id(1)];
-            let closed = |device: &&DeviceFacts| agent.block(device.slots[0], lab.now).is_some();
-            agent.facts.offer.devices.iter().filter(closed).map(|device| device.id.clone()).collect::<Vec<_>>()
-        };
-        // The second GPU is in repair.
-        lab.hold("host1", Some(each), HoldKind::Cordon, None);
-        lab.submit(("p", "ann"), 1, Limits::default());
-        for (gpus, expected) in [
-            (&[1, 2][..], &["gpu1-1"][..]),
-            (&[0, 2], &[]),
-            (&[2, 1, 0], &["gpu1-1"]),
-            (&[], &[]),
-            (&[0, 1, 2], &["gpu1-1"]),
-        ] {
-            joins(&mut lab, with(gpus));
-            assert_eq!(closed(&lab), expected, "{gpus:?}");
-            lab.check();
-        }
-        // Whoever trusts the whole host trusts what is away, too.
-        joins(&mut lab, with(&[0, 2]));
-        lab.lift("host1", None);
-        joins(&mut lab, with(&[0, 1, 2]));
-        assert_eq!(closed(&lab), [""; 0]);
-    }
-}
-
 #[test]
 fn a_wrong_name_is_answered_with_the_right_one() {
     let mut lab = Lab::new(&[2]);

@@ -222,6 +222,14 @@ impl Lab {
         self.effect(agent, lease, EffectKind::Checkpoint(checkpoint));
     }
 
+    /// It keeps a checkpoint of the middle of its first epoch.
+    pub(crate) fn first_checkpoint(&mut self, agent: u128, lease: Lease) {
+        let (kind, sha256) = (CheckpointKind::Last, format!("{lease}-0"));
+        let checkpoint = Checkpoint { kind, epoch: 0, seq: 0, sha256, bytes: 1 };
+        let result = self.effect(agent, lease, EffectKind::Checkpoint(checkpoint));
+        assert!(matches!(result, EffectResult::Accepted { .. }), "{result:?}");
+    }
+
     /// It trains its next epoch, and keeps no checkpoint of it yet.
     pub(crate) fn train(&mut self, agent: u128, lease: Lease) -> Option<(u64, u32)> {
         let (at, leased) = self.core.state().leased(lease)?;

@@ -15,6 +15,7 @@ mod packing;
 mod parts;
 mod placing;
 mod quotas;
+mod renumbering;
 mod reservations;
 mod simulation;
 #[path = "../tube/mod.rs"]

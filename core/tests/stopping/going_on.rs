@@ -45,6 +45,7 @@ fn a_longer_trial_goes_on_where_the_shorter_one_ended() {
     assert_eq!(epochs_trained(&lab), 8 * 3);
     assert_eq!(extend(&mut lab, epochs(5)), Reply::Changed(8));
     assert!(lab.sweep().extensions[0].contains("8 trials go on from shorter ones"), "{:?}", lab.sweep().extensions);
+    assert_eq!(lab.core.state().check(), Ok(()), "those that have something to go on from wait among such");
     let mut lab = lab.run();
     healthy(&lab);
     assert_eq!((resumed(&lab, 8), epochs_trained(&lab)), (vec![3; 8], 8 * 5));
