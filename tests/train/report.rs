@@ -18,11 +18,11 @@ const FOUR: &str = "epochs = 2\nbatch_size = 64\nseeds = 3\n\n[grid]\nlr = [1e-3
 /// alike there is less to compare.
 const NUMBERS: usize = 520;
 
-/// The first images of every class of `from`, as a data set `cifar10-small` in `root`.
+/// The first images of every class of `from`, as a data set `imagenette-small` in `root`.
 fn some_images(from: &Path, root: &Path) {
     for (part, most) in [("train", 24), ("val", 12)] {
         for class in fs::read_dir(from.join(part)).unwrap().flatten() {
-            let to = root.join("cifar10-small").join(part).join(class.file_name());
+            let to = root.join("imagenette-small").join(part).join(class.file_name());
             fs::create_dir_all(&to).unwrap();
             let mut images: Vec<_> = fs::read_dir(class.path()).unwrap().flatten().map(|file| file.path()).collect();
             images.sort();
@@ -36,7 +36,7 @@ fn some_images(from: &Path, root: &Path) {
 /// A lab and the sweep: over the demo's images, if there are no real ones.
 fn of_real_images(dir: &Path) -> (Setup, String) {
     let text = sweep("four", FOUR);
-    let real = sweep_tests::images::root().map(|root| root.join("cifar10-small")).filter(|folder| folder.is_dir());
+    let real = sweep_tests::images::root().map(|root| root.join("imagenette-small")).filter(|folder| folder.is_dir());
     let Some(real) = real else {
         skipped("no real images ($SWEEP_TEST_DATA is not set): four factors over the demo's");
         return (setup(dir, "lab"), text);
@@ -45,7 +45,7 @@ fn of_real_images(dir: &Path) -> (Setup, String) {
     let mut setup = Setup::new(built().unwrap(), dir.join("lab"));
     setup.data = vec![dir.join("some")];
     assert!(text.contains("\"demo\""), "{text}");
-    (setup, text.replace("\"demo\"", "\"cifar10-small\""))
+    (setup, text.replace("\"demo\"", "\"imagenette-small\""))
 }
 
 #[test]
