@@ -1,5 +1,5 @@
-//! A trainer sees the device that its trial was given and no other: a real process on each slot says what CUDA was allowed to show it and
-//! what its order names.
+//! A trainer sees the device that its trial was given and no other, and what its recipe says of TF32: a real process says what CUDA was
+//! allowed to show it, what its order names, and what libtorch would read.
 
 #![expect(clippy::unwrap_used, reason = "what a test or its helper cannot do fails the test")]
 
@@ -22,7 +22,8 @@ use sweep_proto::convert::PlacedOrder;
 const ONE: &str = "GPU-5d1b1a63-4a0d-8b3e-2f6c-000000000001";
 const TWO: &str = "GPU-5d1b1a63-4a0d-8b3e-2f6c-000000000002";
 
-const TRAINER: &str = "#!/bin/sh\nenv | grep -c ^CUDA_VISIBLE_DEVICES= > \"$1/told\"\nprintf '%s' \"$CUDA_VISIBLE_DEVICES\" > \"$1/sees\"\n";
+const TRAINER: &str = "#!/bin/sh\nenv | grep -c ^CUDA_VISIBLE_DEVICES= > \"$1/told\"\nprintf '%s' \"$CUDA_VISIBLE_DEVICES\" > \"$1/sees\"\n\
+    printf '%s %s' \"${NVIDIA_TF32_OVERRIDE-unset}\" \"${TORCH_ALLOW_TF32_CUBLAS_OVERRIDE-unset}\" > \"$1/tf32\"\n";
 
 fn slot(gpu: Option<&str>) -> Slot {
     let gpu = gpu.map(str::to_owned);
@@ -78,4 +79,19 @@ async fn a_trainer_sees_its_device_and_no_other() {
     }
     let expected = [(ONE, "cuda:0"), (TWO, "cuda:0"), ("", "cpu")].map(|(sees, device)| (sees.into(), device.into()));
     assert_eq!(seen, BTreeMap::from_iter((0..3).zip(expected)));
+}
+
+#[tokio::test]
+async fn a_recipe_says_whether_its_trainer_may_use_tf32() {
+    let folder = tempfile::tempdir().unwrap();
+    let launcher = launcher(folder.path());
+    let folders = Folders::new(folder.path()).unwrap();
+    for (slot, tf32, expected) in [(0, Some(true), "unset 1"), (1, Some(false), "0 unset"), (2, None, "unset unset")] {
+        let mut order = order(slot);
+        order.order.recipe.tf32 = tf32;
+        let path = folders.path(order.lease);
+        let mut trainer = launcher.start(order).await.unwrap();
+        while !matches!(trainer.news().await, News::Gone { .. }) {}
+        assert_eq!(fs::read_to_string(path.join("tf32")).unwrap(), expected, "tf32 = {tf32:?}");
+    }
 }

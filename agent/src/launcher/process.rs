@@ -37,8 +37,8 @@ const PASSED_ON: [&str; 13] = [
     "TMPDIR",
     "RUST_BACKTRACE",
     "SWEEP_LOG",
-    "NVIDIA_TF32_OVERRIDE",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    environment::NVIDIA_TF32,
+    environment::TORCH_TF32,
     "SWEEP_NOOP_EPOCHS",
     "SWEEP_NOOP_EPOCH_MS",
     "SWEEP_NOOP_CHECKPOINT",
@@ -210,6 +210,7 @@ impl Inner {
         };
         let config = &self.config;
         let slot = &config.slots[order.slot as usize];
+        let tf32 = order.order.recipe.tf32;
         let file = OrderFile {
             protocol: PROTOCOL,
             work: vec![Work {
@@ -231,7 +232,7 @@ impl Inner {
         };
         Folders::write_order(&folder, &file)
             .map_err(|error| host(&error, format!("cannot write the order: {error}")))?;
-        self.spawn(lease, order.slot, folder)
+        self.spawn(lease, order.slot, folder, tf32)
     }
 
     /// A device that did not give its memory back gets nothing more, also before the coordinator knows.
@@ -246,7 +247,7 @@ impl Inner {
         Some((self.config.devices.clone()?, slot.device_id.clone()?))
     }
 
-    fn spawn(&self, lease: Lease, slot: u32, folder: PathBuf) -> Result<ProcessTrainer, Failure> {
+    fn spawn(&self, lease: Lease, slot: u32, folder: PathBuf, tf32: Option<bool>) -> Result<ProcessTrainer, Failure> {
         let config = &self.config;
         let log = open_log(&folder).map_err(|error| host(&error, format!("{LOG_FILE}: {error}")))?;
         let streams = || Ok((self.silence.try_clone()?, log.try_clone()?, log.try_clone()?));
@@ -266,6 +267,12 @@ impl Inner {
             .stderr(err)
             .process_group(0)
             .kill_on_drop(false);
+        for (name, value) in environment::of_tf32(tf32) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         let started = match &config.sandbox {
             None => command.spawn(),
             Some(sandbox) => {

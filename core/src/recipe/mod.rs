@@ -92,6 +92,9 @@ pub struct Recipe {
     /// Order of the values of an image in memory.
     #[serde(default)]
     pub layout: Layout,
+    /// Whether an NVIDIA GPU may round the factors of 32-bit products to TF32; libtorch's own choice unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tf32: Option<bool>,
     /// Steps between two checkpoints inside an epoch; 0 means that there is one after each epoch only.
     #[serde(default)]
     pub checkpoint_steps: u32,

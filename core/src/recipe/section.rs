@@ -32,6 +32,7 @@ impl Recipe {
             label_smoothing,
             precision,
             layout,
+            tf32,
             checkpoint_steps,
             early_stop,
             data,
@@ -60,6 +61,7 @@ impl Recipe {
             "label_smoothing" => self.label_smoothing = *label_smoothing,
             "precision" => self.precision = *precision,
             "layout" => self.layout = *layout,
+            "tf32" => self.tf32 = *tf32,
             "checkpoint_steps" => self.checkpoint_steps = *checkpoint_steps,
             "early_stop" => self.early_stop.clone_from(early_stop),
             "data" => self.data.clone_from(data),
@@ -95,6 +97,7 @@ impl Recipe {
             "label_smoothing" => serde_json::to_value(self.label_smoothing),
             "precision" => serde_json::to_value(self.precision),
             "layout" => serde_json::to_value(self.layout),
+            "tf32" => serde_json::to_value(self.tf32),
             "checkpoint_steps" => serde_json::to_value(self.checkpoint_steps),
             "early_stop" => serde_json::to_value(&self.early_stop),
             "data" => serde_json::to_value(&self.data),
@@ -115,7 +118,7 @@ mod tests {
             r#"{"dataset":"y","model":"cifar-cnn","image_size":99,"epochs":3,"batch_size":5,"lr":0.5,
             "dropout":0.25,"init":{"weights":"a.safetensors"},"freeze":{"all_but_last":2},"augmentation":["flip"],"copies":[["flip"],[]],"fixed_copies":true,"augment_on":"device",
             "optimizer":"sgd","schedule":"cosine","warmup":{"epochs":2},
-            "clip_norm":1.0,"accumulate":2,"ema":{"decay":0.9},"label_smoothing":0.1,"precision":"bf16","layout":"auto","checkpoint_steps":7,
+            "clip_norm":1.0,"accumulate":2,"ema":{"decay":0.9},"label_smoothing":0.1,"precision":"bf16","layout":"auto","tf32":false,"checkpoint_steps":7,
             "early_stop":{"patience":2},"data":{"skip_bad":3},"seed":4}"#,
         )
         .unwrap();

@@ -205,9 +205,15 @@ impl Bench<'_> {
         let text = serde_json::to_vec(&order).expect("an order is plain JSON");
         fs::write(folder.join(ORDER_FILE), text).map_err(disk("write the order in"))?;
         let log = File::create(folder.join(LOG_FILE)).map_err(disk("write the log in"))?;
-        let mut trainer = Command::new(&self.trainer)
-            .arg(&folder)
-            .envs(environment::of_trainer(self.args.threads))
+        let mut command = Command::new(&self.trainer);
+        command.arg(&folder).envs(environment::of_trainer(self.args.threads));
+        for (name, value) in environment::of_tf32(self.recipe.tf32) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut trainer = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(Fault::Process)?)
             .stderr(log)

@@ -116,7 +116,7 @@ fn image(bytes: &[u8]) -> u64 {
             assert_eq!(pixels.rgb.len(), 3 * width as usize * height as usize, "pixels are missing");
             let mut resizer = Resizer::new();
             for form in FORMS {
-                let made = prepare(pixels.clone(), form, &mut resizer);
+                let made = prepare(&pixels, form, &mut resizer);
                 assert_eq!(made.rgb.len(), 3 * made.width as usize * made.height as usize, "{form:?}");
                 let short = made.width.min(made.height);
                 match form {

@@ -13,25 +13,23 @@
 //! ...  bad images: JSON [[index, cause], ...]
 //! ```
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::build::build;
 use super::decode::Form;
 use super::listing::Entry;
 use super::memory::Mapped;
 use super::settle::Settling;
+use super::site::{Site, build_all, trouble};
 use super::verified;
 use crate::error::TrainError;
 use crate::link::Stop;
 use crate::log::say;
-use crate::room::wait_for_room;
 
 pub(super) const MAGIC: &[u8; 8] = b"SWEEPIMG";
 pub(super) const VERSION: u32 = 2;
@@ -56,7 +54,7 @@ pub struct Cache {
     slots: Vec<Slot>,
     bad: Vec<(u32, String)>,
     /// Of a file that this call built.
-    settling: Option<Settling>,
+    pub(super) settling: Option<Settling>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,58 +112,39 @@ impl Cache {
         form: Form,
         stop: &Stop,
     ) -> Result<Self, TrainError> {
-        let trouble = |what, path: &Path| {
-            let path = path.to_path_buf();
-            move |source| TrainError::Cache { what, path, source }
-        };
+        let mut caches = Self::open_or_build_all(folder, root, entries, &[(entries.len(), form)], stop)?;
+        Ok(caches.remove(0))
+    }
+
+    /// As [`open_or_build`](Self::open_or_build) for several forms, each of the first so many `entries`. Of those that
+    /// are missing every image is decoded once.
+    pub fn open_or_build_all(
+        folder: &Path,
+        root: &Path,
+        entries: &[&Entry],
+        forms: &[(usize, Form)],
+        stop: &Stop,
+    ) -> Result<Vec<Self>, TrainError> {
         fs::create_dir_all(folder).map_err(trouble("create the folder of", folder))?;
-        let stem = stem(root, &form.label());
-        let path = folder.join(format!("{stem}-{}.images", key(root, entries, &form.label())));
-        if let Some(cache) = Self::open(&path, entries.len()) {
-            return Ok(cache);
+        let sites: Vec<Site> = (forms.iter())
+            .map(|&(images, form)| Site::new(folder, root, &entries[..images.min(entries.len())], form))
+            .collect();
+        let mut caches: Vec<Option<Self>> = sites.iter().map(Site::open).collect();
+        // Everybody locks in the same order, so nobody waits for one who waits for them.
+        let mut locks = Vec::new();
+        for (cache, site) in caches.iter_mut().zip(&sites).filter(|(cache, _)| cache.is_none()) {
+            locks.push(site.lock(stop)?);
+            *cache = site.open();
         }
-        let lock_path = folder.join(format!("{stem}.lock"));
-        let lock = File::create(&lock_path).map_err(trouble("lock", &lock_path))?;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => stop.pause(Duration::from_millis(20))?,
-                Err(TryLockError::Error(error)) => {
-                    // Some network file systems: the rename still keeps readers safe.
-                    say(format_args!("cannot lock {}: {error}", lock_path.display()));
-                    break;
-                }
-            }
-        }
-        if let Some(cache) = Self::open(&path, entries.len()) {
-            return Ok(cache);
-        }
-        say(format_args!("decoding {} images into {}", entries.len(), path.display()));
-        let temporary = folder.join(format!("{stem}.tmp"));
-        let file = wait_for_room(
-            &path,
-            stop,
-            || {
-                let result = build(&temporary, root, entries, form, stop)
-                    .and_then(|file| fs::rename(&temporary, &path).map(|()| file));
-                if result.is_err() {
-                    fs::remove_file(&temporary).ok();
-                }
-                result
-            },
-            |source| interrupted_or(stop, trouble("write", &path)(source)),
-        )?;
-        forget_older(folder, &stem, &path);
-        // Its checksums were computed from what was written a moment ago.
-        let map = Mapped::new(&file).map_err(trouble("read back", &path))?;
-        let mut cache = Self::parse(map, entries.len(), true)
-            .ok_or_else(|| trouble("read back", &path)(io::Error::from(io::ErrorKind::InvalidData)))?;
-        cache.settling = Some(Settling::start(file, path, File::sync_all));
-        Ok(cache)
+        let missing: Vec<&Site> =
+            sites.iter().zip(&caches).filter(|(_, cache)| cache.is_none()).map(|(site, _)| site).collect();
+        let mut built = build_all(folder, root, entries, &missing, stop)?.into_iter();
+        let whole = caches.into_iter().map(|cache| cache.or_else(|| built.next()));
+        Ok(whole.map(|cache| cache.expect("what was missing has been built")).collect())
     }
 
     /// Maps and verifies; anything odd makes it absent.
-    fn open(path: &Path, images: usize) -> Option<Self> {
+    pub(super) fn open(path: &Path, images: usize) -> Option<Self> {
         let file = File::open(path).ok()?;
         let known = verified::is_known(path, &file);
         let cache = Self::parse(Mapped::new(&file).ok()?, images, known);
@@ -178,7 +157,7 @@ impl Cache {
     }
 
     /// `known`: the checksums of the pixels were right before.
-    fn parse(map: Mapped, images: usize, known: bool) -> Option<Self> {
+    pub(super) fn parse(map: Mapped, images: usize, known: bool) -> Option<Self> {
         if map.get(..8)? != MAGIC
             || u32_at(&map, 8)? != VERSION
             || u64_at(&map, 16)? != images as u64
@@ -245,13 +224,6 @@ impl Cache {
     }
 }
 
-fn interrupted_or(stop: &Stop, otherwise: TrainError) -> TrainError {
-    match stop.cause() {
-        Some(_) => TrainError::Stopped,
-        None => otherwise,
-    }
-}
-
 pub(super) fn digest(rgb: &[u8]) -> [u8; 16] {
     let full = Sha256::digest(rgb);
     let mut short = [0; 16];
@@ -297,23 +269,4 @@ pub(super) fn key(root: &Path, entries: &[&Entry], label: &str) -> String {
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Removes caches of the same folder and form made from files that have changed since. A trainer
-/// that still maps one keeps it until it ends.
-fn forget_older(folder: &Path, stem: &str, keep: &Path) {
-    let Ok(items) = fs::read_dir(folder) else {
-        return;
-    };
-    for path in items.flatten().map(|item| item.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let same = name
-            .strip_prefix(stem)
-            .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".images"))
-            .is_some_and(|key| key.len() == 16);
-        if same && path != keep {
-            fs::remove_file(&path).ok();
-            fs::remove_file(verified::note_path(&path)).ok();
-        }
-    }
 }

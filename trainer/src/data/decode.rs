@@ -1,6 +1,7 @@
 //! One image file to the pixels that the cache keeps: decode, make it RGB, resize, cut. Which
 //! files and where they go is left to `cache`.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -173,10 +174,10 @@ fn jpeg_is_complete(bytes: &[u8]) -> bool {
 }
 
 /// Brings a decoded image into the form the cache keeps.
-pub fn prepare(image: Pixels, form: Form, resizer: &mut Resizer) -> Pixels {
+pub fn prepare(image: &Pixels, form: Form, resizer: &mut Resizer) -> Pixels {
     let longest = image.width.min(image.height).saturating_mul(LONGEST);
     let (w, h) = (image.width.min(longest), image.height.min(longest));
-    let image = centre(image, w, h);
+    let image = centre(Cow::Borrowed(image), w, h);
     let (width, height) = (image.width, image.height);
     let short = width.min(height);
     let (side, enlarge) = match form {
@@ -189,16 +190,16 @@ pub fn prepare(image: Pixels, form: Form, resizer: &mut Resizer) -> Pixels {
         // torchvision truncates the long side.
         let scaled = |long: u32| (u64::from(long) * u64::from(side) / u64::from(short)) as u32;
         let (w, h) = if width <= height { (side, scaled(height).max(side)) } else { (scaled(width).max(side), side) };
-        resize(&image, w, h, resizer)
+        Cow::Owned(resize(&image, w, h, resizer))
     };
-    match form {
-        Form::Square(side) => centre(resized, side, side),
+    let (w, h) = match form {
+        Form::Square(side) => (side, side),
         Form::Whole(_) => {
             let longest = resized.width.min(resized.height).saturating_mul(4);
-            let (w, h) = (resized.width.min(longest), resized.height.min(longest));
-            centre(resized, w, h)
+            (resized.width.min(longest), resized.height.min(longest))
         }
-    }
+    };
+    centre(resized, w, h).into_owned()
 }
 
 fn resize(image: &Pixels, width: u32, height: u32, resizer: &mut Resizer) -> Pixels {
@@ -211,7 +212,7 @@ fn resize(image: &Pixels, width: u32, height: u32, resizer: &mut Resizer) -> Pix
     Pixels { width, height, rgb: target.into_vec() }
 }
 
-fn centre(image: Pixels, width: u32, height: u32) -> Pixels {
+fn centre(image: Cow<'_, Pixels>, width: u32, height: u32) -> Cow<'_, Pixels> {
     if (image.width, image.height) == (width, height) {
         return image;
     }
@@ -224,7 +225,7 @@ fn centre(image: Pixels, width: u32, height: u32) -> Pixels {
         let from = y * row + 3 * left;
         rgb.extend_from_slice(&image.rgb[from..from + 3 * width as usize]);
     }
-    Pixels { width, height, rgb }
+    Cow::Owned(Pixels { width, height, rgb })
 }
 
 #[cfg(test)]
@@ -238,24 +239,24 @@ mod tests {
 
     #[test]
     fn squares_are_cut_from_the_centre() {
-        let out = prepare(gradient(20, 10), Form::Square(10), &mut Resizer::new());
+        let out = prepare(&gradient(20, 10), Form::Square(10), &mut Resizer::new());
         assert_eq!((out.width, out.height), (10, 10));
         assert_eq!(&out.rgb[..3], [5, 0, 7]);
     }
 
     #[test]
     fn the_middle_of_a_line_is_its_square() {
-        let out = prepare(gradient(MAX_SIDE, 1), Form::Square(512), &mut Resizer::new());
+        let out = prepare(&gradient(MAX_SIDE, 1), Form::Square(512), &mut Resizer::new());
         assert_eq!((out.width, out.height, out.rgb.len()), (512, 512, 3 * 512 * 512));
-        let out = prepare(gradient(1, MAX_SIDE), Form::Whole(512), &mut Resizer::new());
+        let out = prepare(&gradient(1, MAX_SIDE), Form::Whole(512), &mut Resizer::new());
         assert_eq!((out.width, out.height), (1, 4));
     }
 
     #[test]
     fn whole_images_are_reduced_but_never_enlarged() {
         let mut resizer = Resizer::new();
-        let size = |image, form, resizer: &mut Resizer| {
-            let out = prepare(image, form, resizer);
+        let size = |image: Pixels, form, resizer: &mut Resizer| {
+            let out = prepare(&image, form, resizer);
             assert_eq!(out.rgb.len(), 3 * (out.width * out.height) as usize);
             (out.width, out.height)
         };

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod memory;
 mod rows;
 mod settle;
+mod site;
 pub mod split;
 pub mod stats;
 pub mod verified;
@@ -81,14 +82,13 @@ pub fn prepare(listing: Listing, recipe: &Recipe, cache_dir: &Path, stop: &Stop)
     let root = listing.root.clone();
     let train_files = listing.train.len();
     let all: Vec<&Entry> = (listing.train.iter()).chain(listing.val.iter().flatten()).chain(&listing.test).collect();
-    let square = Cache::open_or_build(cache_dir, &root, &all, Form::Square(recipe.image_size), stop)?;
+    let forms =
+        [Some((all.len(), Form::Square(recipe.image_size))), whole_form(recipe).map(|form| (train_files, form))];
+    let forms: Vec<_> = forms.into_iter().flatten().collect();
+    let mut caches = Cache::open_or_build_all(cache_dir, &root, &all, &forms, stop)?.into_iter();
+    let square = caches.next().expect("the square form is always asked for");
+    let whole = caches.next();
     check_bad(&listing, &all, &square, recipe.data.skip_bad)?;
-    let whole = if let Some(form) = whole_form(recipe) {
-        let train = &all[..train_files];
-        Some(Cache::open_or_build(cache_dir, &root, train, form, stop)?)
-    } else {
-        None
-    };
 
     let (train, val, test) = admitted(&listing, &square, recipe);
     let (train, val) = match &listing.val {
