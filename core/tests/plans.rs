@@ -260,3 +260,16 @@ const LINES: &[&str] = &[
     "augmentation = \"a\"",
     "data.mean = [[0.1, 0.2, 0.3]]",
 ];
+
+#[test]
+fn tf32_may_be_an_axis_and_is_open_where_nothing_is_said() {
+    let tf32 = |lines: &str| -> Vec<Option<bool>> {
+        let text = format!("name = \"t\"\ndataset = \"d\"\n{lines}\n");
+        let (plan, _) = plan_text(text.as_bytes()).expect("a good file");
+        let of = |recipe: &String| serde_json::from_str::<Recipe>(recipe).expect("a recipe").tf32;
+        recipes(&plan).iter().map(of).collect()
+    };
+    assert_eq!(tf32("[grid]\ntf32 = [true, false]"), [Some(true), Some(false)]);
+    assert_eq!(tf32("tf32 = false\n[grid]\nlr = [0.1, 0.2]"), [Some(false); 2]);
+    assert_eq!(tf32("[grid]\nlr = [0.1, 0.2]"), [None; 2]);
+}

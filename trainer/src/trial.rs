@@ -7,7 +7,7 @@ use std::time::Instant;
 use sweep_core::attempt::{CheckpointKind, CheckpointLine, Resume};
 use sweep_core::evaluation::{Evaluations, Score};
 use sweep_core::recipe::{Numerics, Recipe};
-use tch::{Device, Tensor};
+use tch::Device;
 
 use crate::augment::mix::Mixer;
 use crate::augment::{Normalise, Pipeline, device};
@@ -50,7 +50,7 @@ struct Source<'a> {
     pipeline: Pipeline,
     mixer: Mixer,
     /// All images, when they lie on the device.
-    resident: Option<Tensor>,
+    resident: Option<device::Resident>,
     device: Device,
     helper: bool,
 }

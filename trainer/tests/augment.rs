@@ -4,10 +4,10 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{Bench, folder_of_images, with_val};
-use sweep_core::recipe::{AugmentOn, Recipe};
+use sweep_core::recipe::{Augment, AugmentOn, Recipe};
 use sweep_trainer::augment::mix::Mixer;
 use sweep_trainer::augment::{Normalise, Pipeline, device};
 use sweep_trainer::data::batches::{Batch, Batches};
@@ -188,7 +188,7 @@ fn the_loss_of_a_mixed_batch_is_cross_entropy_against_soft_labels() {
     }
 }
 
-/// Every step that tensors can do, in an order where each window and colour change meets every other.
+/// Every step, in an order where each window and change of colours meets every other: the device's images are the host's, bit for bit.
 const ON_DEVICE: &[&str] = &[
     r#""augmentation":[]"#,
     r#""augmentation":["flip","crop"]"#,
@@ -197,14 +197,59 @@ const ON_DEVICE: &[&str] = &[
         {"grayscale":{"p":0.4}},"vflip",{"color-jitter":{"contrast":0.3}},"cutmix"]"#,
     r#""augmentation":["crop","mixup"]"#,
     r#""copies":[["flip"],[{"color-jitter":{"hue":0.2}},"crop"],[]],"augmentation":["vflip","cutout","mixup","cutmix"]"#,
+    r#""augmentation":[{"rotation":{"degrees":[-180.0,180.0]}},"crop",{"rotation":{"degrees":[-40.0,40.0],"interpolation":"bilinear"}},"flip"]"#,
+    r#""augmentation":[{"scale":{"range":[0.5,2.0]}},"vflip",{"scale":{"range":[0.5,2.0],"interpolation":"bilinear"}}]"#,
+    r#""augmentation":[{"gaussian-blur":{"kernel":5,"sigma":[0.1,2.0]}},"flip",{"gaussian-blur":{"kernel":63,"sigma":[1.0,30.0]}}]"#,
+    r#""augmentation":["jpeg","crop",{"jpeg":{"quality":[1,100]}}]"#,
+    r#""augmentation":[{"rand-augment":{"n":6,"magnitude":20}},"flip"]"#,
+    r#""augmentation":["flip","trivial-augment","trivial-augment","crop","trivial-augment"]"#,
+    r#""augmentation":["flip",{"erasing":{"p":0.8,"noise":true}},{"erasing":{"p":0.8}},"cutout",{"erasing":{"p":0.8,"noise":true}}]"#,
+    // Sizes in between: odd ones, too small for a block, larger than the image.
+    r#""augmentation":[{"center-crop":{"size":23}},"jpeg",{"gaussian-blur":{"kernel":7}},{"rotation":{"degrees":[-20.0,20.0]}},{"center-crop":{"size":32}}]"#,
+    r#""augmentation":[{"crop":{"size":5}},"trivial-augment","jpeg",{"center-crop":{"size":41}},{"rand-augment":{"n":3}},"center-crop"]"#,
+    r#""augmentation":["resized-crop","flip"]"#,
+    r#""augmentation":["flip","vflip",{"resized-crop":{"scale_min":0.3}},"crop"]"#,
+    r#""augmentation":[{"resize":{"side":40}},"crop","flip","erasing"]"#,
+    r#""augmentation":["flip",{"resize":{"side":36}},"center-crop"]"#,
+    r#""augmentation":["flip",{"center-crop":{"size":27}},"resize"]"#,
+    r#""copies":[["resized-crop"],["flip"],[{"center-crop":{"size":20}},"vflip","resize"]],"augmentation":["crop","cutmix"]"#,
+    // So much smaller that sums of weighted bytes need more than 24 bits.
+    r#""augmentation":[{"center-crop":{"size":300}},"resize","flip"]"#,
 ];
+
+/// The number of each kind of step. A new one must be added here, and then to the lists above.
+fn kind(step: &Augment) -> usize {
+    match step {
+        Augment::Flip(_) => 0,
+        Augment::Vflip(_) => 1,
+        Augment::Crop(_) => 2,
+        Augment::CenterCrop(_) => 3,
+        Augment::Resize(_) => 4,
+        Augment::ResizedCrop(_) => 5,
+        Augment::Rotation(_) => 6,
+        Augment::Scale(_) => 7,
+        Augment::ColorJitter(_) => 8,
+        Augment::GaussianBlur(_) => 9,
+        Augment::Grayscale(_) => 10,
+        Augment::Jpeg(_) => 11,
+        Augment::RandAugment(_) => 12,
+        Augment::TrivialAugment(_) => 13,
+        Augment::Erasing(_) => 14,
+        Augment::Cutout(_) => 15,
+        Augment::Mixup(_) => 16,
+        Augment::Cutmix(_) => 17,
+    }
+}
+const KINDS: usize = 18;
 
 #[test]
 fn the_device_makes_the_images_that_the_host_makes() {
     let bench = Bench::new();
     with_val(&bench, "d");
+    let mut kinds = BTreeSet::new();
     for fields in ON_DEVICE {
         let (host, dataset) = open(&bench, fields);
+        kinds.extend(host.augmentation.0.iter().chain(host.copies.iter().flat_map(|copy| &copy.0)).map(kind));
         let mut batches = Vec::new();
         let val = pass(&host, &dataset, 5, false, |batch| batches.push(batch));
         for word in ["device", "resident"] {
@@ -221,4 +266,5 @@ fn the_device_makes_the_images_that_the_host_makes() {
             assert_eq!(other, val);
         }
     }
+    assert_eq!(kinds, (0..KINDS).collect(), "a kind of step is not compared");
 }

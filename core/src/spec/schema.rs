@@ -75,6 +75,7 @@ impl Schema {
         }
         // Left out of the canonical form unless given.
         fields.insert("dropout".to_owned(), Shape::Float);
+        fields.insert("tf32".to_owned(), Shape::Bool);
         let step = |name: &str| {
             let step: Augment =
                 serde_json::from_value(json!(name)).expect("every name in STEP_NAMES is a step with defaults");

@@ -4,7 +4,7 @@ use sweep_core::recipe::augment::Interpolation;
 
 use super::affine::{Inverse, affine};
 use super::canvas::Canvas;
-use super::colour;
+use super::colour::{self, Tone};
 use crate::seed::Stream;
 
 /// The largest strength; there are this many and one.
@@ -70,20 +70,34 @@ pub(super) const OPERATIONS: [Op; 14] = [
 
 /// `n` operations of strength `magnitude` (0 to 30).
 pub(super) fn rand_augment(canvas: &mut Canvas, n: u32, magnitude: u32, random: &mut Stream) {
-    for _ in 0..n {
-        let reach = rand_reach(canvas.width, canvas.height);
+    for (operation, strength) in draw_rand(canvas.width, canvas.height, n, magnitude, random) {
+        apply(canvas, operation, strength);
+    }
+}
+
+/// The operations that RandAugment draws for an image of this size, with their strengths.
+pub(super) fn draw_rand(width: usize, height: usize, n: u32, magnitude: u32, random: &mut Stream) -> Vec<(Op, f64)> {
+    let reach = rand_reach(width, height);
+    let one = |_| {
         let operation = OPERATIONS[random.below(OPERATIONS.len())];
         let sign = sign(random);
-        apply(canvas, operation, strength(operation, reach, magnitude, sign));
-    }
+        (operation, strength(operation, reach, magnitude, sign))
+    };
+    (0..n).map(one).collect()
 }
 
 /// One operation of any strength.
 pub(super) fn trivial_augment(canvas: &mut Canvas, random: &mut Stream) {
+    let (operation, strength) = draw_trivial(random);
+    apply(canvas, operation, strength);
+}
+
+/// The operation that TrivialAugmentWide draws, with its strength.
+pub(super) fn draw_trivial(random: &mut Stream) -> (Op, f64) {
     let operation = OPERATIONS[random.below(OPERATIONS.len())];
     let bin = random.below(LAST as usize + 1) as u32;
     let sign = sign(random);
-    apply(canvas, operation, strength(operation, TRIVIAL, bin, sign));
+    (operation, strength(operation, TRIVIAL, bin, sign))
 }
 
 fn sign(random: &mut Stream) -> f64 {
@@ -105,24 +119,52 @@ pub(super) fn strength(operation: Op, reach: Reach, bin: u32, sign: f64) -> f64 
     }
 }
 
-/// One operation of a given strength, as torchvision's table means it.
-pub(super) fn apply(canvas: &mut Canvas, operation: Op, strength: f64) {
-    let (width, height) = (canvas.width, canvas.height);
+/// What an operation does to the pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Change {
+    /// By the nearest pixel.
+    Map(Inverse),
+    Tone(Tone, f64),
+    Sharpness(f64),
+    /// Bits that stay.
+    Posterize(u32),
+    Solarize(f64),
+    Autocontrast,
+    Equalize,
+}
+
+/// What an operation of a given strength does to an image of this size, as torchvision's table means it.
+pub(super) fn change(operation: Op, strength: f64, width: usize, height: usize) -> Option<Change> {
+    let factor = 1.0 + strength;
     let map = match operation {
         Op::ShearX => Inverse::shear_x(strength, height),
         Op::ShearY => Inverse::shear_y(strength, width),
         Op::TranslateX => Inverse::shift(strength.trunc(), 0.0),
         Op::TranslateY => Inverse::shift(0.0, strength.trunc()),
         Op::Rotate => Inverse::rotation(strength),
-        Op::Identity => return,
-        Op::Brightness => return colour::brightness(canvas, 1.0 + strength),
-        Op::Colour => return colour::saturation(canvas, 1.0 + strength),
-        Op::Contrast => return colour::contrast(canvas, 1.0 + strength),
-        Op::Sharpness => return colour::sharpness(canvas, 1.0 + strength),
-        Op::Posterize => return colour::posterize(canvas, strength as u32),
-        Op::Solarize => return colour::solarize(canvas, strength),
-        Op::AutoContrast => return colour::autocontrast(canvas),
-        Op::Equalize => return colour::equalize(canvas),
+        Op::Identity => return None,
+        Op::Brightness => return Some(Change::Tone(Tone::Brightness, factor)),
+        Op::Colour => return Some(Change::Tone(Tone::Saturation, factor)),
+        Op::Contrast => return Some(Change::Tone(Tone::Contrast, factor)),
+        Op::Sharpness => return Some(Change::Sharpness(factor)),
+        Op::Posterize => return Some(Change::Posterize(strength as u32)),
+        Op::Solarize => return Some(Change::Solarize(strength)),
+        Op::AutoContrast => return Some(Change::Autocontrast),
+        Op::Equalize => return Some(Change::Equalize),
     };
-    affine(canvas, map, Interpolation::Nearest);
+    Some(Change::Map(map))
+}
+
+/// One operation of a given strength.
+pub(super) fn apply(canvas: &mut Canvas, operation: Op, strength: f64) {
+    match change(operation, strength, canvas.width, canvas.height) {
+        None => {}
+        Some(Change::Map(map)) => affine(canvas, map, Interpolation::Nearest),
+        Some(Change::Tone(tone, factor)) => colour::change(canvas, tone, factor),
+        Some(Change::Sharpness(factor)) => colour::sharpness(canvas, factor),
+        Some(Change::Posterize(bits)) => colour::posterize(canvas, bits),
+        Some(Change::Solarize(threshold)) => colour::solarize(canvas, threshold),
+        Some(Change::Autocontrast) => colour::autocontrast(canvas),
+        Some(Change::Equalize) => colour::equalize(canvas),
+    }
 }

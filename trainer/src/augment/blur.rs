@@ -4,10 +4,7 @@ use super::canvas::Canvas;
 
 /// torchvision's `gaussian_blur`: weights `exp(-x^2 / (2 sigma^2))`, borders reflected without the edge.
 pub(super) fn gaussian(canvas: &mut Canvas, kernel: usize, sigma: f64) {
-    let reach = kernel as isize / 2;
-    let weight = |x: isize| (-((x * x) as f64) / (2.0 * sigma * sigma)).exp();
-    let sum: f64 = (-reach..=reach).map(weight).sum();
-    let weights: Vec<f32> = (-reach..=reach).map(|x| (weight(x) / sum) as f32).collect();
+    let (reach, weights) = (kernel as isize / 2, weights(kernel, sigma));
     let (width, height) = (canvas.width, canvas.height);
     let rows = lines(width, reach);
     let mut across = vec![0f32; canvas.rgb.len()];
@@ -39,8 +36,16 @@ pub(super) fn gaussian(canvas: &mut Canvas, kernel: usize, sigma: f64) {
     }
 }
 
+/// The weights of a kernel.
+pub(super) fn weights(kernel: usize, sigma: f64) -> Vec<f32> {
+    let reach = kernel as isize / 2;
+    let weight = |x: isize| (-((x * x) as f64) / (2.0 * sigma * sigma)).exp();
+    let sum: f64 = (-reach..=reach).map(weight).sum();
+    (-reach..=reach).map(|x| (weight(x) / sum) as f32).collect()
+}
+
 /// Source places of a line that is longer by `reach` at both ends, reflected as often as needed.
-fn lines(length: usize, reach: isize) -> Vec<usize> {
+pub(super) fn lines(length: usize, reach: isize) -> Vec<usize> {
     let period = (2 * (length as isize - 1)).max(1);
     let reflect = |place: isize| {
         let place = place.rem_euclid(period);

@@ -61,10 +61,18 @@ impl Patch {
     /// Overwrites it in `[3, side, side]`.
     pub(super) fn fill(&self, out: &mut [f32], side: usize, random: &mut Stream) {
         let [left, top, right, bottom] = self.rectangle;
+        let mut noise = self.noise(random).into_iter();
         for plane in out.chunks_exact_mut(side * side) {
             for row in plane.chunks_exact_mut(side).take(bottom).skip(top) {
-                row[left..right].fill_with(|| if self.noise { random.normal() as f32 } else { self.value });
+                row[left..right].fill_with(|| noise.next().unwrap_or(self.value));
             }
         }
+    }
+
+    /// Normal noise for all of it, channel by channel and row by row; nothing if it gets its value.
+    pub(super) fn noise(&self, random: &mut Stream) -> Vec<f32> {
+        let [left, top, right, bottom] = self.rectangle;
+        let many = if self.noise { 3 * (right - left) * (bottom - top) } else { 0 };
+        (0..many).map(|_| random.normal() as f32).collect()
     }
 }

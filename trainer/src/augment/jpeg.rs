@@ -10,14 +10,25 @@ use pulp::{Arch, NullaryFnOnce};
 use super::canvas::Canvas;
 
 /// Steps of the brightness coefficients at quality 50, row by row (K.1).
-const LUMA: [u16; 64] = [
+pub(super) const LUMA_TABLE: [u16; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
     87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
     72, 92, 95, 98, 112, 100, 103, 99,
 ];
 
 /// Steps of the colour coefficients at quality 50 (K.2): the corner; 99 everywhere else.
-const CHROMA: [[u16; 4]; 4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]];
+const CORNER: [[u16; 4]; 4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]];
+
+/// All of them, row by row.
+pub(super) const CHROMA_TABLE: [u16; 64] = {
+    let mut table = [99; 64];
+    let mut place = 0;
+    while place < 16 {
+        table[place / 4 * 8 + place % 4] = CORNER[place / 4][place % 4];
+        place += 1;
+    }
+    table
+};
 
 /// Values of one channel, row by row.
 struct Plane {
@@ -32,11 +43,10 @@ pub(super) fn jpeg(canvas: &mut Canvas, quality: u32) {
     let transform = Transform::new();
     let mut planes = [0, 1, 2].map(|channel| Plane { width, height, values: plane(canvas, channel) });
     let [luma, blue, red] = &mut planes;
-    transform.lose(luma, &steps(|row, column| LUMA[8 * row + column], quality));
-    let chroma = |row: usize, column: usize| *CHROMA.get(row).and_then(|row| row.get(column)).unwrap_or(&99);
+    transform.lose(luma, &steps(&LUMA_TABLE, quality));
     for colour in [blue, red] {
         let mut half = halve(colour);
-        transform.lose(&mut half, &steps(chroma, quality));
+        transform.lose(&mut half, &steps(&CHROMA_TABLE, quality));
         colour.values = enlarge(&half, width, height);
     }
     let [luma, blue, red] = planes;
@@ -46,12 +56,15 @@ pub(super) fn jpeg(canvas: &mut Canvas, quality: u32) {
 }
 
 /// A table for a quality as libjpeg scales it.
-fn steps(at_50: impl Fn(usize, usize) -> u16, quality: u32) -> [f32; 64] {
+pub(super) fn steps(at_50: &[u16; 64], quality: u32) -> [f32; 64] {
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-    array::from_fn(|place| {
-        let step = (u32::from(at_50(place / 8, place % 8)) * percent + 50) / 100;
-        step.clamp(1, 255) as f32
-    })
+    at_50.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as f32)
+}
+
+/// The cosine transform of eight values and its transpose, row by row.
+pub(super) fn basis() -> [[f32; 64]; 2] {
+    let Transform { forth, back } = Transform::new();
+    [forth, back].map(|matrix| array::from_fn(|place| matrix[place / 8][place % 8]))
 }
 
 /// `round(value * 2^16)`: colours are converted in whole numbers.

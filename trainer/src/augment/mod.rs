@@ -19,7 +19,6 @@ mod planes;
 mod resized_crop;
 #[cfg(test)]
 mod tests;
-mod tones;
 mod view;
 
 use sweep_core::recipe::augment::{Stage, starts_whole};
@@ -188,6 +187,14 @@ impl Pipeline {
     }
 }
 
+/// Width and height when the short side becomes `side`; nothing if it is so already.
+fn resized((width, height): (usize, usize), side: usize) -> Option<(usize, usize)> {
+    let short = width.min(height);
+    // torchvision cuts the fraction of the long side off.
+    let long = |length: usize| (length * side / short).max(side);
+    (short != side).then(|| if width <= height { (side, long(height)) } else { (long(width), side) })
+}
+
 /// One image on its way through the steps on pixels.
 struct Work<'a> {
     /// The source of the view, until something was drawn on the canvas.
@@ -231,14 +238,9 @@ impl<'a> Work<'a> {
     }
 
     fn resize(&mut self, side: usize) {
-        let (width, height) = self.view.size();
-        let short = width.min(height);
-        if short == side {
+        let Some((to_width, to_height)) = resized(self.view.size(), side) else {
             return;
-        }
-        // torchvision cuts the fraction of the long side off.
-        let long = |length: usize| (length * side / short).max(side);
-        let (to_width, to_height) = if width <= height { (side, long(height)) } else { (long(width), side) };
+        };
         let (source, width, height) = self.before_window();
         self.scratch.resize(source, Window::all(width, height), to_width, to_height);
         self.view = self.view.same_flips(to_width, to_height);

@@ -9,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::cache::{Cache, Picture};
 use super::memory::Floats;
 use super::{Dataset, Item};
-use crate::augment::device::{self, Drawn};
+use crate::augment::device::{self, Drawn, Resident, Span, Spans};
 use crate::augment::mix::{Mix, Mixer};
 use crate::augment::{Normalise, Pipeline, Place, Scratch};
 use crate::seed::{Purpose, stream};
@@ -30,8 +30,8 @@ struct HostBatch {
 enum HostImages {
     /// `[n, 3, size, size]`, normalised and changed.
     Done(Floats),
-    /// What the device is to do with them. `bytes` is `[n, size, size, 3]`, or empty when the device has them.
-    Drawn { bytes: Vec<u8>, places: Vec<i64>, drawn: Vec<Drawn> },
+    /// What the device is to do with them, and where each of them lies in `bytes`, which is empty when the device has them.
+    Drawn { bytes: Vec<u8>, spans: Vec<Span>, drawn: Vec<Drawn> },
 }
 
 /// One batch on the device.
@@ -67,7 +67,7 @@ pub struct Batches<'a> {
     /// Where images are changed.
     pub on: AugmentOn,
     /// All images, when they lie on the device.
-    pub resident: Option<&'a Tensor>,
+    pub resident: Option<&'a Resident>,
     /// Scale of the pixels.
     pub normalise: Normalise,
     /// Of the recipe: decides order and changes.
@@ -121,8 +121,10 @@ impl Batches<'_> {
     }
 
     fn host(&self) -> Host<'_> {
-        let Self { dataset, pipeline, mixer, normalise, on, .. } = *self;
-        Host { dataset, pipeline, mixer, normalise, on }
+        let Self { dataset, pipeline, mixer, normalise, on, resident, .. } = *self;
+        // A tensor stays with the thread that made it.
+        let span = resident.map(|resident| resident.spans());
+        Host { dataset, pipeline, mixer, normalise, on, resident: span }
     }
 
     fn feed<T: Sync, E: Send + From<TchError>>(
@@ -156,16 +158,15 @@ impl Batches<'_> {
     }
 
     fn upload(&self, batch: HostBatch) -> Batch {
-        let (n, size) = (batch.labels.len() as i64, self.pipeline.size() as i64);
         let tensor = |labels: &[i64]| Tensor::from_slice(labels).to_kind(Kind::Int64).to_device(self.device);
         let images = match batch.images {
             HostImages::Done(images) => images.into_tensor().to_device(self.device),
-            HostImages::Drawn { bytes, places, drawn } => {
+            HostImages::Drawn { bytes, spans, drawn } => {
                 let images = match self.resident {
-                    Some(all) => device::change(all, &places, &drawn, &self.normalise),
+                    Some(all) => device::change(all.pixels(), &spans, &drawn, &self.normalise),
                     None => {
-                        let bytes = Tensor::from_slice(&bytes).view([n, size, size, 3]).to_device(self.device);
-                        device::change(&bytes, &places, &drawn, &self.normalise)
+                        let pixels = Tensor::from_slice(&bytes).view([-1, 3]).to_device(self.device);
+                        device::change(&pixels, &spans, &drawn, &self.normalise)
                     }
                 };
                 match &batch.mix {
@@ -196,6 +197,8 @@ struct Host<'a> {
     mixer: &'a Mixer,
     normalise: Normalise,
     on: AugmentOn,
+    /// Where images lie on the device, if they are there.
+    resident: Option<&'a Spans>,
 }
 
 impl Host<'_> {
@@ -211,8 +214,13 @@ impl Host<'_> {
         let images = match self.on {
             AugmentOn::Cpu => HostImages::Done(self.changed(items.iter().map(place), mix.as_ref(), scratch)?),
             AugmentOn::Device | AugmentOn::Resident => {
-                let drawn = items.iter().map(|item| self.pipeline.draw(place(item))).collect();
-                self.drawn(items.iter().map(|(item, _)| item), drawn)
+                let mut images = Drawing::default();
+                for item in items {
+                    let (picture, whole) = self.source(place(item));
+                    let drawn = self.pipeline.draw(place(item), picture.width, picture.height);
+                    self.add(&mut images, item.0.image, picture, whole, drawn);
+                }
+                images.done()
             }
         };
         Ok(HostBatch { images, labels: items.iter().map(|(item, _)| i64::from(item.class)).collect(), mix })
@@ -224,7 +232,12 @@ impl Host<'_> {
                 self.normalise.square(picture(&self.dataset.square, item.image), out);
             })?),
             AugmentOn::Device | AugmentOn::Resident => {
-                self.drawn(items.iter(), vec![Drawn::nothing(self.pipeline.size()); items.len()])
+                let mut images = Drawing::default();
+                for item in items {
+                    let picture = picture(&self.dataset.square, item.image);
+                    self.add(&mut images, item.image, picture, false, Drawn::nothing(self.pipeline.size()));
+                }
+                images.done()
             }
         };
         Ok(HostBatch { images, labels: items.iter().map(|item| i64::from(item.class)).collect(), mix: None })
@@ -237,11 +250,8 @@ impl Host<'_> {
         mix: Option<&Mix>,
         scratch: &mut Scratch,
     ) -> Result<Floats, TchError> {
-        let square = &self.dataset.square;
-        let whole = self.dataset.whole.as_ref().unwrap_or(square);
         let mut images = self.filled(places, |place, out| {
-            let source = if self.pipeline.starts_whole(place.copy) { whole } else { square };
-            self.pipeline.apply(picture(source, place.image), place, &self.normalise, scratch, out);
+            self.pipeline.apply(self.source(place).0, place, &self.normalise, scratch, out);
         })?;
         if let Some(mix) = mix {
             mix.apply(images.as_mut_slice(), self.pipeline.size());
@@ -262,18 +272,48 @@ impl Host<'_> {
         Ok(images)
     }
 
-    /// Bytes, if the device has none, and what to do with them.
-    fn drawn<'i>(&self, items: impl ExactSizeIterator<Item = &'i Item>, drawn: Vec<Drawn>) -> HostImages {
-        if self.on == AugmentOn::Resident {
-            let places = items.map(|item| item.image as i64).collect();
-            return HostImages::Drawn { bytes: Vec::new(), places, drawn };
+    /// What the steps begin with, and whether it is the whole image.
+    fn source(&self, place: Place) -> (Picture<'_>, bool) {
+        match &self.dataset.whole {
+            Some(whole) if self.pipeline.starts_whole(place.copy) => (picture(whole, place.image), true),
+            _ => (picture(&self.dataset.square, place.image), false),
         }
-        let places = (0..items.len() as i64).collect();
-        let mut bytes = Vec::with_capacity(items.len() * 3 * self.pipeline.size() * self.pipeline.size());
-        for item in items {
-            bytes.extend_from_slice(picture(&self.dataset.square, item.image).rgb);
+    }
+
+    /// One more image for the device: its bytes, unless they are there, and what to do with them.
+    fn add(&self, images: &mut Drawing, image: usize, picture: Picture<'_>, whole: bool, mut drawn: Drawn) {
+        let there = self.resident.and_then(|resident| resident.span(image, whole));
+        let span = there.unwrap_or_else(|| {
+            let window = drawn.window().unwrap_or([0, 0, picture.width, picture.height]);
+            drawn.is_cut();
+            images.bytes(picture, window)
+        });
+        images.spans.push(span);
+        images.drawn.push(drawn);
+    }
+}
+
+/// Images for the device, one after the other.
+#[derive(Debug, Default)]
+struct Drawing {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+    drawn: Vec<Drawn>,
+}
+
+impl Drawing {
+    /// Puts a window of a picture behind the others.
+    fn bytes(&mut self, picture: Picture<'_>, [left, top, width, height]: [usize; 4]) -> Span {
+        let offset = (self.bytes.len() / 3) as i64;
+        for row in picture.rgb.chunks_exact(3 * picture.width).skip(top).take(height) {
+            self.bytes.extend_from_slice(&row[3 * left..3 * (left + width)]);
         }
-        HostImages::Drawn { bytes, places, drawn }
+        Span { offset, width, height }
+    }
+
+    fn done(self) -> HostImages {
+        let Self { bytes, spans, drawn } = self;
+        HostImages::Drawn { bytes, spans, drawn }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the options of augmentation steps may be, and which lists of steps end with an image that fits.
 
-use super::{Augment, AugmentOn, Mixing, Stage};
+use super::{Augment, Mixing, Stage};
 use crate::recipe::{Bounds, Recipe};
 
 /// Longest side that a step may make, pixels.
@@ -10,7 +10,7 @@ const MAX_COPIES: usize = 32;
 
 /// Everything about the augmentation of a recipe.
 pub(in crate::recipe) fn check(recipe: &Recipe, b: &mut Bounds) {
-    let Recipe { augmentation: each, copies, image_size, augment_on, .. } = recipe;
+    let Recipe { augmentation: each, copies, image_size, .. } = recipe;
     let image_size = *image_size;
     let many = copies.len();
     b.require(many <= MAX_COPIES, "copies", format!("{many} lists"), "at most 32 lists of steps");
@@ -20,12 +20,6 @@ pub(in crate::recipe) fn check(recipe: &Recipe, b: &mut Bounds) {
         for step in &list.0 {
             options(path, step, b);
             order_alone(path, step, b);
-            b.require(
-                *augment_on == AugmentOn::Cpu || runs_on_device(step, image_size),
-                "augment_on",
-                format!("{} with {}", word(*augment_on), step.name()),
-                format!("\"cpu\" with {}: the device cannot do it", step.name()),
-            );
         }
     }
     if copies.is_empty() {
@@ -36,35 +30,6 @@ pub(in crate::recipe) fn check(recipe: &Recipe, b: &mut Bounds) {
         let steps = [copy.0.as_slice(), &each.0].concat();
         order("copies", &steps, b);
         size(&steps, image_size, b);
-    }
-}
-
-fn word(place: AugmentOn) -> String {
-    serde_json::to_value(place).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Whether the step can be a batched operation on tensors: windows that keep the size, colours, patches, mixing.
-fn runs_on_device(step: &Augment, image_size: u32) -> bool {
-    let keeps = |size: u32| size == 0 || size == image_size;
-    match step {
-        Augment::Flip(_)
-        | Augment::Vflip(_)
-        | Augment::ColorJitter(_)
-        | Augment::Grayscale(_)
-        | Augment::Cutout(_)
-        | Augment::Mixup(_)
-        | Augment::Cutmix(_) => true,
-        Augment::Crop(crop) => keeps(crop.size),
-        Augment::CenterCrop(crop) => keeps(crop.size),
-        Augment::Erasing(erasing) => !erasing.noise,
-        Augment::Resize(_)
-        | Augment::ResizedCrop(_)
-        | Augment::Rotation(_)
-        | Augment::Scale(_)
-        | Augment::GaussianBlur(_)
-        | Augment::Jpeg(_)
-        | Augment::RandAugment(_)
-        | Augment::TrivialAugment(_) => false,
     }
 }
 
@@ -254,9 +219,6 @@ mod tests {
             (r#""augmentation":["resize"]"#, "image_size", "add crop or center-crop"),
             (r#""augmentation":[{"center-crop":{"size":56}}]"#, "image_size", "56, the side"),
             (r#""augmentation":[{"resize":{"side":60}},{"crop":{"padding":0.0}}]"#, "image_size", "at most 60"),
-            (r#""augment_on":"device","augmentation":["flip","jpeg"]"#, "augment_on", "\"cpu\" with jpeg"),
-            (r#""augment_on":"resident","copies":[[],["rotation"]]"#, "augment_on", "\"cpu\" with rotation"),
-            (r#""augment_on":"device","augmentation":[{"erasing":{"noise":true}}]"#, "augment_on", "with erasing"),
             (r#""augmentation":["color-jitter"]"#, "augmentation.color-jitter.brightness", "changes nothing"),
             (r#""augmentation":[{"rotation":{"degrees":[5.0,-5.0]}}]"#, "augmentation.rotation.degrees", "[low, high]"),
         ] {
