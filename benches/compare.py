@@ -39,6 +39,7 @@ class Bench:
         subprocess.run([options.python, PEERS / "upscale.py", small, self.set], check=True)
         self.work = pathlib.Path(tempfile.mkdtemp(prefix="compare-", dir=ROOT / "target"))
         self.rows = []
+        self.wait = {}
 
     def row(self, what, ours, theirs, unit, ratio=None):
         ratio = ours / theirs if ratio is None else ratio
@@ -78,29 +79,37 @@ class Bench:
             folder = self.order(image_size=size, batch_size=64, epochs=2, augmentation=steps[ours])
             rate = max(self.speed("input", folder, "--threads", os.cpu_count()) for _ in range(2))
             arguments = [self.set, "--image-size", size, "--augmentation", name, "--workers"]
-            peers = {workers: self.peer("loader.py", *arguments, workers)["images_per_s"] for workers in (0, 1, 2, 4)}
+            ways = [(decode, workers) for decode in ("pillow", "tensor") for workers in (0, 1, 2, 4)]
+            peers = {(decode, workers): self.peer("loader.py", *arguments, workers, "--decode", decode)["images_per_s"]
+                     for decode, workers in ways}
             best = max(peers, key=peers.get)
-            self.row(f"input {name} {size} px (DataLoader: {best} workers)", rate, peers[best], "images/s")
+            self.row(f"input {name} {size} px (DataLoader: {best[0]}, {best[1]} workers)", rate, peers[best], "images/s")
 
     # 5. Building the cache, against a decoder that does nothing else on every core.
     def cache(self):
-        for size in (64, 224):
-            folder = self.order(image_size=size)
+        for size, both in ((64, False), (224, False), (224, True)):
+            # `both`: what `resized-crop` needs, squares to validate and whole images to train on, of one decoding.
+            folder = self.order(image_size=size, augmentation=[{"resized-crop": {}}] if both else [])
             rates = []
             for _ in range(3):
                 shutil.rmtree(self.work / "cache", ignore_errors=True)
                 rates.append(self.speed("cache", folder, "--threads", os.cpu_count()))
             peer = self.peer("decode.py", self.set, "--size", size)
             for what, rate in [("decoding", peer["images_per_s"]), ("decoding and resizing", peer["resized_per_s"])]:
-                self.row(f"cache for {size} px (libjpeg-turbo {what} on every core)", max(rates), rate, "images/s")
+                form = "squares and whole images" if both else "squares"
+                self.row(f"cache of {form}, {size} px (libjpeg-turbo {what} on every core)", max(rates), rate, "images/s")
 
     # 2. Training step.
     # Whatever else the machine does only slows a run down, so the best run of each side counts.
     def step(self):
-        for model, size, batch in [("cifar-cnn", 32, 32), ("m1", 64, 32), ("resnet18", 64, 32)]:
+        few = [("cifar-cnn", 32, 32), ("m1", 64, 32), ("resnet18", 64, 32)]
+        # One network of every other family, as PyTorch computes unless told otherwise.
+        others = ("resnet50", "resnext50-32x4d", "vgg11-bn", "densenet121", "mobilenet-v2", "efficientnet-b0", "alexnet")
+        networks = [(*network, FORMS) for network in few] + [(model, 64, 32, FORMS[:1]) for model in others]
+        for model, size, batch, forms in networks:
             if self.options.model not in (None, model):
                 continue
-            for precision, layout in FORMS:
+            for precision, layout in forms:
                 form = {"precision": precision, "layout": layout}
                 folder = self.order(model=model, image_size=size, batch_size=batch, **form)
                 arguments = ["--model", model, "--image-size", size, "--batch-size", batch]
@@ -149,6 +158,7 @@ class Bench:
                 images = 8 * 3 * sum(1 for path in (self.set / "train").rglob("*") if path.is_file())
                 what = f"8 trials x 3 epochs {model} 64 px {precision} {layout} (scripts: {side} at a time)"
                 self.row(what, images / ours, images / by_side[side], "images/s")
+                print(f"{'':4}of an epoch's time spent waiting for images: {100 * self.wait[model, precision, layout]:.1f} %")
 
     def ours(self, model, precision, layout):
         state = pathlib.Path(tempfile.mkdtemp(dir=self.work))
@@ -174,7 +184,12 @@ class Bench:
             began = time.perf_counter()
             call("submit", spec, "--watch")
             call("report", "compare")
-            return time.perf_counter() - began
+            seconds = time.perf_counter() - began
+            # How long training waits for images, once they are decoded.
+            best = next(values(json.loads(call("show", "compare", "--json")), "best_trial"))
+            waits = [wait for wait in values(json.loads(call("show", best, "--json")), "data_wait") if wait is not None]
+            self.wait[model, precision, layout] = statistics.median(waits)
+            return seconds
         finally:
             up.send_signal(signal.SIGTERM)
             up.wait()
@@ -197,6 +212,16 @@ class Bench:
                     raise SystemExit(f"a script failed: {script.args}")
                 running.remove(script)
         return time.perf_counter() - began
+
+
+def values(tree, key):
+    """What stands under `key` anywhere in JSON."""
+    if isinstance(tree, dict):
+        if key in tree:
+            yield tree[key]
+        tree = list(tree.values())
+    for part in tree if isinstance(tree, list) else []:
+        yield from values(part, key)
 
 
 def passive():
