@@ -50,7 +50,9 @@ impl Racing {
             self.seeds = seeds;
             self.places = places(plan);
             self.tallies.iter_mut().for_each(|tally| tally.room_for(seeds));
-            self.race.joined();
+            for (point, epoch) in self.race.joined() {
+                self.tallies[point as usize].back_to(epoch);
+            }
         }
         self.race.room_for(points, epochs);
         self.tallies.resize(points as usize, Tally::new(seeds));

@@ -125,13 +125,18 @@ impl Race {
     }
 
     /// Every configuration has seeds more, where nobody is compared: what was over goes on with them. Who came to the end of a budget is
-    /// there, and the new seeds come as far.
-    pub fn joined(&mut self) {
-        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.stage == Stage::Over) {
-            // One that ran to its last epoch, or used a budget up and was never judged, says nothing of where the new ones end.
-            let is_open = !entrant.exempt && entrant.spent.is_none();
-            entrant.stage = if is_open { Stage::To(0) } else { Stage::Again };
+    /// there, and the new seeds come as far: those are returned of which a seed had, unjudged, with the epoch before. It is told again.
+    pub fn joined(&mut self) -> Vec<(u32, u32)> {
+        let mut told_again = Vec::new();
+        for (point, entrant) in (0u32..).zip(&mut self.entrants).filter(|(_, entrant)| entrant.stage == Stage::Over) {
+            // One that ran to its last epoch says nothing of where the new ones end.
+            entrant.stage = if entrant.exempt { Stage::Again } else { Stage::To(0) };
+            if let Some((spent, _)) = entrant.spent.filter(|(spent, _)| !entrant.exempt && entrant.epoch >= *spent) {
+                entrant.epoch = spent - 1;
+                told_again.push((point, spent - 1));
+            }
         }
+        told_again
     }
 
     /// The settings.

@@ -67,6 +67,16 @@ impl Tally {
         self.seeds.resize(seeds as usize, Seed::default());
     }
 
+    /// What came after an epoch is taken again, once seeds that joined have come there. Of a seed that was past it its last value is known.
+    pub fn back_to(&mut self, epoch: u32) {
+        self.taken = self.taken.min(epoch);
+        for seed in &mut self.seeds {
+            let again = (seed.epoch.saturating_sub(self.taken) as usize).saturating_sub(seed.ahead.len());
+            let known = seed.last.into_iter().flat_map(|last| std::iter::repeat_n(last, again));
+            seed.ahead.splice(0..0, known);
+        }
+    }
+
     /// Epochs that a seed has reported.
     pub fn reached(&self, seed: u32) -> u32 {
         self.seeds[seed as usize].epoch

@@ -9,6 +9,7 @@ use sweep_core::plan::Wish;
 use sweep_core::report::summarise;
 
 use crate::extending::{extend, healthy, seeds};
+use crate::lab::fold;
 use crate::late::{crash_anywhere, lab};
 
 /// Nothing is compared: a seed that joins comes as far as those that were there, whether their configuration is at the end of its budget
@@ -82,5 +83,51 @@ fn a_sweep_with_budgets_alone_takes_epochs() {
             report.points.iter().all(|row| row.accuracy.n == 2 && row.trials.iter().all(|trial| trial.epochs == 9))
         );
         crash_anywhere(&lab, "epochs");
+    }
+}
+
+/// Cancelled when one seed had used the budget up and the others had not: those that join come as far as that one, and no further.
+#[test]
+fn a_seed_that_joins_a_cancelled_sweep_keeps_to_the_budget() {
+    let budgets = ["max_epochs = 4", "max_steps = 35", "max_seconds = 1.6"];
+    for budget in budgets {
+        let text = format!("seeds = 2\n[stop]\nrule = \"budget\"\n{budget}\n[grid]\nlr = [1.0, 0.03]\n");
+        let mut unjudged = 0;
+        for (slots, ticks) in (1..=3).flat_map(|slots| (1..15).map(move |ticks| (slots, ticks))) {
+            let what = format!("{budget} on {slots} slots, cancelled after {ticks} ticks");
+            let mut lab = lab(&text, slots).waiting();
+            (0..ticks).for_each(|_| lab.tick());
+            let sweep = lab.sweep;
+            lab.ask(Command::CancelSweep { sweep, user: "ann".into() });
+            lab = lab.run();
+            let judged: Vec<u32> = lab.judgements().iter().map(|judgement| judgement.0).collect();
+            extend(&mut lab, seeds(&[7, 8]));
+            // Those that were cancelled come back in between, or do not.
+            let again = ticks % 2 == 0;
+            if again {
+                (0..3).for_each(|_| lab.tick());
+                lab.ask(Command::RetrySweep { sweep, user: "ann".into(), cancelled: true });
+            }
+            let lab = lab.run();
+            assert!(lab.audit().is_legal(), "{what}: {:?}", lab.audit());
+            assert_eq!((lab.core.state().check(), &fold(&lab.journal)), (Ok(()), lab.core.state()), "{what}");
+            let report = summarise(lab.core.state(), lab.sweep).unwrap();
+            for row in &report.points {
+                let epochs: Vec<u32> = row.trials.iter().map(|trial| trial.epochs).collect();
+                // One that was judged without those that were cancelled does not take them back.
+                let all = again && !judged.contains(&row.point);
+                let joined = if all { &epochs[..] } else { &epochs[2..] };
+                let most = epochs[..2].iter().max().unwrap();
+                assert!(joined.iter().all(|epoch| *epoch == joined[0] && *epoch < 9), "{what}: {epochs:?}");
+                assert!(joined[0] >= *most && row.accuracy.n >= joined.len() as u32, "{what}: {epochs:?}");
+                assert!(budget != "max_epochs = 4" || joined[0] == 4, "{what}: {epochs:?}");
+                unjudged += u32::from(epochs[0] == joined[0] && epochs[1] < epochs[0]);
+            }
+            assert_eq!(lab.judgements().len(), 2, "{what}");
+            if (slots, ticks) == (1, 6) || (slots, ticks) == (3, 5) {
+                crash_anywhere(&lab, &what);
+            }
+        }
+        assert!(unjudged > 0, "{budget}: in none had one seed alone used it up");
     }
 }
